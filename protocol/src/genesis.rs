@@ -1,0 +1,268 @@
+//! The founding document of a consortium: its members, its rules, its vocabulary. Every member starts from the same
+//! bytes; their hash is the parent of the first block.
+
+use std::collections::BTreeSet;
+
+use borsh::{BorshDeserialize, BorshSerialize};
+use serde::{Deserialize, Serialize};
+
+use crate::consent::{Base, DiseaseTree, Diseases};
+use crate::hash::tagged;
+use crate::ids::{BlockHash, ChainId, ContentHash, HospitalId, Timestamp};
+use crate::keys::{Signature, SigningKey};
+use crate::policy::{DisclosurePolicy, PolicyError};
+
+/// The version of the genesis file that this program reads.
+pub const GENESIS_VERSION: u16 = 1;
+/// The most members of a consortium: what the encoding of cells has headroom for.
+pub const MAX_MEMBERS: usize = 1_024;
+
+/// The founding document.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Genesis {
+    /// [`GENESIS_VERSION`].
+    pub version: u16,
+    /// The name of the ledger.
+    pub chain_id: ChainId,
+    /// When the consortium was founded, in milliseconds since 1970.
+    pub time_ms: Timestamp,
+    /// What may be released.
+    pub policy: DisclosurePolicy,
+    /// The base decisions that documents may have: `deny` for opt-in alone, `permit` where law allows opt-out.
+    pub consent_base: Base,
+    /// How long things may take.
+    pub deadlines: Deadlines,
+    /// The disease vocabulary that purposes are matched with.
+    #[serde(default)]
+    pub disease: Vec<Diseases>,
+    /// The founding members, in ascending order of their ids.
+    pub member: Vec<Member>,
+}
+
+/// How long the steps of a study may take, by the time of blocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Deadlines {
+    /// From proposal until the study expires when too few hospitals have decided, in milliseconds.
+    pub approval_ms: u64,
+    /// From the moment that more than half approved until the round may open without the undecided, in milliseconds.
+    pub grace_ms: u64,
+    /// From the opening of a round until it may be failed, in milliseconds.
+    pub round_ms: u64,
+}
+
+impl Default for Deadlines {
+    /// Four weeks to decide, a day for latecomers, an hour to compute.
+    fn default() -> Self {
+        Self { approval_ms: 28 * 86_400_000, grace_ms: 86_400_000, round_ms: 3_600_000 }
+    }
+}
+
+/// A founding member, as it introduces itself.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Member {
+    /// The member's name for machines: its signing key.
+    pub id: HospitalId,
+    /// The member's name for people.
+    pub name: String,
+    /// Ed25519 key that signs blocks.
+    #[serde(with = "hex_bytes")]
+    pub consensus_key: [u8; 32],
+    /// Ed25519 key of the member's consensus network identity.
+    #[serde(with = "hex_bytes")]
+    pub peer_key: [u8; 32],
+    /// X25519 key for pairwise blinding.
+    #[serde(with = "hex_bytes")]
+    pub blinding_key: [u8; 32],
+    /// SHA-256 of the member's TLS certificate in DER.
+    pub tls_certificate: ContentHash,
+    /// Where the member's gRPC services listen, `host:port`.
+    pub address: String,
+    /// Where the member's consensus listens, `host:port`.
+    pub consensus_address: String,
+    /// The member's signature over all of the above.
+    #[serde(with = "hex_signature")]
+    pub proof: Signature,
+}
+
+/// A genesis file that founds nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum GenesisError {
+    /// Not TOML of the expected form; the text says where.
+    #[error("{0}")]
+    Toml(String),
+    /// Of another version.
+    #[error("the genesis file is of version {0}, this program reads version {GENESIS_VERSION}; use a matching release")]
+    Version(u16),
+    /// Too few or too many members.
+    #[error("a consortium has 3 to {MAX_MEMBERS} members, the file lists {0}; collect every member's file again")]
+    Members(usize),
+    /// Members out of order or twice.
+    #[error("members must be listed once each, in ascending order of id; make the file with `consilium genesis`")]
+    Order,
+    /// Two members with the same key, certificate or address.
+    #[error("two members have the same {0}; ask them which of them is right")]
+    Shared(&'static str),
+    /// A member whose proof does not fit.
+    #[error("the entry of member {0} was changed after its owner signed it; ask for the member file again")]
+    Proof(HospitalId),
+    /// A text that is empty or too long.
+    #[error("member {0}: name and addresses have 1 to 200 bytes, addresses are host:port; ask for the file again")]
+    Text(HospitalId),
+    /// A policy that does not protect.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+    /// A minimum that the founding members cannot reach.
+    #[error(
+        "the policy wants {wanted} hospitals a round, but there are only {members} members; lower it or wait for more"
+    )]
+    Unreachable {
+        /// The policy's minimum.
+        wanted: u32,
+        /// How many members there are.
+        members: usize,
+    },
+}
+
+impl Member {
+    /// What the proof is over.
+    fn message(&self) -> [u8; 32] {
+        let mut unsigned = self.clone();
+        unsigned.proof = Signature::from_bytes([0; 64]);
+        // Writing to a vector cannot fail.
+        tagged("consilium/member/v1", &[&borsh::to_vec(&unsigned).unwrap_or_default()])
+    }
+
+    /// Signs the entry with the member's own key.
+    pub fn prove(&mut self, key: &SigningKey) {
+        self.proof = key.sign(&self.message());
+    }
+
+    /// Whether the proof fits the entry.
+    pub fn is_proven(&self) -> bool {
+        self.proof.verifies(self.id.public_key(), &self.message())
+    }
+}
+
+impl Genesis {
+    /// Reads and checks a genesis file.
+    ///
+    /// # Errors
+    /// [`GenesisError`].
+    pub fn from_toml(text: &str) -> Result<Self, GenesisError> {
+        let genesis: Self =
+            toml::from_str(text).map_err(|e| GenesisError::Toml(e.to_string().trim_end().to_string()))?;
+        genesis.check()?;
+        Ok(genesis)
+    }
+
+    /// The file's text.
+    ///
+    /// # Errors
+    /// [`GenesisError::Toml`] when a value has no TOML form.
+    pub fn to_toml(&self) -> Result<String, GenesisError> {
+        toml::to_string(self).map_err(|e| GenesisError::Toml(e.to_string()))
+    }
+
+    /// Checks every rule.
+    ///
+    /// # Errors
+    /// The first that is broken.
+    pub fn check(&self) -> Result<(), GenesisError> {
+        if self.version != GENESIS_VERSION {
+            return Err(GenesisError::Version(self.version));
+        }
+        self.policy.check()?;
+        let members = &self.member;
+        if !(3..=MAX_MEMBERS).contains(&members.len()) {
+            return Err(GenesisError::Members(members.len()));
+        }
+        if u64::from(self.policy.min_hospitals) > members.len() as u64 {
+            return Err(GenesisError::Unreachable { wanted: self.policy.min_hospitals, members: members.len() });
+        }
+        if !members.windows(2).all(|pair| pair[0].id < pair[1].id) {
+            return Err(GenesisError::Order);
+        }
+        for member in members {
+            let fits = |text: &str| (1..=200).contains(&text.len()) && !text.contains(['\n', '\r']);
+            let address =
+                |text: &str| fits(text) && text.rsplit_once(':').is_some_and(|(_, p)| p.parse::<u16>().is_ok());
+            if !fits(&member.name) || !address(&member.address) || !address(&member.consensus_address) {
+                return Err(GenesisError::Text(member.id));
+            }
+            if !member.is_proven() {
+                return Err(GenesisError::Proof(member.id));
+            }
+        }
+        distinct(members.iter().map(|m| m.consensus_key), "consensus key")?;
+        distinct(members.iter().map(|m| m.peer_key), "network key")?;
+        distinct(members.iter().map(|m| m.blinding_key), "blinding key")?;
+        distinct(members.iter().map(|m| m.tls_certificate), "TLS certificate")?;
+        distinct(members.iter().map(|m| &m.address), "address")?;
+        distinct(members.iter().map(|m| &m.consensus_address), "consensus address")?;
+        distinct(members.iter().map(|m| &m.name), "name")
+    }
+
+    /// The hash of the founding document, parent of the first block.
+    pub fn hash(&self) -> BlockHash {
+        // Writing to a vector cannot fail.
+        BlockHash::from_bytes(tagged("consilium/genesis/v1", &[&borsh::to_vec(self).unwrap_or_default()]))
+    }
+
+    /// The member of this id.
+    pub fn member(&self, id: &HospitalId) -> Option<&Member> {
+        self.member.iter().find(|m| m.id == *id)
+    }
+
+    /// The disease vocabulary.
+    pub fn diseases(&self) -> DiseaseTree {
+        DiseaseTree::new(&self.disease)
+    }
+}
+
+fn distinct<T: Ord>(values: impl Iterator<Item = T>, what: &'static str) -> Result<(), GenesisError> {
+    let mut seen = BTreeSet::new();
+    for value in values {
+        if !seen.insert(value) {
+            return Err(GenesisError::Shared(what));
+        }
+    }
+    Ok(())
+}
+
+mod hex_bytes {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8; 32], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&hex::encode(bytes))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<[u8; 32], D::Error> {
+        let text = <String as Deserialize>::deserialize(deserializer)?;
+        let mut bytes = [0u8; 32];
+        hex::decode_to_slice(&text, &mut bytes)
+            .map_err(|_| serde::de::Error::custom("expected 64 hexadecimal digits; copy the member file again"))?;
+        Ok(bytes)
+    }
+}
+
+mod hex_signature {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use crate::keys::Signature;
+
+    pub(super) fn serialize<S: Serializer>(signature: &Signature, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&hex::encode(signature.as_bytes()))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Signature, D::Error> {
+        let text = <String as Deserialize>::deserialize(deserializer)?;
+        let mut bytes = [0u8; 64];
+        hex::decode_to_slice(&text, &mut bytes)
+            .map_err(|_| serde::de::Error::custom("expected 128 hexadecimal digits; copy the member file again"))?;
+        Ok(Signature::from_bytes(bytes))
+    }
+}

@@ -1,0 +1,23 @@
+//! What the parties of a Consilium consortium say to each other.
+//!
+//! This crate has no disk, no clock and no data engine: only names, meanings and byte strings.
+//!
+//! - [`ids`] names actors, subjects, studies and documents; [`keys`] signs; [`wallet`] holds a patient's keys.
+//! - [`genesis`] founds a consortium; [`policy`] says what may be released.
+//! - [`consent`] says what a patient allows, and decides what may be read.
+//! - [`study`] says what a researcher asks for.
+//! - [`tx`] is how any of this gets onto the ledger.
+//! - [`wire`] is how machines talk: gRPC services and their messages.
+//!
+//! Start with [`tx::Payload`]: it lists everything that can happen.
+
+pub mod consent;
+pub mod genesis;
+pub mod hash;
+pub mod ids;
+pub mod keys;
+pub mod policy;
+pub mod study;
+pub mod tx;
+pub mod wallet;
+pub mod wire;

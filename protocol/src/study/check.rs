@@ -1,0 +1,255 @@
+//! The rules that every study keeps, whoever wrote it.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use super::{Categories, CategoryValue, Decimal, SPEC_VERSION, StatisticKind, StudySpec, Variable};
+
+/// Sizes that no study passes.
+pub mod limits {
+    /// Bytes of the canonical form.
+    pub const SPEC_BYTES: usize = 65_536;
+    /// Bytes of the title.
+    pub const TITLE_BYTES: usize = 200;
+    /// Bytes of the description.
+    pub const DESCRIPTION_BYTES: usize = 4_000;
+    /// Bytes of the query.
+    pub const SQL_BYTES: usize = 16_384;
+    /// Bytes of a name or label.
+    pub const NAME_BYTES: usize = 64;
+    /// Variables, dimensions, statistics: each at most.
+    pub const ENTRIES: usize = 64;
+    /// Values or edges of one list.
+    pub const CATEGORIES: usize = 256;
+    /// Dimensions of one statistic.
+    pub const BY: usize = 3;
+    /// Groups (combinations of categories) over all statistics.
+    pub const GROUPS: usize = 16_384;
+}
+
+/// Something wrong with a study: where, and what to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The place, for example `statistic[2].of`.
+    pub at: String,
+    /// What is wrong and what to do.
+    pub what: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.at, self.what)
+    }
+}
+
+struct Problems(Vec<Problem>);
+
+impl Problems {
+    fn unless(&mut self, fine: bool, at: impl Into<String>, what: impl Into<String>) {
+        if !fine {
+            self.0.push(Problem { at: at.into(), what: what.into() });
+        }
+    }
+}
+
+impl StudySpec {
+    /// Everything that is wrong with the study by itself; what a hospital's tables make of its query is known only
+    /// there.
+    pub fn problems(&self) -> Vec<Problem> {
+        let mut problems = Problems(Vec::new());
+        self.check_texts(&mut problems);
+        self.check_variables(&mut problems);
+        self.check_dimensions(&mut problems);
+        self.check_statistics(&mut problems);
+        problems.0
+    }
+
+    fn check_texts(&self, problems: &mut Problems) {
+        problems.unless(self.version == SPEC_VERSION, "version", format!("must be {SPEC_VERSION}"));
+        let fits = |text: &str, most: usize| !text.trim().is_empty() && text.len() <= most;
+        let say = |most: usize| format!("must have 1 to {most} bytes");
+        problems.unless(fits(&self.title, limits::TITLE_BYTES), "title", say(limits::TITLE_BYTES));
+        problems.unless(!self.title.contains('\n'), "title", "must be one line");
+        problems.unless(
+            fits(&self.description, limits::DESCRIPTION_BYTES),
+            "description",
+            say(limits::DESCRIPTION_BYTES),
+        );
+        problems.unless(fits(&self.cohort.sql, limits::SQL_BYTES), "cohort.sql", say(limits::SQL_BYTES));
+        problems.unless(is_name(&self.cohort.subject), "cohort.subject", NAME_RULE);
+    }
+
+    fn check_variables(&self, problems: &mut Problems) {
+        problems.unless(
+            self.variables.len() <= limits::ENTRIES,
+            "variable",
+            format!("at most {} variables; split the study", limits::ENTRIES),
+        );
+        let mut seen = BTreeSet::new();
+        for (i, variable) in self.variables.iter().enumerate() {
+            let at = |field: &str| format!("variable[{i}].{field}");
+            problems.unless(is_name(&variable.name), at("name"), NAME_RULE);
+            problems.unless(variable.name != self.cohort.subject, at("name"), "the subject is not a number to add up");
+            problems.unless(seen.insert(&variable.name), at("name"), "names a variable twice; remove one");
+            problems.unless(variable.unit.len() <= limits::NAME_BYTES, at("unit"), "is too long");
+            problems.unless(variable.min < variable.max, at("min"), "must be less than max");
+            problems.unless(
+                variable.steps().is_some(),
+                at("resolution"),
+                "must be positive, and the range at most 2^31 steps of it; use a coarser resolution",
+            );
+        }
+    }
+
+    fn check_dimensions(&self, problems: &mut Problems) {
+        problems.unless(
+            self.dimensions.len() <= limits::ENTRIES,
+            "dimension",
+            format!("at most {} dimensions; split the study", limits::ENTRIES),
+        );
+        let mut seen = BTreeSet::new();
+        for (i, dimension) in self.dimensions.iter().enumerate() {
+            let at = |field: &str| format!("dimension[{i}].{field}");
+            problems.unless(is_name(&dimension.name), at("name"), NAME_RULE);
+            problems.unless(
+                dimension.name != self.cohort.subject,
+                at("name"),
+                "the subject cannot be a dimension: every group would be one patient; group by something coarser",
+            );
+            problems.unless(seen.insert(&dimension.name), at("name"), "names a dimension twice; remove one");
+            match &dimension.categories {
+                Categories::Values(values) => {
+                    problems.unless(
+                        (1..=limits::CATEGORIES).contains(&values.len()),
+                        at("values"),
+                        format!("needs 1 to {} values", limits::CATEGORIES),
+                    );
+                    let distinct: BTreeSet<&CategoryValue> = values.iter().map(|c| &c.value).collect();
+                    problems.unless(distinct.len() == values.len(), at("values"), "names a value twice; remove one");
+                    let labels: BTreeSet<&str> = values.iter().map(|c| c.label.as_str()).collect();
+                    problems.unless(labels.len() == values.len(), at("values"), "two values have the same label");
+                    let fits = |c: &super::Category| {
+                        (1..=limits::NAME_BYTES).contains(&c.label.len())
+                            && c.label != "other"
+                            && c.label != "missing"
+                            && !matches!(&c.value, CategoryValue::Text(t) if t.len() > limits::NAME_BYTES)
+                    };
+                    problems.unless(
+                        values.iter().all(fits),
+                        at("values"),
+                        format!(
+                            "values and labels have at most {} bytes; `other` and `missing` are reserved labels",
+                            limits::NAME_BYTES
+                        ),
+                    );
+                    let kinds: BTreeSet<u8> = values.iter().map(|c| kind_of(&c.value)).collect();
+                    problems.unless(kinds.len() <= 1, at("values"), "mixes texts and numbers; use one kind");
+                }
+                Categories::Edges(edges) => check_edges(problems, edges, at("edges")),
+            }
+        }
+    }
+
+    fn check_statistics(&self, problems: &mut Problems) {
+        problems.unless(
+            (1..=limits::ENTRIES).contains(&self.statistics.len()),
+            "statistic",
+            format!("a study has 1 to {} statistics", limits::ENTRIES),
+        );
+        let mut seen = BTreeSet::new();
+        let mut groups = 0usize;
+        for (i, statistic) in self.statistics.iter().enumerate() {
+            let at = |field: &str| format!("statistic[{i}].{field}");
+            let named = (1..=limits::NAME_BYTES).contains(&statistic.name.len()) && !statistic.name.contains('\n');
+            problems.unless(named, at("name"), "must be one line of 1 to 64 bytes");
+            problems.unless(seen.insert(&statistic.name), at("name"), "names a statistic twice; rename one");
+            if let Some(of) = statistic.kind.variable() {
+                problems.unless(
+                    self.variable(of).is_some(),
+                    at("of"),
+                    format!("`{of}` is no declared variable; add a [[variable]] with min, max and resolution"),
+                );
+            }
+            if let StatisticKind::Histogram { edges, .. } = &statistic.kind {
+                check_edges(problems, edges, at("edges"));
+            }
+            let by: BTreeSet<&String> = statistic.by.iter().collect();
+            problems.unless(by.len() == statistic.by.len(), at("by"), "names a dimension twice; remove one");
+            problems.unless(statistic.by.len() <= limits::BY, at("by"), "at most three dimensions");
+            let crosstab = matches!(statistic.kind, StatisticKind::Crosstab);
+            problems.unless(
+                !crosstab || (2..=3).contains(&statistic.by.len()),
+                at("by"),
+                "a crosstab is by two or three dimensions; use `count` for fewer",
+            );
+            let mut size = 1usize;
+            for name in &statistic.by {
+                match self.dimension(name) {
+                    // Plus *other* and *missing*.
+                    Some(dimension) => size = size.saturating_mul(dimension.len() + 2),
+                    None => problems.unless(
+                        false,
+                        at("by"),
+                        format!("`{name}` is no declared dimension; add a [[dimension]] with values or edges"),
+                    ),
+                }
+            }
+            if let StatisticKind::Histogram { edges, .. } = &statistic.kind {
+                size = size.saturating_mul(edges.len() + 2);
+            }
+            groups = groups.saturating_add(size);
+        }
+        problems.unless(
+            groups <= limits::GROUPS,
+            "statistic",
+            format!("the study asks for {groups} groups, at most {}; use fewer categories", limits::GROUPS),
+        );
+    }
+}
+
+impl super::Dimension {
+    /// How many categories, without *other* and *missing*.
+    pub fn len(&self) -> usize {
+        match &self.categories {
+            Categories::Values(values) => values.len(),
+            Categories::Edges(edges) => edges.len().saturating_sub(1),
+        }
+    }
+
+    /// Whether there is no category; never so in a valid study.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl Variable {
+    /// `min` and `max` in steps of the resolution, or `None` when the resolution is not positive or the range is
+    /// more than 2^31 steps.
+    pub fn steps(&self) -> Option<(i64, i64)> {
+        let (min, max) = (self.min.steps_of(self.resolution)?, self.max.steps_of(self.resolution)?);
+        let near = |steps: i64| steps.unsigned_abs() <= 1 << 31;
+        (near(min) && near(max) && min < max).then_some((min, max))
+    }
+}
+
+const NAME_RULE: &str = "a column name has 1 to 64 characters out of a-z, 0-9 and _, and does not start with a digit";
+
+fn is_name(text: &str) -> bool {
+    (1..=limits::NAME_BYTES).contains(&text.len())
+        && !text.as_bytes()[0].is_ascii_digit()
+        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+}
+
+fn kind_of(value: &CategoryValue) -> u8 {
+    match value {
+        CategoryValue::Truth(_) => 0,
+        CategoryValue::Integer(_) => 1,
+        CategoryValue::Text(_) => 2,
+    }
+}
+
+fn check_edges(problems: &mut Problems, edges: &[Decimal], at: String) {
+    let ascending = edges.windows(2).all(|pair| pair[0] < pair[1]);
+    let fine = ascending && (2..=limits::CATEGORIES).contains(&edges.len());
+    problems.unless(fine, at, format!("needs 2 to {} ascending numbers", limits::CATEGORIES));
+}

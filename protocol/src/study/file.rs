@@ -1,0 +1,218 @@
+//! The file that a researcher writes.
+
+use serde::Deserialize;
+
+use super::{
+    Categories, Category, CategoryValue, Cohort, Decimal, Dimension, Problem, SPEC_VERSION, Statistic, StatisticKind,
+    StudySpec, Variable, limits,
+};
+use crate::consent::Purpose;
+
+/// A study file that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SpecFileError {
+    /// Larger than any study.
+    #[error("a study file is at most {} bytes; is this the right file?", limits::SPEC_BYTES)]
+    TooLong,
+    /// Not TOML, or with fields that a study does not have; the text says where.
+    #[error("{0}")]
+    Toml(String),
+    /// Of another version.
+    #[error(
+        "this study file is of version {0}, this program reads version {SPEC_VERSION}; write it anew with \
+         `consilium study new`"
+    )]
+    Version(i64),
+    /// Well formed, but breaking rules.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Invalid(Vec<Problem>),
+}
+
+#[derive(Deserialize)]
+struct VersionOnly {
+    version: Option<i64>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(rename = "version")]
+    _version: i64,
+    title: String,
+    description: String,
+    purpose: Purpose,
+    cohort: CohortFile,
+    #[serde(default)]
+    variable: Vec<VariableFile>,
+    #[serde(default)]
+    dimension: Vec<DimensionFile>,
+    #[serde(default)]
+    statistic: Vec<StatisticFile>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CohortFile {
+    sql: String,
+    subject: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct VariableFile {
+    name: String,
+    min: Option<Decimal>,
+    max: Option<Decimal>,
+    resolution: Option<Decimal>,
+    #[serde(default)]
+    unit: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DimensionFile {
+    name: String,
+    values: Option<Vec<ValueFile>>,
+    edges: Option<Vec<Decimal>>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "a value is a text, a whole number, true, false, or { value = …, label = \"…\" }")]
+enum ValueFile {
+    Bare(CategoryValue),
+    Labelled(LabelledValue),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LabelledValue {
+    value: CategoryValue,
+    label: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StatisticFile {
+    name: String,
+    kind: KindFile,
+    of: Option<String>,
+    edges: Option<Vec<Decimal>>,
+    #[serde(default)]
+    by: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum KindFile {
+    Count,
+    Sum,
+    Mean,
+    Variance,
+    Histogram,
+    Crosstab,
+}
+
+impl StudySpec {
+    /// Reads and checks a study file.
+    ///
+    /// # Errors
+    /// [`SpecFileError`] with every problem found; a study that is read is valid.
+    pub fn from_toml(text: &str) -> Result<Self, SpecFileError> {
+        if text.len() > limits::SPEC_BYTES {
+            return Err(SpecFileError::TooLong);
+        }
+        let toml_error = |e: toml::de::Error| SpecFileError::Toml(e.to_string().trim_end().to_string());
+        let version: VersionOnly = toml::from_str(text).map_err(toml_error)?;
+        match version.version {
+            Some(version) if version != i64::from(SPEC_VERSION) => return Err(SpecFileError::Version(version)),
+            _ => {}
+        }
+        let file: File = toml::from_str(text).map_err(toml_error)?;
+        let mut problems = Vec::new();
+        let spec = Self {
+            version: SPEC_VERSION,
+            title: file.title,
+            description: file.description,
+            purpose: file.purpose,
+            cohort: Cohort { sql: file.cohort.sql, subject: file.cohort.subject },
+            variables: entries(file.variable, "variable", &mut problems, variable),
+            dimensions: entries(file.dimension, "dimension", &mut problems, dimension),
+            statistics: entries(file.statistic, "statistic", &mut problems, statistic),
+        };
+        problems.extend(if problems.is_empty() { spec.problems() } else { Vec::new() });
+        if problems.is_empty() { Ok(spec) } else { Err(SpecFileError::Invalid(problems)) }
+    }
+}
+
+/// Converts each entry, noting where one is wrong.
+fn entries<F, T>(
+    files: Vec<F>,
+    table: &str,
+    problems: &mut Vec<Problem>,
+    convert: impl Fn(F) -> Result<T, (&'static str, &'static str)>,
+) -> Vec<T> {
+    let mut converted = Vec::with_capacity(files.len());
+    for (i, file) in files.into_iter().enumerate() {
+        match convert(file) {
+            Ok(value) => converted.push(value),
+            Err((field, what)) => {
+                problems.push(Problem { at: format!("{table}[{i}].{field}"), what: what.to_string() });
+            }
+        }
+    }
+    converted
+}
+
+fn variable(file: VariableFile) -> Result<Variable, (&'static str, &'static str)> {
+    const WHY: &str = "is missing: every variable declares min, max and resolution, so that no sum can overflow and no \
+                       single value can dominate";
+    Ok(Variable {
+        name: file.name,
+        min: file.min.ok_or(("min", WHY))?,
+        max: file.max.ok_or(("max", WHY))?,
+        resolution: file.resolution.ok_or(("resolution", WHY))?,
+        unit: file.unit,
+    })
+}
+
+fn dimension(file: DimensionFile) -> Result<Dimension, (&'static str, &'static str)> {
+    let categories = match (file.values, file.edges) {
+        (Some(values), None) => Categories::Values(values.into_iter().map(category).collect()),
+        (None, Some(edges)) => Categories::Edges(edges),
+        _ => return Err(("values", "a dimension declares either `values` or `edges`")),
+    };
+    Ok(Dimension { name: file.name, categories })
+}
+
+fn category(file: ValueFile) -> Category {
+    match file {
+        ValueFile::Bare(value) => Category { label: value.to_string(), value },
+        ValueFile::Labelled(LabelledValue { value, label }) => Category { value, label },
+    }
+}
+
+fn statistic(file: StatisticFile) -> Result<Statistic, (&'static str, &'static str)> {
+    let needs_of = ("of", "is missing: name the variable");
+    let is_histogram = matches!(file.kind, KindFile::Histogram);
+    let about_a_variable = !matches!(file.kind, KindFile::Count | KindFile::Crosstab);
+    if file.edges.is_some() && !is_histogram {
+        return Err(("edges", "only a histogram has edges; remove them"));
+    }
+    if file.of.is_some() && !about_a_variable {
+        return Err(("of", "a count or crosstab is not about a variable; remove `of`"));
+    }
+    let of = file.of.ok_or(needs_of);
+    let kind = match file.kind {
+        KindFile::Count => StatisticKind::Count,
+        KindFile::Crosstab => StatisticKind::Crosstab,
+        KindFile::Sum => StatisticKind::Sum { of: of? },
+        KindFile::Mean => StatisticKind::Mean { of: of? },
+        KindFile::Variance => StatisticKind::Variance { of: of? },
+        KindFile::Histogram => {
+            let edges = file.edges.ok_or(("edges", "is missing: a histogram lists its edges"))?;
+            StatisticKind::Histogram { of: of?, edges }
+        }
+    };
+    Ok(Statistic { name: file.name, kind, by: file.by })
+}

@@ -1,0 +1,490 @@
+//! Transactions: what actors sign and the ledger keeps.
+//!
+//! [`SignedTx::body`] is the exact byte string that was signed; it is decoded for its meaning but never encoded again.
+
+use std::fmt;
+
+use borsh::{BorshDeserialize, BorshSerialize};
+use serde::Serialize;
+
+use crate::consent::{Basis, Terms};
+use crate::hash::tagged;
+use crate::ids::{
+    ChainId, ContentHash, DocumentId, Height, HospitalId, PatientId, ResearcherId, RoundNumber, Sequence, StudyId,
+    SubjectId, TxHash,
+};
+use crate::keys::{Signature, SigningKey};
+
+/// The longest encoded transaction, in bytes.
+pub const MAX_TX_BYTES: usize = 262_144;
+/// The longest reason or name within a transaction, in bytes.
+pub const MAX_REASON_BYTES: usize = 1_000;
+/// The longest public key of a study, in bytes.
+pub const MAX_STUDY_KEY_BYTES: usize = 65_536;
+/// How far ahead of the chain a transaction's expiry may lie, in blocks.
+pub const MAX_EXPIRY_BLOCKS: u64 = 100_000;
+
+/// Who signed.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize)]
+pub enum Signer {
+    /// A member of the consortium.
+    Hospital(HospitalId),
+    /// A researcher.
+    Researcher(ResearcherId),
+    /// A patient, by the key they have at one hospital.
+    Patient(PatientId),
+}
+
+impl Signer {
+    /// The Ed25519 public key.
+    pub const fn public_key(&self) -> &[u8; 32] {
+        match self {
+            Self::Hospital(id) => id.public_key(),
+            Self::Researcher(id) => id.public_key(),
+            Self::Patient(id) => id.public_key(),
+        }
+    }
+}
+
+impl fmt::Display for Signer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Hospital(id) => id.fmt(f),
+            Self::Researcher(id) => id.fmt(f),
+            Self::Patient(id) => id.fmt(f),
+        }
+    }
+}
+
+impl fmt::Debug for Signer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Hospital(id) => id.fmt(f),
+            Self::Researcher(id) => id.fmt(f),
+            Self::Patient(id) => fmt::Debug::fmt(id, f),
+        }
+    }
+}
+
+impl Serialize for Signer {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// What a transaction says.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct TxBody {
+    /// Larger than that of every earlier transaction of the signer that was included: a replay is refused.
+    pub sequence: Sequence,
+    /// The last block that may include it.
+    pub expires: Height,
+    /// What is to happen.
+    pub payload: Payload,
+}
+
+/// What can be asked of the ledger, with who may ask.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub enum Payload {
+    /// Hospital: proposes to accredit a researcher, and votes for it.
+    AccreditResearcher(AccreditResearcher),
+    /// Hospital: votes on a proposal.
+    Vote(Vote),
+    /// Hospital: binds subjects to itself and, where there is one, to a patient key.
+    Enrol(Enrol),
+    /// Patient, or hospital as witness of paper forms: records consent documents.
+    Grant(Grant),
+    /// Patient, or hospital as witness of paper forms: ends consent documents.
+    Revoke(Revoke),
+    /// Accredited researcher: asks for a study.
+    ProposeStudy(ProposeStudy),
+    /// The study's researcher: takes it back.
+    WithdrawStudy(WithdrawStudy),
+    /// Hospital: agrees to a study.
+    Approve(Approve),
+    /// Hospital: refuses a study.
+    Reject(Reject),
+    /// Hospital that approved: starts the first round.
+    OpenRound(OpenRound),
+    /// Hospital of the roster: commits to its contribution.
+    Contribute(Contribute),
+    /// Hospital of the roster: commits to the sum that it computed from all contributions.
+    Attest(Attest),
+    /// Hospital of the roster: declares the sum that more than half attested as the result.
+    Release(Release),
+    /// Hospital: ends a round whose deadline has passed.
+    FailRound(FailRound),
+}
+
+impl Payload {
+    /// The name of the kind, for people and machines.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::AccreditResearcher(_) => "accredit_researcher",
+            Self::Vote(_) => "vote",
+            Self::Enrol(_) => "enrol",
+            Self::Grant(_) => "grant",
+            Self::Revoke(_) => "revoke",
+            Self::ProposeStudy(_) => "propose_study",
+            Self::WithdrawStudy(_) => "withdraw_study",
+            Self::Approve(_) => "approve",
+            Self::Reject(_) => "reject",
+            Self::OpenRound(_) => "open_round",
+            Self::Contribute(_) => "contribute",
+            Self::Attest(_) => "attest",
+            Self::Release(_) => "release",
+            Self::FailRound(_) => "fail_round",
+        }
+    }
+}
+
+/// See [`Payload::AccreditResearcher`].
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct AccreditResearcher {
+    /// Who is to be accredited.
+    pub researcher: ResearcherId,
+    /// Their name, for people.
+    pub name: String,
+    /// The organisation that they work for; consents name it.
+    pub organisation: String,
+    /// The member whose own researcher this is, if any.
+    pub hospital: Option<HospitalId>,
+}
+
+/// See [`Payload::Vote`].
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Vote {
+    /// The transaction that made the proposal.
+    pub proposal: TxHash,
+    /// For or against.
+    pub in_favour: bool,
+}
+
+/// See [`Payload::Enrol`].
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Enrol {
+    /// The subjects.
+    pub subjects: Vec<Enrolment>,
+}
+
+/// One subject of an [`Enrol`].
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Enrolment {
+    /// The subject.
+    pub subject: SubjectId,
+    /// The patient's key, when the patient has one.
+    pub patient: Option<Countersignature>,
+}
+
+/// A patient's agreement that their key stands for a subject of a hospital.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Countersignature {
+    /// The patient's key.
+    pub patient: PatientId,
+    /// Over [`enrolment_message`].
+    pub signature: Signature,
+}
+
+/// What a patient signs when being enrolled.
+pub fn enrolment_message(chain: &ChainId, hospital: &HospitalId, subject: &SubjectId) -> [u8; 32] {
+    tagged("consilium/enrol/v1", &[chain.as_str().as_bytes(), hospital.public_key(), subject.as_bytes()])
+}
+
+/// See [`Payload::Grant`].
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Grant {
+    /// What the documents say; the same for each form.
+    pub terms: Terms,
+    /// Where the documents came from.
+    pub basis: Basis,
+    /// Whether each document supersedes all current documents of its subject.
+    pub supersedes: bool,
+    /// One document each. A patient signs for themselves alone.
+    pub forms: Vec<Form>,
+}
+
+/// One document of a [`Grant`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Form {
+    /// Whom the document is about.
+    pub subject: SubjectId,
+    /// The SHA-256 of the scanned paper form; all zeros for an electronic document.
+    pub source: ContentHash,
+}
+
+/// See [`Payload::Revoke`].
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Revoke {
+    /// Where the revocation came from.
+    pub basis: Basis,
+    /// One each. A patient signs for themselves alone.
+    pub forms: Vec<Revocation>,
+}
+
+/// One document ended, or all of a subject.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Revocation {
+    /// Whom it is about.
+    pub subject: SubjectId,
+    /// The document, or `None` for all current ones.
+    pub document: Option<DocumentId>,
+    /// The SHA-256 of the scanned paper form; all zeros for an electronic revocation.
+    pub source: ContentHash,
+}
+
+/// See [`Payload::ProposeStudy`].
+#[derive(Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct ProposeStudy {
+    /// The canonical form of the study ([`crate::study::StudySpec::to_canonical`]).
+    pub spec: Vec<u8>,
+    /// The study's public encryption key, as the engine encodes it.
+    pub public_key: Vec<u8>,
+}
+
+impl fmt::Debug for ProposeStudy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ProposeStudy {{ spec: {} bytes, public_key: {} bytes }}", self.spec.len(), self.public_key.len())
+    }
+}
+
+/// See [`Payload::WithdrawStudy`].
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct WithdrawStudy {
+    /// The study.
+    pub study: StudyId,
+}
+
+/// See [`Payload::Approve`].
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Approve {
+    /// The study.
+    pub study: StudyId,
+    /// Why, for people; may be empty.
+    pub reason: String,
+}
+
+/// See [`Payload::Reject`].
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Reject {
+    /// The study.
+    pub study: StudyId,
+    /// Why; must not be empty.
+    pub reason: String,
+}
+
+/// See [`Payload::OpenRound`].
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct OpenRound {
+    /// The study.
+    pub study: StudyId,
+}
+
+/// See [`Payload::Contribute`].
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Contribute {
+    /// The study.
+    pub study: StudyId,
+    /// The round.
+    pub round: RoundNumber,
+    /// SHA-256 of the encrypted contribution.
+    pub contribution: ContentHash,
+    /// Its length in bytes; the same for every hospital.
+    pub bytes: u64,
+}
+
+/// See [`Payload::Attest`].
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Attest {
+    /// The study.
+    pub study: StudyId,
+    /// The round.
+    pub round: RoundNumber,
+    /// SHA-256 of the encrypted sum.
+    pub sum: ContentHash,
+}
+
+/// See [`Payload::Release`].
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Release {
+    /// The study.
+    pub study: StudyId,
+    /// The round.
+    pub round: RoundNumber,
+}
+
+/// See [`Payload::FailRound`].
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct FailRound {
+    /// The study.
+    pub study: StudyId,
+    /// The round.
+    pub round: RoundNumber,
+}
+
+/// A transaction as it travels and is kept.
+#[derive(Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct SignedTx {
+    /// The exact bytes that were signed: a format byte, then a [`TxBody`].
+    pub body: Vec<u8>,
+    /// Who signed.
+    pub signer: Signer,
+    /// Over [`signing_message`].
+    pub signature: Signature,
+}
+
+impl fmt::Debug for SignedTx {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SignedTx({:?} by {:?}, {} bytes)", self.hash(), self.signer, self.body.len())
+    }
+}
+
+/// Bytes that are no transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TxError {
+    /// Longer than [`MAX_TX_BYTES`].
+    #[error("a transaction has at most {MAX_TX_BYTES} bytes; send fewer entries in each")]
+    TooLong,
+    /// Not the encoding of a transaction, or with bytes left over.
+    #[error("these bytes are no transaction; make it again with this program")]
+    Malformed,
+    /// Of a format that this program does not know.
+    #[error("this transaction is of format {0}, this program reads format {BODY_FORMAT}; use a matching release")]
+    Format(u8),
+    /// The signature is not the signer's over these bytes on this chain.
+    #[error("the signature does not fit signer, content and chain; check the key file and the chain id")]
+    Signature,
+}
+
+/// The format of [`SignedTx::body`], its first byte.
+pub const BODY_FORMAT: u8 = 1;
+
+/// The bytes that a signature is over: `"consilium/tx/v1" ‖ length of the chain id (1 byte) ‖ chain id ‖ body`.
+pub fn signing_message(chain: &ChainId, body: &[u8]) -> Vec<u8> {
+    let chain = chain.as_str().as_bytes();
+    let mut message = Vec::with_capacity(16 + chain.len() + body.len());
+    message.extend_from_slice(b"consilium/tx/v1");
+    // A chain id has at most 48 bytes.
+    message.push(chain.len() as u8);
+    message.extend_from_slice(chain);
+    message.extend_from_slice(body);
+    message
+}
+
+impl SignedTx {
+    /// Signs a body.
+    pub fn sign(chain: &ChainId, body: &TxBody, signer: Signer, key: &SigningKey) -> Self {
+        let mut bytes = vec![BODY_FORMAT];
+        // Writing to a vector cannot fail.
+        bytes.extend(borsh::to_vec(body).unwrap_or_default());
+        let signature = key.sign(&signing_message(chain, &bytes));
+        Self { body: bytes, signer, signature }
+    }
+
+    /// The name of the transaction.
+    pub fn hash(&self) -> TxHash {
+        TxHash::from_bytes(tagged("consilium/txhash/v1", &[&self.to_bytes()]))
+    }
+
+    /// The encoding that travels and is kept (borsh).
+    pub fn to_bytes(&self) -> Vec<u8> {
+        // Writing to a vector cannot fail.
+        borsh::to_vec(self).unwrap_or_default()
+    }
+
+    /// The length of [`Self::to_bytes`].
+    pub fn encoded_len(&self) -> usize {
+        4 + self.body.len() + 33 + 64
+    }
+
+    /// Reads a transaction; says nothing about its signature.
+    ///
+    /// # Errors
+    /// [`TxError::TooLong`] or [`TxError::Malformed`].
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, TxError> {
+        if bytes.len() > MAX_TX_BYTES {
+            return Err(TxError::TooLong);
+        }
+        borsh::from_slice(bytes).map_err(|_| TxError::Malformed)
+    }
+
+    /// What the transaction says.
+    ///
+    /// # Errors
+    /// [`TxError`] when the body is of another format or malformed.
+    pub fn decode_body(&self) -> Result<TxBody, TxError> {
+        if self.encoded_len() > MAX_TX_BYTES {
+            return Err(TxError::TooLong);
+        }
+        match self.body.split_first() {
+            Some((&BODY_FORMAT, body)) => borsh::from_slice(body).map_err(|_| TxError::Malformed),
+            Some((format, _)) => Err(TxError::Format(*format)),
+            None => Err(TxError::Malformed),
+        }
+    }
+
+    /// Checks the signature.
+    ///
+    /// # Errors
+    /// [`TxError::Signature`] when it does not fit.
+    pub fn verify(&self, chain: &ChainId) -> Result<(), TxError> {
+        let message = signing_message(chain, &self.body);
+        if self.signature.verifies(self.signer.public_key(), &message) { Ok(()) } else { Err(TxError::Signature) }
+    }
+}
+
+/// The name of the document that the form at `position` of a grant makes.
+pub fn document_id(grant: &TxHash, position: u32) -> DocumentId {
+    DocumentId::from_bytes(tagged("consilium/document/v1", &[grant.as_bytes(), &position.to_le_bytes()]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn signed() -> (ChainId, SignedTx) {
+        let chain = ChainId::new("test").expect("a chain id");
+        let key = SigningKey::from_seed(&[1; 32]);
+        let body = TxBody {
+            sequence: Sequence::new(5),
+            expires: Height::new(100),
+            payload: Payload::Reject(Reject { study: StudyId::from_bytes([9; 32]), reason: "no".to_string() }),
+        };
+        let tx = SignedTx::sign(&chain, &body, Signer::Hospital(key.hospital()), &key);
+        assert_eq!(tx.decode_body(), Ok(body));
+        (chain, tx)
+    }
+
+    #[test]
+    fn a_signature_is_bound_to_chain_signer_and_body() {
+        let (chain, tx) = signed();
+        assert_eq!(tx.verify(&chain), Ok(()));
+        assert_eq!(tx.verify(&ChainId::new("other").expect("a chain id")), Err(TxError::Signature));
+        let mut changed = tx.clone();
+        *changed.body.last_mut().expect("a body") ^= 1;
+        assert_eq!(changed.verify(&chain), Err(TxError::Signature));
+        let mut stolen = tx;
+        stolen.signer = Signer::Patient(SigningKey::from_seed(&[2; 32]).patient());
+        assert_eq!(stolen.verify(&chain), Err(TxError::Signature));
+    }
+
+    #[test]
+    fn every_truncation_and_extension_is_refused() {
+        let (_, tx) = signed();
+        let bytes = tx.to_bytes();
+        assert_eq!(bytes.len(), tx.encoded_len());
+        assert_eq!(SignedTx::from_bytes(&bytes), Ok(tx.clone()));
+        for end in 0..bytes.len() {
+            assert_eq!(SignedTx::from_bytes(&bytes[..end]), Err(TxError::Malformed));
+        }
+        let mut longer = bytes;
+        longer.push(0);
+        assert_eq!(SignedTx::from_bytes(&longer), Err(TxError::Malformed));
+        let mut body = tx.clone();
+        body.body.push(0);
+        assert_eq!(body.decode_body(), Err(TxError::Malformed));
+        let mut format = tx;
+        format.body[0] = 2;
+        assert_eq!(format.decode_body(), Err(TxError::Format(2)));
+    }
+}
