@@ -9,6 +9,7 @@
 //! `provision.dataPeriod`; data domains are those of the OMOP Common Data Model 5.4.
 
 mod evaluate;
+mod permissions;
 mod purpose;
 mod window;
 
@@ -19,6 +20,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
 
 pub use evaluate::{AllowedData, Decision, DocumentTerms, Reason, RuleReason, Use, evaluate};
+pub use permissions::Permissions;
 pub use purpose::{Disease, DiseaseTree, Diseases, Purpose, PurposeError};
 pub use window::{Window, Windows};
 
