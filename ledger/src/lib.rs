@@ -1,0 +1,17 @@
+//! What a consortium agreed on, and how its members come to agree.
+//!
+//! A hospital's node hands transactions to [`mempool`]. [`consensus`] puts them into a [`block`] that more than two
+//! thirds of all voting power sign; what they signed is the block's [`certificate`], which anyone with the members'
+//! public keys can check. The block is then given to the state machine, which is a pure function of the blocks so far.
+//!
+//! Start at [`consensus::application::Application`]: it is all that consensus knows of the rest.
+
+pub mod apply;
+pub mod block;
+pub mod certificate;
+pub mod consensus;
+pub mod event;
+pub mod mempool;
+pub mod rejection;
+pub mod signatures;
+pub mod state;

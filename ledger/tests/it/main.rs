@@ -1,0 +1,3 @@
+//! The integration tests of the ledger, one file per behaviour.
+
+mod consensus;
