@@ -1,0 +1,61 @@
+//! A hospital of the roster commits to its contribution, once a round.
+
+use consilium_protocol::ids::{HospitalId, RoundNumber, StudyId};
+use consilium_protocol::tx::Contribute;
+
+use super::{Context, Outcome, step};
+use crate::event::Event;
+use crate::rejection::Rejection;
+use crate::state::study::{Contribution, Course, Round, Step};
+
+pub(super) fn apply(context: &mut Context<'_>, payload: &Contribute) -> Outcome {
+    let hospital = context.hospital()?;
+    let id = payload.study;
+    let study = context.study(&id)?;
+    let round = running(id, study.course, payload.round, &hospital, Step::Contribute { complete: false })?;
+    if round.contributions.contains_key(&hospital) {
+        return Err(Rejection::AlreadyContributed { study: id });
+    }
+    let first = round.contributions.values().next().map(|contribution| contribution.bytes);
+    if payload.bytes == 0 || first.is_some_and(|first| payload.bytes != first) {
+        return Err(Rejection::ContributionLength { expected: first.unwrap_or(1) });
+    }
+    let complete = round.contributions.len() + 1 == round.roster.len();
+    let phase = step(id, study.course, Step::Contribute { complete })?;
+
+    let number = round.number;
+    let mut course = study.course.clone();
+    if let Some(round) = course.rounds.last_mut() {
+        let height = context.moment.height;
+        let contribution = Contribution { hash: payload.contribution, bytes: payload.bytes, height };
+        round.contributions.insert(hospital, contribution);
+    }
+    course.phase = phase;
+    context.state.put_course(id, course);
+    context.events.push(Event::Contributed { study: id, round: number, hospital });
+    if complete {
+        context.events.push(Event::RoundComplete { study: id, round: number });
+    }
+    Ok(())
+}
+
+/// The running round, when the study has a place for the step, the transaction means this round, and the hospital is
+/// on its roster.
+pub(super) fn running<'a>(
+    id: StudyId,
+    course: &'a Course,
+    meant: RoundNumber,
+    hospital: &HospitalId,
+    gate: Step,
+) -> Result<&'a Round, Rejection> {
+    step(id, course, gate)?;
+    let wrong_phase = Rejection::WrongPhase { study: id, phase: course.phase };
+    let round = course.running_round().ok_or(wrong_phase)?;
+    if round.number != meant {
+        return Err(Rejection::WrongRound { current: round.number });
+    }
+    if !round.has(hospital) {
+        return Err(Rejection::NotInRoster { study: id });
+    }
+    Ok(round)
+}

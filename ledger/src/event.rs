@@ -1,0 +1,257 @@
+//! What the blocks changed, for those who watch: nodes that act, consoles that show, auditors that tell.
+
+use std::fmt;
+
+use borsh::{BorshDeserialize, BorshSerialize};
+use consilium_protocol::ids::{ContentHash, HospitalId, ResearcherId, RoundNumber, StudyId, TxHash};
+
+/// One thing that a block changed. Hashed with the block's results; variants are only ever added at the end.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+#[non_exhaustive]
+pub enum Event {
+    /// A member proposed to accredit a researcher.
+    ResearcherProposed {
+        /// The proposal.
+        proposal: TxHash,
+        /// The researcher.
+        researcher: ResearcherId,
+    },
+    /// A member voted; the proposer's own vote comes with the proposal.
+    Voted {
+        /// The proposal.
+        proposal: TxHash,
+        /// The member.
+        hospital: HospitalId,
+        /// For or against.
+        in_favour: bool,
+    },
+    /// More than half of all members were in favour.
+    ResearcherAccredited {
+        /// The proposal.
+        proposal: TxHash,
+        /// The researcher.
+        researcher: ResearcherId,
+    },
+    /// More than half can no longer be in favour.
+    ProposalFailed {
+        /// The proposal.
+        proposal: TxHash,
+    },
+    /// A hospital enrolled subjects, or added keys to them.
+    Enrolled {
+        /// The hospital.
+        hospital: HospitalId,
+        /// How many.
+        subjects: u32,
+    },
+    /// Consent documents were recorded.
+    Granted {
+        /// The hospital of the subjects.
+        hospital: HospitalId,
+        /// How many were recorded.
+        documents: u32,
+        /// How many were superseded thereby.
+        superseded: u32,
+    },
+    /// Consent documents were ended.
+    Revoked {
+        /// The hospital of the subjects.
+        hospital: HospitalId,
+        /// How many.
+        documents: u32,
+    },
+    /// A study was proposed.
+    StudyProposed {
+        /// The study.
+        study: StudyId,
+        /// Its researcher.
+        researcher: ResearcherId,
+    },
+    /// A member decided on a study.
+    StudyDecided {
+        /// The study.
+        study: StudyId,
+        /// The member.
+        hospital: HospitalId,
+        /// For or against.
+        approved: bool,
+    },
+    /// More than half of all members approved.
+    StudyApproved {
+        /// The study.
+        study: StudyId,
+    },
+    /// More than half can no longer approve.
+    StudyRejected {
+        /// The study.
+        study: StudyId,
+    },
+    /// The researcher took the study back.
+    StudyWithdrawn {
+        /// The study.
+        study: StudyId,
+    },
+    /// Its time ran out before a round opened.
+    StudyExpired {
+        /// The study.
+        study: StudyId,
+    },
+    /// A round opened: consent is read as of this block.
+    RoundOpened {
+        /// The study.
+        study: StudyId,
+        /// The round.
+        round: RoundNumber,
+        /// How many hospitals are on its roster.
+        hospitals: u32,
+    },
+    /// A hospital committed to its contribution.
+    Contributed {
+        /// The study.
+        study: StudyId,
+        /// The round.
+        round: RoundNumber,
+        /// The hospital.
+        hospital: HospitalId,
+    },
+    /// All contributions are in.
+    RoundComplete {
+        /// The study.
+        study: StudyId,
+        /// The round.
+        round: RoundNumber,
+    },
+    /// A hospital committed to the sum that it computed.
+    Attested {
+        /// The study.
+        study: StudyId,
+        /// The round.
+        round: RoundNumber,
+        /// The hospital.
+        hospital: HospitalId,
+        /// The hash of the sum.
+        sum: ContentHash,
+    },
+    /// The sum that more than half of the roster attested is the result.
+    Released {
+        /// The study.
+        study: StudyId,
+        /// The round.
+        round: RoundNumber,
+        /// The hash of the sum.
+        sum: ContentHash,
+    },
+    /// A round ran out of time; another may have opened.
+    RoundFailed {
+        /// The study.
+        study: StudyId,
+        /// The round.
+        round: RoundNumber,
+    },
+    /// No further round is possible.
+    StudyFailed {
+        /// The study.
+        study: StudyId,
+    },
+}
+
+impl Event {
+    /// The study that it is about, if any.
+    pub const fn study(&self) -> Option<StudyId> {
+        match self {
+            Self::ResearcherProposed { .. }
+            | Self::Voted { .. }
+            | Self::ResearcherAccredited { .. }
+            | Self::ProposalFailed { .. }
+            | Self::Enrolled { .. }
+            | Self::Granted { .. }
+            | Self::Revoked { .. } => None,
+            Self::StudyProposed { study, .. }
+            | Self::StudyDecided { study, .. }
+            | Self::StudyApproved { study }
+            | Self::StudyRejected { study }
+            | Self::StudyWithdrawn { study }
+            | Self::StudyExpired { study }
+            | Self::RoundOpened { study, .. }
+            | Self::Contributed { study, .. }
+            | Self::RoundComplete { study, .. }
+            | Self::Attested { study, .. }
+            | Self::Released { study, .. }
+            | Self::RoundFailed { study, .. }
+            | Self::StudyFailed { study } => Some(*study),
+        }
+    }
+
+    /// The kind as one word for machines; stable between releases.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::ResearcherProposed { .. } => "researcher_proposed",
+            Self::Voted { .. } => "voted",
+            Self::ResearcherAccredited { .. } => "researcher_accredited",
+            Self::ProposalFailed { .. } => "proposal_failed",
+            Self::Enrolled { .. } => "enrolled",
+            Self::Granted { .. } => "granted",
+            Self::Revoked { .. } => "revoked",
+            Self::StudyProposed { .. } => "study_proposed",
+            Self::StudyDecided { .. } => "study_decided",
+            Self::StudyApproved { .. } => "study_approved",
+            Self::StudyRejected { .. } => "study_rejected",
+            Self::StudyWithdrawn { .. } => "study_withdrawn",
+            Self::StudyExpired { .. } => "study_expired",
+            Self::RoundOpened { .. } => "round_opened",
+            Self::Contributed { .. } => "contributed",
+            Self::RoundComplete { .. } => "round_complete",
+            Self::Attested { .. } => "attested",
+            Self::Released { .. } => "released",
+            Self::RoundFailed { .. } => "round_failed",
+            Self::StudyFailed { .. } => "study_failed",
+        }
+    }
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ResearcherProposed { researcher, .. } => write!(f, "{} proposed for accreditation", researcher.short()),
+            Self::Voted { proposal, hospital, in_favour } => {
+                let side = if *in_favour { "for" } else { "against" };
+                write!(f, "{} voted {side} proposal {}", hospital.short(), proposal.short())
+            }
+            Self::ResearcherAccredited { researcher, .. } => write!(f, "{} accredited", researcher.short()),
+            Self::ProposalFailed { proposal } => write!(f, "proposal {} failed", proposal.short()),
+            Self::Enrolled { hospital, subjects } => write!(f, "{} enrolled {subjects} subjects", hospital.short()),
+            Self::Granted { hospital, documents, superseded } => {
+                write!(f, "{documents} consents recorded at {}, superseding {superseded}", hospital.short())
+            }
+            Self::Revoked { hospital, documents } => write!(f, "{documents} consents revoked at {}", hospital.short()),
+            Self::StudyProposed { study, researcher } => {
+                write!(f, "study {} proposed by {}", study.short(), researcher.short())
+            }
+            Self::StudyDecided { study, hospital, approved } => {
+                let verb = if *approved { "approved" } else { "rejected" };
+                write!(f, "{} {verb} study {}", hospital.short(), study.short())
+            }
+            Self::StudyApproved { study } => write!(f, "study {} approved by more than half", study.short()),
+            Self::StudyRejected { study } => write!(f, "study {} rejected", study.short()),
+            Self::StudyWithdrawn { study } => write!(f, "study {} withdrawn", study.short()),
+            Self::StudyExpired { study } => write!(f, "study {} expired", study.short()),
+            Self::RoundOpened { study, round, hospitals } => {
+                write!(f, "study {} round {round} opened with {hospitals} hospitals", study.short())
+            }
+            Self::Contributed { study, round, hospital } => {
+                write!(f, "{} contributed to study {} round {round}", hospital.short(), study.short())
+            }
+            Self::RoundComplete { study, round } => {
+                write!(f, "study {} round {round} has all contributions", study.short())
+            }
+            Self::Attested { study, round, hospital, sum } => {
+                write!(f, "{} attested sum {} of study {} round {round}", hospital.short(), sum.short(), study.short())
+            }
+            Self::Released { study, round, sum } => {
+                write!(f, "study {} round {round} released with sum {}", study.short(), sum.short())
+            }
+            Self::RoundFailed { study, round } => write!(f, "study {} round {round} ran out of time", study.short()),
+            Self::StudyFailed { study } => write!(f, "study {} failed", study.short()),
+        }
+    }
+}

@@ -1,0 +1,399 @@
+//! Why a transaction changed nothing.
+//!
+//! A rejection is part of the ledger: it is encoded (borsh, variants by their position) and hashed with the block's
+//! other results, so variants are only ever added at the end, and none carries text that a release could reword.
+
+use borsh::{BorshDeserialize, BorshSerialize};
+use consilium_protocol::consent::TermsError;
+use consilium_protocol::ids::{
+    DocumentId, Height, HospitalId, ResearcherId, RoundNumber, Sequence, StudyId, SubjectId, Timestamp, TxHash,
+};
+use consilium_protocol::study::CanonicalError;
+use consilium_protocol::tx::{MAX_REASON_BYTES, MAX_STUDY_KEY_BYTES, MAX_TX_BYTES};
+
+use crate::state::study::Phase;
+
+/// Who may sign a kind of transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub enum Entitled {
+    /// A member.
+    Hospital,
+    /// An accredited researcher.
+    Researcher,
+    /// The patient by their key, or the hospital as witness.
+    PatientOrHospital,
+}
+
+impl std::fmt::Display for Entitled {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Hospital => "a member hospital",
+            Self::Researcher => "an accredited researcher",
+            Self::PatientOrHospital => "the patient or the hospital",
+        })
+    }
+}
+
+/// A text of a transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub enum TextField {
+    /// A person's name.
+    Name,
+    /// An organisation's name.
+    Organisation,
+    /// The reason of a decision.
+    Reason,
+}
+
+impl std::fmt::Display for TextField {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Name => "name",
+            Self::Organisation => "organisation",
+            Self::Reason => "reason",
+        })
+    }
+}
+
+/// What is wrong with the bytes of a study.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub enum SpecFault {
+    /// They are too many.
+    TooLong,
+    /// They are of another format version.
+    Version,
+    /// They are not the canonical form of a study.
+    Malformed,
+    /// The study breaks a rule.
+    Invalid,
+}
+
+impl From<&CanonicalError> for SpecFault {
+    fn from(error: &CanonicalError) -> Self {
+        match error {
+            CanonicalError::TooLong => Self::TooLong,
+            CanonicalError::Version(_) => Self::Version,
+            CanonicalError::Invalid(_) => Self::Invalid,
+            _ => Self::Malformed,
+        }
+    }
+}
+
+/// Why a transaction changed nothing, with the next step.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, BorshSerialize, BorshDeserialize)]
+#[non_exhaustive]
+pub enum Rejection {
+    /// The signature is not the signer's over these bytes on this ledger.
+    #[error("the signature does not fit signer, content and ledger; check the key file and the chain id")]
+    Signature,
+    /// The signed bytes are no transaction of the format that this ledger reads.
+    #[error("the signed bytes are no transaction that this ledger reads; make it again with a matching release")]
+    Malformed,
+    /// The transaction is longer than [`MAX_TX_BYTES`].
+    #[error("a transaction has at most {MAX_TX_BYTES} bytes; send fewer entries in each")]
+    TooLong,
+    /// The signer has had a transaction of this or a later sequence number included.
+    #[error("the signer's last included sequence number is {last}; sign again with a larger one")]
+    Replayed {
+        /// The last included.
+        last: Sequence,
+    },
+    /// The expiry height has passed.
+    #[error("the transaction expired at height {expires}; sign it again with a later expiry")]
+    Expired {
+        /// The last block that could include it.
+        expires: Height,
+    },
+    /// The expiry lies too far ahead.
+    #[error("the expiry lies beyond height {latest}; sign again with an earlier expiry")]
+    ExpiresTooLate {
+        /// The latest expiry that the block may accept.
+        latest: Height,
+    },
+    /// The signer is no member, no accredited researcher and no enrolled patient key.
+    #[error("the ledger does not know this signer; have it accredited or enrolled first")]
+    UnknownSigner,
+    /// The signer is of another kind than the transaction needs.
+    #[error("this kind of transaction must be signed by {entitled}; use that key")]
+    NotEntitled {
+        /// Who may sign it.
+        entitled: Entitled,
+    },
+    /// A text is empty, too long, or has control characters.
+    #[error("the {field} must have 1 to {MAX_REASON_BYTES} bytes without control characters; change it")]
+    Text {
+        /// Which text.
+        field: TextField,
+    },
+    /// A batch without entries.
+    #[error("the transaction lists nothing; add at least one entry")]
+    EmptyBatch,
+
+    /// The hospital named is no member.
+    #[error("{hospital} is no member of the consortium; check the name against the genesis file")]
+    UnknownMember {
+        /// The hospital.
+        hospital: HospitalId,
+    },
+    /// The researcher is accredited already.
+    #[error("this researcher is accredited already; nothing needs to be done")]
+    AlreadyAccredited {
+        /// The researcher.
+        researcher: ResearcherId,
+    },
+    /// An open proposal to accredit the researcher exists.
+    #[error("an open proposal for this researcher exists; vote on {proposal}")]
+    AlreadyProposed {
+        /// The proposal.
+        proposal: TxHash,
+    },
+    /// There is no such proposal.
+    #[error("there is no proposal {proposal}; list the proposals and copy the name again")]
+    UnknownProposal {
+        /// The name asked for.
+        proposal: TxHash,
+    },
+    /// The proposal has passed or failed.
+    #[error("the proposal is decided already; list the proposals to see how")]
+    BallotClosed {
+        /// The proposal.
+        proposal: TxHash,
+    },
+    /// The member has voted on the proposal.
+    #[error("this member has voted on the proposal already; a vote cannot be changed, make a new proposal if needed")]
+    AlreadyVoted {
+        /// The proposal.
+        proposal: TxHash,
+    },
+
+    /// The hospital has enrolled the subject, and the transaction adds nothing to that.
+    #[error("subject {subject} is enrolled already; leave it out of the batch")]
+    AlreadyEnrolled {
+        /// The subject.
+        subject: SubjectId,
+    },
+    /// The subject has another patient key.
+    #[error("subject {subject} has a patient key already; use that key, or enrol the patient as a new subject")]
+    SubjectHasKey {
+        /// The subject.
+        subject: SubjectId,
+    },
+    /// The patient key stands for another subject.
+    #[error("the patient key given for subject {subject} stands for another subject; derive the key for this hospital")]
+    PatientKeyTaken {
+        /// The subject it was to be bound to.
+        subject: SubjectId,
+    },
+    /// The patient did not sign this enrolment.
+    #[error("the patient's signature for subject {subject} does not fit; have the patient sign this enrolment")]
+    Countersignature {
+        /// The subject.
+        subject: SubjectId,
+    },
+
+    /// The hospital has not enrolled the subject.
+    #[error("subject {subject} is not enrolled at this hospital; enrol it first")]
+    UnknownSubject {
+        /// The subject.
+        subject: SubjectId,
+    },
+    /// A patient signed for somebody else, or for more than one.
+    #[error("a patient signs for one subject, their own; send one form with that subject")]
+    NotOwnSubject,
+    /// A patient's key claims a paper form, or a hospital an electronic one.
+    #[error("a patient signs electronic documents, a hospital witnesses paper ones; change the basis")]
+    WrongBasis,
+    /// A paper form without the hash of its scan.
+    #[error("the form of subject {subject} lacks the hash of its scan; scan the paper form first")]
+    SourceMissing {
+        /// The subject.
+        subject: SubjectId,
+    },
+    /// An electronic document with the hash of a scan.
+    #[error("an electronic document has no scanned form; leave its source zero")]
+    SourceUnexpected,
+    /// The terms break a rule.
+    #[error("{0}")]
+    Terms(TermsError),
+    /// An opt-out document where the consortium has opt-in alone.
+    #[error("this consortium's documents are opt-in; use the base decision `deny`")]
+    BasePermit,
+    /// There is no such document of the subject.
+    #[error("subject {subject} has no document {document}; list the subject's documents and copy the name again")]
+    UnknownDocument {
+        /// The subject.
+        subject: SubjectId,
+        /// The document.
+        document: DocumentId,
+    },
+    /// The document has ended already.
+    #[error("document {document} has ended already; nothing needs to be done")]
+    DocumentEnded {
+        /// The document.
+        document: DocumentId,
+    },
+    /// The subject has no current document.
+    #[error("subject {subject} has no current document; nothing needs to be done")]
+    NothingToRevoke {
+        /// The subject.
+        subject: SubjectId,
+    },
+
+    /// The study's bytes are no valid study.
+    #[error("these bytes are no valid study ({0:?}); check the study file with `consilium study check`, then submit it")]
+    Spec(SpecFault),
+    /// The study's public key is empty or too long.
+    #[error("a study's public key has 1 to {MAX_STUDY_KEY_BYTES} bytes; submit the study again with this program")]
+    StudyKey,
+    /// The same study, with the same key, is on the ledger.
+    #[error("study {study} is on the ledger already; look it up there")]
+    StudyExists {
+        /// The study.
+        study: StudyId,
+    },
+    /// There is no such study.
+    #[error("there is no study {study}; list the studies and copy the name again")]
+    UnknownStudy {
+        /// The name asked for.
+        study: StudyId,
+    },
+    /// The study is another researcher's.
+    #[error("only the study's own researcher may do this; use that key")]
+    NotTheResearcher {
+        /// The study.
+        study: StudyId,
+    },
+    /// The study is in a phase that has no place for this.
+    #[error("the study is {phase}, which has no place for this; look the study up for what comes next")]
+    WrongPhase {
+        /// The study.
+        study: StudyId,
+        /// Its phase.
+        phase: Phase,
+    },
+    /// The member has decided on the study.
+    #[error("this member has decided on the study already; a decision cannot be changed")]
+    AlreadyDecided {
+        /// The study.
+        study: StudyId,
+    },
+    /// The member did not approve the study.
+    #[error("only a member that approved the study may open its round; leave it to one of them")]
+    NotAnApprover {
+        /// The study.
+        study: StudyId,
+    },
+    /// Fewer hospitals approved than a round needs.
+    #[error("{approved} hospitals approved, a round needs {needed}; wait for more, or propose the study anew")]
+    TooFewHospitals {
+        /// How many approved.
+        approved: u32,
+        /// How many are needed.
+        needed: u32,
+    },
+    /// The block's time is before the moment from which this is allowed.
+    #[error("this is allowed in blocks from time {not_before} (ms since 1970) on; send it again then")]
+    TooEarly {
+        /// The moment.
+        not_before: Timestamp,
+    },
+    /// Another round than the current one.
+    #[error("the study's current round is {current}; nothing is taken for another")]
+    WrongRound {
+        /// The current round.
+        current: RoundNumber,
+    },
+    /// The member is not on the round's roster.
+    #[error("this member is not on the round's roster; leave it to those who are")]
+    NotInRoster {
+        /// The study.
+        study: StudyId,
+    },
+    /// The member has contributed to the round.
+    #[error("this member has contributed to the round already; nothing needs to be done")]
+    AlreadyContributed {
+        /// The study.
+        study: StudyId,
+    },
+    /// Contributions to a round have the same length.
+    #[error("contributions to this round have {expected} bytes; compute it again with a matching release")]
+    ContributionLength {
+        /// The length of the first contribution, or 1 when an empty one was refused as the first.
+        expected: u64,
+    },
+    /// The member has attested the round's sum.
+    #[error("this member has attested the round already; nothing needs to be done")]
+    AlreadyAttested {
+        /// The study.
+        study: StudyId,
+    },
+    /// No sum has been attested by more than half of the roster.
+    #[error("{attested} members of the roster attested the same sum, {needed} are needed; wait for more")]
+    TooFewAttestations {
+        /// The most that attested one sum.
+        attested: u32,
+        /// How many are needed.
+        needed: u32,
+    },
+    /// The round can be released, so it has not failed.
+    #[error("enough members attested the round's sum; release the round instead")]
+    Releasable {
+        /// The study.
+        study: StudyId,
+    },
+}
+
+impl Rejection {
+    /// The kind as one word for machines; stable between releases.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Signature => "signature",
+            Self::Malformed => "malformed",
+            Self::TooLong => "too_long",
+            Self::Replayed { .. } => "replayed",
+            Self::Expired { .. } => "expired",
+            Self::ExpiresTooLate { .. } => "expires_too_late",
+            Self::UnknownSigner => "unknown_signer",
+            Self::NotEntitled { .. } => "not_entitled",
+            Self::Text { .. } => "text",
+            Self::EmptyBatch => "empty_batch",
+            Self::UnknownMember { .. } => "unknown_member",
+            Self::AlreadyAccredited { .. } => "already_accredited",
+            Self::AlreadyProposed { .. } => "already_proposed",
+            Self::UnknownProposal { .. } => "unknown_proposal",
+            Self::BallotClosed { .. } => "ballot_closed",
+            Self::AlreadyVoted { .. } => "already_voted",
+            Self::AlreadyEnrolled { .. } => "already_enrolled",
+            Self::SubjectHasKey { .. } => "subject_has_key",
+            Self::PatientKeyTaken { .. } => "patient_key_taken",
+            Self::Countersignature { .. } => "countersignature",
+            Self::UnknownSubject { .. } => "unknown_subject",
+            Self::NotOwnSubject => "not_own_subject",
+            Self::WrongBasis => "wrong_basis",
+            Self::SourceMissing { .. } => "source_missing",
+            Self::SourceUnexpected => "source_unexpected",
+            Self::Terms(_) => "terms",
+            Self::BasePermit => "base_permit",
+            Self::UnknownDocument { .. } => "unknown_document",
+            Self::DocumentEnded { .. } => "document_ended",
+            Self::NothingToRevoke { .. } => "nothing_to_revoke",
+            Self::Spec(_) => "spec",
+            Self::StudyKey => "study_key",
+            Self::StudyExists { .. } => "study_exists",
+            Self::UnknownStudy { .. } => "unknown_study",
+            Self::NotTheResearcher { .. } => "not_the_researcher",
+            Self::WrongPhase { .. } => "wrong_phase",
+            Self::AlreadyDecided { .. } => "already_decided",
+            Self::NotAnApprover { .. } => "not_an_approver",
+            Self::TooFewHospitals { .. } => "too_few_hospitals",
+            Self::TooEarly { .. } => "too_early",
+            Self::WrongRound { .. } => "wrong_round",
+            Self::NotInRoster { .. } => "not_in_roster",
+            Self::AlreadyContributed { .. } => "already_contributed",
+            Self::ContributionLength { .. } => "contribution_length",
+            Self::AlreadyAttested { .. } => "already_attested",
+            Self::TooFewAttestations { .. } => "too_few_attestations",
+            Self::Releasable { .. } => "releasable",
+        }
+    }
+}

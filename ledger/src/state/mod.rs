@@ -1,0 +1,374 @@
+//! What the blocks so far add up to.
+//!
+//! [`State`] is a value: it reads no disk and no clock. [`apply`](crate::apply::apply) alone changes it, block by block;
+//! what a block changed can be stored and hashed ([`State::seal`]) or taken back. Its parts: [`members`], [`consent`],
+//! [`study`]; [`reading`] answers what consent allows.
+//!
+//! Every entry is stored under a typed key, a byte for its kind and the borsh encoding of its name:
+//!
+//! | byte | key | value |
+//! |---|---|---|
+//! | 0 | none | [`Figures`] |
+//! | 1 | [`Signer`] | [`Sequence`] |
+//! | 2 | [`ResearcherId`] | [`members::Researcher`] |
+//! | 3 | [`TxHash`] of the proposal | [`members::Ballot`] |
+//! | 4 | [`consent::SubjectKey`] | [`consent::Subject`] |
+//! | 5 | [`ContentHash`] of the terms | [`Terms`] |
+//! | 6 | [`StudyId`] | [`study::Proposal`] |
+//! | 7 | [`StudyId`] | [`study::Course`] |
+
+pub mod consent;
+pub mod members;
+pub mod reading;
+pub mod study;
+mod table;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
+use std::sync::Arc;
+
+use borsh::{BorshDeserialize, BorshSerialize};
+use consilium_protocol::consent::{DiseaseTree, Terms};
+use consilium_protocol::genesis::{Genesis, Member};
+use consilium_protocol::hash::tagged;
+use consilium_protocol::ids::{
+    AppHash, BlockHash, ChainId, ContentHash, Height, HospitalId, PatientId, ResearcherId, Sequence, StudyId,
+    SubjectId, Timestamp, TxHash,
+};
+use consilium_protocol::tx::Signer;
+
+use crate::certificate::Validator;
+use consent::{Subject, SubjectKey};
+use members::{Ballot, Researcher};
+use study::{Course, Phase, Proposal, Study};
+use table::Table;
+
+/// A block, as things that happened in it are dated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize)]
+pub struct Moment {
+    /// The block's height.
+    pub height: Height,
+    /// The block's time.
+    pub time: Timestamp,
+}
+
+/// The end of the ledger so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Head {
+    /// The last block's height and time; the genesis file's when there is none.
+    pub moment: Moment,
+    /// The last block; the genesis file's hash when there is none.
+    pub block: BlockHash,
+    /// What all transactions so far have resulted in.
+    pub app_hash: AppHash,
+}
+
+/// Running figures of the ledger.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Figures {
+    /// Transactions in blocks.
+    pub transactions: u64,
+    /// Those of them that were rejected.
+    pub rejected: u64,
+    /// Subjects enrolled.
+    pub subjects: u64,
+    /// Consent documents ever recorded.
+    pub grants: u64,
+    /// The encoded length, in bytes, of the transactions that recorded them.
+    pub grant_bytes: u64,
+    /// Consent documents revoked (not: superseded).
+    pub revocations: u64,
+    /// Consent documents that are current.
+    pub current_documents: u64,
+    /// Studies proposed.
+    pub studies: u64,
+}
+
+/// Bytes that are no entry of a state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("an entry of the stored state cannot be read; restore the ledger from another member's export")]
+pub struct EntryError;
+
+/// What never changes: the genesis file, and what follows from it.
+#[derive(Debug)]
+struct Charter {
+    genesis: Genesis,
+    diseases: DiseaseTree,
+    members: BTreeSet<HospitalId>,
+    validators: Vec<Validator>,
+}
+
+/// What the blocks so far add up to.
+#[derive(Clone, Debug)]
+pub struct State {
+    charter: Arc<Charter>,
+    head: Head,
+    pub(crate) figures: Table<(), Figures>,
+    pub(crate) sequences: Table<Signer, Sequence>,
+    pub(crate) researchers: Table<ResearcherId, Researcher>,
+    pub(crate) ballots: Table<TxHash, Ballot>,
+    pub(crate) subjects: Table<SubjectKey, Subject>,
+    pub(crate) terms: Table<ContentHash, Terms>,
+    pub(crate) proposals: Table<StudyId, Proposal>,
+    courses: Table<StudyId, Course>,
+    /// Follows from `subjects`: whose key it is.
+    pub(crate) patients: Table<PatientId, SubjectKey>,
+    /// Follows from `courses`: those that wait for members, and may expire.
+    waiting: BTreeSet<StudyId>,
+}
+
+impl State {
+    /// The state before the first block.
+    pub fn new(genesis: &Genesis) -> Self {
+        let members = genesis.member.iter().map(|m| m.id).collect();
+        let validator = |m: &Member| Validator { id: m.id, consensus_key: m.consensus_key };
+        let charter = Charter {
+            diseases: genesis.diseases(),
+            members,
+            validators: genesis.member.iter().map(validator).collect(),
+            genesis: genesis.clone(),
+        };
+        let block = genesis.hash();
+        let head = Head {
+            moment: Moment { height: Height::new(0), time: genesis.time_ms },
+            block,
+            app_hash: AppHash::from_bytes(tagged("consilium/app-genesis/v1", &[block.as_bytes()])),
+        };
+        let mut figures = Table::default();
+        figures.put((), Figures::default());
+        figures.settle();
+        Self {
+            charter: Arc::new(charter),
+            head,
+            figures,
+            sequences: Table::default(),
+            researchers: Table::default(),
+            ballots: Table::default(),
+            subjects: Table::default(),
+            terms: Table::default(),
+            proposals: Table::default(),
+            courses: Table::default(),
+            patients: Table::default(),
+            waiting: BTreeSet::new(),
+        }
+    }
+
+    /// The ledger that this is the state of.
+    pub fn chain_id(&self) -> &ChainId {
+        &self.charter.genesis.chain_id
+    }
+
+    /// The founding document.
+    pub fn genesis(&self) -> &Genesis {
+        &self.charter.genesis
+    }
+
+    /// The consortium's disease vocabulary.
+    pub fn diseases(&self) -> &DiseaseTree {
+        &self.charter.diseases
+    }
+
+    /// The end of the ledger so far.
+    pub const fn head(&self) -> &Head {
+        &self.head
+    }
+
+    /// The height of the last block; 0 when there is none.
+    pub const fn height(&self) -> Height {
+        self.head.moment.height
+    }
+
+    /// The time of the last block; the genesis file's when there is none.
+    pub const fn time(&self) -> Timestamp {
+        self.head.moment.time
+    }
+
+    /// The members, ascending.
+    pub fn members(&self) -> &[Member] {
+        &self.charter.genesis.member
+    }
+
+    /// Whether the hospital is a member.
+    pub fn is_member(&self, hospital: &HospitalId) -> bool {
+        self.charter.members.contains(hospital)
+    }
+
+    /// Who signs blocks.
+    pub fn validators(&self) -> &[Validator] {
+        &self.charter.validators
+    }
+
+    /// Running figures.
+    pub fn figures(&self) -> Figures {
+        self.figures.get(&()).copied().unwrap_or_default()
+    }
+
+    /// The sequence number that the signer's next transaction must exceed.
+    pub fn last_sequence(&self, signer: &Signer) -> Sequence {
+        self.sequences.get(signer).copied().unwrap_or_default()
+    }
+
+    /// The accredited researchers, ascending.
+    pub fn researchers(&self) -> &BTreeMap<ResearcherId, Researcher> {
+        self.researchers.entries()
+    }
+
+    /// All proposals, by the transactions that made them.
+    pub fn ballots(&self) -> &BTreeMap<TxHash, Ballot> {
+        self.ballots.entries()
+    }
+
+    /// A subject.
+    pub fn subject(&self, key: &SubjectKey) -> Option<&Subject> {
+        self.subjects.get(key)
+    }
+
+    /// Whose key it is.
+    pub fn subject_of(&self, patient: &PatientId) -> Option<SubjectKey> {
+        self.patients.get(patient).copied()
+    }
+
+    /// The subjects of a hospital, ascending.
+    pub fn subjects_of(&self, hospital: &HospitalId) -> impl Iterator<Item = (SubjectId, &Subject)> {
+        let key = |bytes| SubjectKey { hospital: *hospital, subject: SubjectId::from_bytes(bytes) };
+        let range = (Bound::Included(key([0; 16])), Bound::Included(key([0xff; 16])));
+        self.subjects.entries().range(range).map(|(key, subject)| (key.subject, subject))
+    }
+
+    /// Terms, by their hash.
+    pub fn terms(&self, hash: &ContentHash) -> Option<&Terms> {
+        self.terms.get(hash)
+    }
+
+    /// All studies, ascending by name.
+    pub fn studies(&self) -> impl Iterator<Item = Study<'_>> {
+        let courses = self.courses.entries();
+        self.proposals
+            .entries()
+            .iter()
+            .filter_map(|(id, proposal)| Some(Study { id: *id, proposal, course: courses.get(id)? }))
+    }
+
+    /// A study.
+    pub fn study(&self, id: &StudyId) -> Option<Study<'_>> {
+        Some(Study { id: *id, proposal: self.proposals.get(id)?, course: self.courses.get(id)? })
+    }
+
+    /// The studies that wait for members: proposed, or approved and not opened.
+    pub(crate) const fn waiting(&self) -> &BTreeSet<StudyId> {
+        &self.waiting
+    }
+
+    pub(crate) fn put_course(&mut self, id: StudyId, course: Course) {
+        self.courses.put(id, course);
+        self.index_course(&id);
+    }
+
+    fn index_course(&mut self, id: &StudyId) {
+        let waits = |course: &Course| matches!(course.phase, Phase::Proposed | Phase::Approved { .. });
+        if self.courses.get(id).is_some_and(waits) {
+            self.waiting.insert(*id);
+        } else {
+            self.waiting.remove(id);
+        }
+    }
+
+    pub(crate) fn count(&mut self, change: impl FnOnce(&mut Figures)) {
+        self.figures.change(&(), change);
+    }
+
+    /// Makes what a block changed the new start: the touched entries, encoded, and the head with the new application
+    /// hash, SHA-256 labelled `consilium/app/v1` over: the hash before ‖ the block ‖ `results` ‖ key and value of every
+    /// touched entry in order.
+    pub(crate) fn seal(&mut self, moment: Moment, block: BlockHash, results: &[&[u8]]) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let mut changes = Vec::new();
+        self.figures.encode_touched(0, &mut changes);
+        self.sequences.encode_touched(1, &mut changes);
+        self.researchers.encode_touched(2, &mut changes);
+        self.ballots.encode_touched(3, &mut changes);
+        self.subjects.encode_touched(4, &mut changes);
+        self.terms.encode_touched(5, &mut changes);
+        self.proposals.encode_touched(6, &mut changes);
+        self.courses.encode_touched(7, &mut changes);
+        let mut parts: Vec<&[u8]> = vec![self.head.app_hash.as_bytes(), block.as_bytes()];
+        parts.extend_from_slice(results);
+        parts.extend(changes.iter().flat_map(|(key, value)| [key.as_slice(), value.as_slice()]));
+        let app_hash = AppHash::from_bytes(tagged("consilium/app/v1", &parts));
+        self.head = Head { moment, block, app_hash };
+        self.figures.settle();
+        self.sequences.settle();
+        self.researchers.settle();
+        self.ballots.settle();
+        self.subjects.settle();
+        self.terms.settle();
+        self.proposals.settle();
+        self.courses.settle();
+        self.patients.settle();
+        changes
+    }
+
+    /// Takes back what was changed since the last block.
+    pub(crate) fn roll_back(&mut self) {
+        self.figures.roll_back();
+        self.sequences.roll_back();
+        self.researchers.roll_back();
+        self.ballots.roll_back();
+        self.subjects.roll_back();
+        self.terms.roll_back();
+        self.proposals.roll_back();
+        self.patients.roll_back();
+        for id in self.courses.roll_back() {
+            self.index_course(&id);
+        }
+    }
+
+    /// All entries, encoded, in order: what a store holds, and what two equal states have in common.
+    pub fn entries(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let mut all = Vec::new();
+        self.figures.encode_all(0, &mut all);
+        self.sequences.encode_all(1, &mut all);
+        self.researchers.encode_all(2, &mut all);
+        self.ballots.encode_all(3, &mut all);
+        self.subjects.encode_all(4, &mut all);
+        self.terms.encode_all(5, &mut all);
+        self.proposals.encode_all(6, &mut all);
+        self.courses.encode_all(7, &mut all);
+        all
+    }
+
+    /// Reads one stored entry into a state that does not have it yet; the head is set by [`Self::loaded`].
+    ///
+    /// # Errors
+    /// [`EntryError`] when the bytes are no entry, or one that is there already.
+    pub(crate) fn load(&mut self, key: &[u8], value: &[u8]) -> Result<(), EntryError> {
+        let (tag, key) = key.split_first().ok_or(EntryError)?;
+        let loaded = match tag {
+            0 => borsh::from_slice(value).ok().map(|figures| self.figures.put((), figures)),
+            1 => self.sequences.load(key, value),
+            2 => self.researchers.load(key, value),
+            3 => self.ballots.load(key, value),
+            4 => self.subjects.load(key, value),
+            5 => self.terms.load(key, value),
+            6 => self.proposals.load(key, value),
+            7 => self.courses.load(key, value),
+            _ => None,
+        };
+        loaded.ok_or(EntryError)
+    }
+
+    /// Ends loading: sets the head, and what follows from the entries.
+    pub(crate) fn loaded(&mut self, head: Head) {
+        self.head = head;
+        self.figures.settle();
+        for (key, subject) in self.subjects.entries() {
+            if let Some(patient) = subject.patient {
+                self.patients.put(patient, *key);
+            }
+        }
+        self.patients.settle();
+        let ids: Vec<StudyId> = self.courses.entries().keys().copied().collect();
+        for id in ids {
+            self.index_course(&id);
+        }
+    }
+}

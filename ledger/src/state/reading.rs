@@ -1,0 +1,209 @@
+//! Reading consent: what a round may read, and what became of a subject's data.
+//!
+//! Consent at a height is what holds after all of that block. Documents are never removed, so it can be read for any
+//! height of the past from the state of today.
+
+use std::collections::BTreeMap;
+
+use consilium_protocol::consent::{
+    Action, AllowedData, Domain, DocumentTerms, Permissions, Reason, RuleReason, Use, evaluate,
+};
+use consilium_protocol::ids::{ContentHash, DocumentId, Height, HospitalId, RoundNumber, StudyId, SubjectId, Timestamp};
+
+use super::consent::{Document, SubjectKey};
+use super::study::{Phase, Round, Study};
+use super::{Moment, State};
+
+/// Consent cannot be read for such a round.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReadingError {
+    /// There is no such study.
+    #[error("there is no study {0}; list the studies and copy the name again")]
+    UnknownStudy(StudyId),
+    /// The study has no such round.
+    #[error("the study has no round {0}; look the study up for its rounds")]
+    UnknownRound(RoundNumber),
+    /// The hospital is not on the round's roster.
+    #[error("{0} is not on the round's roster; only hospitals of the roster read consent for it")]
+    NotInRoster(HospitalId),
+}
+
+/// One round that could have read a subject's data, and what its consent said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UseRecord {
+    /// The study.
+    pub study: StudyId,
+    /// The round.
+    pub round: RoundNumber,
+    /// When it opened: the block after which consent was read.
+    pub opened: Moment,
+    /// Where the study stands now.
+    pub phase: Phase,
+    /// Whether the hospital committed to a contribution to the round.
+    pub contributed: bool,
+    /// Whether anything of the subject could be read.
+    pub allowed: bool,
+    /// The documents that allowed it, or would have but for a denial.
+    pub documents: Vec<DocumentId>,
+    /// The domains that could be read.
+    pub domains: Vec<Domain>,
+    /// What every rule of every current document had to say; empty when there was no current document.
+    pub reasons: Vec<RuleReason>,
+}
+
+impl State {
+    /// The documents of a subject that are current after all of the block at `height`.
+    pub fn documents_at(&self, key: &SubjectKey, height: Height) -> impl Iterator<Item = &Document> {
+        self.subject(key).into_iter().flat_map(move |subject| subject.documents_at(height))
+    }
+
+    /// The subjects of this name, at whatever hospitals; for auditors, who have only the name.
+    pub fn subjects_named(&self, subject: &SubjectId) -> Vec<SubjectKey> {
+        self.members()
+            .iter()
+            .map(|member| SubjectKey { hospital: member.id, subject: *subject })
+            .filter(|key| self.subject(key).is_some())
+            .collect()
+    }
+
+    /// What a round may read at a hospital of its roster, by the consent at the round's height.
+    ///
+    /// # Errors
+    /// [`ReadingError`] when there is no such round, or the hospital is not on its roster.
+    pub fn permissions(
+        &self,
+        study: &StudyId,
+        round: RoundNumber,
+        hospital: &HospitalId,
+    ) -> Result<Permissions, ReadingError> {
+        let study = self.study(study).ok_or(ReadingError::UnknownStudy(*study))?;
+        let round = study.course.round(round).ok_or(ReadingError::UnknownRound(round))?;
+        if !round.has(hospital) {
+            return Err(ReadingError::NotInRoster(*hospital));
+        }
+        let asked = self.use_of(&study, round.opened.time).ok_or(ReadingError::UnknownStudy(study.id))?;
+        Ok(self.consent_to(&asked, hospital, round.opened.height))
+    }
+
+    /// The use that a study makes of data, at a time.
+    pub fn use_of(&self, study: &Study<'_>, time: Timestamp) -> Option<Use> {
+        let researcher = self.researchers().get(&study.proposal.researcher)?;
+        Some(Use {
+            action: Action::Aggregate,
+            purpose: study.proposal.spec.purpose.clone(),
+            researcher: study.proposal.researcher,
+            organisation: researcher.organisation.clone(),
+            hospital: researcher.hospital,
+            study: study.id,
+            day: time.date(),
+        })
+    }
+
+    /// What a use may read of all subjects of a hospital, by the consent at a height. Evaluates once for each distinct
+    /// set of terms, however many subjects have it.
+    pub fn consent_to(&self, asked: &Use, hospital: &HospitalId, height: Height) -> Permissions {
+        let mut classes = Classes::default();
+        let mut subjects = Vec::new();
+        let mut terms: Vec<ContentHash> = Vec::new();
+        for (id, subject) in self.subjects_of(hospital) {
+            terms.clear();
+            terms.extend(subject.documents_at(height).map(|document| document.terms));
+            if terms.is_empty() {
+                continue;
+            }
+            // What may be read depends on the set of terms alone, not on their order or number.
+            terms.sort_unstable();
+            terms.dedup();
+            if let Some(class) = classes.of(&terms, |terms| self.allowed_by(terms, asked)) {
+                subjects.push((id, class));
+            }
+        }
+        Permissions { height, classes: classes.into_list(), subjects }
+    }
+
+    fn allowed_by(&self, terms: &[ContentHash], asked: &Use) -> AllowedData {
+        let document = DocumentId::from_bytes([0; 32]);
+        // Terms that a document names are never missing; if they were, leaving out a denial would allow too much.
+        let Some(documents) = terms
+            .iter()
+            .map(|hash| self.terms(hash).map(|terms| DocumentTerms { document, terms }))
+            .collect::<Option<Vec<_>>>()
+        else {
+            return AllowedData::default();
+        };
+        evaluate(&documents, asked, self.diseases()).allowed
+    }
+
+    /// Every round whose roster had the subject's hospital since the subject was enrolled, oldest first, with what
+    /// the subject's consent said.
+    pub fn history(&self, key: &SubjectKey) -> Vec<UseRecord> {
+        let Some(subject) = self.subject(key) else { return Vec::new() };
+        let mut records: Vec<UseRecord> = self
+            .studies()
+            .flat_map(|study| study.course.rounds.iter().map(move |round| (study, round)))
+            .filter(|(_, round)| round.has(&key.hospital) && subject.enrolled.height <= round.opened.height)
+            .filter_map(|(study, round)| self.use_record(key, &study, round))
+            .collect();
+        records.sort_by_key(|record| (record.opened, record.study, record.round));
+        records
+    }
+
+    fn use_record(&self, key: &SubjectKey, study: &Study<'_>, round: &Round) -> Option<UseRecord> {
+        let asked = self.use_of(study, round.opened.time)?;
+        let documents = self
+            .documents_at(key, round.opened.height)
+            .map(|document| Some(DocumentTerms { document: document.id, terms: self.terms(&document.terms)? }))
+            .collect::<Option<Vec<_>>>()?;
+        let decision = evaluate(&documents, &asked, self.diseases());
+        let mut allowing: Vec<DocumentId> = decision
+            .reasons
+            .iter()
+            .filter(|r| matches!(r.reason, Reason::Permits | Reason::PermitsByDefault))
+            .map(|r| r.document)
+            .collect();
+        allowing.dedup();
+        Some(UseRecord {
+            study: study.id,
+            round: round.number,
+            opened: round.opened,
+            phase: study.course.phase,
+            contributed: round.contributions.contains_key(&key.hospital),
+            allowed: !decision.allowed.is_empty(),
+            documents: allowing,
+            domains: decision.allowed.iter().map(|(domain, _)| domain).collect(),
+            reasons: decision.reasons,
+        })
+    }
+}
+
+/// The classes of subjects found so far, by their terms; `None` for terms that allow nothing.
+#[derive(Default)]
+struct Classes {
+    by_terms: BTreeMap<Vec<ContentHash>, Option<u32>>,
+    by_data: BTreeMap<AllowedData, u32>,
+}
+
+impl Classes {
+    fn of(&mut self, terms: &[ContentHash], evaluate: impl FnOnce(&[ContentHash]) -> AllowedData) -> Option<u32> {
+        if let Some(class) = self.by_terms.get(terms) {
+            return *class;
+        }
+        let allowed = evaluate(terms);
+        let class = if allowed.is_empty() {
+            None
+        } else {
+            // More classes than a `u32` counts do not fit into memory; beyond, nothing would be allowed.
+            let next = u32::try_from(self.by_data.len()).ok()?;
+            Some(*self.by_data.entry(allowed).or_insert(next))
+        };
+        self.by_terms.insert(terms.to_vec(), class);
+        class
+    }
+
+    fn into_list(self) -> Vec<AllowedData> {
+        let mut list: Vec<(u32, AllowedData)> = self.by_data.into_iter().map(|(data, class)| (class, data)).collect();
+        list.sort_by_key(|(class, _)| *class);
+        list.into_iter().map(|(_, data)| data).collect()
+    }
+}
