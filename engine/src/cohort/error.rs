@@ -1,0 +1,256 @@
+//! Why a cohort query was refused, or failed.
+
+use crate::store::StoreError;
+
+/// Why a cohort query was refused or failed. Quotes names out of the query's own text only; never carries a value, nor
+/// a message of the query engine.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CohortError {
+    /// Longer, deeper or with more parts than any cohort needs.
+    #[error("the query is too large: {what}; split it or write it shorter")]
+    TooLarge {
+        /// What there is too much of, and the limit.
+        what: &'static str,
+    },
+    /// Not SQL.
+    #[error("the query is not valid SQL{}; correct it there", at(.line, .column))]
+    Syntax {
+        /// The line, from 1; 0 when unknown.
+        line: u64,
+        /// The column, from 1; 0 when unknown.
+        column: u64,
+    },
+    /// More than one statement, or none.
+    #[error("a cohort is exactly one SELECT; remove the other statements")]
+    NotOneStatement,
+    /// Another statement than SELECT.
+    #[error("{statement} is not allowed: a cohort is one SELECT over the hospital's tables; remove it")]
+    NotASelect {
+        /// The word that the statement begins with.
+        statement: String,
+    },
+    /// A construct that cohorts have no use for.
+    #[error("{what} is not allowed in a cohort; write the query without it")]
+    Construct {
+        /// The construct.
+        what: &'static str,
+    },
+    /// LIMIT, OFFSET, FETCH or TOP.
+    #[error("{what} picks patients by chance; a cohort is everyone who meets its conditions: remove it")]
+    PicksPatients {
+        /// The clause.
+        what: &'static str,
+    },
+    /// WITH RECURSIVE.
+    #[error("recursive queries are not allowed; use concept_ancestor for hierarchies")]
+    Recursive,
+    /// A function in the place of a table.
+    #[error("`{name}` is used as a table, and functions are not tables here; select from the hospital's tables only")]
+    TableFunction {
+        /// The function.
+        name: String,
+    },
+    /// A file in the place of a table.
+    #[error("`{name}` is no table name; files cannot be read by a study, select from the hospital's tables only")]
+    FileAsTable {
+        /// As written.
+        name: String,
+    },
+    /// A table name with a schema or catalog.
+    #[error("`{name}` has a schema; write the table's name alone")]
+    QualifiedTable {
+        /// As written.
+        name: String,
+    },
+    /// A table that is not there.
+    #[error("there is no table `{name}` here; check its spelling, or ask the hospital whether it has the table")]
+    UnknownTable {
+        /// As written.
+        name: String,
+    },
+    /// A column that is not there.
+    #[error("there is no column `{name}` here; check its spelling and its table's alias")]
+    UnknownColumn {
+        /// As written.
+        name: String,
+    },
+    /// A column that is kept from every study.
+    #[error("column `{name}` identifies people or is free text, and no study may read it; use a concept instead")]
+    WithheldColumn {
+        /// As written.
+        name: String,
+    },
+    /// A name that two columns have.
+    #[error("`{name}` could be several columns; put the table's alias before it, or give the columns different names")]
+    AmbiguousColumn {
+        /// As written.
+        name: String,
+    },
+    /// A function that is not on the list.
+    #[error(
+        "function `{name}` is not allowed in a cohort; use functions of numbers, dates and single texts that give the \
+         same answer every time, such as coalesce, date_part, round or count"
+    )]
+    Function {
+        /// As written.
+        name: String,
+    },
+    /// A placeholder.
+    #[error("the query has a parameter; write the value itself")]
+    Parameter,
+    /// Types that do not fit, a wrong number of arguments, a column outside GROUP BY and the like.
+    #[error(
+        "the query cannot be planned (types that do not fit, arguments, or a column missing in GROUP BY); correct it"
+    )]
+    Unplannable,
+    /// A join of everything with everything.
+    #[error("two tables are joined without an equality between them; join them ON person_id or another column of both")]
+    CrossJoin,
+    /// A person's or record's identifier inside an expression.
+    #[error(
+        "`{name}` identifies a person or record and may only be selected, compared with itself in another table, \
+         grouped by, counted or tested for NULL; remove the expression"
+    )]
+    IdentifierInExpression {
+        /// The column.
+        name: String,
+    },
+    /// A window function over the rows of several people.
+    #[error("a window function must be PARTITION BY the subject's column; add it")]
+    WindowAcrossSubjects,
+    /// The declared subject is no bare subject column.
+    #[error("column `{name}` must be the person's id as it stands in a table (`SELECT p.person_id AS {name}`)")]
+    SubjectNotBare {
+        /// The declared subject column.
+        name: String,
+    },
+    /// A result that shows an identifier in another column than the subject's.
+    #[error("column `{name}` of the result identifies a person or record; select it as the subject only")]
+    IdentifierInResult {
+        /// The column of the result.
+        name: String,
+    },
+    /// A declared column that the result lacks.
+    #[error("the result has no column `{name}`, which the study declares; add `… AS {name}` to the SELECT")]
+    ColumnMissing {
+        /// The declared name.
+        name: String,
+    },
+    /// A declared column of a type that cannot be used.
+    #[error("column `{name}` is {found}, but the study needs {needed}; CAST it, or change the declaration")]
+    ColumnType {
+        /// The declared name.
+        name: String,
+        /// What the query yields.
+        found: &'static str,
+        /// What the study needs.
+        needed: &'static str,
+    },
+    /// More than one row for somebody.
+    #[error("the query yields several rows for one person; GROUP BY the person's id, or use EXISTS instead of a join")]
+    SeveralRowsPerSubject,
+    /// A row of nobody.
+    #[error("the query yields a row without a person; use an inner join, or start from `person`")]
+    NullSubject,
+    /// A row of somebody whose consent was not given. Cannot happen through the gate.
+    #[error("the query yielded a person outside the study's consents; stop the node and report this")]
+    SubjectNotAllowed,
+    /// More rows than the limit.
+    #[error("the cohort has more rows than this hospital's limit of {limit}; raise `limits.rows` or narrow the cohort")]
+    TooManyRows {
+        /// The limit.
+        limit: usize,
+    },
+    /// More memory than the limit.
+    #[error(
+        "the query needs more than this hospital's limit of {limit_mib} MiB; narrow it earlier, or raise `limits.memory`"
+    )]
+    Memory {
+        /// The limit in MiB.
+        limit_mib: usize,
+    },
+    /// More time than the limit.
+    #[error("the query took longer than this hospital's limit of {limit_s} s; narrow it, or raise `limits.time`")]
+    TimedOut {
+        /// The limit in seconds.
+        limit_s: u64,
+    },
+    /// An expression failed on a row: a division by zero, a cast, an overflow.
+    #[error("an expression of the query fails on some row; use TRY_CAST, and NULLIF(…, 0) under a division")]
+    Evaluation,
+    /// The hospital's files.
+    #[error("{0}")]
+    Store(#[from] StoreError),
+    /// A file that was there when the store was opened cannot be read now.
+    #[error("a file of the hospital's tables could not be read; run `consilium doctor`, then start the node again")]
+    StoreChanged,
+    /// A mistake of this program.
+    #[error("the query engine failed; keep the query and report this")]
+    Internal,
+}
+
+fn at(line: &u64, column: &u64) -> String {
+    if *line == 0 { String::new() } else { format!(" at line {line}, column {column}") }
+}
+
+impl CohortError {
+    /// The kind of error, for metrics and for matching in scripts.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::TooLarge { .. } => "too_large",
+            Self::Syntax { .. } => "syntax",
+            Self::NotOneStatement => "not_one_statement",
+            Self::NotASelect { .. } => "not_a_select",
+            Self::Construct { .. } => "construct",
+            Self::PicksPatients { .. } => "picks_patients",
+            Self::Recursive => "recursive",
+            Self::TableFunction { .. } => "table_function",
+            Self::FileAsTable { .. } => "file_as_table",
+            Self::QualifiedTable { .. } => "qualified_table",
+            Self::UnknownTable { .. } => "unknown_table",
+            Self::UnknownColumn { .. } => "unknown_column",
+            Self::WithheldColumn { .. } => "withheld_column",
+            Self::AmbiguousColumn { .. } => "ambiguous_column",
+            Self::Function { .. } => "function",
+            Self::Parameter => "parameter",
+            Self::Unplannable => "unplannable",
+            Self::CrossJoin => "cross_join",
+            Self::IdentifierInExpression { .. } => "identifier_in_expression",
+            Self::WindowAcrossSubjects => "window_across_subjects",
+            Self::SubjectNotBare { .. } => "subject_not_bare",
+            Self::IdentifierInResult { .. } => "identifier_in_result",
+            Self::ColumnMissing { .. } => "column_missing",
+            Self::ColumnType { .. } => "column_type",
+            Self::SeveralRowsPerSubject => "several_rows_per_subject",
+            Self::NullSubject => "null_subject",
+            Self::SubjectNotAllowed => "subject_not_allowed",
+            Self::TooManyRows { .. } => "too_many_rows",
+            Self::Memory { .. } => "memory",
+            Self::TimedOut { .. } => "timed_out",
+            Self::Evaluation => "evaluation",
+            Self::Store(_) => "store",
+            Self::StoreChanged => "store_changed",
+            Self::Internal => "internal",
+        }
+    }
+
+    /// Whether patients' rows had a part in this outcome. Such an error is for the hospital's own operator: a
+    /// researcher who is told of it learns one bit about the rows. Every other error follows from the query and the
+    /// names of the hospital's tables and columns alone, and may be told to anyone.
+    pub const fn depends_on_data(&self) -> bool {
+        matches!(
+            self,
+            Self::SeveralRowsPerSubject
+                | Self::NullSubject
+                | Self::SubjectNotAllowed
+                | Self::TooManyRows { .. }
+                | Self::Memory { .. }
+                | Self::TimedOut { .. }
+                | Self::Evaluation
+                | Self::Store(_)
+                | Self::StoreChanged
+                | Self::Internal
+        )
+    }
+}

@@ -1,0 +1,440 @@
+//! From a study's text to one SELECT, of which every part is on a list of what is allowed.
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+
+use consilium_protocol::study::limits::SQL_BYTES;
+use datafusion::sql::sqlparser::ast::{
+    BinaryOperator, CastKind, DataType, Distinct, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause,
+    FunctionArguments, GroupByExpr, Ident, JoinConstraint, JoinOperator, ObjectName, Query, Select, SelectFlavor,
+    SetExpr, Statement, TableFactor, TableWithJoins, UnaryOperator, Value, ValueWithSpan, Visit, Visitor,
+};
+use datafusion::sql::sqlparser::dialect::GenericDialect;
+use datafusion::sql::sqlparser::parser::{Parser, ParserError};
+use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
+
+use super::error::CohortError;
+use super::functions::NAMES;
+
+/// The most words and signs of a query.
+const TOKENS: usize = 5_000;
+/// How deep parentheses, subqueries and unary operators may nest.
+const NESTING: usize = 48;
+/// How deep an expression may be, chains of operators included.
+const DEPTH: usize = 256;
+/// The longest text or number, in bytes.
+const LITERAL_BYTES: usize = 1_000;
+/// The longest IN list.
+const LIST: usize = 1_000;
+/// The longest VALUES list.
+const VALUES: usize = 100;
+
+/// A query that may be planned.
+pub(super) struct Parsed {
+    pub(super) statement: Statement,
+    /// The tables that it names, without those that it defines itself.
+    pub(super) tables: BTreeSet<String>,
+}
+
+/// Reads and checks a query.
+pub(super) fn parse(sql: &str) -> Result<Parsed, CohortError> {
+    if sql.len() > SQL_BYTES {
+        return Err(CohortError::TooLarge { what: "more than 16 KiB of text" });
+    }
+    let tokens = Tokenizer::new(&GenericDialect {}, sql)
+        .tokenize_with_location()
+        .map_err(|e| CohortError::Syntax { line: e.location.line, column: e.location.column })?;
+    if tokens.len() > 2 * TOKENS {
+        return Err(CohortError::TooLarge { what: "more than 5,000 words and signs" });
+    }
+    let mut solid = tokens.iter().map(|t| &t.token).filter(|t| !matches!(t, Token::Whitespace(_)));
+    match solid.next() {
+        Some(Token::LParen) => {}
+        Some(Token::Word(word)) if ["SELECT", "WITH"].contains(&word.value.to_ascii_uppercase().as_str()) => {}
+        Some(Token::Word(word)) => {
+            let statement = word.value.chars().filter(char::is_ascii_alphabetic).take(24).collect::<String>();
+            return Err(CohortError::NotASelect { statement: statement.to_ascii_uppercase() });
+        }
+        Some(_) => return Err(CohortError::Syntax { line: 1, column: 1 }),
+        None => return Err(CohortError::NotOneStatement),
+    }
+    let mut statements = Parser::new(&GenericDialect {})
+        .with_recursion_limit(NESTING)
+        .with_tokens_with_locations(tokens)
+        .parse_statements()
+        .map_err(|e| syntax(&e))?;
+    let (Some(statement), None) = (statements.pop(), statements.pop()) else {
+        return Err(CohortError::NotOneStatement);
+    };
+    let Statement::Query(_) = &statement else {
+        return Err(CohortError::NotASelect { statement: "ANOTHER STATEMENT".to_string() });
+    };
+    let mut check = Check::default();
+    match statement.visit(&mut check) {
+        ControlFlow::Break(error) => Err(error),
+        ControlFlow::Continue(()) => {
+            let tables = check.relations.difference(&check.defined).cloned().collect();
+            Ok(Parsed { statement, tables })
+        }
+    }
+}
+
+/// Of the parser's message only the place is used: the message quotes the query.
+fn syntax(error: &ParserError) -> CohortError {
+    let text = match error {
+        ParserError::RecursionLimitExceeded => {
+            return CohortError::TooLarge { what: "more than 48 levels of nesting" };
+        }
+        ParserError::TokenizerError(text) | ParserError::ParserError(text) => text,
+    };
+    let number = |after: &str| -> Option<u64> {
+        let (_, rest) = text.rsplit_once(after)?;
+        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+        rest[..digits].parse().ok()
+    };
+    CohortError::Syntax { line: number("Line: ").unwrap_or(0), column: number("Column: ").unwrap_or(0) }
+}
+
+#[derive(Default)]
+struct Check {
+    depth: usize,
+    relations: BTreeSet<String>,
+    defined: BTreeSet<String>,
+}
+
+type Flow = ControlFlow<CohortError>;
+
+fn refuse(what: &'static str) -> Flow {
+    ControlFlow::Break(CohortError::Construct { what })
+}
+
+fn too_large(what: &'static str) -> Flow {
+    ControlFlow::Break(CohortError::TooLarge { what })
+}
+
+/// Refuses the first construct that is there.
+fn none_of(constructs: &[(bool, &'static str)]) -> Flow {
+    match constructs.iter().find(|(there, _)| *there) {
+        Some((_, what)) => refuse(what),
+        None => ControlFlow::Continue(()),
+    }
+}
+
+/// A name as DataFusion looks it up.
+fn normal(ident: &Ident) -> String {
+    if ident.quote_style.is_some() { ident.value.clone() } else { ident.value.to_ascii_lowercase() }
+}
+
+/// A name out of the query, for a message.
+fn shown(name: &ObjectName) -> String {
+    name.to_string().chars().take(120).collect()
+}
+
+impl Visitor for Check {
+    type Break = CohortError;
+
+    fn pre_visit_query(&mut self, query: &Query) -> Flow {
+        if let Some(with) = &query.with {
+            if with.recursive {
+                return ControlFlow::Break(CohortError::Recursive);
+            }
+            self.defined.extend(with.cte_tables.iter().map(|cte| normal(&cte.alias.name)));
+        }
+        if query.limit_clause.is_some() {
+            return ControlFlow::Break(CohortError::PicksPatients { what: "LIMIT or OFFSET" });
+        }
+        if query.fetch.is_some() {
+            return ControlFlow::Break(CohortError::PicksPatients { what: "FETCH" });
+        }
+        none_of(&[
+            (!query.locks.is_empty(), "FOR UPDATE or FOR SHARE"),
+            (query.for_clause.is_some(), "a FOR clause"),
+            (query.settings.is_some(), "SETTINGS"),
+            (query.format_clause.is_some(), "FORMAT"),
+            (!query.pipe_operators.is_empty(), "a pipe operator"),
+        ])?;
+        body(&query.body)
+    }
+
+    fn pre_visit_select(&mut self, select: &Select) -> Flow {
+        if select.top.is_some() {
+            return ControlFlow::Break(CohortError::PicksPatients { what: "TOP" });
+        }
+        if matches!(select.distinct, Some(Distinct::On(_))) {
+            return ControlFlow::Break(CohortError::PicksPatients { what: "DISTINCT ON" });
+        }
+        let modifiers = match &select.group_by {
+            GroupByExpr::All(modifiers) | GroupByExpr::Expressions(_, modifiers) => modifiers,
+        };
+        none_of(&[
+            (select.into.is_some(), "SELECT INTO"),
+            (!select.lateral_views.is_empty(), "LATERAL VIEW"),
+            (select.prewhere.is_some(), "PREWHERE"),
+            (!select.connect_by.is_empty(), "CONNECT BY"),
+            (!select.cluster_by.is_empty(), "CLUSTER BY"),
+            (!select.distribute_by.is_empty(), "DISTRIBUTE BY"),
+            (!select.sort_by.is_empty(), "SORT BY"),
+            (select.value_table_mode.is_some(), "SELECT AS"),
+            (select.exclude.is_some(), "EXCLUDE"),
+            (select.select_modifiers.is_some(), "a SELECT modifier"),
+            (!matches!(select.flavor, SelectFlavor::Standard), "FROM before SELECT"),
+            (!modifiers.is_empty(), "ROLLUP, CUBE or TOTALS"),
+        ])?;
+        select.from.iter().try_for_each(joins)
+    }
+
+    fn pre_visit_relation(&mut self, name: &ObjectName) -> Flow {
+        let [part] = name.0.as_slice() else {
+            return ControlFlow::Break(CohortError::QualifiedTable { name: shown(name) });
+        };
+        let Some(ident) = part.as_ident() else {
+            return ControlFlow::Break(CohortError::TableFunction { name: shown(name) });
+        };
+        let plain = ident.value.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        if !plain || ident.quote_style == Some('\'') {
+            return ControlFlow::Break(CohortError::FileAsTable { name: shown(name) });
+        }
+        self.relations.insert(normal(ident));
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> Flow {
+        match factor {
+            TableFactor::Table {
+                name,
+                args,
+                with_hints,
+                version,
+                with_ordinality,
+                partitions,
+                json_path,
+                sample,
+                index_hints,
+                ..
+            } => {
+                if args.is_some() {
+                    return ControlFlow::Break(CohortError::TableFunction { name: shown(name) });
+                }
+                none_of(&[
+                    (!with_hints.is_empty() || !index_hints.is_empty(), "a table hint"),
+                    (version.is_some(), "a table version"),
+                    (*with_ordinality, "WITH ORDINALITY"),
+                    (!partitions.is_empty(), "PARTITION"),
+                    (json_path.is_some(), "a JSON path"),
+                    (sample.is_some(), "TABLESAMPLE"),
+                ])
+            }
+            TableFactor::Derived { lateral, sample, .. } => {
+                none_of(&[(*lateral, "LATERAL"), (sample.is_some(), "TABLESAMPLE")])
+            }
+            TableFactor::NestedJoin { .. } => ControlFlow::Continue(()),
+            TableFactor::Function { lateral: true, .. } => refuse("LATERAL"),
+            TableFactor::Function { name, .. } => ControlFlow::Break(CohortError::TableFunction { name: shown(name) }),
+            TableFactor::TableFunction { .. } => {
+                ControlFlow::Break(CohortError::TableFunction { name: "TABLE(…)".to_string() })
+            }
+            TableFactor::UNNEST { .. } => refuse("UNNEST"),
+            _ => refuse("a table expression other than a table, a subquery or a join"),
+        }
+    }
+
+    fn pre_visit_expr(&mut self, expr: &Expr) -> Flow {
+        self.depth += 1;
+        if self.depth > DEPTH {
+            return too_large("an expression of more than 256 levels");
+        }
+        expression(expr)
+    }
+
+    fn post_visit_expr(&mut self, _: &Expr) -> Flow {
+        self.depth -= 1;
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_value(&mut self, value: &ValueWithSpan) -> Flow {
+        match &value.value {
+            Value::Number(text, _) | Value::SingleQuotedString(text) if text.len() > LITERAL_BYTES => {
+                too_large("a literal of more than 1,000 bytes")
+            }
+            Value::Number(..) | Value::SingleQuotedString(_) | Value::Boolean(_) | Value::Null => {
+                ControlFlow::Continue(())
+            }
+            Value::Placeholder(_) => ControlFlow::Break(CohortError::Parameter),
+            _ => refuse("a literal other than a number, 'text', TRUE, FALSE or NULL"),
+        }
+    }
+}
+
+fn body(body: &SetExpr) -> Flow {
+    match body {
+        SetExpr::Select(_) | SetExpr::Query(_) => ControlFlow::Continue(()),
+        SetExpr::SetOperation { left, right, .. } => {
+            self::body(left)?;
+            self::body(right)
+        }
+        SetExpr::Values(values) if values.rows.len() > VALUES => too_large("more than 100 rows of VALUES"),
+        SetExpr::Values(_) => ControlFlow::Continue(()),
+        SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_) | SetExpr::Merge(_) => {
+            ControlFlow::Break(CohortError::NotASelect { statement: "A CHANGE OF DATA".to_string() })
+        }
+        SetExpr::Table(_) => refuse("TABLE"),
+    }
+}
+
+fn joins(table: &TableWithJoins) -> Flow {
+    if let TableFactor::NestedJoin { table_with_joins, .. } = &table.relation {
+        joins(table_with_joins)?;
+    }
+    for join in &table.joins {
+        let constraint = match &join.join_operator {
+            JoinOperator::Join(c)
+            | JoinOperator::Inner(c)
+            | JoinOperator::Left(c)
+            | JoinOperator::LeftOuter(c)
+            | JoinOperator::Right(c)
+            | JoinOperator::RightOuter(c)
+            | JoinOperator::FullOuter(c)
+            | JoinOperator::CrossJoin(c)
+            | JoinOperator::LeftSemi(c)
+            | JoinOperator::RightSemi(c)
+            | JoinOperator::LeftAnti(c)
+            | JoinOperator::RightAnti(c) => c,
+            _ => return refuse("this kind of join"),
+        };
+        if matches!(constraint, JoinConstraint::Natural) {
+            return refuse("NATURAL JOIN");
+        }
+        if let TableFactor::NestedJoin { table_with_joins, .. } = &join.relation {
+            joins(table_with_joins)?;
+        }
+    }
+    ControlFlow::Continue(())
+}
+
+fn expression(expr: &Expr) -> Flow {
+    match expr {
+        Expr::Identifier(ident) if ident.value.starts_with('@') => refuse("a variable"),
+        Expr::CompoundIdentifier(parts) if parts.len() > 2 || parts.iter().any(|p| p.value.starts_with('@')) => {
+            refuse("a column name with a schema")
+        }
+        Expr::InList { list, .. } if list.len() > LIST => too_large("more than 1,000 values in an IN list"),
+        Expr::BinaryOp { op, .. } => binary(op),
+        Expr::UnaryOp { op: UnaryOperator::Plus | UnaryOperator::Minus | UnaryOperator::Not, .. } => {
+            ControlFlow::Continue(())
+        }
+        Expr::Like { any: false, .. } | Expr::ILike { any: false, .. } => ControlFlow::Continue(()),
+        Expr::Cast {
+            kind: CastKind::Cast | CastKind::TryCast | CastKind::DoubleColon,
+            data_type,
+            format,
+            array,
+            ..
+        } => none_of(&[
+            (format.is_some(), "CAST with FORMAT"),
+            (*array || !castable(data_type), "CAST to a type other than numbers, text, dates and truth values"),
+        ]),
+        Expr::TypedString(typed) => none_of(&[(!castable(&typed.data_type), "a literal of this type")]),
+        Expr::Function(function) => call(function),
+        Expr::Identifier(_)
+        | Expr::CompoundIdentifier(_)
+        | Expr::InList { .. }
+        | Expr::IsFalse(_)
+        | Expr::IsNotFalse(_)
+        | Expr::IsTrue(_)
+        | Expr::IsNotTrue(_)
+        | Expr::IsNull(_)
+        | Expr::IsNotNull(_)
+        | Expr::IsUnknown(_)
+        | Expr::IsNotUnknown(_)
+        | Expr::IsDistinctFrom(..)
+        | Expr::IsNotDistinctFrom(..)
+        | Expr::InSubquery { .. }
+        | Expr::Between { .. }
+        | Expr::Extract { .. }
+        | Expr::Ceil { .. }
+        | Expr::Floor { .. }
+        | Expr::Position { .. }
+        | Expr::Substring { .. }
+        | Expr::Trim { .. }
+        | Expr::Nested(_)
+        | Expr::Value(_)
+        | Expr::Case { .. }
+        | Expr::Exists { .. }
+        | Expr::Subquery(_)
+        | Expr::Interval(_) => ControlFlow::Continue(()),
+        _ => refuse("this kind of expression"),
+    }
+}
+
+fn binary(op: &BinaryOperator) -> Flow {
+    match op {
+        BinaryOperator::Plus
+        | BinaryOperator::Minus
+        | BinaryOperator::Multiply
+        | BinaryOperator::Divide
+        | BinaryOperator::Modulo
+        | BinaryOperator::Gt
+        | BinaryOperator::Lt
+        | BinaryOperator::GtEq
+        | BinaryOperator::LtEq
+        | BinaryOperator::Eq
+        | BinaryOperator::NotEq
+        | BinaryOperator::And
+        | BinaryOperator::Or => ControlFlow::Continue(()),
+        BinaryOperator::StringConcat => refuse("|| (texts cannot be made longer)"),
+        _ => refuse("this operator"),
+    }
+}
+
+fn castable(data_type: &DataType) -> bool {
+    matches!(
+        data_type,
+        DataType::TinyInt(_)
+            | DataType::SmallInt(_)
+            | DataType::Int(_)
+            | DataType::Integer(_)
+            | DataType::BigInt(_)
+            | DataType::Float(_)
+            | DataType::Real
+            | DataType::Double(_)
+            | DataType::DoublePrecision
+            | DataType::Decimal(_)
+            | DataType::Numeric(_)
+            | DataType::Date
+            | DataType::Timestamp(..)
+            | DataType::Varchar(_)
+            | DataType::Text
+            | DataType::String(_)
+            | DataType::Boolean
+            | DataType::Bool
+    )
+}
+
+fn call(function: &Function) -> Flow {
+    let known = match function.name.0.as_slice() {
+        [part] => part.as_ident().is_some_and(|ident| NAMES.contains(&ident.value.to_ascii_lowercase())),
+        _ => false,
+    };
+    if !known {
+        return ControlFlow::Break(CohortError::Function { name: shown(&function.name) });
+    }
+    none_of(&[
+        (function.uses_odbc_syntax, "{fn …}"),
+        (!matches!(function.parameters, FunctionArguments::None), "a function with parameters"),
+        (!function.within_group.is_empty(), "WITHIN GROUP"),
+    ])?;
+    let FunctionArguments::List(list) = &function.args else { return refuse("this form of a function call") };
+    let plain =
+        |arg: &FunctionArg| matches!(arg, FunctionArg::Unnamed(FunctionArgExpr::Expr(_) | FunctionArgExpr::Wildcard));
+    let ordered = |clause: &FunctionArgumentClause| {
+        matches!(clause, FunctionArgumentClause::OrderBy(_) | FunctionArgumentClause::IgnoreOrRespectNulls(_))
+    };
+    let name = function.name.to_string().to_ascii_lowercase();
+    let picks = ["first_value", "last_value"].contains(&name.as_str());
+    let has_order = list.clauses.iter().any(|c| matches!(c, FunctionArgumentClause::OrderBy(_)));
+    none_of(&[
+        (!list.args.iter().all(plain), "a named argument"),
+        (!list.clauses.iter().all(ordered), "this clause of a function call"),
+        (picks && function.over.is_none() && !has_order, "first_value or last_value without ORDER BY"),
+    ])
+}

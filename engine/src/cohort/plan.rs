@@ -1,0 +1,196 @@
+//! From a parsed query to a plan that is known to be harmless, and what it reads.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use consilium_protocol::consent::Domain;
+use consilium_protocol::study::StudySpec;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::{Column, DataFusionError, SchemaError};
+use datafusion::datasource::source_as_provider;
+use datafusion::execution::SessionState;
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
+use datafusion::prelude::SessionContext;
+use datafusion::sql::parser::Statement as AnyStatement;
+use serde::Serialize;
+
+use super::error::CohortError;
+use super::lineage::{Trace, trace};
+use super::parse::parse;
+use super::types::{Wanted, wanted};
+use crate::gate::GatedTable;
+use crate::store::omop;
+
+/// What a cohort query reads, by its plan.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Reads {
+    /// The tables, by name.
+    pub tables: Vec<TableRead>,
+}
+
+/// What a query reads of one table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TableRead {
+    /// The table.
+    pub table: String,
+    /// The domain that consent must open; `None` for vocabularies.
+    pub domain: Option<Domain>,
+    /// The columns, by name.
+    pub columns: Vec<String>,
+}
+
+impl Reads {
+    /// The domains that consent must open for the query to find anything.
+    pub fn domains(&self) -> BTreeSet<Domain> {
+        self.tables.iter().filter_map(|table| table.domain).collect()
+    }
+}
+
+/// A query that may run.
+pub(super) struct Planned {
+    /// Yields the subject, then the declared columns in the order of `columns`.
+    pub(super) plan: LogicalPlan,
+    /// The declared columns with what is wanted of them.
+    pub(super) columns: Vec<Wanted>,
+    pub(super) reads: Reads,
+}
+
+/// Plans the cohort of a study over the tables of a session.
+pub(super) async fn plan(context: &SessionContext, spec: &StudySpec) -> Result<Planned, CohortError> {
+    let parsed = parse(&spec.cohort.sql)?;
+    for table in &parsed.tables {
+        if !context.table_exist(table.as_str()).unwrap_or(false) {
+            return Err(CohortError::UnknownTable { name: table.clone() });
+        }
+    }
+    let state = context.state();
+    let statement = AnyStatement::Statement(Box::new(parsed.statement));
+    let plan = state.statement_to_plan(statement).await.map_err(|e| unplannable(&e))?;
+    let traces = trace(&plan)?;
+    let (plan, columns) = declared_only(plan, &traces, spec)?;
+    let plan = state.optimize(&plan).map_err(|e| unplannable(&e))?;
+    refuse_cross_joins(&plan)?;
+    let reads = reads(&plan)?;
+    for (wanted, field) in columns.iter().zip(plan.schema().fields().iter().skip(1)) {
+        wanted.check(field.data_type())?;
+    }
+    Ok(Planned { plan, columns, reads })
+}
+
+/// Physical planning, with nothing of the engine's messages.
+pub(super) async fn physical(
+    state: &SessionState,
+    plan: &LogicalPlan,
+) -> Result<Arc<dyn datafusion::physical_plan::ExecutionPlan>, CohortError> {
+    state.query_planner().create_physical_plan(plan, state).await.map_err(|e| unplannable(&e))
+}
+
+/// What the engine's refusal to plan means. Only names are taken from it, and these are the query's own.
+fn unplannable(error: &DataFusionError) -> CohortError {
+    let mut error = error;
+    loop {
+        match error {
+            DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => error = inner,
+            DataFusionError::Shared(inner) => error = inner,
+            DataFusionError::Collection(errors) if !errors.is_empty() => error = &errors[0],
+            DataFusionError::SchemaError(schema, _) => return of_names(schema),
+            _ => return CohortError::Unplannable,
+        }
+    }
+}
+
+fn of_names(error: &SchemaError) -> CohortError {
+    let shown = |column: &Column| column.flat_name().chars().take(120).collect::<String>();
+    match error {
+        SchemaError::FieldNotFound { field, .. } if omop::is_withheld(&field.name.to_ascii_lowercase()) => {
+            CohortError::WithheldColumn { name: shown(field) }
+        }
+        SchemaError::FieldNotFound { field, .. } => CohortError::UnknownColumn { name: shown(field) },
+        SchemaError::AmbiguousReference { field } => CohortError::AmbiguousColumn { name: shown(field) },
+        SchemaError::DuplicateQualifiedField { name, .. } | SchemaError::DuplicateUnqualifiedField { name } => {
+            CohortError::AmbiguousColumn { name: name.chars().take(120).collect() }
+        }
+    }
+}
+
+/// Checks what the result shows, and cuts it down to the subject and the declared columns.
+fn declared_only(
+    plan: LogicalPlan,
+    traces: &[Trace],
+    spec: &StudySpec,
+) -> Result<(LogicalPlan, Vec<Wanted>), CohortError> {
+    let schema = Arc::clone(plan.schema());
+    let find = |name: &str| {
+        let mut found = (0..schema.fields().len()).filter(|i| schema.field(*i).name() == name);
+        match (found.next(), found.next()) {
+            (Some(position), None) => Ok(position),
+            (None, _) => Err(CohortError::ColumnMissing { name: name.to_string() }),
+            (Some(_), Some(_)) => Err(CohortError::AmbiguousColumn { name: name.to_string() }),
+        }
+    };
+    let subject = find(&spec.cohort.subject)?;
+    if traces.get(subject) != Some(&Trace::Subject) {
+        return Err(CohortError::SubjectNotBare { name: spec.cohort.subject.clone() });
+    }
+    let columns = wanted(spec);
+    for (position, trace) in traces.iter().enumerate().filter(|(position, _)| *position != subject) {
+        let name = schema.field(position).name();
+        let declared = columns.iter().any(|wanted| wanted.name == *name);
+        match trace {
+            Trace::Plain => {}
+            Trace::Key(_) if !declared => {}
+            Trace::Subject | Trace::Key(_) => return Err(CohortError::IdentifierInResult { name: name.clone() }),
+        }
+    }
+    let column = |position: usize| Expr::Column(Column::from(schema.qualified_field(position)));
+    let mut exprs = vec![column(subject)];
+    for wanted in &columns {
+        exprs.push(column(find(&wanted.name)?));
+    }
+    let plan = LogicalPlanBuilder::from(plan).project(exprs).and_then(|builder| builder.build());
+    Ok((plan.map_err(|_| CohortError::Internal)?, columns))
+}
+
+/// A join without an equality multiplies its sides, unless one of them has a single row.
+fn refuse_cross_joins(plan: &LogicalPlan) -> Result<(), CohortError> {
+    let mut crossed = false;
+    let visited = plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::Join(join) = node {
+            let single = |side: &LogicalPlan| side.max_rows().is_some_and(|rows| rows <= 1);
+            crossed |= join.on.is_empty() && !single(&join.left) && !single(&join.right);
+        }
+        Ok(if crossed { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    });
+    visited.map_err(|_| CohortError::Internal)?;
+    if crossed { Err(CohortError::CrossJoin) } else { Ok(()) }
+}
+
+/// The columns that an optimized plan scans or filters by.
+fn reads(plan: &LogicalPlan) -> Result<Reads, CohortError> {
+    let mut tables: BTreeMap<String, (Option<Domain>, BTreeSet<String>)> = BTreeMap::new();
+    let mut strange = false;
+    let visited = plan.apply_with_subqueries(|node| {
+        let LogicalPlan::TableScan(scan) = node else { return Ok(TreeNodeRecursion::Continue) };
+        let provider = source_as_provider(&scan.source)?;
+        let Some(gated) = provider.downcast_ref::<GatedTable>() else {
+            strange = true;
+            return Ok(TreeNodeRecursion::Stop);
+        };
+        let entry = tables.entry(gated.table.name.clone()).or_insert((gated.table.domain(), BTreeSet::new()));
+        entry.1.extend(scan.projected_schema.fields().iter().map(|field| field.name().clone()));
+        for filter in &scan.filters {
+            entry.1.extend(filter.column_refs().into_iter().map(|column| column.name.clone()));
+        }
+        Ok(TreeNodeRecursion::Continue)
+    });
+    visited.map_err(|_| CohortError::Internal)?;
+    if strange {
+        return Err(CohortError::Internal);
+    }
+    let table = |(table, (domain, columns)): (String, (_, BTreeSet<String>))| TableRead {
+        table,
+        domain,
+        columns: columns.into_iter().collect(),
+    };
+    Ok(Reads { tables: tables.into_iter().map(table).collect() })
+}

@@ -1,0 +1,216 @@
+//! What makes consent part of the plan.
+//!
+//! A study's session ([`session`]) knows only [`GatedTable`]s. Each yields the rows of people whose consent opens the
+//! table's domain on the row's day, and only columns that studies may read; its raw scan is out of the optimizer's
+//! reach ([`exec`]), and of the query nothing but filters that cannot fail is evaluated beside it ([`filters`]).
+//!
+//! Rows are let through by looking up their `person_id` in an array built once per study, not by a semi-join: the
+//! lookup decides person, domain and day in one pass over each batch, costs no hash table per table and no exchange
+//! between threads, and is no join that an optimizer could reorder, turn around or push a predicate through.
+
+mod days;
+mod exec;
+mod filters;
+mod people;
+pub(crate) mod session;
+
+use std::fmt;
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use async_trait::async_trait;
+use consilium_protocol::consent::Permissions;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::stats::Precision;
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
+use datafusion::common::{Column, DFSchema, Result, Statistics};
+use datafusion::logical_expr::utils::conjunction;
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
+use datafusion::physical_plan::ExecutionPlan;
+
+use crate::pseudonym::LinkSecret;
+use crate::store::scan::Reader;
+use crate::store::table::{Role, Table};
+use crate::store::{Store, StoreError, Subjects};
+use days::RowGate;
+use exec::{Check, GateExec};
+pub(crate) use people::{CLOSED, IdHasher, People};
+
+/// Which people of a store allow what, for one use at one height.
+#[derive(Clone)]
+pub struct Gate {
+    people: Arc<People>,
+}
+
+impl Gate {
+    /// Matches a store's people with what the ledger says of their subjects.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store's people cannot be read.
+    pub fn new(store: &Store, link: &LinkSecret, permissions: &Permissions) -> Result<Self, StoreError> {
+        let subjects: Arc<Subjects> = store.subjects(link)?;
+        Ok(Self { people: Arc::new(People::new(&subjects, permissions)) })
+    }
+
+    /// A gate that lets nothing through.
+    pub(crate) fn shut() -> Self {
+        Self { people: Arc::new(People::none()) }
+    }
+
+    /// Whether a person allows anything at all.
+    pub(crate) fn knows(&self, person: i64) -> bool {
+        self.people.class(person) != CLOSED
+    }
+
+    /// How many people of the store allow anything.
+    pub fn people(&self) -> usize {
+        self.people.len()
+    }
+}
+
+impl fmt::Debug for Gate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Gate for {} people", self.people())
+    }
+}
+
+/// A table as a study sees it.
+pub(crate) struct GatedTable {
+    pub(crate) table: Arc<Table>,
+    schema: SchemaRef,
+    reader: Arc<Reader>,
+    /// `None` for vocabularies, which are nobody's.
+    gate: Option<RowGate>,
+}
+
+impl GatedTable {
+    pub(crate) fn new(table: &Arc<Table>, reader: &Arc<Reader>, gate: &Gate) -> Self {
+        let row_gate = match table.role {
+            Role::Patients { domain, date, .. } => Some(RowGate::new(&gate.people, domain, date.is_some())),
+            Role::Vocabulary => None,
+        };
+        Self { table: Arc::clone(table), schema: table.schema(), reader: Arc::clone(reader), gate: row_gate }
+    }
+
+    /// The raw columns that a scan needs: those asked for, those that filters name, the subject, and the day where it
+    /// matters.
+    fn needed(&self, output: &[usize], filters: &[Expr]) -> Result<Vec<usize>> {
+        let mut needed: Vec<usize> = output.to_vec();
+        for filter in filters {
+            for column in filter.column_refs() {
+                needed.push(self.schema.index_of(&column.name)?);
+            }
+        }
+        if let (Role::Patients { subject, date, .. }, Some(gate)) = (self.table.role, &self.gate) {
+            needed.push(subject);
+            needed.extend(date.filter(|_| gate.needs_date()));
+        }
+        needed.sort_unstable();
+        needed.dedup();
+        Ok(needed)
+    }
+}
+
+impl fmt::Debug for GatedTable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "GatedTable({})", self.table.name)
+    }
+}
+
+#[async_trait]
+impl TableProvider for GatedTable {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    async fn scan(
+        &self,
+        session: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        // A limit counts rows after the gate, and the raw scan must not stop before it.
+        _limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let output = projection.cloned().unwrap_or_else(|| (0..self.schema.fields().len()).collect());
+        let filters = filters.iter().cloned().map(without_qualifiers).collect::<Result<Vec<Expr>>>()?;
+        // Whatever the optimizer hands over, only what cannot fail goes beside the gate.
+        if filters.iter().any(|filter| !filters::is_infallible(filter, &self.schema)) {
+            return datafusion::common::internal_err!("a filter that may fail was pushed to the gate");
+        }
+        let needed = self.needed(&output, &filters)?;
+        let place = |column: usize| needed.iter().position(|n| *n == column);
+        let raw_schema = Arc::new(self.schema.project(&needed)?);
+        let df_schema = DFSchema::try_from(Arc::clone(&raw_schema))?;
+        let predicate = match conjunction(filters.iter().cloned()) {
+            Some(all) => {
+                let whole = DFSchema::try_from(Arc::clone(&self.schema))?;
+                Some(session.create_physical_expr(all, &whole)?)
+            }
+            None => None,
+        };
+        let gate = match (self.table.role, &self.gate) {
+            (Role::Patients { subject, date, .. }, Some(gate)) => {
+                let Some(subject) = place(subject) else { return datafusion::common::internal_err!("no subject") };
+                Some((gate.clone(), subject, date.and_then(place)))
+            }
+            (Role::Vocabulary, None) => None,
+            _ => return datafusion::common::internal_err!("a table of patients without a gate"),
+        };
+        let shut = self.gate.as_ref().is_some_and(RowGate::is_shut);
+        let nothing;
+        let table = if shut {
+            nothing = Table { source: crate::store::table::Source::Empty, ..(*self.table).clone() };
+            &nothing
+        } else {
+            &*self.table
+        };
+        let partitions = session.config().target_partitions();
+        let raw = self.reader.plan(table, needed.clone(), predicate, partitions)?;
+        let check = Check {
+            gate,
+            filters: filters
+                .into_iter()
+                .map(|filter| session.create_physical_expr(filter, &df_schema))
+                .collect::<Result<_>>()?,
+            output: output.iter().filter_map(|column| place(*column)).collect(),
+            schema: Arc::new(self.schema.project(&output)?),
+        };
+        let name = self.table.name.clone();
+        Ok(Arc::new(GateExec::new(name, raw, Arc::clone(&self.reader), check, self.table.rows)))
+    }
+
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
+        let supports = |filter: &&Expr| {
+            if filters::is_infallible(filter, &self.schema) {
+                TableProviderFilterPushDown::Exact
+            } else {
+                TableProviderFilterPushDown::Unsupported
+            }
+        };
+        Ok(filters.iter().map(supports).collect())
+    }
+
+    fn statistics(&self) -> Option<Statistics> {
+        let mut statistics = Statistics::new_unknown(&self.schema);
+        statistics.num_rows = Precision::Inexact(self.table.rows?);
+        Some(statistics)
+    }
+}
+
+/// The same expression over the table's own column names.
+fn without_qualifiers(filter: Expr) -> Result<Expr> {
+    filter
+        .transform(|expr| {
+            Ok(match expr {
+                Expr::Column(column) if column.relation.is_some() => {
+                    Transformed::yes(Expr::Column(Column::new_unqualified(column.name)))
+                }
+                other => Transformed::no(other),
+            })
+        })
+        .data()
+}

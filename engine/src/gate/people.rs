@@ -1,0 +1,172 @@
+//! From a row's `person_id` to what its person allows.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+
+use consilium_protocol::consent::{AllowedData, Permissions};
+use consilium_protocol::ids::SubjectId;
+
+use crate::store::Subjects;
+
+/// Nobody, or somebody who allows nothing.
+pub(crate) const CLOSED: u32 = u32::MAX;
+
+/// What each person allows, as the number of a class.
+///
+/// `person_id`s are mostly dense, so a plain array indexed by `person_id - least` is used while it stays small against
+/// the number of people, and a hash table otherwise. Neither can be made slow from outside: ids are the hospital's own.
+pub(crate) struct People {
+    lookup: Lookup,
+    /// What the classes allow.
+    pub(crate) classes: Vec<AllowedData>,
+    allowed: usize,
+}
+
+enum Lookup {
+    /// Class numbers plus one, 0 for nobody; up to 255 classes.
+    Dense { least: i64, classes: Vec<u8> },
+    /// Up to 2^32 - 1 classes, any ids.
+    Hashed(HashMap<i64, u32, BuildHasherDefault<IdHasher>>),
+}
+
+/// Multiplicative hashing (Knuth, The Art of Computer Programming, volume 3, section 6.4); ids are not an attacker's.
+#[derive(Default)]
+pub(crate) struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64(u64::from(*byte));
+        }
+    }
+
+    fn write_u64(&mut self, value: u64) {
+        let mixed = (self.0 ^ value).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        self.0 = mixed ^ (mixed >> 32);
+    }
+
+    fn write_i64(&mut self, value: i64) {
+        self.write_u64(value as u64);
+    }
+}
+
+impl People {
+    /// Matches the people of a store with the subjects of the ledger. Who is not on both sides allows nothing; so does
+    /// a subject that is listed twice, or refers to a class that is not there.
+    pub(crate) fn new(subjects: &Subjects, permissions: &Permissions) -> Self {
+        let mut permitted: Vec<(SubjectId, u32)> = permissions.subjects.clone();
+        permitted.sort_unstable();
+        let mut matched: Vec<(i64, u32)> = Vec::with_capacity(permitted.len().min(subjects.len()));
+        let mut rest = permitted.as_slice();
+        for (subject, person) in subjects.iter() {
+            let passed = rest.iter().take_while(|(id, _)| *id < subject).count();
+            rest = &rest[passed..];
+            let own = rest.iter().take_while(|(id, _)| *id == subject).count();
+            let open = |class: u32| permissions.classes.get(class as usize).is_some_and(|allowed| !allowed.is_empty());
+            match rest.first() {
+                Some((_, class)) if own == 1 && open(*class) => matched.push((person, *class)),
+                _ => {}
+            }
+        }
+        Self { allowed: matched.len(), lookup: Lookup::new(&matched), classes: permissions.classes.clone() }
+    }
+
+    /// Nobody.
+    pub(crate) fn none() -> Self {
+        Self { lookup: Lookup::new(&[]), classes: Vec::new(), allowed: 0 }
+    }
+
+    /// How many people allow anything.
+    pub(crate) fn len(&self) -> usize {
+        self.allowed
+    }
+
+    /// The class of a person, or [`CLOSED`].
+    #[inline]
+    pub(crate) fn class(&self, person: i64) -> u32 {
+        match &self.lookup {
+            Lookup::Dense { least, classes } => dense(*least, classes, person),
+            Lookup::Hashed(classes) => classes.get(&person).copied().unwrap_or(CLOSED),
+        }
+    }
+
+    /// Applies `keep` to each row's class; the loop is compiled once per kind of lookup.
+    pub(crate) fn select(&self, persons: &[i64], keep: impl Fn(usize, u32) -> bool) -> arrow::buffer::BooleanBuffer {
+        use arrow::buffer::BooleanBuffer;
+        match &self.lookup {
+            Lookup::Dense { least, classes } => {
+                BooleanBuffer::collect_bool(persons.len(), |i| keep(i, dense(*least, classes, persons[i])))
+            }
+            Lookup::Hashed(classes) => BooleanBuffer::collect_bool(persons.len(), |i| {
+                keep(i, classes.get(&persons[i]).copied().unwrap_or(CLOSED))
+            }),
+        }
+    }
+}
+
+#[inline]
+fn dense(least: i64, classes: &[u8], person: i64) -> u32 {
+    let offset = person.wrapping_sub(least) as u64;
+    // 0 becomes CLOSED.
+    classes.get(usize::try_from(offset).unwrap_or(usize::MAX)).map_or(CLOSED, |class| u32::from(*class).wrapping_sub(1))
+}
+
+impl Lookup {
+    /// Bytes of an array per person from which on a hash table is used; an entry of one takes about as much.
+    const SPARSE: u128 = 32;
+
+    fn new(matched: &[(i64, u32)]) -> Self {
+        let ids = || matched.iter().map(|(person, _)| *person);
+        let (least, greatest) = (ids().min().unwrap_or(0), ids().max().unwrap_or(0));
+        let span = u128::from(greatest.abs_diff(least)) + 1;
+        let few = matched.iter().all(|(_, class)| *class < 255);
+        if few && span <= Self::SPARSE * (matched.len() as u128 + 1_024) {
+            let mut classes = vec![0u8; span as usize];
+            for (person, class) in matched {
+                classes[person.abs_diff(least) as usize] = *class as u8 + 1;
+            }
+            return Self::Dense { least, classes };
+        }
+        Self::Hashed(matched.iter().copied().collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn people(matched: &[(i64, u32)]) -> People {
+        People { lookup: Lookup::new(matched), classes: Vec::new(), allowed: matched.len() }
+    }
+
+    #[test]
+    fn both_lookups_know_who_is_who() {
+        let near: Vec<(i64, u32)> = (0..500).map(|i| (i * 3 - 700, (i % 7) as u32)).collect();
+        let far: Vec<(i64, u32)> = near.iter().map(|(id, class)| (id * 1_000_000_007, *class)).collect();
+        let many: Vec<(i64, u32)> = near.iter().map(|(id, class)| (*id, class + 254)).collect();
+        assert!(matches!(people(&near).lookup, Lookup::Dense { .. }));
+        for matched in [&far, &many] {
+            assert!(matches!(people(matched).lookup, Lookup::Hashed(_)));
+        }
+        for matched in [near, far, many] {
+            let people = people(&matched);
+            for (id, class) in &matched {
+                assert_eq!(people.class(*id), *class);
+                assert_eq!(people.class(id + 1), CLOSED);
+            }
+            for id in [i64::MIN, i64::MAX, matched[0].0 - 1, matched[499].0 + 1] {
+                assert_eq!(people.class(id), CLOSED);
+            }
+        }
+    }
+
+    #[test]
+    fn ids_at_both_ends_of_the_range_do_not_collide() {
+        let people = people(&[(i64::MIN, 1), (i64::MAX, 2)]);
+        assert_eq!((people.class(i64::MIN), people.class(i64::MAX), people.class(0)), (1, 2, CLOSED));
+    }
+}

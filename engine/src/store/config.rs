@@ -1,0 +1,35 @@
+//! Where a hospital's files are, and what those are that OMOP does not name.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use consilium_protocol::consent::Domain;
+use serde::{Deserialize, Serialize};
+
+/// The `[store]` section of a node's configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StoreConfig {
+    /// The folder with one Parquet or CSV file per table, or a sub-folder of Parquet parts.
+    pub folder: PathBuf,
+    /// Tables that are not OMOP's, by the name of their file without its ending.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tables: BTreeMap<String, TableConfig>,
+}
+
+/// What a table is that OMOP does not name. Without such a declaration a file is not a table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TableConfig {
+    /// The column with the patient's `person_id`, as in PERSON.
+    pub subject: String,
+    /// The domain that a consent must open for the table to be read.
+    pub domain: Domain,
+    /// The column with the day of a row, which consent's windows are about. Without it, rows are read only under
+    /// consent without a window.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub date: Option<String>,
+    /// The columns that studies may read; all of them where this is missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub columns: Option<Vec<String>>,
+}

@@ -1,0 +1,81 @@
+//! The people of a hospital and their names on the ledger.
+
+use std::fmt;
+use std::path::Path;
+
+use arrow::array::AsArray;
+use arrow::datatypes::Int64Type;
+use consilium_protocol::ids::SubjectId;
+
+use super::error::StoreError;
+use super::parquet;
+use super::table::{Role, Source, Table};
+use crate::pseudonym::LinkSecret;
+
+/// Every person of the PERSON table with their subject, under one link secret.
+pub struct Subjects {
+    by_subject: Vec<(SubjectId, i64)>,
+}
+
+impl Subjects {
+    pub(super) fn derive(people: &[i64], link: &LinkSecret) -> Self {
+        let mut by_subject: Vec<_> = people.iter().map(|person| (link.subject(*person), *person)).collect();
+        by_subject.sort_unstable();
+        Self { by_subject }
+    }
+
+    /// How many.
+    pub fn len(&self) -> usize {
+        self.by_subject.len()
+    }
+
+    /// Whether there is nobody.
+    pub fn is_empty(&self) -> bool {
+        self.by_subject.is_empty()
+    }
+
+    /// Everybody, in ascending order of their subjects, so that the order says nothing about the hospital's numbering.
+    pub fn iter(&self) -> impl Iterator<Item = (SubjectId, i64)> + '_ {
+        self.by_subject.iter().copied()
+    }
+
+    /// The `person_id` of a subject.
+    pub fn person(&self, subject: &SubjectId) -> Option<i64> {
+        let position = self.by_subject.binary_search_by_key(subject, |(id, _)| *id).ok()?;
+        self.by_subject.get(position).map(|(_, person)| *person)
+    }
+}
+
+impl fmt::Debug for Subjects {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} subjects", self.len())
+    }
+}
+
+/// Reads and checks the ids of PERSON; ascending.
+pub(super) fn people(folder: &Path, person: &Table, file: &str) -> Result<Vec<i64>, StoreError> {
+    let Role::Patients { subject, .. } = person.role else { return Err(StoreError::NoPerson) };
+    let mut people = Vec::with_capacity(person.rows.unwrap_or_default());
+    let mut nulls = 0usize;
+    let mut take = |id: Option<i64>| match id {
+        Some(id) => people.push(id),
+        None => nulls += 1,
+    };
+    match &person.source {
+        Source::Empty => {}
+        Source::Memory(batches) => {
+            for batch in batches.iter() {
+                batch.column(subject).as_primitive::<Int64Type>().iter().for_each(&mut take);
+            }
+        }
+        Source::Parquet(parts) => parquet::person_ids(folder, parts, take)?,
+    }
+    if nulls > 0 {
+        return Err(StoreError::NullPerson { file: file.to_string() });
+    }
+    people.sort_unstable();
+    if people.windows(2).any(|pair| pair[0] == pair[1]) {
+        return Err(StoreError::DuplicatePerson { file: file.to_string() });
+    }
+    Ok(people)
+}

@@ -1,0 +1,154 @@
+//! A hospital's table: its columns, whose rows they are, and where they lie.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use arrow::record_batch::RecordBatch;
+use consilium_protocol::consent::Domain;
+
+use super::omop::Definition;
+
+/// What a column holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Whose row it is. May join and be counted, never be a result.
+    Subject,
+    /// Which row, visit or other record it is. May join and be counted, never be a result.
+    Key,
+    /// A concept of a vocabulary.
+    Code,
+    /// A whole number.
+    Integer,
+    /// A number.
+    Number,
+    /// A day.
+    Date,
+    /// A day and time of day.
+    Moment,
+    /// A text out of a controlled list.
+    Text,
+    /// A truth value.
+    Truth,
+}
+
+impl Kind {
+    /// The Arrow type that queries see.
+    pub(crate) fn data_type(self) -> DataType {
+        match self {
+            Self::Subject | Self::Key | Self::Code | Self::Integer => DataType::Int64,
+            Self::Number => DataType::Float64,
+            Self::Date => DataType::Date32,
+            Self::Moment => DataType::Timestamp(TimeUnit::Microsecond, None),
+            Self::Text => DataType::Utf8,
+            Self::Truth => DataType::Boolean,
+        }
+    }
+
+    /// In words, for messages.
+    pub(crate) const fn words(self) -> &'static str {
+        match self {
+            Self::Subject | Self::Key | Self::Code | Self::Integer => "a whole number",
+            Self::Number => "a number",
+            Self::Date => "a date (YYYY-MM-DD)",
+            Self::Moment => "a date and time (YYYY-MM-DD hh:mm:ss)",
+            Self::Text => "a text",
+            Self::Truth => "true or false",
+        }
+    }
+}
+
+/// A column that studies may read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Column {
+    /// The name, in lower case.
+    pub name: String,
+    /// What it holds.
+    pub kind: Kind,
+}
+
+/// Whose rows a table has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// Patients': every row is somebody's.
+    Patients {
+        /// The position of the column that says whose.
+        subject: usize,
+        /// The domain that consent must open.
+        domain: Domain,
+        /// The position of the column that consent's windows are about.
+        date: Option<usize>,
+    },
+    /// Nobody's: vocabularies.
+    Vocabulary,
+}
+
+/// Where a table's rows lie.
+#[derive(Clone)]
+pub(crate) enum Source {
+    /// Nowhere: the table has no rows.
+    Empty,
+    /// In memory, read from a CSV file.
+    Memory(Arc<Vec<RecordBatch>>),
+    /// In Parquet files.
+    Parquet(Arc<Vec<ParquetPart>>),
+}
+
+/// One Parquet file.
+#[derive(Clone, Debug)]
+pub(crate) struct ParquetPart {
+    /// The path within the store's folder.
+    pub(crate) path: PathBuf,
+    /// The length in bytes.
+    pub(crate) bytes: u64,
+}
+
+/// A table of the store. Never Debug: it may hold rows.
+#[derive(Clone)]
+pub(crate) struct Table {
+    /// The name, in lower case.
+    pub(crate) name: String,
+    /// Whose rows.
+    pub(crate) role: Role,
+    /// The columns that studies may read, in order.
+    pub(crate) columns: Vec<Column>,
+    /// The columns of the file that no study may read.
+    pub(crate) withheld: Vec<String>,
+    /// How many rows, where that is known.
+    pub(crate) rows: Option<usize>,
+    /// Where they are.
+    pub(crate) source: Source,
+}
+
+impl Table {
+    /// The table of a definition without rows, for checking queries where there is no data.
+    pub(crate) fn empty(definition: &Definition) -> Self {
+        let columns: Vec<Column> =
+            definition.columns.iter().map(|(name, kind)| Column { name: (*name).to_string(), kind: *kind }).collect();
+        let position = |name: &str| columns.iter().position(|column| column.name == name);
+        let role = match definition.domain {
+            Some(domain) => Role::Patients {
+                subject: columns.iter().position(|c| c.kind == Kind::Subject).unwrap_or_default(),
+                domain,
+                date: definition.date.and_then(position),
+            },
+            None => Role::Vocabulary,
+        };
+        let name = definition.name.to_string();
+        Self { name, role, columns, withheld: Vec::new(), rows: Some(0), source: Source::Empty }
+    }
+
+    /// What queries see: the readable columns with their types.
+    pub(crate) fn schema(&self) -> SchemaRef {
+        let field = |column: &Column| Field::new(&column.name, column.kind.data_type(), true);
+        Arc::new(Schema::new(self.columns.iter().map(field).collect::<Vec<_>>()))
+    }
+
+    /// The domain that opens the table; `None` for vocabularies.
+    pub(crate) fn domain(&self) -> Option<Domain> {
+        match self.role {
+            Role::Patients { domain, .. } => Some(domain),
+            Role::Vocabulary => None,
+        }
+    }
+}
