@@ -212,7 +212,9 @@ impl Event {
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::ResearcherProposed { researcher, .. } => write!(f, "{} proposed for accreditation", researcher.short()),
+            Self::ResearcherProposed { researcher, .. } => {
+                write!(f, "{} proposed for accreditation", researcher.short())
+            }
             Self::Voted { proposal, hospital, in_favour } => {
                 let side = if *in_favour { "for" } else { "against" };
                 write!(f, "{} voted {side} proposal {}", hospital.short(), proposal.short())

@@ -15,3 +15,4 @@ pub mod mempool;
 pub mod rejection;
 pub mod signatures;
 pub mod state;
+pub mod store;

@@ -240,7 +240,9 @@ pub enum Rejection {
     },
 
     /// The study's bytes are no valid study.
-    #[error("these bytes are no valid study ({0:?}); check the study file with `consilium study check`, then submit it")]
+    #[error(
+        "these bytes are no valid study ({0:?}); check the study file with `consilium study check`, then submit it"
+    )]
     Spec(SpecFault),
     /// The study's public key is empty or too long.
     #[error("a study's public key has 1 to {MAX_STUDY_KEY_BYTES} bytes; submit the study again with this program")]

@@ -13,7 +13,8 @@ use crate::state::consent::{Document, Ended, EndedBy, SubjectKey};
 pub(super) const NO_SOURCE: ContentHash = ContentHash::from_bytes([0; 32]);
 
 pub(super) fn apply(context: &mut Context<'_>, payload: Grant, bytes: usize) -> Outcome {
-    let subjects: Vec<(SubjectId, ContentHash)> = payload.forms.iter().map(|form| (form.subject, form.source)).collect();
+    let subjects: Vec<(SubjectId, ContentHash)> =
+        payload.forms.iter().map(|form| (form.subject, form.source)).collect();
     let hospital = check_forms(context, payload.basis, &subjects)?;
     payload.terms.check().map_err(Rejection::Terms)?;
     if payload.terms.base == Base::Permit && context.state.genesis().consent_base != Base::Permit {

@@ -30,7 +30,7 @@ use crate::event::Event;
 use crate::rejection::{Entitled, Rejection, TextField};
 use crate::signatures::{Checking, Signatures};
 use crate::state::study::{Course, Phase, Step, Study, next};
-use crate::state::{Moment, State};
+use crate::state::{Entry, Head, Moment, State};
 
 /// What came of a transaction.
 pub type Outcome = Result<(), Rejection>;
@@ -42,8 +42,8 @@ pub struct BlockResult {
     pub outcomes: Vec<(TxHash, Outcome)>,
     /// What the block changed, in order.
     pub events: Vec<Event>,
-    /// The state entries that it touched: key and value, as stored.
-    pub changes: Vec<(Vec<u8>, Vec<u8>)>,
+    /// The state entries that it touched.
+    pub changes: Vec<Entry>,
 }
 
 /// Applies the next block. Whether it *is* the next one was checked before: here, only what its transactions do.
@@ -53,6 +53,13 @@ pub fn apply(state: &mut State, block: &Block) -> BlockResult {
 
 /// As [`apply`], asking `signatures` instead of checking each anew.
 pub fn apply_with(state: &mut State, block: &Block, signatures: &dyn Signatures) -> BlockResult {
+    let (head, result) = apply_unsettled(state, block, signatures);
+    state.settle(head);
+    result
+}
+
+/// Applies a block so that it can still be taken back; tells the head that it leads to.
+pub(crate) fn apply_unsettled(state: &mut State, block: &Block, signatures: &dyn Signatures) -> (Head, BlockResult) {
     let moment = Moment { height: block.header.height, time: block.header.time };
     let mut events = Vec::new();
     begin(state, moment, &mut events);
@@ -66,8 +73,8 @@ pub fn apply_with(state: &mut State, block: &Block, signatures: &dyn Signatures)
         .collect();
     let encoded_outcomes = borsh::to_vec(&outcomes).expect("writing to memory cannot fail");
     let encoded_events = borsh::to_vec(&events).expect("writing to memory cannot fail");
-    let changes = state.seal(moment, block.hash(), &[&encoded_outcomes, &encoded_events]);
-    BlockResult { outcomes, events, changes }
+    let (head, changes) = state.seal(moment, block.hash(), &[&encoded_outcomes, &encoded_events]);
+    (head, BlockResult { outcomes, events, changes })
 }
 
 /// What happens at the start of every block.

@@ -12,7 +12,8 @@ use crate::rejection::Rejection;
 use crate::state::consent::{Ended, EndedBy, Subject, SubjectKey};
 
 pub(super) fn apply(context: &mut Context<'_>, payload: &Revoke) -> Outcome {
-    let subjects: Vec<(SubjectId, ContentHash)> = payload.forms.iter().map(|form| (form.subject, form.source)).collect();
+    let subjects: Vec<(SubjectId, ContentHash)> =
+        payload.forms.iter().map(|form| (form.subject, form.source)).collect();
     let hospital = check_forms(context, payload.basis, &subjects)?;
     // What each form ends, given what the forms before it end.
     let mut ending: BTreeSet<DocumentId> = BTreeSet::new();
@@ -22,12 +23,8 @@ pub(super) fn apply(context: &mut Context<'_>, payload: &Revoke) -> Outcome {
         let subject = context.state.subject(&key).ok_or(Rejection::UnknownSubject { subject: form.subject })?;
         let documents = documents_of(subject, form, &ending)?;
         ending.extend(&documents);
-        let by = EndedBy::Revocation {
-            tx: context.tx,
-            signer: context.signer,
-            basis: payload.basis,
-            source: form.source,
-        };
+        let by =
+            EndedBy::Revocation { tx: context.tx, signer: context.signer, basis: payload.basis, source: form.source };
         plan.push((key, documents, by));
     }
 

@@ -1,7 +1,7 @@
 //! What the blocks so far add up to.
 //!
 //! [`State`] is a value: it reads no disk and no clock. [`apply`](crate::apply::apply) alone changes it, block by block;
-//! what a block changed can be stored and hashed ([`State::seal`]) or taken back. Its parts: [`members`], [`consent`],
+//! what a block changed can be stored and hashed or taken back. Its parts: [`members`], [`consent`],
 //! [`study`]; [`reading`] answers what consent allows.
 //!
 //! Every entry is stored under a typed key, a byte for its kind and the borsh encoding of its name:
@@ -83,6 +83,9 @@ pub struct Figures {
     /// Studies proposed.
     pub studies: u64,
 }
+
+/// An entry as it is stored: its typed key, and its value.
+pub type Entry = (Vec<u8>, Vec<u8>);
 
 /// Bytes that are no entry of a state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -277,10 +280,10 @@ impl State {
         self.figures.change(&(), change);
     }
 
-    /// Makes what a block changed the new start: the touched entries, encoded, and the head with the new application
-    /// hash, SHA-256 labelled `consilium/app/v1` over: the hash before ‖ the block ‖ `results` ‖ key and value of every
-    /// touched entry in order.
-    pub(crate) fn seal(&mut self, moment: Moment, block: BlockHash, results: &[&[u8]]) -> Vec<(Vec<u8>, Vec<u8>)> {
+    /// What a block changed: the touched entries, encoded, and the head that it leads to, whose application hash is
+    /// SHA-256, labelled `consilium/app/v1`, over: the hash before ‖ the block ‖ `results` ‖ key and value of every
+    /// touched entry in order. [`Self::settle`] makes it the new start, [`Self::roll_back`] takes it back.
+    pub(crate) fn seal(&self, moment: Moment, block: BlockHash, results: &[&[u8]]) -> (Head, Vec<Entry>) {
         let mut changes = Vec::new();
         self.figures.encode_touched(0, &mut changes);
         self.sequences.encode_touched(1, &mut changes);
@@ -294,7 +297,12 @@ impl State {
         parts.extend_from_slice(results);
         parts.extend(changes.iter().flat_map(|(key, value)| [key.as_slice(), value.as_slice()]));
         let app_hash = AppHash::from_bytes(tagged("consilium/app/v1", &parts));
-        self.head = Head { moment, block, app_hash };
+        (Head { moment, block, app_hash }, changes)
+    }
+
+    /// Makes what a block changed the new start.
+    pub(crate) fn settle(&mut self, head: Head) {
+        self.head = head;
         self.figures.settle();
         self.sequences.settle();
         self.researchers.settle();
@@ -304,7 +312,6 @@ impl State {
         self.proposals.settle();
         self.courses.settle();
         self.patients.settle();
-        changes
     }
 
     /// Takes back what was changed since the last block.
@@ -323,7 +330,7 @@ impl State {
     }
 
     /// All entries, encoded, in order: what a store holds, and what two equal states have in common.
-    pub fn entries(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
+    pub fn entries(&self) -> Vec<Entry> {
         let mut all = Vec::new();
         self.figures.encode_all(0, &mut all);
         self.sequences.encode_all(1, &mut all);
@@ -358,17 +365,15 @@ impl State {
 
     /// Ends loading: sets the head, and what follows from the entries.
     pub(crate) fn loaded(&mut self, head: Head) {
-        self.head = head;
-        self.figures.settle();
         for (key, subject) in self.subjects.entries() {
             if let Some(patient) = subject.patient {
                 self.patients.put(patient, *key);
             }
         }
-        self.patients.settle();
         let ids: Vec<StudyId> = self.courses.entries().keys().copied().collect();
         for id in ids {
             self.index_course(&id);
         }
+        self.settle(head);
     }
 }

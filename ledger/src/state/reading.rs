@@ -6,9 +6,11 @@
 use std::collections::BTreeMap;
 
 use consilium_protocol::consent::{
-    Action, AllowedData, Domain, DocumentTerms, Permissions, Reason, RuleReason, Use, evaluate,
+    Action, AllowedData, DocumentTerms, Domain, Permissions, Reason, RuleReason, Use, evaluate,
 };
-use consilium_protocol::ids::{ContentHash, DocumentId, Height, HospitalId, RoundNumber, StudyId, SubjectId, Timestamp};
+use consilium_protocol::ids::{
+    ContentHash, DocumentId, Height, HospitalId, RoundNumber, StudyId, SubjectId, Timestamp,
+};
 
 use super::consent::{Document, SubjectKey};
 use super::study::{Phase, Round, Study};

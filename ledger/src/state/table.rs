@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
+use super::Entry;
+
 /// One kind of state entries. Entries are added and changed, never removed: the ledger forgets nothing.
 #[derive(Clone, Debug)]
 pub(crate) struct Table<K, V> {
@@ -65,7 +67,7 @@ where
     V: Clone + BorshSerialize + BorshDeserialize,
 {
     /// The touched entries, encoded, in the order of their keys.
-    pub(crate) fn encode_touched(&self, tag: u8, out: &mut Vec<(Vec<u8>, Vec<u8>)>) {
+    pub(crate) fn encode_touched(&self, tag: u8, out: &mut Vec<Entry>) {
         for key in self.before.keys() {
             if let Some(value) = self.entries.get(key) {
                 out.push(encode(tag, key, value));
@@ -74,7 +76,7 @@ where
     }
 
     /// All entries, encoded, in the order of their keys.
-    pub(crate) fn encode_all(&self, tag: u8, out: &mut Vec<(Vec<u8>, Vec<u8>)>) {
+    pub(crate) fn encode_all(&self, tag: u8, out: &mut Vec<Entry>) {
         out.extend(self.entries.iter().map(|(key, value)| encode(tag, key, value)));
     }
 
@@ -86,7 +88,7 @@ where
     }
 }
 
-fn encode<K: BorshSerialize, V: BorshSerialize>(tag: u8, key: &K, value: &V) -> (Vec<u8>, Vec<u8>) {
+fn encode<K: BorshSerialize, V: BorshSerialize>(tag: u8, key: &K, value: &V) -> Entry {
     let mut key_bytes = vec![tag];
     key.serialize(&mut key_bytes).expect("writing to memory cannot fail");
     (key_bytes, borsh::to_vec(value).expect("writing to memory cannot fail"))
