@@ -176,3 +176,7 @@ impl Block {
         Ok(block)
     }
 }
+
+#[cfg(test)]
+#[path = "block_tests.rs"]
+mod tests;

@@ -167,3 +167,7 @@ impl Certificate {
         self.signatures.windows(2).all(|pair| pair[0].0 < pair[1].0)
     }
 }
+
+#[cfg(test)]
+#[path = "certificate_tests.rs"]
+mod tests;

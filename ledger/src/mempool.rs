@@ -260,3 +260,7 @@ impl SharedMempool {
         self.0.arrived.notified().await;
     }
 }
+
+#[cfg(test)]
+#[path = "mempool_tests.rs"]
+mod tests;

@@ -1,6 +1,6 @@
 //! A running consensus, as the rest of the node holds it.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 use super::app::App;
 use super::config::ConsensusConfig;
 use super::context::LedgerContext;
+use super::network::check_port;
 use super::status::{Health, Status};
 use super::watch::Watch;
 use crate::mempool::SharedMempool;
@@ -80,7 +81,7 @@ impl ConsensusHandle {
         let _ = running.main.await;
         // Malachite's log thread and network task end by themselves; the log's lock and the port tell when.
         let deadline = Instant::now() + STOP_PATIENCE;
-        let released = || Log::open(&self.wal).is_ok() && TcpListener::bind(self.listen).is_ok();
+        let released = || Log::open(&self.wal).is_ok() && check_port(self.listen).is_ok();
         while !released() && Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }

@@ -47,7 +47,7 @@ use self::application::{Application, ApplicationError};
 use self::codec::LedgerCodec;
 use self::config::EngineConfig;
 use self::context::{LedgerContext, Member};
-use self::network::keypair;
+use self::network::{check_port, keypair};
 use self::proposals::Proposals;
 use self::signing::{PositionSigner, StrictVerifier};
 use self::status::Status;
@@ -132,7 +132,7 @@ pub async fn start(
     let home = config.home.clone();
     std::fs::create_dir_all(&home).map_err(|source| StartError::Home { path: home, source })?;
     check_key(application.as_ref(), &keys)?;
-    check_port(config.listen)?;
+    check_port(config.listen).map_err(|source| StartError::Listen { address: config.listen, source })?;
     check_wal(&config.wal_path())?;
 
     let chain_id = application.chain_id().clone();
@@ -209,14 +209,6 @@ fn check_key(application: &dyn Application, keys: &ConsensusKeys) -> Result<(), 
     match named {
         Some(validator) if validator.consensus_key != keys.consensus.public_key() => Err(StartError::Key),
         _ => Ok(()),
-    }
-}
-
-/// Malachite only logs that it cannot listen; so try before it does.
-fn check_port(address: SocketAddr) -> Result<(), StartError> {
-    match std::net::TcpListener::bind(address) {
-        Ok(_) => Ok(()),
-        Err(source) => Err(StartError::Listen { address, source }),
     }
 }
 

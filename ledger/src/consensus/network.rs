@@ -1,6 +1,8 @@
 //! Who may connect: the members, each by a libp2p key of its own that the genesis file or the ledger names.
 
-use std::net::{IpAddr, SocketAddr};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::time::Duration;
 
 use arc_malachitebft_app_channel::app::consensus::Multiaddr;
 use arc_malachitebft_app_channel::app::types::Keypair;
@@ -62,6 +64,28 @@ pub(super) fn peer_multiaddr(peer: &Peer) -> Result<Multiaddr, PeerError> {
     text_multiaddr(&host, port, &format!("/p2p/{id}")).ok_or_else(wrong)
 }
 
+/// Whether malachite can listen there; it only logs when it cannot.
+///
+/// Connections of a stopped node may linger on the port (libp2p dials from the port that it listens on). Libp2p shares
+/// the port with those, and would share it with another node too: only what accepts connections is in the way.
+pub(super) fn check_port(address: SocketAddr) -> io::Result<()> {
+    match TcpListener::bind(address) {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+            let mut target = address;
+            match target.ip() {
+                IpAddr::V4(ip) if ip.is_unspecified() => target.set_ip(Ipv4Addr::LOCALHOST.into()),
+                IpAddr::V6(ip) if ip.is_unspecified() => target.set_ip(Ipv6Addr::LOCALHOST.into()),
+                _ => {}
+            }
+            match TcpStream::connect_timeout(&target, Duration::from_secs(1)) {
+                Err(refused) if refused.kind() == io::ErrorKind::ConnectionRefused => Ok(()),
+                _ => Err(error),
+            }
+        }
+        other => other.map(drop),
+    }
+}
+
 fn host_part(ip: &IpAddr) -> String {
     match ip {
         IpAddr::V4(ip) => format!("/ip4/{ip}"),
@@ -103,6 +127,15 @@ mod tests {
         for bad in ["", "host", "host:", ":7000", "host:70000", "a/b:1", "a:b:1"] {
             assert!(matches!(peer_multiaddr(&peer(bad)), Err(PeerError::Address { .. })), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_port_that_someone_listens_on_is_in_use() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("bound");
+        assert_eq!(check_port(address).expect_err("in use").kind(), io::ErrorKind::AddrInUse);
+        drop(listener);
+        check_port(address).expect("free again");
     }
 
     #[test]
