@@ -24,15 +24,14 @@ use crate::store::omop;
 /// What a cohort query reads, by its plan.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Reads {
-    /// The tables, by name.
-    pub tables: Vec<TableRead>,
+    tables: Vec<TableRead>,
 }
 
 /// What a query reads of one table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct TableRead {
     /// The table.
-    pub table: String,
+    pub name: String,
     /// The domain that consent must open; `None` for vocabularies.
     pub domain: Option<Domain>,
     /// The columns, by name.
@@ -40,6 +39,11 @@ pub struct TableRead {
 }
 
 impl Reads {
+    /// The tables, by name.
+    pub fn tables(&self) -> &[TableRead] {
+        &self.tables
+    }
+
     /// The domains that consent must open for the query to find anything.
     pub fn domains(&self) -> BTreeSet<Domain> {
         self.tables.iter().filter_map(|table| table.domain).collect()
@@ -187,8 +191,8 @@ fn reads(plan: &LogicalPlan) -> Result<Reads, CohortError> {
     if strange {
         return Err(CohortError::Internal);
     }
-    let table = |(table, (domain, columns)): (String, (_, BTreeSet<String>))| TableRead {
-        table,
+    let table = |(name, (domain, columns)): (String, (_, BTreeSet<String>))| TableRead {
+        name,
         domain,
         columns: columns.into_iter().collect(),
     };

@@ -101,7 +101,7 @@ pub async fn run(
     limits: &Limits,
 ) -> Result<Cohort, CohortError> {
     let deadline = Instant::now() + limits.time;
-    let gate = Gate::new(store, link, permissions)?;
+    let gate = Gate::new(store, link, permissions);
     let tables = store.tables().map(|table| GatedTable::new(table, store.reader(), &gate)).collect();
     let resources = session::Resources { memory_bytes: limits.memory_bytes, threads: limits.threads };
     let context = session::open(tables, resources).map_err(|_| CohortError::Internal)?;

@@ -31,7 +31,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use crate::pseudonym::LinkSecret;
 use crate::store::scan::Reader;
 use crate::store::table::{Role, Table};
-use crate::store::{Store, StoreError, Subjects};
+use crate::store::Store;
 use days::RowGate;
 use exec::{Check, GateExec};
 pub(crate) use people::{CLOSED, IdHasher, People};
@@ -44,12 +44,8 @@ pub struct Gate {
 
 impl Gate {
     /// Matches a store's people with what the ledger says of their subjects.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the store's people cannot be read.
-    pub fn new(store: &Store, link: &LinkSecret, permissions: &Permissions) -> Result<Self, StoreError> {
-        let subjects: Arc<Subjects> = store.subjects(link)?;
-        Ok(Self { people: Arc::new(People::new(&subjects, permissions)) })
+    pub fn new(store: &Store, link: &LinkSecret, permissions: &Permissions) -> Self {
+        Self { people: Arc::new(People::new(&store.derived(link), permissions)) }
     }
 
     /// A gate that lets nothing through.

@@ -62,7 +62,7 @@ impl People {
         permitted.sort_unstable();
         let mut matched: Vec<(i64, u32)> = Vec::with_capacity(permitted.len().min(subjects.len()));
         let mut rest = permitted.as_slice();
-        for (subject, person) in subjects.iter() {
+        for &(person, subject) in subjects.iter() {
             let passed = rest.iter().take_while(|(id, _)| *id < subject).count();
             rest = &rest[passed..];
             let own = rest.iter().take_while(|(id, _)| *id == subject).count();

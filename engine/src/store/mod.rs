@@ -65,7 +65,7 @@ impl Store {
         };
         let mut tables = BTreeMap::new();
         let mut ignored: Vec<_> =
-            ignored.into_iter().map(|(file, why)| IgnoredFile { file, why: why.to_string() }).collect();
+            ignored.into_iter().map(|(file, why)| IgnoredFile { name: file, reason: why.to_string() }).collect();
         for (name, found) in &found {
             let table = match found {
                 Found::Csv(path, bytes) if *bytes > CSV_BYTES => {
@@ -76,8 +76,8 @@ impl Store {
                 Found::Nothing(path) => match omop::definition(name) {
                     Some(definition) => Table::empty(definition),
                     None => {
-                        let why = "empty (0 bytes), so its columns are unknown".to_string();
-                        ignored.push(IgnoredFile { file: shown(path), why });
+                        let reason = "empty (0 bytes), so its columns are unknown".to_string();
+                        ignored.push(IgnoredFile { name: shown(path), reason });
                         continue;
                     }
                 },
@@ -94,17 +94,21 @@ impl Store {
     ///
     /// # Errors
     /// None today; a store that reads its people anew may fail.
-    pub fn subjects(&self, link: &LinkSecret) -> Result<Arc<Subjects>, StoreError> {
+    pub async fn subjects(&self, link: &LinkSecret) -> Result<Arc<Subjects>, StoreError> {
+        Ok(self.derived(link))
+    }
+
+    pub(crate) fn derived(&self, link: &LinkSecret) -> Arc<Subjects> {
         let mut cached = self.subjects.lock().unwrap_or_else(PoisonError::into_inner);
         let fingerprint = link.fingerprint();
         if let Some((of, subjects)) = &*cached
             && *of == fingerprint
         {
-            return Ok(Arc::clone(subjects));
+            return Arc::clone(subjects);
         }
         let subjects = Arc::new(Subjects::derive(&self.people, link));
         *cached = Some((fingerprint, Arc::clone(&subjects)));
-        Ok(subjects)
+        subjects
     }
 
     /// What the store holds, for people.

@@ -14,13 +14,13 @@ use crate::pseudonym::LinkSecret;
 
 /// Every person of the PERSON table with their subject, under one link secret.
 pub struct Subjects {
-    by_subject: Vec<(SubjectId, i64)>,
+    by_subject: Vec<(i64, SubjectId)>,
 }
 
 impl Subjects {
     pub(super) fn derive(people: &[i64], link: &LinkSecret) -> Self {
-        let mut by_subject: Vec<_> = people.iter().map(|person| (link.subject(*person), *person)).collect();
-        by_subject.sort_unstable();
+        let mut by_subject: Vec<_> = people.iter().map(|person| (*person, link.subject(*person))).collect();
+        by_subject.sort_unstable_by_key(|(_, subject)| *subject);
         Self { by_subject }
     }
 
@@ -35,14 +35,14 @@ impl Subjects {
     }
 
     /// Everybody, in ascending order of their subjects, so that the order says nothing about the hospital's numbering.
-    pub fn iter(&self) -> impl Iterator<Item = (SubjectId, i64)> + '_ {
-        self.by_subject.iter().copied()
+    pub fn iter(&self) -> std::slice::Iter<'_, (i64, SubjectId)> {
+        self.by_subject.iter()
     }
 
     /// The `person_id` of a subject.
     pub fn person(&self, subject: &SubjectId) -> Option<i64> {
-        let position = self.by_subject.binary_search_by_key(subject, |(id, _)| *id).ok()?;
-        self.by_subject.get(position).map(|(_, person)| *person)
+        let position = self.by_subject.binary_search_by_key(subject, |(_, id)| *id).ok()?;
+        self.by_subject.get(position).map(|(person, _)| *person)
     }
 }
 

@@ -35,7 +35,7 @@ pub struct TableSummary {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct IgnoredFile {
     /// Its path within the folder.
-    pub file: String,
+    pub name: String,
     /// Why it is none.
-    pub why: String,
+    pub reason: String,
 }
