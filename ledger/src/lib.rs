@@ -16,3 +16,9 @@ pub mod rejection;
 pub mod signatures;
 pub mod state;
 pub mod store;
+
+// The test fixture is shared with benches, which see this crate from outside.
+#[cfg(test)]
+extern crate self as consilium_ledger;
+#[cfg(test)]
+mod testing;

@@ -1,0 +1,11 @@
+//! Every handler: what it accepts, and each reason for which it does not.
+
+mod consent;
+mod enrol;
+mod envelope;
+mod golden;
+mod model;
+mod reading;
+mod researchers;
+mod rounds;
+mod studies;

@@ -1,0 +1,189 @@
+use consilium_protocol::ids::{StudyId, Timestamp};
+use consilium_protocol::tx::{
+    Approve, MAX_REASON_BYTES, MAX_STUDY_KEY_BYTES, OpenRound, Payload, ProposeStudy, Reject, WithdrawStudy,
+};
+
+use crate::apply::Outcome;
+use crate::event::Event;
+use crate::rejection::{Entitled, Rejection, SpecFault, TextField};
+use crate::state::study::{Phase, RoundEnd};
+use crate::testing::{Ledger, Who, spec};
+
+const RESEARCHER: Who = Who::Researcher(1);
+
+fn reject(ledger: &mut Ledger, hospital: usize, study: StudyId) -> Outcome {
+    ledger.one(Who::Hospital(hospital), Payload::Reject(Reject { study, reason: "no".to_string() }))
+}
+
+fn open(ledger: &mut Ledger, hospital: usize, study: StudyId) -> Outcome {
+    ledger.one(Who::Hospital(hospital), Payload::OpenRound(OpenRound { study }))
+}
+
+fn withdraw(study: StudyId) -> Payload {
+    Payload::WithdrawStudy(WithdrawStudy { study })
+}
+
+fn phase(ledger: &Ledger, study: StudyId) -> Phase {
+    ledger.state.study(&study).expect("a study").course.phase
+}
+
+#[test]
+fn each_reason_not_to_propose() {
+    let mut ledger = Ledger::new(3);
+    let study = ledger.proposed();
+    assert_eq!(ledger.one(RESEARCHER, Ledger::study_proposal(1)), Err(Rejection::StudyExists { study }));
+    let entitled = Entitled::Researcher;
+    assert_eq!(ledger.one(Who::Hospital(0), Ledger::study_proposal(2)), Err(Rejection::NotEntitled { entitled }));
+    let good = spec(2).to_canonical();
+    let propose = |spec: Vec<u8>, key: usize| Payload::ProposeStudy(ProposeStudy { spec, public_key: vec![7; key] });
+    let mut trailing = good.clone();
+    trailing.push(0);
+    let mut version = good.clone();
+    version[0] = 9;
+    let mut invalid = spec(2);
+    invalid.statistics.clear();
+    let cases = [
+        (propose(vec![], 3), Rejection::Spec(SpecFault::Malformed)),
+        (propose(trailing, 3), Rejection::Spec(SpecFault::Malformed)),
+        (propose(version, 3), Rejection::Spec(SpecFault::Version)),
+        (propose(vec![1; 70_000], 3), Rejection::Spec(SpecFault::TooLong)),
+        (propose(invalid.to_canonical(), 3), Rejection::Spec(SpecFault::Invalid)),
+        (propose(good.clone(), 0), Rejection::StudyKey),
+        (propose(good.clone(), MAX_STUDY_KEY_BYTES + 1), Rejection::StudyKey),
+    ];
+    for (payload, rejection) in cases {
+        assert_eq!(ledger.one(RESEARCHER, payload), Err(rejection));
+    }
+    assert_eq!(ledger.one(RESEARCHER, propose(good, MAX_STUDY_KEY_BYTES)), Ok(()));
+    assert_eq!(ledger.state.figures().studies, 2);
+}
+
+#[test]
+fn more_than_half_approve_and_latecomers_join() {
+    let mut ledger = Ledger::new(4);
+    let study = ledger.proposed();
+    assert_eq!(ledger.approve(0, study), Ok(()));
+    assert_eq!(ledger.approve(0, study), Err(Rejection::AlreadyDecided { study }));
+    assert_eq!(ledger.approve(1, study), Ok(()));
+    assert_eq!(phase(&ledger, study), Phase::Proposed, "two of four are not more than half");
+    let wrong = Rejection::WrongPhase { study, phase: Phase::Proposed };
+    assert_eq!(open(&mut ledger, 0, study), Err(wrong));
+    assert_eq!(ledger.approve(2, study), Ok(()));
+    let since = Timestamp::new(ledger.now);
+    assert_eq!(phase(&ledger, study), Phase::Approved { since });
+
+    let not_before = since.plus_millis(1_000);
+    assert_eq!(open(&mut ledger, 0, study), Err(Rejection::TooEarly { not_before }));
+    assert_eq!(open(&mut ledger, 3, study), Err(Rejection::NotAnApprover { study }));
+    assert_eq!(ledger.approve(3, study), Ok(()));
+    assert_eq!(open(&mut ledger, 0, study), Ok(()), "all have decided");
+    let course = ledger.state.study(&study).expect("a study").course;
+    let all: Vec<_> = (0..4).map(|i| ledger.consortium.hospital(i)).collect();
+    assert_eq!(course.rounds[0].roster, all);
+    assert_eq!(course.rounds[0].opened.height, ledger.state.height());
+    let wrong = Rejection::WrongPhase { study, phase: course.phase };
+    assert_eq!(open(&mut ledger, 0, study), Err(wrong));
+}
+
+#[test]
+fn the_round_opens_without_the_undecided_after_the_grace() {
+    let mut ledger = Ledger::new(4);
+    let study = ledger.proposed();
+    for i in 0..3 {
+        assert_eq!(ledger.approve(i, study), Ok(()));
+    }
+    ledger.now += 998;
+    assert!(matches!(open(&mut ledger, 1, study), Err(Rejection::TooEarly { .. })));
+    assert_eq!(open(&mut ledger, 1, study), Ok(()), "exactly when the grace is over");
+    let course = ledger.state.study(&study).expect("a study").course;
+    assert_eq!(course.rounds[0].roster.len(), 3);
+    let late = ledger.approve(3, study);
+    assert!(matches!(late, Err(Rejection::WrongPhase { .. })));
+}
+
+#[test]
+fn a_round_needs_as_many_hospitals_as_the_policy_says() {
+    let mut ledger = Ledger::new(3);
+    let study = ledger.proposed();
+    assert_eq!(ledger.approve(0, study), Ok(()));
+    assert_eq!(ledger.approve(1, study), Ok(()));
+    assert_eq!(reject(&mut ledger, 2, study), Ok(()));
+    assert!(matches!(phase(&ledger, study), Phase::Approved { .. }));
+    assert_eq!(open(&mut ledger, 0, study), Err(Rejection::TooFewHospitals { approved: 2, needed: 3 }));
+}
+
+#[test]
+fn half_of_the_members_can_reject() {
+    let mut ledger = Ledger::new(4);
+    let study = ledger.proposed();
+    assert_eq!(reject(&mut ledger, 0, study), Ok(()));
+    assert_eq!(phase(&ledger, study), Phase::Proposed);
+    assert_eq!(reject(&mut ledger, 0, study), Err(Rejection::AlreadyDecided { study }));
+    assert_eq!(reject(&mut ledger, 1, study), Ok(()));
+    assert_eq!(phase(&ledger, study), Phase::Rejected);
+    let wrong = Rejection::WrongPhase { study, phase: Phase::Rejected };
+    assert_eq!(ledger.approve(2, study), Err(wrong));
+}
+
+#[test]
+fn decisions_are_by_members_with_reasons() {
+    let mut ledger = Ledger::new(3);
+    let study = ledger.proposed();
+    let entitled = Entitled::Hospital;
+    let approve = |reason: &str| Payload::Approve(Approve { study, reason: reason.to_string() });
+    assert_eq!(ledger.one(RESEARCHER, approve("")), Err(Rejection::NotEntitled { entitled }));
+    for reason in ["", " ", "\u{7}", &"x".repeat(MAX_REASON_BYTES + 1)] {
+        let payload = Payload::Reject(Reject { study, reason: reason.to_string() });
+        assert_eq!(ledger.one(Who::Hospital(0), payload), Err(Rejection::Text { field: TextField::Reason }));
+        if !reason.is_empty() {
+            let outcome = ledger.one(Who::Hospital(0), approve(reason));
+            assert_eq!(outcome, Err(Rejection::Text { field: TextField::Reason }));
+        }
+    }
+    let unknown = StudyId::from_bytes([9; 32]);
+    assert_eq!(ledger.approve(0, unknown), Err(Rejection::UnknownStudy { study: unknown }));
+    assert_eq!(ledger.one(Who::Hospital(0), approve("two\nlines")), Ok(()));
+}
+
+#[test]
+fn studies_expire() {
+    let mut ledger = Ledger::new(4);
+    let undecided = ledger.proposed();
+    let proposed_at = ledger.now;
+    assert_eq!(ledger.one(RESEARCHER, Ledger::study_proposal(2)), Ok(()));
+    let approved = ledger.study_name(1, 2);
+    for i in 0..3 {
+        assert_eq!(ledger.approve(i, approved), Ok(()));
+    }
+    let approved_at = ledger.now;
+    ledger.now = proposed_at + 10_000 - 1;
+    ledger.commit(Vec::new());
+    assert_eq!(phase(&ledger, undecided), Phase::Proposed, "to the last moment");
+    let result = ledger.commit(Vec::new());
+    assert_eq!(phase(&ledger, undecided), Phase::Expired);
+    assert_eq!(result.events, [Event::StudyExpired { study: undecided }]);
+    let wrong = Rejection::WrongPhase { study: undecided, phase: Phase::Expired };
+    assert_eq!(ledger.approve(0, undecided), Err(wrong));
+
+    ledger.now = approved_at + 10_000 - 1;
+    ledger.commit(Vec::new());
+    assert!(matches!(phase(&ledger, approved), Phase::Approved { .. }));
+    // It expires before the block's transactions: the round cannot open any more.
+    assert!(matches!(open(&mut ledger, 0, approved), Err(Rejection::WrongPhase { phase: Phase::Expired, .. })));
+}
+
+#[test]
+fn only_its_researcher_withdraws_a_study_and_only_before_its_end() {
+    let mut ledger = Ledger::new(3);
+    let study = ledger.opened(&[0, 1, 2]);
+    ledger.accredit(2);
+    let entitled = Entitled::Researcher;
+    assert_eq!(ledger.one(Who::Hospital(0), withdraw(study)), Err(Rejection::NotEntitled { entitled }));
+    assert_eq!(ledger.one(Who::Researcher(2), withdraw(study)), Err(Rejection::NotTheResearcher { study }));
+    assert_eq!(ledger.one(RESEARCHER, withdraw(study)), Ok(()));
+    assert_eq!(phase(&ledger, study), Phase::Withdrawn);
+    let round = &ledger.state.study(&study).expect("a study").course.rounds[0];
+    assert!(matches!(round.ended, Some((_, RoundEnd::Withdrawn))));
+    let wrong = Rejection::WrongPhase { study, phase: Phase::Withdrawn };
+    assert_eq!(ledger.one(RESEARCHER, withdraw(study)), Err(wrong));
+}

@@ -1,0 +1,298 @@
+//! A consortium for tests and benches: keys from small numbers, transactions and blocks at the stroke of a line.
+
+use std::collections::BTreeMap;
+
+use consilium_ledger::apply::{BlockResult, Outcome, apply};
+use consilium_ledger::block::{Block, Header};
+use consilium_ledger::certificate::{Certificate, VoteKind, vote_digest};
+use consilium_ledger::state::State;
+use consilium_ledger::state::consent::SubjectKey;
+use consilium_protocol::consent::{Action, Base, Basis, Effect, Purpose, Rule, Scope, Terms};
+use consilium_protocol::genesis::{Deadlines, GENESIS_VERSION, Genesis, Member};
+use consilium_protocol::ids::{
+    ChainId, ContentHash, Height, HospitalId, Sequence, StudyId, SubjectId, Timestamp, TxHash,
+};
+use consilium_protocol::keys::{Signature, SigningKey};
+use consilium_protocol::policy::DisclosurePolicy;
+use consilium_protocol::study::{Cohort, SPEC_VERSION, Statistic, StatisticKind, StudySpec, study_id};
+use consilium_protocol::tx::{
+    AccreditResearcher, Approve, Countersignature, Enrol, Enrolment, Form, Grant, OpenRound, Payload, ProposeStudy,
+    SignedTx, Signer, TxBody, enrolment_message,
+};
+
+/// Who signs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Who {
+    /// The member at this position.
+    Hospital(usize),
+    /// A researcher.
+    Researcher(u8),
+    /// A patient.
+    Patient(u8),
+}
+
+/// The keys of a consortium.
+pub(crate) struct Consortium {
+    pub(crate) genesis: Genesis,
+    hospitals: Vec<SigningKey>,
+    consensus: Vec<SigningKey>,
+}
+
+impl Consortium {
+    pub(crate) fn new(members: u8) -> Self {
+        let mut hospitals: Vec<SigningKey> = (0..members).map(|i| SigningKey::from_seed(&[100 + i; 32])).collect();
+        hospitals.sort_by_key(SigningKey::hospital);
+        let consensus: Vec<SigningKey> = (0..members).map(|i| SigningKey::from_seed(&[200 + i; 32])).collect();
+        let member = hospitals.iter().zip(&consensus).zip(0u8..);
+        let member = member.map(|((key, consensus), i)| {
+            let mut member = Member {
+                id: key.hospital(),
+                name: format!("Hospital {i}"),
+                consensus_key: consensus.public_key(),
+                peer_key: [i; 32],
+                blinding_key: [i; 32],
+                tls_certificate: ContentHash::from_bytes([i; 32]),
+                address: format!("127.0.0.1:{}", 7000 + u16::from(i)),
+                consensus_address: format!("127.0.0.1:{}", 8000 + u16::from(i)),
+                proof: Signature::from_bytes([0; 64]),
+            };
+            member.prove(key);
+            member
+        });
+        let genesis = Genesis {
+            version: GENESIS_VERSION,
+            chain_id: ChainId::new("test").expect("a chain id"),
+            time_ms: Timestamp::new(1_000_000),
+            policy: DisclosurePolicy::default(),
+            consent_base: Base::Deny,
+            deadlines: Deadlines { approval_ms: 10_000, grace_ms: 1_000, round_ms: 5_000 },
+            disease: Vec::new(),
+            member: member.collect(),
+        };
+        genesis.check().expect("a valid genesis");
+        Self { genesis, hospitals, consensus }
+    }
+
+    pub(crate) fn key(&self, who: Who) -> SigningKey {
+        match who {
+            Who::Hospital(i) => SigningKey::from_seed(&self.hospitals[i].seed()),
+            Who::Researcher(i) => SigningKey::from_seed(&[i; 32]),
+            Who::Patient(i) => {
+                let mut seed = [77; 32];
+                seed[0] = i;
+                SigningKey::from_seed(&seed)
+            }
+        }
+    }
+
+    pub(crate) fn signer(&self, who: Who) -> Signer {
+        let key = self.key(who);
+        match who {
+            Who::Hospital(_) => Signer::Hospital(key.hospital()),
+            Who::Researcher(_) => Signer::Researcher(key.researcher()),
+            Who::Patient(_) => Signer::Patient(key.patient()),
+        }
+    }
+
+    pub(crate) fn hospital(&self, i: usize) -> HospitalId {
+        self.hospitals[i].hospital()
+    }
+
+    pub(crate) fn sign(&self, who: Who, sequence: u64, expires: u64, payload: Payload) -> SignedTx {
+        let body = TxBody { sequence: Sequence::new(sequence), expires: Height::new(expires), payload };
+        SignedTx::sign(&self.genesis.chain_id, &body, self.signer(who), &self.key(who))
+    }
+
+    /// The block that follows a state.
+    pub(crate) fn block(&self, state: &State, time: Timestamp, txs: Vec<SignedTx>) -> Block {
+        let header = Header {
+            chain_id: self.genesis.chain_id.clone(),
+            height: state.height().next().expect("a next height"),
+            time,
+            proposer: self.hospital(0),
+            parent: state.head().block,
+            app_hash: state.head().app_hash,
+            txs: Block::txs_hash(&txs),
+        };
+        Block { header, txs }
+    }
+
+    /// A certificate by all members.
+    pub(crate) fn certificate(&self, block: &Block) -> Certificate {
+        let (hash, height) = (block.hash(), block.header.height);
+        let mut signatures: Vec<(HospitalId, Signature)> = self
+            .genesis
+            .member
+            .iter()
+            .zip(&self.consensus)
+            .map(|(member, key)| {
+                let chain = &self.genesis.chain_id;
+                let digest = vote_digest(chain, VoteKind::Precommit, height, 0, Some(&hash), &member.id);
+                (member.id, key.sign(&digest))
+            })
+            .collect();
+        signatures.sort_by_key(|(id, _)| *id);
+        Certificate { height, round: 0, block: hash, signatures }
+    }
+
+    /// An enrolment countersigned by a patient, or not.
+    pub(crate) fn enrolment(&self, hospital: usize, name: u32, patient: Option<u8>) -> Enrolment {
+        let subject = subject(name);
+        let patient = patient.map(|i| {
+            let key = self.key(Who::Patient(i));
+            let message = enrolment_message(&self.genesis.chain_id, &self.hospital(hospital), &subject);
+            Countersignature { patient: key.patient(), signature: key.sign(&message) }
+        });
+        Enrolment { subject, patient }
+    }
+}
+
+/// A subject by a number.
+pub(crate) fn subject(name: u32) -> SubjectId {
+    let mut bytes = [0; 16];
+    bytes[..4].copy_from_slice(&name.to_be_bytes());
+    SubjectId::from_bytes(bytes)
+}
+
+/// Some content by a number; never all zeros.
+pub(crate) fn content(name: u8) -> ContentHash {
+    let mut bytes = [1; 32];
+    bytes[31] = name;
+    ContentHash::from_bytes(bytes)
+}
+
+/// Terms that permit one purpose to everybody.
+pub(crate) fn permit(purpose: Purpose) -> Terms {
+    let rule = Rule::new(Effect::Permit, Action::Aggregate, Scope::Only(vec![purpose]));
+    Terms { base: Base::Deny, rules: vec![rule], policy_uri: String::new() }
+}
+
+/// Paper forms of these subjects, witnessed by their hospital.
+pub(crate) fn paper(terms: Terms, supersedes: bool, names: impl IntoIterator<Item = u32>) -> Payload {
+    let form = |name| Form { subject: subject(name), source: content(9) };
+    Payload::Grant(Grant { terms, basis: Basis::Paper, supersedes, forms: names.into_iter().map(form).collect() })
+}
+
+/// A study that counts, told apart by a number.
+pub(crate) fn spec(name: u8) -> StudySpec {
+    StudySpec {
+        version: SPEC_VERSION,
+        title: format!("Study {name}"),
+        description: "How many there are.".to_string(),
+        purpose: Purpose::HealthResearch,
+        cohort: Cohort { sql: "SELECT subject FROM person".to_string(), subject: "subject".to_string() },
+        variables: Vec::new(),
+        dimensions: Vec::new(),
+        statistics: vec![Statistic { name: "n".to_string(), kind: StatisticKind::Count, by: Vec::new() }],
+    }
+}
+
+/// A state with its consortium: signs with the next sequence number, makes blocks a millisecond apart.
+pub(crate) struct Ledger {
+    pub(crate) consortium: Consortium,
+    pub(crate) state: State,
+    /// The time of the last block; set it ahead to let time pass.
+    pub(crate) now: u64,
+    pub(crate) blocks: Vec<Block>,
+    sequences: BTreeMap<Signer, u64>,
+}
+
+impl Ledger {
+    pub(crate) fn new(members: u8) -> Self {
+        Self::founded(Consortium::new(members))
+    }
+
+    pub(crate) fn founded(consortium: Consortium) -> Self {
+        let state = State::new(&consortium.genesis);
+        let now = consortium.genesis.time_ms.get();
+        Self { consortium, state, now, blocks: Vec::new(), sequences: BTreeMap::new() }
+    }
+
+    pub(crate) fn sign(&mut self, who: Who, payload: Payload) -> SignedTx {
+        let sequence = self.sequences.entry(self.consortium.signer(who)).or_insert(0);
+        *sequence += 1;
+        let expires = self.state.height().get() + 1_000;
+        self.consortium.sign(who, *sequence, expires, payload)
+    }
+
+    pub(crate) fn commit(&mut self, txs: Vec<SignedTx>) -> BlockResult {
+        self.now += 1;
+        let block = self.consortium.block(&self.state, Timestamp::new(self.now), txs);
+        let result = apply(&mut self.state, &block);
+        self.blocks.push(block);
+        result
+    }
+
+    /// One transaction in a block of its own.
+    pub(crate) fn one(&mut self, who: Who, payload: Payload) -> Outcome {
+        self.named(who, payload).1
+    }
+
+    /// One transaction in a block of its own, with its name.
+    pub(crate) fn named(&mut self, who: Who, payload: Payload) -> (TxHash, Outcome) {
+        let tx = self.sign(who, payload);
+        let mut outcomes = self.commit(vec![tx]).outcomes;
+        outcomes.pop().expect("one outcome")
+    }
+
+    pub(crate) fn subject_key(&self, hospital: usize, name: u32) -> SubjectKey {
+        SubjectKey { hospital: self.consortium.hospital(hospital), subject: subject(name) }
+    }
+
+    pub(crate) fn accreditation(&self, researcher: u8) -> Payload {
+        Payload::AccreditResearcher(AccreditResearcher {
+            researcher: self.consortium.key(Who::Researcher(researcher)).researcher(),
+            name: "Ada".to_string(),
+            organisation: "University".to_string(),
+            hospital: None,
+        })
+    }
+
+    /// Has a researcher accredited by as many members as needed.
+    pub(crate) fn accredit(&mut self, researcher: u8) {
+        let (proposal, outcome) = self.named(Who::Hospital(0), self.accreditation(researcher));
+        assert_eq!(outcome, Ok(()));
+        for i in 1..=self.state.members().len() / 2 {
+            let vote = Payload::Vote(consilium_protocol::tx::Vote { proposal, in_favour: true });
+            assert_eq!(self.one(Who::Hospital(i), vote), Ok(()));
+        }
+    }
+
+    /// Enrols subjects without patient keys.
+    pub(crate) fn enrol(&mut self, hospital: usize, names: impl IntoIterator<Item = u32>) {
+        let subjects = names.into_iter().map(|n| self.consortium.enrolment(hospital, n, None)).collect();
+        assert_eq!(self.one(Who::Hospital(hospital), Payload::Enrol(Enrol { subjects })), Ok(()));
+    }
+
+    pub(crate) fn study_proposal(name: u8) -> Payload {
+        Payload::ProposeStudy(ProposeStudy { spec: spec(name).to_canonical(), public_key: vec![1, 2, 3] })
+    }
+
+    /// The name of the study that [`Self::study_proposal`] proposes.
+    pub(crate) fn study_name(&self, researcher: u8, name: u8) -> StudyId {
+        let id = self.consortium.key(Who::Researcher(researcher)).researcher();
+        study_id(&self.consortium.genesis.chain_id, &id, &spec(name).to_canonical(), &[1, 2, 3])
+    }
+
+    /// An accredited researcher's study, proposed.
+    pub(crate) fn proposed(&mut self) -> StudyId {
+        self.accredit(1);
+        assert_eq!(self.one(Who::Researcher(1), Self::study_proposal(1)), Ok(()));
+        self.study_name(1, 1)
+    }
+
+    pub(crate) fn approve(&mut self, hospital: usize, study: StudyId) -> Outcome {
+        self.one(Who::Hospital(hospital), Payload::Approve(Approve { study, reason: String::new() }))
+    }
+
+    /// The study, approved by these members, its first round opened by the first of them.
+    pub(crate) fn opened(&mut self, approvers: &[usize]) -> StudyId {
+        let study = self.proposed();
+        for i in approvers {
+            assert_eq!(self.approve(*i, study), Ok(()));
+        }
+        self.now += self.consortium.genesis.deadlines.grace_ms;
+        assert_eq!(self.one(Who::Hospital(approvers[0]), Payload::OpenRound(OpenRound { study })), Ok(()));
+        study
+    }
+}
