@@ -7,10 +7,12 @@
 //! Start at [`consensus::application::Application`]: it is all that consensus knows of the rest.
 
 pub mod apply;
+pub mod audit;
 pub mod block;
 pub mod certificate;
 pub mod consensus;
 pub mod event;
+pub mod export;
 pub mod mempool;
 pub mod rejection;
 pub mod signatures;
