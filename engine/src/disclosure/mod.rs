@@ -1,0 +1,94 @@
+//! The one gate between opened cells and a result that people read.
+//!
+//! [`release`] is the only way to make a [`Released`], and only what is released can be printed or saved. In order:
+//!
+//! 1. *Who*: the policy itself must protect, the roster must be as large as it demands, and the cells must be the sum
+//!    over that roster.
+//! 2. *Sound*: cells that no honest hospitals add up to refuse the whole result ([`sound`]).
+//! 3. *Small*: a bundle whose joint count is 1 to `min_joint_count - 1` is suppressed with all its sums; so is one
+//!    whose joint count is 0 only because hospitals kept their own back. A true 0 is shown.
+//! 4. *Derivable*: where a suppressed number would follow from shown ones, more is suppressed ([`suppression`]).
+//!
+//! What is suppressed says so and by which [`Rule`]; it is never shown as 0 and never left out.
+
+mod lines;
+mod released;
+mod sound;
+mod suppression;
+
+use consilium_protocol::policy::{DisclosurePolicy, PolicyError};
+use consilium_protocol::study::StudySpec;
+
+pub use released::Released;
+pub use suppression::Rule;
+
+use crate::cells::OpenedCells;
+use crate::result::StudyResult;
+use crate::statistics::Layout;
+use suppression::{Counts, suppress};
+
+/// Why a result is not released. Nothing of its numbers is in it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DisclosureError {
+    /// The policy itself would not protect.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+    /// Fewer hospitals took part than the policy demands.
+    #[error("the round has {roster} hospitals, the policy demands {needed}; win more hospitals for the study")]
+    TooFewHospitals {
+        /// How many took part.
+        roster: usize,
+        /// How many the policy demands.
+        needed: u32,
+    },
+    /// The cells are the sum over another roster.
+    #[error("the cells are not the sum over this roster; open the sum of the round that the ledger names")]
+    Roster,
+    /// The layout belongs to another study, or the cells to another layout.
+    #[error("the cells do not belong to this study; fetch the study and its sum from the ledger again")]
+    Layout,
+    /// No honest hospitals' numbers add up to these.
+    #[error(
+        "statistic `{statistic}` holds numbers that no cohorts add up to, so the result is broken; have the round \
+         repeated, and audit what the hospitals contributed"
+    )]
+    Broken {
+        /// The statistic's name.
+        statistic: String,
+    },
+}
+
+/// Passes opened cells through disclosure control.
+///
+/// `roster` is the size of the round's roster on the ledger; `policy` is the consortium's, or a stricter one. The cells
+/// are used up, so that what was suppressed cannot be looked at afterwards.
+///
+/// # Errors
+/// [`DisclosureError`]; then nothing is released.
+pub fn release(
+    spec: &StudySpec,
+    layout: &Layout,
+    policy: &DisclosurePolicy,
+    roster: usize,
+    opened: OpenedCells,
+) -> Result<Released<StudyResult>, DisclosureError> {
+    policy.check()?;
+    if roster < policy.min_hospitals as usize {
+        return Err(DisclosureError::TooFewHospitals { roster, needed: policy.min_hospitals });
+    }
+    if opened.hospitals() != roster {
+        return Err(DisclosureError::Roster);
+    }
+    if Layout::of(spec).ok().as_ref() != Some(layout) || opened.len() != layout.cells() {
+        return Err(DisclosureError::Layout);
+    }
+    let cells = opened.values();
+    let broken = |block: usize| DisclosureError::Broken { statistic: spec.statistics[block].name.clone() };
+    sound::check_bundles(spec, layout, cells, roster).map_err(broken)?;
+    let lines = lines::of(layout);
+    let counts = Counts::of(layout, cells);
+    sound::check_lines(&lines, &counts).map_err(broken)?;
+    let rules = suppress(&lines, &counts, policy.min_joint_count);
+    Ok(Released::new(StudyResult::estimate(spec, layout, policy, roster, cells, &rules)))
+}

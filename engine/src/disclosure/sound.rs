@@ -1,0 +1,89 @@
+//! What joint cells of honest hospitals always satisfy. Each check answers with the block that breaks it.
+//!
+//! It finds accidents and clumsy forgeries, not lies: a hospital that invents patients consistently is not found here.
+
+use consilium_protocol::study::StudySpec;
+
+use super::lines::Line;
+use super::suppression::Counts;
+use crate::statistics::{Content, Layout, Scale};
+
+/// Looks at every bundle by itself.
+pub(super) fn check_bundles(spec: &StudySpec, layout: &Layout, cells: &[i64], roster: usize) -> Result<(), usize> {
+    for block in layout.blocks() {
+        let variable = spec.statistics[block.statistic].kind.variable().and_then(|name| spec.variable(name));
+        let range = variable.and_then(Scale::of).map_or(0, |scale| i128::from(scale.range));
+        for bundle in &layout.bundles()[block.bundles.clone()] {
+            let own = &cells[bundle.cells()];
+            if !is_sound(bundle.content, own, range, roster) {
+                return Err(block.statistic);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// n is not negative; not more hospitals held back than there are, and when all did there is nothing left; every x is
+/// from 0 to `range`, hence 0 ≤ Σx ≤ n·range and Σx ≤ Σx² ≤ range·Σx; and (Σx)² ≤ n·Σx² (Cauchy and Schwarz).
+fn is_sound(content: Content, cells: &[i64], range: i128, roster: usize) -> bool {
+    let at = |i: usize| i128::from(cells[i]);
+    let (n, withheld, roster) = (at(0), at(cells.len() - 1), roster as i128);
+    let counts = n >= 0 && (0..=roster).contains(&withheld) && (withheld < roster || n == 0);
+    // 64-bit numbers: products of two fit 128 bits.
+    let sum = || (0..=n * range).contains(&at(1));
+    let squares = || (at(1)..=at(1) * range).contains(&at(2)) && at(1) * at(1) <= n * at(2);
+    counts
+        && match content {
+            Content::Count => true,
+            Content::Sum => sum(),
+            Content::Squares => sum() && squares(),
+        }
+}
+
+/// Looks at what must add up. What a hospital holds back of a bundle it also holds back of every part of it, so parts
+/// never exceed their whole; and bundles about the same subjects are equal.
+pub(super) fn check_lines(lines: &[Line], counts: &Counts) -> Result<(), usize> {
+    for line in lines {
+        let [a, b] = &line.sides;
+        let [sum_a, sum_b] = [a, b].map(|side| counts.sum(side));
+        let fine = match (a.as_slice(), b.as_slice()) {
+            ([a], [b]) => counts.of_bundle(*a) == counts.of_bundle(*b),
+            ([_], _) => sum_a >= sum_b,
+            (_, [_]) => sum_a <= sum_b,
+            _ => true,
+        };
+        if !fine {
+            return Err(line.blocks[1]);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bundles_at_and_over_each_bound() {
+        let sound = |content, cells: &[i64]| is_sound(content, cells, 10, 4);
+        for cells in [[0, 0], [0, 4], [7, 3]] {
+            assert!(sound(Content::Count, &cells), "{cells:?}");
+        }
+        for cells in [[-1, 0], [0, -1], [0, 5], [7, 4]] {
+            assert!(!sound(Content::Count, &cells), "{cells:?}");
+        }
+        for cells in [[0, 0, 0], [3, 0, 0], [3, 30, 0]] {
+            assert!(sound(Content::Sum, &cells), "{cells:?}");
+        }
+        for cells in [[0, 1, 0], [3, -1, 0], [3, 31, 0]] {
+            assert!(!sound(Content::Sum, &cells), "{cells:?}");
+        }
+        for cells in [[0, 0, 0, 0], [2, 4, 8, 0], [2, 10, 100, 0], [1, 10, 100, 0]] {
+            assert!(sound(Content::Squares, &cells), "{cells:?}");
+        }
+        // Below Cauchy's bound, above range times the sum, below the sum, and more than i64 can multiply.
+        for cells in [[2, 4, 7, 0], [20, 10, 101, 0], [20, 10, 9, 0], [1, i64::MAX, i64::MAX, 0]] {
+            assert!(!sound(Content::Squares, &cells), "{cells:?}");
+        }
+    }
+}

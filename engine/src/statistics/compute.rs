@@ -1,0 +1,211 @@
+//! Filling the layout from a cohort.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::datatypes::Int64Type;
+use consilium_protocol::study::StudySpec;
+use datafusion::dataframe::DataFrame;
+use datafusion::error::DataFusionError;
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::functions_aggregate::expr_fn::{count, sum};
+use datafusion::logical_expr::lit;
+use datafusion::prelude::{SessionConfig, SessionContext, ident};
+use zeroize::Zeroizing;
+
+use super::layout::{Block, Content};
+use super::plan::{position, steps};
+use super::{Layout, LocalCells, StatisticsError, prove_bounds};
+
+/// Computes one hospital's cells.
+///
+/// `cohort` has the study's variables and dimensions as columns, one row per subject. `min_site_count` is the smallest
+/// own count that leaves the hospital, its policy's or a stricter one; a smaller one, with everything it guards, is
+/// replaced by zeros and marked in `withheld`. `subjects_bound` is how many subjects the whole consortium has at most,
+/// which all hospitals of the round must agree on.
+///
+/// # Errors
+/// When a sum could overflow ([`prove_bounds`]), when the cohort lacks a declared column or has it in an unfit type, when
+/// it has more rows than there are subjects, or when the query engine fails. No error says anything of a row.
+pub async fn compute(
+    spec: &StudySpec,
+    layout: &Layout,
+    cohort: &[RecordBatch],
+    min_site_count: u32,
+    subjects_bound: u64,
+) -> Result<LocalCells, StatisticsError> {
+    if *layout != Layout::of(spec)? {
+        return Err(StatisticsError::Layout);
+    }
+    prove_bounds(spec, layout, subjects_bound)?;
+    let rows = cohort.iter().map(|batch| batch.num_rows() as u64).sum::<u64>();
+    if rows > subjects_bound {
+        return Err(StatisticsError::TooManyRows);
+    }
+    let mut cells = Zeroizing::new(vec![0i64; layout.cells()]);
+    if let Some(first) = cohort.first() {
+        let schema = first.schema();
+        for block in layout.blocks() {
+            let name = &spec.statistics[block.statistic].name;
+            let failed = |_: DataFusionError| StatisticsError::Engine { statistic: name.clone() };
+            let frame = session().and_then(|session| session.read_batches(cohort.to_vec())).map_err(failed)?;
+            let grouped = group(spec, &schema, frame, block)?.map_err(failed)?;
+            for batch in grouped.collect().await.map_err(failed)? {
+                fill(layout, block, &batch, &mut cells)
+                    .ok_or_else(|| failed(DataFusionError::Internal(String::new())))?;
+            }
+        }
+        check_rows(layout, &cells, rows)?;
+    }
+    hold_back(layout, min_site_count, &mut cells);
+    Ok(LocalCells::new(cells))
+}
+
+/// A session that never writes rows to disk.
+fn session() -> Result<SessionContext, DataFusionError> {
+    let disk = DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled);
+    let runtime = RuntimeEnvBuilder::new().with_disk_manager_builder(disk).build()?;
+    Ok(SessionContext::new_with_config_rt(SessionConfig::new(), Arc::new(runtime)))
+}
+
+/// One row per non-empty bundle: its position in the block, n, and Σx and Σx² where the block has them.
+fn group(
+    spec: &StudySpec,
+    schema: &arrow::datatypes::Schema,
+    frame: DataFrame,
+    block: &Block,
+) -> Result<Result<DataFrame, DataFusionError>, StatisticsError> {
+    let x = match spec.statistics[block.statistic].kind.variable() {
+        Some(name) => steps(schema, spec.variable(name).ok_or(StatisticsError::Study)?)?,
+        None => lit(0i64),
+    };
+    let position = position(schema, block)?.alias("position");
+    Ok(frame.select(vec![position, x.alias("x")]).and_then(|frame| {
+        let x = || ident("x");
+        let sums = vec![count(lit(1i64)).alias("n"), sum(x()).alias("sum"), sum(x() * x()).alias("squares")];
+        frame.aggregate(vec![ident("position")], sums)
+    }))
+}
+
+fn fill(layout: &Layout, block: &Block, batch: &RecordBatch, cells: &mut [i64]) -> Option<()> {
+    let column = |name: &str| batch.column_by_name(name)?.as_primitive_opt::<Int64Type>();
+    let (positions, counts) = (column("position")?, column("n")?);
+    let (sums, squares) = (column("sum")?, column("squares")?);
+    let bundles = layout.bundles().get(block.bundles.clone())?;
+    for row in 0..batch.num_rows() {
+        let bundle = bundles.get(usize::try_from(positions.value(row)).ok()?)?;
+        let own = cells.get_mut(bundle.cells())?;
+        own[0] = counts.value(row);
+        if bundle.content != Content::Count {
+            own[1] = if sums.is_null(row) { return None } else { sums.value(row) };
+        }
+        if bundle.content == Content::Squares {
+            own[2] = if squares.is_null(row) { return None } else { squares.value(row) };
+        }
+    }
+    Some(())
+}
+
+/// Every block counts every row once; anything else means that a plan lost or doubled rows.
+fn check_rows(layout: &Layout, cells: &[i64], rows: u64) -> Result<(), StatisticsError> {
+    for block in layout.blocks() {
+        let counted: i64 = layout.bundles()[block.bundles.clone()].iter().map(|bundle| cells[bundle.first_cell]).sum();
+        if counted.cast_unsigned() != rows {
+            return Err(StatisticsError::RowCount);
+        }
+    }
+    Ok(())
+}
+
+/// The own-cell rule: numbers about 1 to `min_site_count` - 1 subjects stay here. How many there are stays here, too:
+/// `withheld` says that there are some.
+fn hold_back(layout: &Layout, min_site_count: u32, cells: &mut [i64]) {
+    for bundle in layout.bundles() {
+        let count = cells[bundle.first_cell];
+        if count > 0 && count < i64::from(min_site_count) {
+            cells[bundle.cells()].fill(0);
+            cells[bundle.withheld()] = 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{ArrayRef, Float64Array, StringArray};
+
+    use super::*;
+
+    const STUDY: &str = r#"
+        version = 1
+        title = "T"
+        description = "D"
+        purpose = "HMB"
+        [cohort]
+        sql = "SELECT id, x, g FROM t"
+        subject = "id"
+        [[variable]]
+        name = "x"
+        min = 0
+        max = 10
+        resolution = 0.5
+        [[dimension]]
+        name = "g"
+        values = ["a"]
+        [[dimension]]
+        name = "x"
+        edges = [0, 5, 10]
+    "#;
+
+    fn cells(statistic: &str, x: Vec<Option<f64>>, min_site_count: u32) -> Vec<i64> {
+        let spec = StudySpec::from_toml(&format!("{STUDY}\n[[statistic]]\nname = \"s\"\n{statistic}"));
+        let spec = spec.expect("a valid study");
+        let layout = Layout::of(&spec).expect("a valid study");
+        let g: StringArray = x.iter().map(|_| Some("a")).collect();
+        let columns: [(&str, ArrayRef); 2] = [("x", Arc::new(Float64Array::from(x))), ("g", Arc::new(g))];
+        let batch = RecordBatch::try_from_iter_with_nullable(columns.map(|(name, array)| (name, array, true)));
+        let cohort = [batch.expect("columns of one length")];
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let cells = runtime.block_on(compute(&spec, &layout, &cohort, min_site_count, 1_000));
+        cells.expect("a fitting cohort").values().to_vec()
+    }
+
+    #[test]
+    fn values_are_clamped_and_rounded_half_up_to_steps() {
+        let all = |x| cells("kind = \"variance\"\nof = \"x\"", x, 1);
+        assert_eq!(all(vec![Some(0.25)]), [1, 1, 1, 0, 0, 0]);
+        assert_eq!(all(vec![Some(0.24)]), [1, 0, 0, 0, 0, 0]);
+        assert_eq!(all(vec![Some(f64::INFINITY), Some(11.0)]), [2, 40, 800, 0, 0, 0]);
+        assert_eq!(all(vec![Some(f64::NEG_INFINITY), Some(-0.0)]), [2, 0, 0, 0, 0, 0]);
+        assert_eq!(all(vec![Some(f64::NAN), Some(-f64::NAN), None, Some(1.0)]), [1, 2, 4, 0, 3, 0]);
+    }
+
+    #[test]
+    fn edges_are_half_open_and_no_zero_is_below_zero() {
+        let by = |x| {
+            let cells = cells("kind = \"count\"\nby = [\"x\"]", vec![Some(x)], 1);
+            cells.chunks(2).position(|bundle| bundle[0] == 1)
+        };
+        // 0 to <5, 5 to <10, other, missing.
+        for (x, part) in [(-0.0, 0), (0.0, 0), (4.9, 0), (5.0, 1), (10.0, 2), (-0.1, 2), (f64::NAN, 3)] {
+            assert_eq!(by(x), Some(part), "{x}");
+        }
+        for x in [f64::INFINITY, f64::NEG_INFINITY, f64::MIN, f64::MAX] {
+            assert_eq!(by(x), Some(2), "{x}");
+        }
+    }
+
+    #[test]
+    fn small_own_counts_stay_with_everything_they_guard() {
+        let mean = |present: usize, missing: usize, k| {
+            let x = [vec![Some(2.0); present], vec![None; missing]].concat();
+            cells("kind = \"mean\"\nof = \"x\"", x, k)
+        };
+        assert_eq!(mean(5, 5, 5), [5, 20, 0, 5, 0]);
+        assert_eq!(mean(4, 5, 5), [0, 0, 1, 5, 0]);
+        assert_eq!(mean(5, 4, 5), [5, 20, 0, 0, 1]);
+        assert_eq!(mean(1, 1, 5), [0, 0, 1, 0, 1]);
+        assert_eq!(mean(0, 0, 5), [0, 0, 0, 0, 0]);
+        assert_eq!(mean(1, 1, 1), [1, 4, 0, 1, 0]);
+    }
+}

@@ -1,0 +1,46 @@
+//! Why a hospital does not compute a study. Names come from the study, which is public; nothing comes from a row.
+
+/// Why no cells were computed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StatisticsError {
+    /// The study breaks a rule of studies.
+    #[error("the study is not valid; check it with `consilium study check`")]
+    Study,
+    /// The layout was made from another study.
+    #[error("the layout belongs to another study; derive it from the study again")]
+    Layout,
+    /// A joint sum could pass 2^62.
+    #[error(
+        "statistic `{statistic}` could overflow over so many subjects; give its variable a coarser resolution or \
+         tighter bounds"
+    )]
+    Overflow {
+        /// The statistic's name.
+        statistic: String,
+    },
+    /// The cohort has more subjects than the proof of bounds was made for.
+    #[error("the cohort has more rows than subjects are enrolled; make its query return one row per subject")]
+    TooManyRows,
+    /// The cohort says another number of rows than it has.
+    #[error("the cohort's rows do not add up; run its query again")]
+    RowCount,
+    /// A declared column is not in the cohort.
+    #[error("the cohort has no column `{column}`; name it in the study's query")]
+    Column {
+        /// The declared name.
+        column: String,
+    },
+    /// A column has a type that its declaration cannot be applied to.
+    #[error("column `{column}` has a type that its declaration does not fit; CAST it in the study's query")]
+    ColumnType {
+        /// The declared name.
+        column: String,
+    },
+    /// The query engine failed. What it said may quote rows, so it is not repeated.
+    #[error("the query engine could not compute statistic `{statistic}`; see that memory suffices and run it again")]
+    Engine {
+        /// The statistic's name.
+        statistic: String,
+    },
+}

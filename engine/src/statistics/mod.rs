@@ -1,0 +1,25 @@
+//! From a cohort to cells: what every statistic of a study is in integers that add up across hospitals.
+//!
+//! 1. [`Layout`] compiles a study into *bundles* of cells. It depends on the study alone, so every hospital and the
+//!    researcher derive the same.
+//! 2. [`prove_bounds`] shows that no joint sum can overflow.
+//! 3. [`compute`] fills the layout from a cohort, in the query engine's plan and in integers, and keeps small numbers
+//!    of its own hospital back.
+//!
+//! The [`LocalCells`] that come out are blinded and encrypted ([`crate::cells`]); what they add up to passes
+//! [`crate::disclosure`] before anyone reads it. Formulas and rules in words: `docs/statistics.md`.
+
+mod compute;
+mod error;
+mod exact;
+mod layout;
+mod local;
+mod plan;
+mod proof;
+
+pub use compute::compute;
+pub use error::StatisticsError;
+pub(crate) use exact::Scale;
+pub use layout::{Axis, Block, Bundle, Content, Layout, Part};
+pub use local::LocalCells;
+pub use proof::{OFFLINE_SUBJECTS, prove_bounds};

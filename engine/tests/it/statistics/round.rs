@@ -1,0 +1,72 @@
+//! One round of a study among hospitals, without a ledger.
+
+use std::sync::OnceLock;
+
+use arrow::array::RecordBatch;
+use consilium_engine::cells::{
+    BlindingRoster, BlindingRound, Blinds, EncryptedCells, OpenedCells, StudyPublicKey, StudySecretKey, combine,
+    contribute, open,
+};
+use consilium_engine::disclosure::{DisclosureError, Released, release};
+use consilium_engine::result::StudyResult;
+use consilium_engine::statistics::{Layout, OFFLINE_SUBJECTS, compute};
+use consilium_protocol::ids::{ChainId, HospitalId, RoundNumber, StudyId};
+use consilium_protocol::keys::BlindingKey;
+use consilium_protocol::policy::DisclosurePolicy;
+use consilium_protocol::study::StudySpec;
+
+pub(super) const fn policy(min_joint_count: u32, min_site_count: u32) -> DisclosurePolicy {
+    DisclosurePolicy { min_joint_count, min_site_count, min_hospitals: 3 }
+}
+
+fn keys() -> &'static (StudySecretKey, StudyPublicKey) {
+    static KEYS: OnceLock<(StudySecretKey, StudyPublicKey)> = OnceLock::new();
+    KEYS.get_or_init(|| StudySecretKey::generate().expect("randomness"))
+}
+
+/// Every hospital's blinds for so many cells.
+fn blinds(hospitals: usize, cells: usize) -> Vec<Blinds> {
+    let member = |n: usize| (HospitalId::from_public_key([n as u8 + 1; 32]), BlindingKey::from_seed([n as u8 + 1; 32]));
+    let members: Vec<_> = (0..hospitals).map(member).collect();
+    let roster = members.iter().map(|(id, key)| (*id, key.public_key())).collect();
+    let roster = BlindingRoster::new(roster).expect("a sound roster");
+    let chain = ChainId::new("test").expect("a sound name");
+    let study = StudyId::from_bytes([1; 32]);
+    let round = BlindingRound { chain: &chain, study, round: RoundNumber::new(0), roster: &roster };
+    let own = |(id, key): &(HospitalId, BlindingKey)| Blinds::derive(&round, *id, key, cells).expect("sound blinds");
+    members.iter().map(own).collect()
+}
+
+fn opened(contributions: &[EncryptedCells]) -> OpenedCells {
+    let sum = combine(contributions).expect("contributions of one round");
+    open(&sum, &keys().0, contributions.len()).expect("an honest sum")
+}
+
+/// Opens the sum of these vectors of cells, whatever they hold.
+pub(super) fn open_cells(vectors: &[Vec<i64>]) -> OpenedCells {
+    let blinds = blinds(vectors.len(), vectors[0].len());
+    let encrypt = |(cells, blinds): (&Vec<i64>, Blinds)| contribute(cells, blinds, &keys().1).expect("fitting blinds");
+    opened(&vectors.iter().zip(blinds).map(encrypt).collect::<Vec<_>>())
+}
+
+/// Opens cells that three hospitals add up to, the first with all of them.
+pub(super) fn open_joint(joint: Vec<i64>) -> OpenedCells {
+    let nothing = vec![0; joint.len()];
+    open_cells(&[joint, nothing.clone(), nothing])
+}
+
+/// Releases what the cohorts add up to.
+pub(super) async fn joint(
+    spec: &StudySpec,
+    cohorts: &[Vec<RecordBatch>],
+    policy: &DisclosurePolicy,
+) -> Result<Released<StudyResult>, DisclosureError> {
+    let layout = Layout::of(spec).expect("a valid study");
+    let mut contributions = Vec::new();
+    for (cohort, blinds) in cohorts.iter().zip(blinds(cohorts.len(), layout.cells())) {
+        let cells = compute(spec, &layout, cohort, policy.min_site_count, OFFLINE_SUBJECTS).await;
+        let cells = cells.expect("a cohort that fits the study");
+        contributions.push(cells.contribute(blinds, &keys().1).expect("fitting blinds"));
+    }
+    release(spec, &layout, policy, cohorts.len(), opened(&contributions))
+}
