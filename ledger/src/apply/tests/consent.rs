@@ -160,3 +160,18 @@ fn each_reason_not_to_revoke() {
     assert_eq!(ledger.one(PATIENT, revoke(Basis::Electronic, &[(2, None)])), nothing);
     assert_eq!(ledger.one(PATIENT, revoke(Basis::Electronic, &[(2, Some(of_two))])), ended);
 }
+
+/// What consent costs on the ledger: the terms once a transaction, then 48 bytes a form.
+#[test]
+fn a_batch_spreads_the_cost_of_a_transaction() {
+    let mut ledger = Ledger::new(3);
+    ledger.enrol(0, 0..500);
+    let bytes = |ledger: &mut Ledger, payload| ledger.sign(HOSPITAL, payload).encoded_len();
+    let one = bytes(&mut ledger, paper(terms(), false, [0]));
+    let many = bytes(&mut ledger, paper(terms(), false, 0..500));
+    assert_eq!(many - one, 499 * 48);
+    assert!(one < 256, "{one}");
+    assert_eq!(ledger.one(HOSPITAL, paper(terms(), false, 0..500)), Ok(()));
+    let figures = ledger.state.figures();
+    assert_eq!((figures.grants, figures.grant_bytes), (500, many as u64));
+}

@@ -1,1 +1,297 @@
+//! The bytes of everything that is stored or hashed. A change here is a change of the ledger's format.
 
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+
+use borsh::{BorshDeserialize, BorshSerialize};
+use consilium_protocol::consent::{Basis, Purpose, TermsError};
+use consilium_protocol::ids::{
+    AppHash, BlockHash, ContentHash, DocumentId, Height, HospitalId, PatientId, ResearcherId, RoundNumber, Sequence,
+    StudyId, SubjectId, Timestamp, TxHash,
+};
+use consilium_protocol::tx::{AccreditResearcher, Signer};
+
+use crate::apply::Outcome;
+use crate::event::Event;
+use crate::rejection::{Rejection, SpecFault, TextField};
+use crate::state::consent::{Document, Ended, EndedBy, Subject, SubjectKey};
+use crate::state::members::{Ballot, BallotOutcome, Researcher};
+use crate::state::study::{Attestation, Contribution, Course, Decision, Phase, Proposal, Round, RoundEnd};
+use crate::state::{Figures, Head, Moment};
+use crate::store::StoredResult;
+use crate::testing::{Ledger, Who, paper, permit, spec};
+
+/// Hexadecimal, with eight and more equal bytes in a row written `[byte*count]`.
+fn runs(bytes: &[u8]) -> String {
+    let mut text = String::new();
+    for run in bytes.chunk_by(|a, b| a == b) {
+        if run.len() >= 8 {
+            text.push_str(&format!("[{:02x}*{}]", run[0], run.len()));
+        } else {
+            text.push_str(&hex::encode(run));
+        }
+    }
+    text
+}
+
+/// The value has exactly these bytes, and nothing but these bytes is the value.
+fn golden<T: BorshSerialize + BorshDeserialize + PartialEq + Debug>(value: &T, expected: &str) {
+    let bytes = borsh::to_vec(value).expect("memory");
+    assert_eq!(runs(&bytes), expected, "{value:?}");
+    assert_eq!(borsh::from_slice::<T>(&bytes).expect("it reads back"), *value);
+    for end in 0..bytes.len() {
+        assert!(borsh::from_slice::<T>(&bytes[..end]).is_err(), "{value:?} cut to {end}");
+    }
+    let mut longer = bytes;
+    longer.push(0);
+    assert!(borsh::from_slice::<T>(&longer).is_err(), "{value:?} with a byte too many");
+}
+
+fn moment() -> Moment {
+    Moment { height: Height::new(5), time: Timestamp::new(0x0102) }
+}
+
+fn hospital() -> HospitalId {
+    HospitalId::from_public_key([0xaa; 32])
+}
+
+fn study() -> StudyId {
+    StudyId::from_bytes([0x55; 32])
+}
+
+fn hash(byte: u8) -> ContentHash {
+    ContentHash::from_bytes([byte; 32])
+}
+
+#[test]
+fn consent_and_members() {
+    let key = SubjectKey { hospital: hospital(), subject: SubjectId::from_bytes([0x11; 16]) };
+    golden(&key, "[aa*32][11*16]");
+    let signer = Signer::Patient(PatientId::from_public_key([0xbb; 32]));
+    let mut document = Document {
+        id: DocumentId::from_bytes([1; 32]),
+        terms: hash(2),
+        basis: Basis::Paper,
+        source: hash(3),
+        signer,
+        granted: moment(),
+        ended: None,
+    };
+    golden(&document, "[01*32][02*32]01[03*32]02[bb*32]0500000000000000020100000000000000");
+    let by = EndedBy::Superseded { document: DocumentId::from_bytes([4; 32]) };
+    document.ended = Some(Box::new(Ended { at: moment(), by }));
+    let subject = Subject { enrolled: moment(), patient: None, documents: vec![document] };
+    golden(
+        &subject,
+        "050000000000000002010000000000000001000000[01*32][02*32]01[03*32]02[bb*32]0500000000000000\
+         0201000000000000010500000000000000020100000000000001[04*32]",
+    );
+    let by = EndedBy::Revocation { tx: TxHash::from_bytes([6; 32]), signer, basis: Basis::Electronic, source: hash(0) };
+    golden(&by, "00[06*32]02[bb*32][00*33]");
+    let researcher = Researcher {
+        name: "A".to_string(),
+        organisation: "B".to_string(),
+        hospital: Some(hospital()),
+        height: Height::new(1),
+    };
+    golden(&researcher, "0100000041010000004201[aa*32]0100000000000000");
+    let ballot = Ballot {
+        proposal: AccreditResearcher {
+            researcher: ResearcherId::from_public_key([0xcc; 32]),
+            name: "A".to_string(),
+            organisation: "B".to_string(),
+            hospital: None,
+        },
+        proposer: hospital(),
+        proposed: moment(),
+        votes: BTreeMap::from([(hospital(), true)]),
+        outcome: BallotOutcome::Failed,
+    };
+    golden(&ballot, "[cc*32]0100000041010000004200[aa*32]0500000000000000020100000000000001000000[aa*32]0102");
+}
+
+#[test]
+fn studies() {
+    let round = RoundNumber::new(3);
+    golden(&Phase::Proposed, "00");
+    golden(&Phase::Approved { since: Timestamp::new(9) }, "010900000000000000");
+    golden(&Phase::Collecting { round }, "0203000000");
+    golden(&Phase::Combining { round }, "0303000000");
+    golden(&Phase::Released { round, sum: hash(7) }, "0403000000[07*32]");
+    golden(&[Phase::Rejected, Phase::Withdrawn, Phase::Expired, Phase::Failed], "05060708");
+    let course = Course {
+        phase: Phase::Collecting { round: RoundNumber::new(0) },
+        decisions: BTreeMap::from([(hospital(), Decision { approved: true, reason: "ok".to_string(), at: moment() })]),
+        rounds: vec![Round {
+            number: RoundNumber::new(0),
+            opened: moment(),
+            roster: vec![hospital()],
+            contributions: BTreeMap::from([(
+                hospital(),
+                Contribution { hash: hash(1), bytes: 64, height: Height::new(6) },
+            )]),
+            attestations: BTreeMap::from([(hospital(), Attestation { sum: hash(2), height: Height::new(7) })]),
+            ended: Some((moment(), RoundEnd::Withdrawn)),
+        }],
+    };
+    golden(
+        &course,
+        "020000000001000000[aa*32]01020000006f6b050000000000000002010000000000000100000000000000050\
+         0000000000000020100000000000001000000[aa*32]01000000[aa*32][01*32]400000000000000006000000\
+         0000000001000000[aa*32][02*32]0700000000000000010500000000000000020100000000000002",
+    );
+    let proposal = Proposal {
+        researcher: ResearcherId::from_public_key([0xcc; 32]),
+        spec: spec(1),
+        public_key: vec![1, 2, 3],
+        proposed: moment(),
+    };
+    golden(
+        &proposal,
+        "[cc*32]0100070000005374756479203113000000486f77206d616e79207468657265206172652e011a0000005\
+         3454c454354207375626a6563742046524f4d20706572736f6e070000007375626a656374[00*8]01000000010\
+         000006e00000000000300000001020305000000000000000201000000000000",
+    );
+    assert!(borsh::from_slice::<Phase>(&[9]).is_err(), "no such phase");
+}
+
+#[test]
+fn heads_and_results() {
+    let head = Head { moment: moment(), block: BlockHash::from_bytes([1; 32]), app_hash: AppHash::from_bytes([2; 32]) };
+    golden(&head, "05000000000000000201000000000000[01*32][02*32]");
+    let figures = Figures {
+        transactions: 1,
+        rejected: 2,
+        subjects: 3,
+        grants: 4,
+        grant_bytes: 5,
+        revocations: 6,
+        current_documents: 7,
+        studies: 8,
+    };
+    golden(
+        &figures,
+        "010000000000000002000000000000000300000000000000040000000000000005000000000000000600000000\
+         00000007000000000000000800000000000000",
+    );
+    let events = vec![Event::StudyExpired { study: study() }];
+    golden(&StoredResult { app_hash: AppHash::from_bytes([2; 32]), events }, "[02*32]010000000c[55*32]");
+    golden(&(Height::new(2), Outcome::Ok(())), "020000000000000001");
+    golden(&(Height::new(2), Outcome::Err(Rejection::UnknownSigner)), "02[00*8]06");
+}
+
+#[test]
+fn events() {
+    let (proposal, study, round) = (TxHash::from_bytes([1; 32]), study(), RoundNumber::new(2));
+    let researcher = ResearcherId::from_public_key([0xcc; 32]);
+    let hospital = hospital();
+    let all = [
+        (Event::ResearcherProposed { proposal, researcher }, "00[01*32][cc*32]"),
+        (Event::Voted { proposal, hospital, in_favour: true }, "[01*33][aa*32]01"),
+        (Event::ResearcherAccredited { proposal, researcher }, "02[01*32][cc*32]"),
+        (Event::ProposalFailed { proposal }, "03[01*32]"),
+        (Event::Enrolled { hospital, subjects: 1 }, "04[aa*32]01000000"),
+        (Event::Granted { hospital, documents: 1, superseded: 2 }, "05[aa*32]0100000002000000"),
+        (Event::Revoked { hospital, documents: 1 }, "06[aa*32]01000000"),
+        (Event::StudyProposed { study, researcher }, "07[55*32][cc*32]"),
+        (Event::StudyDecided { study, hospital, approved: false }, "08[55*32][aa*32]00"),
+        (Event::StudyApproved { study }, "09[55*32]"),
+        (Event::StudyRejected { study }, "0a[55*32]"),
+        (Event::StudyWithdrawn { study }, "0b[55*32]"),
+        (Event::StudyExpired { study }, "0c[55*32]"),
+        (Event::RoundOpened { study, round, hospitals: 3 }, "0d[55*32]0200000003000000"),
+        (Event::Contributed { study, round, hospital }, "0e[55*32]02000000[aa*32]"),
+        (Event::RoundComplete { study, round }, "0f[55*32]02000000"),
+        (Event::Attested { study, round, hospital, sum: hash(7) }, "10[55*32]02000000[aa*32][07*32]"),
+        (Event::Released { study, round, sum: hash(7) }, "11[55*32]02000000[07*32]"),
+        (Event::RoundFailed { study, round }, "12[55*32]02000000"),
+        (Event::StudyFailed { study }, "13[55*32]"),
+    ];
+    let mut kinds = std::collections::BTreeSet::new();
+    for (event, expected) in &all {
+        golden(event, expected);
+        assert!(kinds.insert(event.kind()), "{} twice", event.kind());
+        assert!(!event.to_string().is_empty());
+    }
+    assert!(borsh::from_slice::<Event>(&[20]).is_err(), "no such event: a new one needs its golden bytes");
+}
+
+#[test]
+fn rejections() {
+    let (proposal, study) = (TxHash::from_bytes([1; 32]), study());
+    let subject = SubjectId::from_bytes([0x11; 16]);
+    let document = DocumentId::from_bytes([4; 32]);
+    let all = [
+        (Rejection::Signature, "00"),
+        (Rejection::Malformed, "01"),
+        (Rejection::TooLong, "02"),
+        (Rejection::Replayed { last: Sequence::new(3) }, "030300000000000000"),
+        (Rejection::Expired { expires: Height::new(3) }, "040300000000000000"),
+        (Rejection::ExpiresTooLate { latest: Height::new(3) }, "050300000000000000"),
+        (Rejection::UnknownSigner, "06"),
+        (Rejection::NotEntitled { entitled: crate::rejection::Entitled::PatientOrHospital }, "0702"),
+        (Rejection::Text { field: TextField::Reason }, "0802"),
+        (Rejection::EmptyBatch, "09"),
+        (Rejection::UnknownMember { hospital: hospital() }, "0a[aa*32]"),
+        (Rejection::AlreadyAccredited { researcher: ResearcherId::from_public_key([0xcc; 32]) }, "0b[cc*32]"),
+        (Rejection::AlreadyProposed { proposal }, "0c[01*32]"),
+        (Rejection::UnknownProposal { proposal }, "0d[01*32]"),
+        (Rejection::BallotClosed { proposal }, "0e[01*32]"),
+        (Rejection::AlreadyVoted { proposal }, "0f[01*32]"),
+        (Rejection::AlreadyEnrolled { subject }, "10[11*16]"),
+        (Rejection::SubjectHasKey { subject }, "[11*17]"),
+        (Rejection::PatientKeyTaken { subject }, "12[11*16]"),
+        (Rejection::Countersignature { subject }, "13[11*16]"),
+        (Rejection::UnknownSubject { subject }, "14[11*16]"),
+        (Rejection::NotOwnSubject, "15"),
+        (Rejection::WrongBasis, "16"),
+        (Rejection::SourceMissing { subject }, "17[11*16]"),
+        (Rejection::SourceUnexpected, "18"),
+        (Rejection::Terms(TermsError::EmptyPeriod), "1903"),
+        (Rejection::BasePermit, "1a"),
+        (Rejection::UnknownDocument { subject, document }, "1b[11*16][04*32]"),
+        (Rejection::DocumentEnded { document }, "1c[04*32]"),
+        (Rejection::NothingToRevoke { subject }, "1d[11*16]"),
+        (Rejection::Spec(SpecFault::Invalid), "1e03"),
+        (Rejection::StudyKey, "1f"),
+        (Rejection::StudyExists { study }, "20[55*32]"),
+        (Rejection::UnknownStudy { study }, "21[55*32]"),
+        (Rejection::NotTheResearcher { study }, "22[55*32]"),
+        (Rejection::WrongPhase { study, phase: Phase::Failed }, "23[55*32]08"),
+        (Rejection::AlreadyDecided { study }, "24[55*32]"),
+        (Rejection::NotAnApprover { study }, "25[55*32]"),
+        (Rejection::TooFewHospitals { approved: 2, needed: 3 }, "260200000003000000"),
+        (Rejection::TooEarly { not_before: Timestamp::new(5) }, "270500000000000000"),
+        (Rejection::WrongRound { current: RoundNumber::new(1) }, "2801000000"),
+        (Rejection::NotInRoster { study }, "29[55*32]"),
+        (Rejection::AlreadyContributed { study }, "2a[55*32]"),
+        (Rejection::ContributionLength { expected: 64 }, "2b4000000000000000"),
+        (Rejection::AlreadyAttested { study }, "2c[55*32]"),
+        (Rejection::TooFewAttestations { attested: 1, needed: 2 }, "2d0100000002000000"),
+        (Rejection::Releasable { study }, "2e[55*32]"),
+    ];
+    let mut kinds = std::collections::BTreeSet::new();
+    for (rejection, expected) in &all {
+        golden(rejection, expected);
+        assert!(kinds.insert(rejection.kind()), "{} twice", rejection.kind());
+        assert!(rejection.to_string().contains(';'), "`{rejection}` says no next step");
+    }
+    let next = u8::try_from(all.len()).expect("few");
+    assert!(borsh::from_slice::<Rejection>(&[next]).is_err(), "a new rejection needs its golden bytes");
+}
+
+/// Keys of entries, order of hashing, every rule: whatever changes what members agree on changes this.
+#[test]
+fn a_whole_story() {
+    let mut ledger = Ledger::new(3);
+    ledger.enrol(0, [1, 2]);
+    assert_eq!(ledger.one(Who::Hospital(0), paper(permit(Purpose::GeneralResearch), false, [1, 2])), Ok(()));
+    let study = ledger.opened(&[0, 1, 2]);
+    assert!(ledger.approve(0, study).is_err());
+    let tags: Vec<u8> = ledger.state.entries().iter().map(|(key, _)| key[0]).collect();
+    assert_eq!(tags, [0, 1, 1, 1, 1, 2, 3, 4, 4, 5, 6, 7]);
+    assert_eq!(
+        ledger.state.head().app_hash.to_string(),
+        "bd7ea8f102d6256776da0e05f952c280ae678e362103b689a63cdfb2f8a0cb01"
+    );
+}
