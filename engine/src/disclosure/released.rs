@@ -18,7 +18,7 @@ use serde::{Serialize, Serializer};
 ///
 /// Cells that were opened, but did not pass here, cannot be printed or saved:
 ///
-/// ```compile_fail,E0277
+/// ```compile_fail,E0599
 /// fn print(opened: &consilium_engine::cells::OpenedCells) -> String {
 ///     opened.to_string()
 /// }

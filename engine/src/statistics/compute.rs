@@ -155,6 +155,9 @@ mod tests {
         [[dimension]]
         name = "x"
         edges = [0, 5, 10]
+        [[dimension]]
+        name = "w"
+        values = [0, 7]
     "#;
 
     fn cells(statistic: &str, x: Vec<Option<f64>>, min_site_count: u32) -> Vec<i64> {
@@ -162,7 +165,8 @@ mod tests {
         let spec = spec.expect("a valid study");
         let layout = Layout::of(&spec).expect("a valid study");
         let g: StringArray = x.iter().map(|_| Some("a")).collect();
-        let columns: [(&str, ArrayRef); 2] = [("x", Arc::new(Float64Array::from(x))), ("g", Arc::new(g))];
+        let x: ArrayRef = Arc::new(Float64Array::from(x));
+        let columns = [("x", Arc::clone(&x)), ("w", x), ("g", Arc::new(g))];
         let batch = RecordBatch::try_from_iter_with_nullable(columns.map(|(name, array)| (name, array, true)));
         let cohort = [batch.expect("columns of one length")];
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
@@ -193,6 +197,12 @@ mod tests {
         for x in [f64::INFINITY, f64::NEG_INFINITY, f64::MIN, f64::MAX] {
             assert_eq!(by(x), Some(2), "{x}");
         }
+    }
+
+    #[test]
+    fn whole_numbers_are_found_among_doubles() {
+        let x = [0.0, -0.0, 7.0, 7.5, f64::NAN, f64::INFINITY].map(Some).to_vec();
+        assert_eq!(cells("kind = \"count\"\nby = [\"w\"]", x, 1), [2, 0, 1, 0, 2, 0, 1, 0]);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::cells::{Blinds, ContributionError, EncryptedCells, StudyPublicKey};
 /// Nobody reads them: they can be blinded and encrypted, and nothing else. No `Display`, no serialisation, and a `Debug`
 /// that shows how many there are. Erased when dropped.
 ///
-/// ```compile_fail,E0277
+/// ```compile_fail,E0599
 /// fn print(cells: &consilium_engine::statistics::LocalCells) -> String {
 ///     cells.to_string() // not printable, whatever the format
 /// }

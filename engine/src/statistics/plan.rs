@@ -1,8 +1,7 @@
 //! The expressions of a statistic: where a row belongs, and what it adds.
 //!
-//! Comparisons of floating-point numbers in the query engine follow IEEE 754's total order, in which -0 is less than 0
-//! and NaN has a place. The expressions here give the order that people expect: NaN is made NULL first, only `<`
-//! against a literal is used, and a literal zero is written -0, which no zero is less than.
+//! The query engine orders doubles totally, with NaN as the largest or the smallest, so NaN is made NULL first. It takes
+//! -0 for 0 in comparisons, which a test holds it to.
 
 use arrow::datatypes::{DataType, Schema};
 use consilium_protocol::study::{CategoryValue, Decimal, Variable};
@@ -45,7 +44,7 @@ fn part_index(schema: &Schema, axis: &Axis) -> Result<Expr> {
         _ => {
             let x = number(schema, &axis.column)?;
             let mut branches = vec![(x.clone().is_null(), lit(missing))];
-            branches.extend(boundaries(&axis.parts).map(|(edge, index)| (less(x.clone(), edge), lit(index))));
+            branches.extend(boundaries(&axis.parts).map(|(edge, index)| (x.clone().lt(lit(edge)), lit(index))));
             case(branches, lit(beyond(&axis.parts)), &axis.column)
         }
     }
@@ -117,10 +116,6 @@ fn equals(schema: &Schema, column: &str, typed: &Expr, value: &CategoryValue) ->
             // A value that the type cannot hold is not in the column.
             ScalarValue::Int64(Some(*value)).cast_to(data_type).ok().filter(|literal| !literal.is_null())
         }
-        CategoryValue::Integer(0) => {
-            let zero = |zero: f64| typed.clone().eq(lit(zero));
-            return Ok(Some(zero(0.0).or(zero(-0.0))));
-        }
         CategoryValue::Integer(value) => Some(ScalarValue::from(*value as f64)),
     };
     Ok(literal.map(|literal| typed.clone().eq(lit(literal))))
@@ -140,17 +135,13 @@ fn number(schema: &Schema, column: &str) -> Result<Expr> {
     }
 }
 
-fn less(x: Expr, edge: f64) -> Expr {
-    x.lt(lit(if edge == 0.0 { -0.0 } else { edge }))
-}
-
 /// x of the variable: steps of its resolution above its minimum, from 0 to its range; NULL where it is missing.
 pub(super) fn steps(schema: &Schema, variable: &Variable) -> Result<Expr> {
     let name = &variable.name;
     let range = Scale::of(variable).ok_or(StatisticsError::Study)?.range;
     let (min, max) = (variable.min.to_f64(), variable.max.to_f64());
     let x = number(schema, name)?;
-    let clamped = case(vec![(less(x.clone(), min), lit(min)), (x.clone().gt(lit(max)), lit(max))], x, name)?;
+    let clamped = case(vec![(x.clone().lt(lit(min)), lit(min)), (x.clone().gt(lit(max)), lit(max))], x, name)?;
     let steps = (clamped - lit(min)) / lit(variable.resolution.to_f64());
     let steps = cast(round(vec![steps]), DataType::Int64);
     // A maximum between two steps may round to one more in binary than in decimal.

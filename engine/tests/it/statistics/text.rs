@@ -45,7 +45,6 @@ async fn tables_fit_their_width() {
             assert!(longest <= width.max(90), "{longest} columns:\n{text}");
             let own = text.replace("kg/m²", "");
             assert_eq!(ascii, own.is_ascii(), "{text}");
-            println!("{text}");
         }
     }
 }
