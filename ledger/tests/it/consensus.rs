@@ -2,6 +2,8 @@
 
 #[path = "consensus/cluster.rs"]
 mod cluster;
+#[path = "consensus/faults.rs"]
+mod faults;
 #[path = "consensus/memory.rs"]
 mod memory;
 

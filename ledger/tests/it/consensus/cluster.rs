@@ -34,7 +34,10 @@ pub(super) struct Node {
     pub(super) ledger: Arc<MemoryLedger>,
     pub(super) handle: Option<ConsensusHandle>,
     pub(super) config: ConsensusConfig,
-    seed: u8,
+    /// What the keys are made of.
+    pub(super) seed: u8,
+    /// Whom the node says that it is of.
+    pub(super) key_of: u8,
     directory: TempDir,
 }
 
@@ -54,9 +57,26 @@ impl Node {
     pub(super) async fn try_start(&mut self) -> Result<(), StartError> {
         let mempool = SharedMempool::new(Mempool::new(MempoolLimits::default(), self.ledger.height()));
         let ledger = Arc::clone(&self.ledger);
-        let handle = consensus::start(self.config.clone(), keys(self.seed), ledger, mempool).await?;
+        let keys = ConsensusKeys { member: member(self.key_of), ..keys(self.seed) };
+        let handle = consensus::start(self.config.clone(), keys, ledger, mempool).await?;
         self.handle = Some(handle);
         Ok(())
+    }
+
+    /// Starts when what an earlier, torn down run held is released: its log's thread ends a moment later.
+    pub(super) async fn restart_when_released(&mut self) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match self.try_start().await {
+                Ok(()) => return,
+                Err(StartError::Wal { .. } | StartError::Undecided(_) | StartError::Listen { .. })
+                    if Instant::now() < deadline =>
+                {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                Err(error) => panic!("{error}"),
+            }
+        }
     }
 
     pub(super) async fn stop(&mut self) {
@@ -127,7 +147,7 @@ impl Cluster {
                 rebroadcast: Duration::from_millis(1000),
             };
             let ledger = Arc::new(MemoryLedger::new(chain_id.clone(), validators.clone()));
-            Node { ledger, handle: None, config, seed, directory }
+            Node { ledger, handle: None, config, seed, key_of: seed, directory }
         });
         let nodes = nodes.collect();
         Self { chain_id, validators, nodes, sequence: 0 }
@@ -177,10 +197,11 @@ impl Cluster {
 
     /// Fails unless all ledgers agree as far as they go, and every certificate holds.
     pub(super) fn assert_agreement(&self) {
-        let longest = self.nodes.iter().map(|node| node.ledger.blocks()).max_by_key(Vec::len).expect("nodes");
-        for (index, node) in self.nodes.iter().enumerate() {
-            for (height, (block, certificate)) in node.ledger.blocks().iter().enumerate() {
-                assert_eq!(block, &longest[height].0, "node {index} at height {}", height + 1);
+        let ledgers: Vec<_> = self.nodes.iter().map(|node| node.ledger.blocks()).collect();
+        let longest = ledgers.iter().max_by_key(|blocks| blocks.len()).expect("nodes");
+        for (index, blocks) in ledgers.iter().enumerate() {
+            for ((block, certificate), (expected, _)) in blocks.iter().zip(longest) {
+                assert_eq!(block, expected, "node {index}");
                 assert_eq!(certificate.block, block.hash());
                 certificate.verify(&self.chain_id, &self.validators).expect("a good certificate");
             }
