@@ -100,6 +100,19 @@ fn every_truncation_and_addition_is_found() {
     assert!(matches!(audited(&ledger, &longer, None), Err(AuditError::Export(ExportError::Trailing))));
 }
 
+#[test]
+fn an_end_that_counts_other_blocks_is_found() {
+    let mut ledger = Ledger::new(3);
+    ledger.enrol(0, [1]);
+    let mut bytes = exported(&ledger);
+    let end = bytes.len() - 32;
+    bytes[end - 8] = 2;
+    let digest = consilium_protocol::hash::content(&bytes[..end]);
+    bytes[end..].copy_from_slice(digest.as_bytes());
+    let error = audited(&ledger, &bytes, None).expect_err("found");
+    assert!(matches!(error, AuditError::Export(ExportError::Count { found: 1, expected: 2 })));
+}
+
 /// Whoever changes the file can repair its digest. These forgeries do; certificates and replay find them.
 #[test]
 fn forgeries_with_a_good_digest_are_found() {

@@ -275,6 +275,54 @@ fn built_blocks_leave_out_what_would_be_rejected() {
     assert!(chain.validators(Height::new(0)).is_empty());
 }
 
+/// The first of two of one signer is rejected, and has the larger sequence number: left out, it uses up nothing.
+#[test]
+fn what_is_left_out_of_a_block_does_not_stand_in_the_way() {
+    let mut on_disk = story();
+    let terms = || permit(Purpose::GeneralResearch);
+    let good = on_disk.ledger.sign(Who::Hospital(0), paper(terms(), false, [1]));
+    let bad = on_disk.ledger.sign(Who::Hospital(0), paper(terms(), false, [999]));
+    let now = Timestamp::new(on_disk.ledger.now + 100);
+    let proposer = on_disk.ledger.consortium.hospital(0);
+    let block = on_disk.chain().build(proposer, now, vec![bad, good.clone()]).expect("a block");
+    assert_eq!(block.txs, [good]);
+}
+
+/// What follows from the entries is taken back with them: whose key it is, and which studies wait.
+#[test]
+fn checking_a_transaction_leaves_no_trace() {
+    let mut on_disk = OnDisk::new(3);
+    let study = on_disk.ledger.proposed();
+    on_disk.follow();
+    let now = Timestamp::new(on_disk.ledger.now + 1);
+    let subjects = vec![on_disk.ledger.consortium.enrolment(0, 1, Some(1))];
+    let enrol = consilium_protocol::tx::Payload::Enrol(consilium_protocol::tx::Enrol { subjects });
+    let withdraw = consilium_protocol::tx::WithdrawStudy { study };
+    let withdraw = consilium_protocol::tx::Payload::WithdrawStudy(withdraw);
+    for (who, payload) in [(Who::Hospital(0), enrol), (Who::Researcher(1), withdraw)] {
+        let tx = on_disk.ledger.sign(who, payload);
+        assert_eq!(on_disk.chain().check_tx(&tx, now).expect("alive"), Ok(()));
+    }
+    on_disk.assert_same(on_disk.chain());
+    let patient = on_disk.ledger.consortium.key(Who::Patient(1)).patient();
+    assert_eq!(on_disk.chain().read(|state| state.subject_of(&patient)).expect("alive"), None);
+    on_disk.ledger.now += 20_000;
+    let result = on_disk.ledger.commit(Vec::new());
+    assert_eq!(result.events, [Event::StudyExpired { study }]);
+    on_disk.follow();
+}
+
+/// A faulty proposer can include a copy; its author still reads what came of the original.
+#[test]
+fn a_copy_does_not_hide_what_came_of_the_original() {
+    let mut on_disk = story();
+    let tx = on_disk.ledger.blocks[1].txs[0].clone();
+    on_disk.ledger.commit(vec![tx.clone()]);
+    on_disk.follow();
+    let outcome = on_disk.chain().outcome(&tx.hash()).expect("alive").expect("an outcome");
+    assert_eq!(outcome, (Height::new(2), Ok(())));
+}
+
 #[test]
 fn a_failed_disk_closes_the_ledger_for_good() {
     let mut on_disk = story();
