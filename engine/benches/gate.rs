@@ -1,8 +1,184 @@
-//! What the gate costs.
+//! What the gate costs: the same query over 1,000,000 people and 10,000,000 conditions in Parquet, by DataFusion over
+//! the raw files (`ungated`), and as a cohort of people of whom seven in ten consent (`gated`), all of them
+//! (`gated_everyone`, where the gate saves nothing and so shows its whole cost), or each for a window of years
+//! (`gated_windows`, where the day of every row is tested). A cohort also checks that everybody has one row.
 
+use std::fs::File;
+use std::hint::black_box;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::array::{ArrayRef, Date32Array, Int64Array, RecordBatch};
+use consilium_engine::cohort::{Limits, run};
+use consilium_engine::pseudonym::LinkSecret;
+use consilium_engine::store::{Store, StoreConfig};
+use consilium_protocol::consent::{
+    Action, AllowedData, Base, DiseaseTree, DocumentTerms, Effect, Permissions, Purpose, Rule, Scope, Terms, Use,
+    Window, evaluate,
+};
+use consilium_protocol::ids::{Date, DocumentId, Height, ResearcherId, StudyId};
+use consilium_protocol::study::StudySpec;
 use criterion::{Criterion, criterion_group, criterion_main};
+use datafusion::parquet::arrow::ArrowWriter;
+use datafusion::prelude::{ParquetReadOptions, SessionConfig, SessionContext};
 
-fn gate(_: &mut Criterion) {}
+const PEOPLE: i64 = 1_000_000;
+const CONDITIONS: i64 = 10_000_000;
+const THREADS: usize = 2;
+
+const QUERIES: [(&str, &str); 2] = [
+    (
+        "cohort",
+        "SELECT p.person_id AS subject, 2026 - p.year_of_birth AS age, count(*) AS n
+         FROM person p JOIN condition_occurrence c ON c.person_id = p.person_id
+         WHERE c.condition_start_date >= DATE '2012-01-01' GROUP BY p.person_id, p.year_of_birth",
+    ),
+    (
+        "selective",
+        "SELECT p.person_id AS subject, 2026 - p.year_of_birth AS age, count(*) AS n
+         FROM person p JOIN condition_occurrence c ON c.person_id = p.person_id
+         WHERE c.condition_concept_id = 201826 GROUP BY p.person_id, p.year_of_birth",
+    ),
+];
+
+/// A number for each row, the same in every run (splitmix64).
+fn mixed(n: i64) -> i64 {
+    let mut z = (n as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    ((z ^ (z >> 31)) >> 1) as i64
+}
+
+fn write(path: &Path, rows: i64, columns: impl Fn(std::ops::Range<i64>) -> Vec<(&'static str, ArrayRef)>) {
+    const STEP: i64 = 100_000;
+    let batch = |from: i64| RecordBatch::try_from_iter(columns(from..(from + STEP).min(rows))).expect("one length");
+    let part = path.with_extension("part");
+    let mut writer =
+        ArrowWriter::try_new(File::create(&part).expect("a file"), batch(0).schema(), None).expect("a writer");
+    for step in 0..rows.div_ceil(STEP) {
+        writer.write(&batch(step * STEP)).expect("written");
+    }
+    writer.close().expect("closed");
+    std::fs::rename(part, path).expect("renamed");
+}
+
+/// Makes the tables once.
+fn folder() -> PathBuf {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("gate-bench");
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let int = |values: Vec<i64>| Arc::new(Int64Array::from(values)) as ArrayRef;
+    let person = folder.join("person.parquet");
+    if !person.exists() {
+        write(&person, PEOPLE, |rows| {
+            vec![
+                ("person_id", int(rows.clone().map(|n| n + 1).collect())),
+                ("gender_concept_id", int(rows.clone().map(|n| 8_507 + 25 * (n % 2)).collect())),
+                ("year_of_birth", int(rows.map(|n| 1_930 + mixed(n) % 80).collect())),
+            ]
+        });
+    }
+    let condition = folder.join("condition_occurrence.parquet");
+    if !condition.exists() {
+        write(&condition, CONDITIONS, |rows| {
+            let concept = |n: i64| if mixed(n + 7) % 100 == 0 { 201_826 } else { 300_000 + mixed(n + 7) % 500 };
+            let days: Vec<i32> = rows.clone().map(|n| 14_610 + (mixed(n + 3) % 5_844) as i32).collect();
+            vec![
+                ("condition_occurrence_id", int(rows.clone().collect())),
+                ("person_id", int(rows.clone().map(|n| 1 + mixed(n) % PEOPLE).collect())),
+                ("condition_concept_id", int(rows.map(concept).collect())),
+                ("condition_start_date", Arc::new(Date32Array::from(days)) as ArrayRef),
+            ]
+        });
+    }
+    folder
+}
+
+fn allowed(window: Window) -> AllowedData {
+    let mut rule = Rule::new(Effect::Permit, Action::Aggregate, Scope::Any);
+    let open = Terms { base: Base::Deny, rules: vec![rule.clone()], policy_uri: String::new() };
+    // A window of conditions; persons have no date, so they need a rule without one.
+    rule.window = window;
+    let mut person = Rule::new(Effect::Permit, Action::Aggregate, Scope::Any);
+    person.data = Scope::Only(vec![consilium_protocol::consent::Domain::Person]);
+    let windowed = Terms { base: Base::Deny, rules: vec![rule, person], policy_uri: String::new() };
+    let terms = if window == Window::UNBOUNDED { open } else { windowed };
+    let asked = Use {
+        action: Action::Aggregate,
+        purpose: Purpose::HealthResearch,
+        researcher: ResearcherId::from_public_key([1; 32]),
+        organisation: String::new(),
+        hospital: None,
+        study: StudyId::from_bytes([2; 32]),
+        day: Date::from_days(20_600),
+    };
+    let document = DocumentTerms { document: DocumentId::from_bytes([3; 32]), terms: &terms };
+    evaluate(&[document], &asked, &DiseaseTree::new(&[])).allowed
+}
+
+fn permissions(people: &[(i64, consilium_protocol::ids::SubjectId)], percent: i64, windows: &[Window]) -> Permissions {
+    let classes: Vec<AllowedData> = windows.iter().map(|w| allowed(*w)).collect();
+    let consenting = people.iter().filter(|(person, _)| mixed(*person + 11) % 100 < percent);
+    let subjects = consenting.map(|(person, subject)| (*subject, (*person % classes.len() as i64) as u32)).collect();
+    Permissions { height: Height::new(1), classes, subjects }
+}
+
+fn study(sql: &str) -> StudySpec {
+    let bounds = "min = 0\nmax = 200\nresolution = 1";
+    let text = format!(
+        "version = 1\ntitle = \"t\"\ndescription = \"d\"\npurpose = \"HMB\"\n[cohort]\nsubject = \"subject\"\n\
+         sql = '''{sql}'''\n[[variable]]\nname = \"age\"\n{bounds}\n[[variable]]\nname = \"n\"\n{bounds}\n\
+         [[statistic]]\nname = \"n\"\nkind = \"count\"\n"
+    );
+    StudySpec::from_toml(&text).expect("a valid study")
+}
+
+fn gate(criterion: &mut Criterion) {
+    let folder = folder();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS).enable_all().build().expect("tokio");
+    let raw = runtime.block_on(async {
+        let context = SessionContext::new_with_config(SessionConfig::new().with_target_partitions(THREADS));
+        for table in ["person", "condition_occurrence"] {
+            let path = folder.join(format!("{table}.parquet"));
+            let options = ParquetReadOptions::default();
+            context.register_parquet(table, path.to_str().expect("UTF-8"), options).await.expect("a table");
+        }
+        context
+    });
+    let config = StoreConfig { folder, tables: Default::default() };
+    let store = runtime.block_on(Store::open(&config)).expect("an open store");
+    let link = LinkSecret::from_seed([9; 32]);
+    let subjects = runtime.block_on(store.subjects(&link)).expect("subjects");
+    let people: Vec<_> = subjects.iter().copied().collect();
+    let year = |from: i32, to: i32| Window { from: Date::from_ymd(from, 1, 1), to: Date::from_ymd(to, 12, 31) };
+    let consents = [
+        ("gated", permissions(&people, 70, &[Window::UNBOUNDED])),
+        ("gated_everyone", permissions(&people, 100, &[Window::UNBOUNDED])),
+        ("gated_windows", permissions(&people, 100, &[Window::UNBOUNDED, year(2011, 2024), year(2010, 2023)])),
+    ];
+    let limits = Limits { threads: THREADS, ..Limits::default() };
+    for (name, sql) in QUERIES {
+        let mut group = criterion.benchmark_group(format!("gate/{name}"));
+        group.sample_size(10).warm_up_time(Duration::from_secs(2)).measurement_time(Duration::from_secs(12));
+        group.bench_function("ungated", |bencher| {
+            bencher.iter(|| {
+                let rows = runtime.block_on(async { raw.sql(sql).await?.collect().await }).expect("rows");
+                black_box(rows.iter().map(RecordBatch::num_rows).sum::<usize>())
+            });
+        });
+        let spec = study(sql);
+        for (who, permissions) in &consents {
+            group.bench_function(*who, |bencher| {
+                bencher.iter(|| {
+                    let cohort = runtime.block_on(run(&store, &link, permissions, &spec, &limits)).expect("a cohort");
+                    black_box(cohort.rows)
+                });
+            });
+        }
+        group.finish();
+    }
+}
 
 criterion_group!(benches, gate);
 criterion_main!(benches);

@@ -1,0 +1,373 @@
+//! Queries that must be refused, each for its own reason, and none with a word about anybody.
+
+use std::time::Duration;
+
+use consilium_engine::cohort::{CohortError, Limits, check, run};
+
+use super::hospital::{everybody, limits, link, open_csv, study, study_with};
+
+/// An error quotes nothing of a row: no canary, and no number of seven digits or more.
+fn says_nothing_of_rows(error: &CohortError, sql: &str) {
+    let said = format!("{error} {error:?} {error:#?}");
+    assert!(!said.contains("CANARY"), "{sql}: {said}");
+    let longest = said.split(|c: char| !c.is_ascii_digit()).map(str::len).max().unwrap_or(0);
+    assert!(longest < 7, "{sql}: {said}");
+}
+
+/// The variable `x` is declared in each; kind of the refusal, query.
+fn refused_by_the_query_alone() -> Vec<(&'static str, String)> {
+    let p = "SELECT p.person_id AS subject,";
+    let from = "FROM person p";
+    let mut list: Vec<(&'static str, String)> = [
+        // Files and functions as tables.
+        ("table_function", "SELECT * FROM read_csv('/etc/passwd')".to_string()),
+        ("table_function", "SELECT * FROM read_parquet('/srv/person.parquet')".to_string()),
+        ("table_function", "SELECT p.person_id AS subject, g.value AS x FROM person p, generate_series(1, 10) g".into()),
+        ("table_function", "SELECT * FROM TABLE(range(1))".to_string()),
+        ("file_as_table", "SELECT * FROM 'person.parquet'".to_string()),
+        ("file_as_table", "SELECT * FROM \"/srv/omop/person.parquet\"".to_string()),
+        ("qualified_table", "SELECT person_id AS subject, 1 AS x FROM person.parquet".to_string()),
+        // Other statements.
+        ("not_a_select", "COPY person TO 'out.csv'".to_string()),
+        ("not_a_select", "COPY (SELECT * FROM person) TO 'out.parquet' STORED AS PARQUET".to_string()),
+        ("not_a_select", "CREATE EXTERNAL TABLE t STORED AS CSV LOCATION '/etc/passwd'".to_string()),
+        ("not_a_select", "CREATE TABLE t AS SELECT * FROM person".to_string()),
+        ("not_a_select", "CREATE VIEW person AS SELECT 1".to_string()),
+        ("not_a_select", "INSERT INTO person VALUES (1)".to_string()),
+        ("not_a_select", "DELETE FROM person".to_string()),
+        ("not_a_select", "UPDATE person SET person_id = 1".to_string()),
+        ("not_a_select", "DROP TABLE person".to_string()),
+        ("not_a_select", "SET datafusion.catalog.information_schema = true".to_string()),
+        ("not_a_select", "EXPLAIN ANALYZE SELECT * FROM person".to_string()),
+        ("not_a_select", "SHOW TABLES".to_string()),
+        ("not_a_select", "DESCRIBE person".to_string()),
+        ("not_a_select", "VALUES (1)".to_string()),
+        ("not_a_select", "WITH a AS (SELECT 1) INSERT INTO person SELECT * FROM a".to_string()),
+        ("not_one_statement", "SELECT person_id AS subject, 1 AS x FROM person; SELECT 1".to_string()),
+        ("not_one_statement", "SELECT person_id AS subject, 1 AS x FROM person; DROP TABLE person".to_string()),
+        ("not_one_statement", "-- nothing at all".to_string()),
+        // Other schemas.
+        ("qualified_table", "SELECT * FROM information_schema.tables".to_string()),
+        ("qualified_table", "SELECT person_id AS subject, 1 AS x FROM public.person".to_string()),
+        ("qualified_table", "SELECT person_id AS subject, 1 AS x FROM datafusion.public.person".to_string()),
+        ("unknown_table", "SELECT person_id AS subject, 1 AS x FROM patients".to_string()),
+        ("unknown_table", "SELECT person_id AS subject, 1 AS x FROM tables".to_string()),
+        ("unknown_table", "SELECT person_id AS subject, 1 AS x FROM note".to_string()),
+        // Columns.
+        ("unknown_column", format!("{p} p.shoe_size AS x {from}")),
+        ("withheld_column", format!("{p} p.person_source_value AS x {from}")),
+        ("withheld_column", format!("{p} p.day_of_birth AS x {from}")),
+        ("withheld_column", format!("{p} 1 AS x {from} WHERE provider_id = 3")),
+        ("withheld_column", format!("{p} p.birth_datetime AS x {from}")),
+        ("withheld_column", "SELECT person_id AS subject, min(stop_reason) AS x FROM condition_occurrence GROUP BY 1".into()),
+        ("ambiguous_column", "SELECT p.person_id AS subject, person_id + 1 AS x FROM person p JOIN death d ON p.person_id = d.person_id".into()),
+        ("ambiguous_column", format!("{p} p.year_of_birth AS x, p.month_of_birth AS x {from}")),
+        ("column_missing", format!("{p} p.year_of_birth AS y {from}")),
+        ("column_missing", "SELECT person_id AS patient, year_of_birth AS x FROM person".to_string()),
+        ("column_type", "SELECT person_id AS subject, min(visit_start_date) AS x FROM visit_occurrence GROUP BY 1".into()),
+        ("column_type", format!("{p} 'text' AS x {from}")),
+        // The subject where it must not be.
+        ("identifier_in_result", format!("{p} p.person_id AS x {from}")),
+        ("identifier_in_result", format!("{p} 1 AS x, p.person_id AS again {from}")),
+        ("identifier_in_result", format!("{p} 1 AS x, p.* {from}")),
+        ("identifier_in_result", "SELECT person_id AS subject, visit_occurrence_id AS x FROM visit_occurrence".into()),
+        ("identifier_in_result", format!("{p} q.x {from} JOIN (SELECT person_id AS x FROM person) q ON q.x = p.person_id")),
+        ("identifier_in_expression", format!("{p} p.person_id + 0 AS x {from}")),
+        ("identifier_in_expression", format!("{p} -p.person_id AS x {from}")),
+        ("identifier_in_expression", format!("{p} CASE WHEN p.person_id > 5 THEN 1 ELSE 0 END AS x {from}")),
+        ("identifier_in_expression", format!("{p} CASE p.person_id WHEN 5 THEN 1 ELSE 0 END AS x {from}")),
+        ("identifier_in_expression", format!("{p} coalesce(p.person_id, 1) AS x {from}")),
+        ("identifier_in_expression", format!("{p} CAST(p.person_id AS DOUBLE) AS x {from}")),
+        ("identifier_in_expression", format!("{p} length(CAST(p.person_id AS VARCHAR)) AS x {from}")),
+        ("identifier_in_expression", "SELECT person_id AS subject, max(person_id) AS x FROM person GROUP BY person_id".into()),
+        ("identifier_in_expression", "SELECT person_id AS subject, sum(visit_occurrence_id) AS x FROM visit_occurrence GROUP BY person_id".into()),
+        ("identifier_in_expression", format!("{p} (SELECT q.person_id FROM person q WHERE q.person_id = p.person_id) AS x {from}")),
+        ("identifier_in_expression", format!("{p} (SELECT max(q.person_id) FROM person q) AS x {from}")),
+        ("identifier_in_expression", format!("{p} 1 AS x {from} WHERE p.person_id = 5")),
+        ("identifier_in_expression", format!("{p} 1 AS x {from} WHERE p.person_id <> 5")),
+        ("identifier_in_expression", format!("{p} 1 AS x {from} WHERE p.person_id IN (1, 2, 3)")),
+        ("identifier_in_expression", format!("{p} 1 AS x {from} WHERE p.person_id BETWEEN 1 AND 99")),
+        ("identifier_in_expression", format!("{p} 1 AS x {from} WHERE p.person_id % 2 = 0")),
+        ("identifier_in_expression", format!("{p} 1 AS x {from} WHERE p.person_id IN (SELECT year_of_birth FROM person)")),
+        ("identifier_in_expression", format!("{p} 1 AS x {from} JOIN visit_occurrence v ON v.visit_occurrence_id = p.person_id")),
+        ("identifier_in_expression", format!("{p} 1 AS x {from} JOIN (VALUES (5), (6)) v(id) ON v.id = p.person_id")),
+        ("identifier_in_expression", format!("{p} 1 AS x {from} JOIN person q ON p.person_id < q.person_id")),
+        ("identifier_in_expression", "SELECT person_id AS subject, 1 AS x FROM person GROUP BY person_id HAVING person_id > 3".into()),
+        ("identifier_in_expression", "SELECT person_id AS subject, 1 AS x FROM person UNION ALL SELECT year_of_birth, 2 FROM person".into()),
+        ("identifier_in_expression", format!("{p} row_number() OVER (PARTITION BY p.person_id ORDER BY p.year_of_birth) + p.person_id AS x {from}")),
+        ("identifier_in_expression", format!("{p} first_value(p.person_id) OVER (PARTITION BY p.person_id) AS x {from}")),
+        ("identifier_in_expression", format!("{p} first_value(year_of_birth ORDER BY person_id) AS x {from} GROUP BY person_id")),
+        ("window_across_subjects", format!("{p} row_number() OVER (ORDER BY p.person_id) AS x {from}")),
+        ("window_across_subjects", format!("{p} rank() OVER (ORDER BY p.year_of_birth) AS x {from}")),
+        ("window_across_subjects", format!("{p} lag(p.year_of_birth) OVER (PARTITION BY p.gender_concept_id ORDER BY p.year_of_birth) AS x {from}")),
+        ("subject_not_bare", "SELECT year_of_birth AS subject, 1 AS x FROM person".to_string()),
+        ("subject_not_bare", "SELECT visit_occurrence_id AS subject, 1 AS x FROM visit_occurrence".to_string()),
+        ("subject_not_bare", "SELECT 1 AS subject, 1 AS x".to_string()),
+        ("subject_not_bare", "SELECT count(person_id) AS subject, 1 AS x FROM person".to_string()),
+        // What repeats, explodes or picks.
+        ("recursive", "WITH RECURSIVE n AS (SELECT 1 AS i UNION ALL SELECT i + 1 FROM n) SELECT i AS subject, 1 AS x FROM n".into()),
+        ("cross_join", "SELECT p.person_id AS subject, 1 AS x FROM person p, measurement m".into()),
+        ("cross_join", "SELECT p.person_id AS subject, 1 AS x FROM person p CROSS JOIN measurement m".into()),
+        ("cross_join", "SELECT p.person_id AS subject, 1 AS x FROM person p JOIN measurement m ON true".into()),
+        ("cross_join", "SELECT p.person_id AS subject, 1 AS x FROM person p JOIN measurement m ON 1 = 1".into()),
+        ("cross_join", "SELECT p.person_id AS subject, 1 AS x FROM person p JOIN measurement m ON p.year_of_birth < m.value_as_number".into()),
+        ("cross_join", "SELECT p.person_id AS subject, 1 AS x FROM person p JOIN measurement m ON p.year_of_birth = p.year_of_birth".into()),
+        ("cross_join", "SELECT p.person_id AS subject, 1 AS x FROM person p LEFT JOIN measurement m ON p.year_of_birth <> m.value_as_number".into()),
+        ("cross_join", "SELECT p.person_id AS subject, 1 AS x FROM person p, person q, person r WHERE p.person_id = q.person_id".into()),
+        ("picks_patients", format!("{p} 1 AS x {from} LIMIT 1")),
+        ("picks_patients", format!("{p} 1 AS x {from} OFFSET 1")),
+        ("picks_patients", format!("{p} 1 AS x {from} FETCH FIRST 1 ROWS ONLY")),
+        ("picks_patients", format!("{p} (SELECT year_of_birth FROM person LIMIT 1) AS x {from}")),
+        ("picks_patients", format!("SELECT TOP 3 person_id AS subject, 1 AS x {from}")),
+        ("picks_patients", format!("SELECT DISTINCT ON (year_of_birth) person_id AS subject, 1 AS x {from}")),
+        // Constructs.
+        ("construct", "SELECT person_id AS subject, 1 AS x INTO t FROM person".to_string()),
+        ("construct", format!("{p} 1 AS x {from} FOR UPDATE")),
+        ("construct", format!("{p} u.x {from} CROSS JOIN UNNEST([1, 2]) u(x)")),
+        ("construct", format!("{p} l.x {from}, LATERAL (SELECT 1 AS x) l")),
+        ("construct", format!("{p} 1 AS x {from} TABLESAMPLE BERNOULLI (10)")),
+        ("construct", format!("{p} 1 AS x {from} NATURAL JOIN measurement")),
+        ("construct", format!("{p} @@version AS x {from}")),
+        ("construct", format!("{p} 'a' || 'b' AS x {from}")),
+        ("construct", format!("{p} [1, 2][1] AS x {from}")),
+        ("construct", format!("{p} X'00' AS x {from}")),
+        ("construct", format!("{p} CAST(1 AS BLOB) AS x {from}")),
+        ("construct", "SELECT person_id AS subject, count(*) AS x FROM person GROUP BY ROLLUP(person_id)".to_string()),
+        ("parameter", format!("{p} 1 AS x {from} WHERE year_of_birth = $1")),
+        ("parameter", format!("{p} ? AS x {from}")),
+        // Types and arguments that do not fit.
+        ("unplannable", format!("{p} sqrt('a', 2) AS x {from}")),
+        ("unplannable", format!("{p} sum(year_of_birth) AS x {from}")),
+        ("syntax", format!("{p} FROM FROM {from}")),
+        ("syntax", format!("{p} 'open AS x {from}")),
+    ]
+    .to_vec();
+    for call in [
+        "random()",
+        "uuid()",
+        "now()",
+        "current_date()",
+        "current_timestamp()",
+        "arrow_typeof(1)",
+        "version()",
+        "repeat('a', 1000000000)",
+        "lpad('a', 1000000000)",
+        "concat('a', 'b')",
+        "replace('a', 'a', 'aaaa')",
+        "array_agg(year_of_birth)",
+        "string_agg('a', 'b')",
+        "regexp_replace('a', 'b', 'c')",
+        "arrow_cast(1, 'Int8')",
+        "approx_distinct(year_of_birth)",
+        "pg_read_file('x')",
+        "struct(1)",
+        "unnest(1)",
+    ] {
+        list.push(("function", format!("{p} {call} AS x {from}")));
+    }
+    list.push(("function", format!("{p} current_date AS x {from}")));
+    let long = "a".repeat(1_001);
+    list.push(("too_large", format!("{p} 1 AS x {from} WHERE '{long}' = 'a'")));
+    list.push(("too_large", format!("{p} {} AS x {from}", "1".repeat(1_001))));
+    let numbers: Vec<String> = (0..1_001).map(|n| n.to_string()).collect();
+    list.push(("too_large", format!("{p} 1 AS x {from} WHERE year_of_birth IN ({})", numbers.join(","))));
+    list.push(("too_large", format!("{p} {}1{} AS x {from}", "(".repeat(200), ")".repeat(200))));
+    list.push(("too_large", format!("{p} {}1 AS x {from}", "- ".repeat(3_000))));
+    list.push(("too_large", format!("{p} 1{} AS x {from}", "+1".repeat(2_400))));
+    list.push(("too_large", format!("{p} 1{} AS x {from}", " + 1".repeat(4_000))));
+    list.push(("too_large", format!("{p} v.x {from} CROSS JOIN (VALUES {}) v(x)", vec!["(1)"; 101].join(","))));
+    let deep =
+        (0..60).fold("SELECT person_id, 1 AS x FROM person".to_string(), |q, i| format!("SELECT * FROM ({q}) t{i}"));
+    list.push(("too_large", deep));
+    list
+}
+
+#[tokio::test]
+async fn hostile_queries_are_refused_for_their_own_reason_with_and_without_data() {
+    let (store, _folder) = open_csv().await;
+    let permissions = everybody(&store, &link()).await;
+    let list = refused_by_the_query_alone();
+    assert!(list.len() >= 100);
+    for (kind, sql) in list {
+        let spec = study(&sql, &["x"]);
+        for outcome in [check(&spec).await.err(), run(&store, &link(), &permissions, &spec, &limits()).await.err()] {
+            let error = outcome.unwrap_or_else(|| panic!("passed: {sql}"));
+            assert_eq!(error.kind(), kind, "{sql}\n{error}");
+            assert!(!error.depends_on_data(), "{sql}");
+            says_nothing_of_rows(&error, &sql);
+        }
+    }
+}
+
+#[tokio::test]
+async fn queries_that_fail_on_rows_say_nothing_of_the_rows() {
+    let (store, _folder) = open_csv().await;
+    let permissions = everybody(&store, &link()).await;
+    let list = [
+        ("several_rows_per_subject", "SELECT person_id AS subject, 1 AS x FROM condition_occurrence"),
+        (
+            "several_rows_per_subject",
+            "SELECT person_id AS subject, 1 AS x FROM person UNION ALL SELECT person_id, 2 FROM person",
+        ),
+        (
+            "several_rows_per_subject",
+            "SELECT p.person_id AS subject, m.value_as_number AS x FROM person p
+             LEFT JOIN measurement m ON m.person_id = p.person_id",
+        ),
+        (
+            "null_subject",
+            "SELECT c.person_id AS subject, 1 AS x FROM person p LEFT JOIN
+             (SELECT DISTINCT person_id FROM condition_occurrence) c ON c.person_id = p.person_id",
+        ),
+        ("evaluation", "SELECT person_id AS subject, 1 / (month_of_birth - month_of_birth) AS x FROM person"),
+        ("evaluation", "SELECT person_id AS subject, 7 % (gender_concept_id - 8507) AS x FROM person"),
+        ("evaluation", "SELECT patient AS subject, CAST(code AS BIGINT) AS x FROM labs"),
+        ("evaluation", "SELECT patient AS subject, 1 AS x FROM labs WHERE CAST(code AS DATE) > DATE '2020-01-01'"),
+        ("evaluation", "SELECT patient AS subject, CAST(score AS DECIMAL(2, 1)) AS x FROM labs"),
+        (
+            "evaluation",
+            "SELECT patient AS subject, CAST(make_date(CAST(score AS INT), 13, 1) AS BIGINT) AS x FROM labs",
+        ),
+        (
+            "evaluation",
+            "SELECT p.person_id AS subject, (SELECT m.value_as_number FROM measurement m
+             WHERE m.measurement_concept_id = 3004410) AS x FROM person p",
+        ),
+    ];
+    for (kind, sql) in list {
+        let spec = study(sql, &["x"]);
+        let error = run(&store, &link(), &permissions, &spec, &limits()).await.err();
+        let error = error.unwrap_or_else(|| panic!("passed: {sql}"));
+        assert_eq!(error.kind(), kind, "{sql}\n{error}");
+        assert!(error.depends_on_data(), "{sql}");
+        says_nothing_of_rows(&error, sql);
+    }
+}
+
+#[tokio::test]
+async fn memory_time_and_rows_have_limits() {
+    let (store, _folder) = open_csv().await;
+    let permissions = everybody(&store, &link()).await;
+    // Everybody with everybody of the same sex, several times over, through an equality.
+    let explosion = "
+        SELECT a.person_id AS subject, count(DISTINCT m.value_as_number * n.value_as_number + k.value_as_number) AS x
+        FROM person a
+        JOIN person b ON a.gender_concept_id = b.gender_concept_id
+        JOIN measurement m ON m.person_id = b.person_id
+        JOIN measurement n ON n.unit_concept_id = m.unit_concept_id
+        JOIN measurement k ON k.unit_concept_id = m.unit_concept_id
+        GROUP BY a.person_id";
+    let counted = explosion.replace("DISTINCT m.value_as_number * n.value_as_number + k.value_as_number", "*");
+    let time = Duration::from_millis(1_500);
+    let cases = [
+        ("memory", explosion, Limits { memory_bytes: 8 << 20, ..limits() }),
+        ("timed_out", counted.as_str(), Limits { time, ..limits() }),
+        ("timed_out", counted.as_str(), Limits { time, threads: 1, ..limits() }),
+        ("too_many_rows", "SELECT person_id AS subject, 1 AS x FROM person", Limits { rows: 239, ..limits() }),
+    ];
+    for (kind, sql, limits) in cases {
+        let started = std::time::Instant::now();
+        let outcome = run(&store, &link(), &permissions, &study(sql, &["x"]), &limits).await;
+        let error = outcome.err().unwrap_or_else(|| panic!("passed: {sql}"));
+        assert_eq!(error.kind(), kind, "{sql}\n{error}");
+        assert!(started.elapsed() < Duration::from_secs(40), "stopped in good time");
+        says_nothing_of_rows(&error, sql);
+    }
+    let fine = Limits { rows: 240, ..limits() };
+    let spec = study("SELECT person_id AS subject, 1 AS x FROM person", &["x"]);
+    assert_eq!(run(&store, &link(), &permissions, &spec, &fine).await.map(|c| c.rows), Ok(240));
+}
+
+#[tokio::test]
+async fn honest_queries_pass() {
+    let (store, _folder) = open_csv().await;
+    let permissions = everybody(&store, &link()).await;
+    let list = [
+        "SELECT p.person_id AS subject, 2026 - p.year_of_birth AS x FROM person p",
+        "SELECT person.person_id AS subject, x FROM person JOIN (SELECT person_id, count(*) AS x FROM measurement
+         GROUP BY person_id) m USING (person_id)",
+        "SELECT p.person_id AS subject, CASE WHEN EXISTS (SELECT 1 FROM condition_occurrence c
+         WHERE c.person_id = p.person_id AND c.condition_concept_id = 9500001) THEN 1 ELSE 0 END AS x FROM person p",
+        "SELECT p.person_id AS subject, 1 AS x FROM person p
+         WHERE p.person_id NOT IN (SELECT person_id FROM measurement WHERE value_as_number > 0)",
+        "SELECT subject, x FROM (SELECT person_id AS subject, value_as_number AS x, row_number() OVER
+         (PARTITION BY person_id ORDER BY measurement_date, measurement_id) AS n FROM measurement) t WHERE n = 1",
+        "SELECT p.person_id AS subject, max(m.value_as_number) FILTER (WHERE m.unit_concept_id = 8554) AS x
+         FROM person p LEFT JOIN measurement m ON m.person_id = p.person_id GROUP BY p.person_id",
+        "SELECT p.person_id AS subject, p.year_of_birth - a.mean AS x FROM person p
+         CROSS JOIN (SELECT avg(year_of_birth) AS mean FROM person) a",
+        "SELECT p.person_id AS subject, p.year_of_birth - (SELECT avg(year_of_birth) FROM person) AS x FROM person p",
+        "SELECT c.person_id AS subject, count(DISTINCT c.visit_occurrence_id) AS x FROM condition_occurrence c
+         JOIN visit_occurrence v ON v.visit_occurrence_id = c.visit_occurrence_id AND v.person_id = c.person_id
+         GROUP BY c.person_id HAVING count(*) > 1 ORDER BY c.person_id",
+        "SELECT person_id AS subject, first_value(value_as_number ORDER BY measurement_date) AS x FROM measurement
+         GROUP BY person_id",
+        "SELECT person_id AS subject, min(date_part('year', condition_start_date)) AS x FROM condition_occurrence
+         WHERE condition_start_date >= DATE '2015-01-01' AND condition_start_date < DATE '2015-01-01' + INTERVAL '2' YEAR
+         GROUP BY person_id",
+        "SELECT person_id AS subject, max(CAST(condition_end_date AS BIGINT) - CAST(condition_start_date AS BIGINT)) AS x
+         FROM condition_occurrence GROUP BY person_id",
+        "SELECT person_id AS subject, extract(year FROM min(measurement_date)) AS x FROM measurement GROUP BY 1",
+        "SELECT patient AS subject, TRY_CAST(code AS BIGINT) AS x FROM labs WHERE starts_with(code, '99')",
+        "SELECT person_id AS subject, 1 AS x FROM person UNION SELECT person_id, 1 FROM measurement",
+        "SELECT person_id AS subject, 1 AS x FROM person EXCEPT SELECT person_id, 1 FROM measurement",
+        "SELECT person_id AS subject, v.x FROM person JOIN (VALUES (8507, 1), (8532, 2)) v(sex, x)
+         ON v.sex = gender_concept_id",
+    ];
+    for sql in list {
+        let outcome = run(&store, &link(), &permissions, &study(sql, &["x"]), &limits()).await;
+        let cohort = outcome.unwrap_or_else(|e| panic!("{}: {e}\n{sql}", e.kind()));
+        assert!(cohort.rows > 0, "{sql}");
+        for batch in &cohort.batches {
+            assert_eq!(batch.num_columns(), 1, "the subject stays behind");
+        }
+        if !sql.contains("labs") {
+            let checked = check(&study(sql, &["x"])).await.unwrap_or_else(|e| panic!("{}: {e}\n{sql}", e.kind()));
+            assert_eq!(checked, cohort.reads, "{sql}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_example_study_can_be_checked_without_data() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/studies/glycaemia.toml");
+    let Ok(text) = std::fs::read_to_string(path) else { return };
+    let spec = consilium_protocol::study::StudySpec::from_toml(&text).expect("a valid study");
+    let reads = check(&spec).await.expect("a harmless query");
+    let tables: Vec<&str> = reads.tables().iter().map(|t| t.name.as_str()).collect();
+    assert_eq!(tables, ["condition_occurrence", "drug_exposure", "measurement", "person"]);
+}
+
+#[tokio::test]
+async fn columns_come_in_the_types_that_statistics_take() {
+    use arrow::datatypes::DataType;
+    let (store, _folder) = open_csv().await;
+    let permissions = everybody(&store, &link()).await;
+    let sql = "SELECT patient AS subject, CAST(1 AS SMALLINT) AS small, CAST(score AS REAL) AS narrow, 2.5 AS exact,
+               'a' AS word, score > 3 AS truth, CAST(7 AS INT) AS whole, NULL AS nothing FROM labs";
+    let more = "[[dimension]]\nname = \"word\"\nvalues = [\"a\"]\n[[dimension]]\nname = \"truth\"\nvalues = [true]\n\
+                [[dimension]]\nname = \"whole\"\nvalues = [7]\n[[dimension]]\nname = \"small\"\nedges = [0, 2]\n\
+                [[dimension]]\nname = \"nothing\"\nvalues = [\"x\"]\n";
+    let spec = study_with(sql, &["small", "narrow", "exact"], more);
+    let cohort = run(&store, &link(), &permissions, &spec, &limits()).await.expect("a cohort");
+    let types: Vec<(String, DataType)> =
+        cohort.schema.fields().iter().map(|f| (f.name().clone(), f.data_type().clone())).collect();
+    let expected = [
+        ("small", DataType::Int64),
+        ("narrow", DataType::Float64),
+        ("exact", DataType::Float64),
+        ("word", DataType::Utf8),
+        ("truth", DataType::Boolean),
+        ("whole", DataType::Int64),
+        ("nothing", DataType::Utf8),
+    ];
+    assert_eq!(types, expected.map(|(name, t)| (name.to_string(), t)));
+    assert!(cohort.batches.iter().all(|batch| batch.schema() == cohort.schema));
+    let wrong = study_with(
+        "SELECT patient AS subject, score AS d FROM labs",
+        &[],
+        "[[dimension]]\nname = \"d\"\nvalues = [1]\n",
+    );
+    let error = run(&store, &link(), &permissions, &wrong, &limits()).await.expect_err("refused");
+    assert_eq!(error.kind(), "column_type");
+}

@@ -1,0 +1,175 @@
+//! Files as hospitals have them: in order, and not.
+
+use std::fs;
+use std::path::Path;
+
+use consilium_engine::store::{Store, StoreConfig, StoreError};
+
+use super::hospital;
+
+async fn open(folder: &Path) -> Result<Store, StoreError> {
+    Store::open(&StoreConfig { folder: folder.to_path_buf(), tables: Default::default() }).await
+}
+
+/// The error of a folder with a good PERSON and one more file.
+async fn error_of(file: &str, content: &[u8]) -> StoreError {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join("PERSON.csv"), "person_id,gender_concept_id\n1,8507\n2,8532\n").expect("written");
+    fs::write(folder.path().join(file), content).expect("written");
+    let error = open(folder.path()).await.expect_err("refused");
+    let said = format!("{error} {error:?}");
+    assert!(!said.contains("CANARY") && !said.contains("9876543"), "{said}");
+    assert!(said.contains(file), "{said}");
+    error
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_named_by_file_line_and_column_but_never_by_value() {
+    assert!(matches!(open(Path::new("/no/such/folder")).await, Err(StoreError::NoFolder { .. })));
+    let empty = tempfile::tempdir().expect("a folder");
+    assert_eq!(open(empty.path()).await.err(), Some(StoreError::NoPerson));
+    let header = "condition_occurrence_id,person_id,condition_concept_id,condition_start_date\n";
+    let condition = |rows: &str| format!("{header}{rows}").into_bytes();
+    let file = "condition_occurrence.csv";
+    let short = error_of(file, &condition("1,1,201826,2020-01-01\n2,CANARY,9876543\n")).await;
+    assert_eq!(short, StoreError::MalformedRow { file: file.to_string(), line: 3 });
+    let long = error_of(file, &condition("1,1,201826,2020-01-01,CANARY\n")).await;
+    assert_eq!(long, StoreError::MalformedRow { file: file.to_string(), line: 2 });
+    let text = error_of(file, &condition("1,1,201826,2020-01-01\n2,1,CANARY 9876543,2020-01-01\n")).await;
+    assert!(matches!(text, StoreError::BadField { line: 3, ref column, .. } if column == "condition_concept_id"));
+    let date = error_of(file, &condition("1,1,201826,9876543\n")).await;
+    assert!(matches!(date, StoreError::BadField { line: 2, ref column, .. } if column == "condition_start_date"));
+    let quote = error_of(file, &condition("1,1,\"CANARY,2020-01-01\n2,2,9876543,2020-01-01\n")).await;
+    assert!(matches!(quote, StoreError::MalformedRow { .. } | StoreError::NotCsv { .. }), "{quote:?}");
+    let latin = error_of(
+        file,
+        b"condition_occurrence_id,person_id,condition_concept_id,condition_start_date\n1,1,\xE9CANARY,\n",
+    )
+    .await;
+    assert!(matches!(latin, StoreError::NotCsv { .. }), "{latin:?}");
+    let undated = error_of(file, b"person_id,condition_concept_id\n1,2\n").await;
+    assert!(matches!(undated, StoreError::MissingColumn { ref column, .. } if column == "condition_start_date"));
+    let nobodys = error_of(file, b"condition_concept_id,condition_start_date\n1,2020-01-01\n").await;
+    assert!(matches!(nobodys, StoreError::MissingColumn { ref column, .. } if column == "person_id"));
+    let twice = error_of(file, b"person_id,PERSON_ID,condition_start_date\n1,1,2020-01-01\n").await;
+    assert!(matches!(twice, StoreError::DuplicateColumn { .. }));
+    let no_parquet = error_of("measurement.parquet", b"CANARY 9876543, and no Parquet at all").await;
+    assert!(matches!(no_parquet, StoreError::Damaged { .. }));
+}
+
+#[tokio::test]
+async fn persons_have_one_number_each() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let person = folder.path().join("person.csv");
+    fs::write(&person, "person_id,year_of_birth\n1,1950\n,1951\n").expect("written");
+    assert_eq!(open(folder.path()).await.err(), Some(StoreError::NullPerson { file: "person.csv".to_string() }));
+    fs::write(&person, "person_id,year_of_birth\n1,1950\n2,1951\n1,1952\n").expect("written");
+    assert_eq!(open(folder.path()).await.err(), Some(StoreError::DuplicatePerson { file: "person.csv".to_string() }));
+    fs::write(folder.path().join("PERSON.parquet"), "x").expect("written");
+    assert!(matches!(open(folder.path()).await, Err(StoreError::TwoSources { .. })));
+}
+
+#[tokio::test]
+async fn a_parquet_file_cut_anywhere_is_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    hospital::write_parquet(folder.path());
+    let file = folder.path().join("measurement.parquet");
+    let whole = fs::read(&file).expect("a file");
+    for length in [1, 4, 100, whole.len() / 2, whole.len() - 9, whole.len() - 1] {
+        fs::write(&file, &whole[..length]).expect("written");
+        let outcome = Store::open(&hospital::config(folder.path())).await;
+        assert_eq!(outcome.err(), Some(StoreError::Damaged { file: "measurement.parquet".to_string() }), "{length}");
+    }
+}
+
+#[tokio::test]
+async fn a_parquet_file_that_changes_under_a_query_is_an_error_and_no_rows() {
+    let folder = tempfile::tempdir().expect("a folder");
+    hospital::write_parquet(folder.path());
+    let store = Store::open(&hospital::config(folder.path())).await.expect("an open store");
+    let file = folder.path().join("measurement.parquet");
+    let mut bytes = fs::read(&file).expect("a file");
+    // The pages, but not the footer.
+    let middle = bytes.len() / 3;
+    bytes[4..middle].fill(0xFF);
+    fs::write(&file, bytes).expect("written");
+    let sql = "SELECT person_id AS subject, max(value_as_number) AS x FROM measurement GROUP BY person_id";
+    let error = hospital::cohort(&store, sql, &["x"]).await.expect_err("refused");
+    assert_eq!(error, consilium_engine::cohort::CohortError::StoreChanged);
+    fs::remove_file(&file).expect("removed");
+    let error = hospital::cohort(&store, sql, &["x"]).await.expect_err("refused");
+    assert_eq!(error, consilium_engine::cohort::CohortError::StoreChanged);
+}
+
+#[tokio::test]
+async fn a_summary_says_what_is_readable_what_is_not_and_what_is_no_table() {
+    let folder = tempfile::tempdir().expect("a folder");
+    hospital::write_csv(folder.path());
+    fs::write(folder.path().join("DEATH.csv"), "").expect("written");
+    fs::write(folder.path().join("NOTE.csv"), "note_id,note_text\n1,CANARY\n").expect("written");
+    fs::write(folder.path().join("README.md"), "hello").expect("written");
+    let store = Store::open(&hospital::config(folder.path())).await.expect("an open store");
+    let summary = store.summary();
+    let table = |name: &str| summary.tables.iter().find(|t| t.name == name).expect("a table");
+    assert_eq!(table("person").rows, Some(hospital::PEOPLE as usize));
+    assert_eq!(table("person").format, "csv");
+    for column in ["person_source_value", "day_of_birth", "birth_datetime", "provider_id", "gender_source_value"] {
+        assert!(table("person").withheld.iter().any(|c| c == column), "{column}");
+        assert!(!table("person").readable.iter().any(|c| c == column), "{column}");
+    }
+    assert_eq!((table("death").format, table("death").rows), ("empty", Some(0)));
+    assert_eq!(table("labs").readable, ["patient", "taken", "code", "score"]);
+    assert_eq!(table("labs").withheld, ["secret"]);
+    let ignored: Vec<&str> = summary.ignored.iter().map(|f| f.name.as_str()).collect();
+    assert_eq!(ignored, ["NOTE.csv", "README.md"]);
+    let said = format!("{summary:?} {store:?} {:?}", store.subjects(&hospital::link()).await.expect("subjects"));
+    assert!(!said.contains("CANARY") && !said.contains("9000003"), "{said}");
+    // The empty table can be joined, and has nobody.
+    let sql = "SELECT p.person_id AS subject, count(d.person_id) AS dead
+               FROM person p LEFT JOIN death d ON d.person_id = p.person_id GROUP BY p.person_id";
+    let cohort = hospital::cohort(&store, sql, &["dead"]).await.expect("a cohort");
+    assert!(hospital::sorted(&cohort).iter().all(|row| row == "0"));
+}
+
+#[tokio::test]
+async fn declarations_are_checked() {
+    let folder = tempfile::tempdir().expect("a folder");
+    hospital::write_csv(folder.path());
+    let config = |more: &str| {
+        let text = format!("folder = {:?}\n{more}", folder.path().display().to_string());
+        toml::from_str::<StoreConfig>(&text)
+    };
+    let refused = [
+        "[tables.person]\nsubject = \"person_id\"\ndomain = \"person\"",
+        "[tables.Labs]\nsubject = \"patient\"\ndomain = \"person\"",
+        "[tables.absent]\nsubject = \"patient\"\ndomain = \"person\"",
+        "[tables.labs]\nsubject = \"code\"\ndomain = \"measurement\"",
+        "[tables.labs]\nsubject = \"patient\"\ndomain = \"measurement\"\ndate = \"score\"",
+    ];
+    for text in refused {
+        let outcome = Store::open(&config(text).expect("a configuration")).await;
+        assert!(matches!(outcome, Err(StoreError::Declaration { .. })), "{text}: {:?}", outcome.err());
+    }
+    let unknown = "[tables.labs]\nsubject = \"patient\"\ndomain = \"measurement\"\ncolumns = [\"absent\"]";
+    let outcome = Store::open(&config(unknown).expect("a configuration")).await;
+    assert!(matches!(outcome, Err(StoreError::MissingColumn { ref column, .. }) if column == "absent"));
+    assert!(config("typo = 1").is_err(), "unknown fields are refused");
+}
+
+#[tokio::test]
+async fn tabs_bom_capitals_and_compact_dates_are_read() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let person = "\u{feff}\"PERSON_ID\";\"Year_of_Birth\"\r\n\"1\";\"1950\"\r\n2;1951.0\r\n";
+    fs::write(folder.path().join("Person.CSV"), person).expect("written");
+    // Athena's vocabularies: tabs, stray quotes, dates without dashes.
+    let concept = "concept_id\tconcept_name\tvalid_start_date\n7\t5\" catheter\t19700101\n";
+    fs::write(folder.path().join("CONCEPT.csv"), concept).expect("written");
+    let store = open(folder.path()).await.expect("an open store");
+    let everybody = hospital::everybody(&store, &hospital::link()).await;
+    let sql = "SELECT p.person_id AS subject, p.year_of_birth AS y, c.n FROM person p CROSS JOIN
+               (SELECT count(*) AS n FROM concept WHERE valid_start_date = DATE '1970-01-01'
+                AND concept_name LIKE '5\" %') c";
+    let spec = hospital::study(sql, &["y", "n"]);
+    let cohort = consilium_engine::cohort::run(&store, &hospital::link(), &everybody, &spec, &hospital::limits()).await;
+    assert_eq!(hospital::sorted(&cohort.expect("a cohort")), ["1950 1", "1951 1"]);
+}

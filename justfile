@@ -1,0 +1,31 @@
+# Everything a developer runs. Each recipe is one command that the README names, or one that checks the tree.
+
+export CARGO_TARGET_DIR := env("CARGO_TARGET_DIR", home_directory() / ".cache/consilium-target")
+
+# List the recipes
+default:
+    @just --list
+
+# Say whether the tree is fit: formatting, lints, advisories and licences
+verify:
+    cargo fmt --all --check
+    cargo clippy --release --workspace --all-targets --locked -- -D warnings
+    command -v cargo-deny >/dev/null && cargo deny --offline check bans licenses sources || echo "cargo-deny is not installed: skipped"
+
+# Rewrite what can be rewritten
+fix:
+    cargo clippy --release --workspace --all-targets --fix --allow-dirty --allow-staged
+    cargo fmt --all
+
+# All tests
+test:
+    cargo test --release --workspace
+
+# All benches; the table in docs/performance.md is made from them
+bench:
+    cargo bench --workspace
+    cargo bench -p consilium-engine --features bench-fheuint64 --bench fheuint64
+
+# The demo
+demo:
+    cargo run --release -- demo

@@ -1,0 +1,164 @@
+//! The encodings are part of the ledger: a change of one byte is a change of format, and must be meant.
+
+use consilium_protocol::consent::{
+    Action, Base, Basis, Disease, Domain, Effect, Purpose, Recipient, Rule, Scope, Terms, Window,
+};
+use consilium_protocol::hash;
+use consilium_protocol::ids::{
+    ChainId, ContentHash, DocumentId, Height, HospitalId, PatientId, ResearcherId, RoundNumber, Sequence, StudyId,
+    SubjectId, Timestamp, TxHash,
+};
+use consilium_protocol::keys::{Signature, SigningKey};
+use consilium_protocol::study::{StudySpec, study_id};
+use consilium_protocol::tx::*;
+use consilium_protocol::wallet::Wallet;
+use consilium_protocol::wire;
+
+fn terms() -> Terms {
+    let mut rule =
+        Rule::new(Effect::Permit, Action::Aggregate, Scope::Only(vec![Purpose::HealthResearch, ds("MONDO:0005148")]));
+    rule.recipients = Scope::Only(vec![
+        Recipient::Organisation("University".into()),
+        Recipient::Researcher(ResearcherId::from_public_key([1; 32])),
+        Recipient::Hospital(HospitalId::from_public_key([2; 32])),
+        Recipient::Study(StudyId::from_bytes([3; 32])),
+    ]);
+    rule.data = Scope::Only(vec![Domain::Person, Domain::Measurement]);
+    rule.valid = Window { from: "2026-01-01".parse().ok(), to: None };
+    rule.window = Window { from: None, to: "2025-12-31".parse().ok() };
+    Terms { base: Base::Deny, rules: vec![rule], policy_uri: "https://example.org/consent".into() }
+}
+
+fn ds(code: &str) -> Purpose {
+    Purpose::DiseaseResearch(Disease::new(code).unwrap())
+}
+
+fn spec() -> StudySpec {
+    StudySpec::from_toml(include_str!("../../../examples/studies/glycaemia.toml")).unwrap()
+}
+
+fn payloads() -> Vec<Payload> {
+    let study = StudyId::from_bytes([3; 32]);
+    let subject = SubjectId::from_bytes([4; 16]);
+    let source = ContentHash::from_bytes([5; 32]);
+    let round = RoundNumber::new(1);
+    let patient = PatientId::from_public_key([6; 32]);
+    vec![
+        Payload::AccreditResearcher(AccreditResearcher {
+            researcher: ResearcherId::from_public_key([1; 32]),
+            name: "Ada".into(),
+            organisation: "University".into(),
+            hospital: Some(HospitalId::from_public_key([2; 32])),
+        }),
+        Payload::Vote(Vote { proposal: TxHash::from_bytes([7; 32]), in_favour: true }),
+        Payload::Enrol(Enrol {
+            subjects: vec![
+                Enrolment { subject, patient: None },
+                Enrolment {
+                    subject,
+                    patient: Some(Countersignature { patient, signature: Signature::from_bytes([8; 64]) }),
+                },
+            ],
+        }),
+        Payload::Grant(Grant {
+            terms: terms(),
+            basis: Basis::Paper,
+            supersedes: true,
+            forms: vec![Form { subject, source }],
+        }),
+        Payload::Revoke(Revoke {
+            basis: Basis::Electronic,
+            forms: vec![Revocation { subject, document: Some(DocumentId::from_bytes([9; 32])), source }],
+        }),
+        Payload::ProposeStudy(ProposeStudy { spec: spec().to_canonical(), public_key: vec![1, 2, 3] }),
+        Payload::WithdrawStudy(WithdrawStudy { study }),
+        Payload::Approve(Approve { study, reason: "fine".into() }),
+        Payload::Reject(Reject { study, reason: "no".into() }),
+        Payload::OpenRound(OpenRound { study }),
+        Payload::Contribute(Contribute { study, round, contribution: source, bytes: 12 }),
+        Payload::Attest(Attest { study, round, sum: source }),
+        Payload::Release(Release { study, round }),
+        Payload::FailRound(FailRound { study, round }),
+    ]
+}
+
+fn digest(bytes: &[u8]) -> String {
+    format!("{} {}", bytes.len(), &hash::content(bytes).to_string()[..16])
+}
+
+#[test]
+fn payloads_have_these_bytes() {
+    let golden: Vec<&str> = include_str!("golden/payloads.txt").lines().collect();
+    let found: Vec<String> = payloads()
+        .into_iter()
+        .map(|payload| {
+            let body = TxBody { sequence: Sequence::new(1), expires: Height::new(2), payload };
+            let bytes = borsh::to_vec(&body).unwrap();
+            assert_eq!(borsh::from_slice::<TxBody>(&bytes).unwrap(), body);
+            // Every proper prefix is refused, and so is anything longer.
+            for end in (0..bytes.len()).step_by(1 + bytes.len() / 200) {
+                assert!(borsh::from_slice::<TxBody>(&bytes[..end]).is_err());
+            }
+            let longer = [&bytes[..], &[0]].concat();
+            assert!(borsh::from_slice::<TxBody>(&longer).is_err());
+            format!("{} {}", body.payload.name(), digest(&bytes))
+        })
+        .collect();
+    assert_eq!(found, golden, "found:\n{}", found.join("\n"));
+}
+
+#[test]
+fn unknown_kinds_are_refused() {
+    let body = TxBody { sequence: Sequence::new(1), expires: Height::new(2), payload: payloads().remove(9) };
+    let mut bytes = borsh::to_vec(&body).unwrap();
+    for kind in payloads().len() as u8..=255 {
+        bytes[16] = kind;
+        assert!(borsh::from_slice::<TxBody>(&bytes).is_err(), "kind {kind}");
+    }
+}
+
+#[test]
+fn names_and_hashes_have_these_values() {
+    let chain = ChainId::new("golden").unwrap();
+    let key = SigningKey::from_seed(&[1; 32]);
+    let body = TxBody { sequence: Sequence::new(1), expires: Height::new(2), payload: payloads().remove(9) };
+    let tx = SignedTx::sign(&chain, &body, Signer::Hospital(key.hospital()), &key);
+    let wallet = Wallet::from_entropy([2; 16]);
+    let canonical = spec().to_canonical();
+    let found = [
+        ("hospital", key.hospital().to_string()),
+        ("researcher", key.researcher().to_string()),
+        ("patient", key.patient().to_string()),
+        ("tx", tx.hash().to_string()),
+        ("tx bytes", digest(&tx.to_bytes())),
+        ("document", document_id(&tx.hash(), 7).to_string()),
+        ("terms", terms().hash().to_string()),
+        ("study", study_id(&chain, &key.researcher(), &canonical, b"key").to_string()),
+        ("spec", digest(&canonical)),
+        ("wallet", wallet.words()),
+        ("wallet key", wallet.key_at(&key.hospital()).patient().to_string()),
+        (
+            "enrolment",
+            hex::encode(enrolment_message(&chain, &key.hospital(), &SubjectId::from_bytes([4; 16]))),
+        ),
+        (
+            "question",
+            hex::encode(wire::subject_question(&chain, None, Timestamp::new(1_700_000_000_000))),
+        ),
+    ]
+    .map(|(name, value)| format!("{name} {value}"));
+    let golden: Vec<&str> = include_str!("golden/names.txt").lines().collect();
+    assert_eq!(found.to_vec(), golden, "found:\n{}", found.join("\n"));
+}
+
+#[test]
+fn a_canonical_study_reads_back_and_other_versions_do_not() {
+    let canonical = spec().to_canonical();
+    assert_eq!(StudySpec::from_canonical(&canonical), Ok(spec()));
+    let mut other = canonical.clone();
+    other[0] = 2;
+    assert!(StudySpec::from_canonical(&other).unwrap_err().to_string().contains("version 2"));
+    for end in 0..canonical.len() {
+        assert!(StudySpec::from_canonical(&canonical[..end]).is_err());
+    }
+}

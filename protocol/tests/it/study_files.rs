@@ -1,0 +1,100 @@
+//! Study files: what is wrong with one is said where it is, and every problem at once.
+
+use consilium_protocol::study::{SpecFileError, StudySpec};
+
+const GOOD: &str = r#"
+version = 1
+title = "t"
+description = "d"
+purpose = "HMB"
+[cohort]
+subject = "person_id"
+sql = "SELECT person_id, x, g FROM person"
+[[variable]]
+name = "x"
+min = 0
+max = 10
+resolution = 0.5
+[[dimension]]
+name = "g"
+values = [1, 2]
+[[statistic]]
+name = "s"
+kind = "mean"
+of = "x"
+by = ["g"]
+"#;
+
+fn problem(from: &str, to: &str) -> String {
+    assert!(GOOD.contains(from), "{from}");
+    match StudySpec::from_toml(&GOOD.replace(from, to)) {
+        Ok(_) => panic!("`{to}` instead of `{from}` is accepted"),
+        Err(error) => error.to_string(),
+    }
+}
+
+#[test]
+fn the_example_and_the_base_are_fine() {
+    assert!(StudySpec::from_toml(GOOD).is_ok());
+    for file in ["glycaemia.toml", "visits.toml"] {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/studies").join(file);
+        StudySpec::from_toml(&std::fs::read_to_string(path).unwrap()).unwrap();
+    }
+}
+
+#[test]
+fn problems_name_their_place() {
+    let table = [
+        ("version = 1", "version = 2", "version 2"),
+        ("title = \"t\"", "titel = \"t\"", "titel"),
+        ("title = \"t\"", "title = \"\"", "title:"),
+        ("\"HMB\"", "\"XYZ\"", "purpose"),
+        ("\"HMB\"", "\"DS-\"", "purpose"),
+        ("min = 0\n", "", "variable[0].min"),
+        ("max = 10\n", "", "variable[0].max"),
+        ("resolution = 0.5\n", "", "variable[0].resolution"),
+        ("resolution = 0.5", "resolution = 0", "variable[0].resolution"),
+        ("resolution = 0.5", "resolution = 0.000000001", "variable[0].resolution"),
+        ("min = 0", "min = 10", "variable[0].min"),
+        ("max = 10", "max = 1e400", ""),
+        ("values = [1, 2]", "values = [1, 1]", "dimension[0].values"),
+        ("values = [1, 2]", "values = [1, \"a\"]", "dimension[0].values"),
+        ("values = [1, 2]", "values = []", "dimension[0].values"),
+        ("values = [1, 2]", "edges = [2, 1]", "dimension[0].edges"),
+        ("values = [1, 2]", "values = [1]\nedges = [1, 2]", "dimension[0].values"),
+        ("values = [1, 2]", "values = [{ value = 1, label = \"other\" }]", "dimension[0].values"),
+        ("name = \"g\"", "name = \"person_id\"", "dimension[0].name"),
+        ("name = \"x\"", "name = \"person_id\"", "variable[0].name"),
+        ("by = [\"g\"]", "by = [\"h\"]", "statistic[0].by"),
+        ("by = [\"g\"]", "by = [\"g\", \"g\"]", "statistic[0].by"),
+        ("of = \"x\"", "of = \"y\"", "statistic[0].of"),
+        ("of = \"x\"\n", "", "statistic[0].of"),
+        ("kind = \"mean\"", "kind = \"median\"", "median"),
+        ("kind = \"mean\"", "kind = \"histogram\"", "statistic[0].edges"),
+        ("kind = \"mean\"\nof = \"x\"", "kind = \"crosstab\"", "statistic[0].by"),
+        ("kind = \"mean\"\nof = \"x\"", "kind = \"count\"\nof = \"x\"", "statistic[0].of"),
+        ("name = \"s\"", "name = \"\"", "statistic[0].name"),
+        ("subject = \"person_id\"", "subject = \"Person\"", "cohort.subject"),
+    ];
+    for (from, to, place) in table {
+        let text = problem(from, to);
+        assert!(text.contains(place), "`{to}`: {text}");
+    }
+}
+
+#[test]
+fn all_problems_are_said_at_once() {
+    let text = GOOD.replace("of = \"x\"", "of = \"y\"").replace("by = [\"g\"]", "by = [\"h\"]");
+    match StudySpec::from_toml(&text) {
+        Err(SpecFileError::Invalid(problems)) => assert_eq!(problems.len(), 2, "{problems:?}"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn gigantic_files_are_refused() {
+    let text = format!("{GOOD}# {}", "x".repeat(70_000));
+    assert_eq!(StudySpec::from_toml(&text), Err(SpecFileError::TooLong));
+    let many: String = (0..70).map(|i| format!("[[statistic]]\nname = \"n{i}\"\nkind = \"count\"\n")).collect();
+    assert!(StudySpec::from_toml(&format!("{GOOD}{many}")).is_err());
+}

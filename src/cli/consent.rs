@@ -1,0 +1,371 @@
+//! What a patient does: `consent …` and `history`.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use clap::Subcommand;
+use consilium_protocol::consent::{Basis, DiseaseTree, Terms};
+use consilium_protocol::genesis::{Genesis, Member};
+use consilium_protocol::ids::{ContentHash, DocumentId, SubjectId, Timestamp};
+use consilium_protocol::keys::SigningKey;
+use consilium_protocol::tx::{Form, Grant, Payload, Revocation, Revoke, Signer, enrolment_message};
+use consilium_protocol::wire;
+use serde_json::{Value, json};
+
+use super::terms::{TermsArgs, in_words};
+use super::{Failure, Global, connect, term};
+use crate::home::{Home, Role};
+use crate::net::client::{ClientError, Node, refused};
+
+/// `consilium consent`
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Show the hospital that this wallet agrees to be enrolled: prints a code for its desk
+    Code(CodeArgs),
+    /// Allow a use of my data
+    Grant(GrantArgs),
+    /// Take a consent back: no new study will read my data; results already released stay
+    Revoke(RevokeArgs),
+    /// My consents at each hospital
+    Show,
+}
+
+#[derive(clap::Args, Debug)]
+#[command(after_help = "Example:\n  consilium consent code --hospital \"North Clinic\" --subject 5c0e…")]
+struct CodeArgs {
+    /// The hospital's name or id
+    #[arg(long)]
+    hospital: String,
+    /// The subject that the hospital's desk told you
+    #[arg(long)]
+    subject: SubjectId,
+}
+
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Examples:
+  consilium consent grant --preset health
+  consilium consent grant --preset MONDO:0005148 --hospital \"North Clinic\"")]
+struct GrantArgs {
+    /// The hospital's name or id (default: the one where this wallet is enrolled)
+    #[arg(long)]
+    hospital: Option<String>,
+    #[command(flatten)]
+    terms: TermsArgs,
+    /// Keep my other consents as well (default: this one takes their place)
+    #[arg(long)]
+    add: bool,
+}
+
+#[derive(clap::Args, Debug)]
+struct RevokeArgs {
+    /// The hospital's name or id (default: the one where this wallet is enrolled)
+    #[arg(long)]
+    hospital: Option<String>,
+    /// One document, or the first digits of it (default: all)
+    #[arg(long)]
+    document: Option<String>,
+}
+
+/// `consilium history`
+#[derive(clap::Args, Debug)]
+pub struct HistoryArgs {
+    /// For a hospital: the patient's id in its own tables
+    #[arg(long)]
+    person: Option<i64>,
+}
+
+/// A hospital where the wallet is enrolled.
+pub(crate) struct Account {
+    pub(crate) member: Member,
+    pub(crate) key: SigningKey,
+    pub(crate) reply: wire::SubjectReply,
+}
+
+impl Account {
+    fn subject(&self) -> Result<SubjectId, Failure> {
+        Ok(SubjectId::try_from(&self.reply.subject[..])?)
+    }
+}
+
+/// Asks about a subject.
+pub(crate) async fn ask(
+    node: &Node,
+    signer: Signer,
+    key: &SigningKey,
+    subject: Option<SubjectId>,
+) -> Result<wire::SubjectReply, ClientError> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64);
+    let question = wire::subject_question(node.chain(), subject.as_ref(), Timestamp::new(now));
+    let request = wire::SubjectRequest {
+        signer: borsh::to_vec(&signer).unwrap_or_default(),
+        subject: subject.map(|s| s.as_bytes().to_vec()).unwrap_or_default(),
+        time_ms: now,
+        signature: key.sign(&question).as_bytes().to_vec(),
+    };
+    let mut reply = node.ledger().subject(request).await.map_err(refused)?.into_inner();
+    reply.documents.sort_by_key(|d| d.granted_height);
+    Ok(reply)
+}
+
+/// Every hospital where the wallet is enrolled, or the named one.
+pub(crate) async fn accounts(
+    home: &Home,
+    genesis: &Genesis,
+    node: &Node,
+    hospital: Option<&str>,
+) -> Result<Vec<Account>, Failure> {
+    let wallet = home.wallet()?;
+    let mut accounts = Vec::new();
+    for member in members(genesis, hospital)? {
+        let key = wallet.key_at(&member.id);
+        let signer = Signer::Patient(key.patient());
+        match ask(node, signer, &key, None).await {
+            Ok(reply) => accounts.push(Account { member: member.clone(), key, reply }),
+            Err(ClientError::Refused(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    if accounts.is_empty() {
+        return Err(Failure::new(
+            "this wallet is not enrolled there; ask the hospital's desk, which will want the output of `consilium consent \
+             code`",
+        ));
+    }
+    Ok(accounts)
+}
+
+fn members<'a>(genesis: &'a Genesis, hospital: Option<&str>) -> Result<Vec<&'a Member>, Failure> {
+    let wanted = |m: &&Member| hospital.is_none_or(|h| m.name == h || m.id.to_string() == h);
+    let found: Vec<&Member> = genesis.member.iter().filter(wanted).collect();
+    if found.is_empty() {
+        return Err(Failure::new(format!("no hospital of that name; the consortium has {}", super::names(genesis))));
+    }
+    Ok(found)
+}
+
+async fn one_account(global: &Global, hospital: Option<&str>) -> Result<(Node, Account), Failure> {
+    let home = Home::open_as(&global.home, Role::Patient)?;
+    let genesis = home.genesis()?;
+    let node = connect(&home, global).await?;
+    let mut accounts = accounts(&home, &genesis, &node, hospital).await?;
+    match (accounts.pop(), accounts.is_empty()) {
+        (Some(account), true) => Ok((node, account)),
+        _ => Err(Failure::new("this wallet is enrolled at several hospitals; say at which with --hospital")),
+    }
+}
+
+pub(crate) async fn run(args: Args, global: &Global) -> Result<(), Failure> {
+    match args.command {
+        Command::Code(args) => code(&args, global),
+        Command::Grant(args) => grant(&args, global).await,
+        Command::Revoke(args) => revoke(&args, global).await,
+        Command::Show => show(global).await,
+    }
+}
+
+fn code(args: &CodeArgs, global: &Global) -> Result<(), Failure> {
+    let home = Home::open_as(&global.home, Role::Patient)?;
+    let genesis = home.genesis()?;
+    let member = members(&genesis, Some(&args.hospital))?[0];
+    let key = home.wallet()?.key_at(&member.id);
+    let signature = key.sign(&enrolment_message(&genesis.chain_id, &member.id, &args.subject));
+    let code = format!("{}:{}", key.patient(), hex::encode(signature.as_bytes()));
+    term::show(global.json, &json!({ "patient": key.patient(), "code": code }), |_| {
+        format!("Give this code to the desk of {}:\n\n  {code}", member.name)
+    });
+    Ok(())
+}
+
+async fn grant(args: &GrantArgs, global: &Global) -> Result<(), Failure> {
+    let terms = args.terms.terms()?;
+    let (node, account) = one_account(global, args.hospital.as_deref()).await?;
+    let form = Form { subject: account.subject()?, source: ContentHash::from_bytes([0; 32]) };
+    let payload = Payload::Grant(Grant {
+        terms: terms.clone(),
+        basis: Basis::Electronic,
+        supersedes: !args.add,
+        forms: vec![form],
+    });
+    let included = node.submit(Signer::Patient(account.key.patient()), &account.key, payload).await?;
+    let diseases = Home::open(&global.home)?.genesis()?.diseases();
+    term::show(
+        global.json,
+        &json!({ "hospital": account.member.id, "height": included.height, "tx": included.hash }),
+        |_| {
+            format!(
+                "Recorded at {}, block {}. From now on it {}",
+                account.member.name,
+                included.height,
+                in_words(&terms, &diseases)
+            )
+        },
+    );
+    Ok(())
+}
+
+async fn revoke(args: &RevokeArgs, global: &Global) -> Result<(), Failure> {
+    let (node, account) = one_account(global, args.hospital.as_deref()).await?;
+    let document = match &args.document {
+        None => None,
+        Some(text) => {
+            let prefix = text.trim().to_lowercase();
+            let ids = account.reply.documents.iter().filter_map(|d| DocumentId::try_from(&d.document[..]).ok());
+            let found: Vec<DocumentId> = ids.filter(|id| id.to_string().starts_with(&prefix)).collect();
+            match found[..] {
+                [one] => Some(one),
+                _ => {
+                    return Err(Failure::new(format!(
+                        "`{prefix}` names no single document; see `consilium consent show`"
+                    )));
+                }
+            }
+        }
+    };
+    let form = Revocation { subject: account.subject()?, document, source: ContentHash::from_bytes([0; 32]) };
+    let payload = Payload::Revoke(Revoke { basis: Basis::Electronic, forms: vec![form] });
+    let included = node.submit(Signer::Patient(account.key.patient()), &account.key, payload).await?;
+    term::show(
+        global.json,
+        &json!({ "hospital": account.member.id, "height": included.height, "tx": included.hash }),
+        |_| {
+            format!(
+                "Revoked at {}, block {}. No round that opens from now on reads your data under it; results released before \
+             stay as they are.",
+                account.member.name, included.height
+            )
+        },
+    );
+    Ok(())
+}
+
+async fn show(global: &Global) -> Result<(), Failure> {
+    let home = Home::open_as(&global.home, Role::Patient)?;
+    let genesis = home.genesis()?;
+    let node = connect(&home, global).await?;
+    let accounts = accounts(&home, &genesis, &node, None).await?;
+    let diseases = genesis.diseases();
+    let report: Vec<Value> = accounts
+        .iter()
+        .map(|a| {
+            json!({ "hospital": a.member.id, "name": a.member.name, "subject": hex::encode(&a.reply.subject),
+            "documents": a.reply.documents.iter().map(|d| document_json(d, &diseases)).collect::<Vec<_>>() })
+        })
+        .collect();
+    term::show(global.json, &report, |_| {
+        accounts
+            .iter()
+            .map(|a| format!("{}\n\n{}", a.member.name, documents(&a.reply.documents, &diseases)))
+            .collect::<Vec<_>>()
+            .join("\n\n")
+    });
+    Ok(())
+}
+
+fn terms_of(document: &wire::Document) -> Option<Terms> {
+    borsh::from_slice(&document.terms).ok()
+}
+
+fn document_json(d: &wire::Document, diseases: &DiseaseTree) -> Value {
+    let terms = terms_of(d);
+    json!({ "document": hex::encode(&d.document), "basis": d.basis, "granted_height": d.granted_height,
+        "granted_ms": d.granted_ms, "ended_height": (d.ended_height > 0).then_some(d.ended_height),
+        "ended_by": d.ended_by, "in_words": terms.as_ref().map(|t| in_words(t, diseases)), "terms": terms })
+}
+
+/// Documents as a table.
+fn documents(documents: &[wire::Document], diseases: &DiseaseTree) -> String {
+    if documents.is_empty() {
+        return "no consent: nothing may be read".to_string();
+    }
+    term::table(
+        ["document", "given", "how", "ended", "what it says"],
+        documents.iter().map(|d| {
+            let ended = if d.ended_height == 0 {
+                "current".to_string()
+            } else {
+                format!("{} {}", term::moment(d.ended_ms), d.ended_by)
+            };
+            [
+                hex::encode(d.document.get(..4).unwrap_or_default()),
+                term::moment(d.granted_ms),
+                d.basis.clone(),
+                ended,
+                terms_of(d).map_or_else(|| "unreadable".to_string(), |t| in_words(&t, diseases)),
+            ]
+        }),
+    )
+}
+
+pub(crate) async fn history(args: &HistoryArgs, global: &Global) -> Result<(), Failure> {
+    let home = Home::open(&global.home)?;
+    let genesis = home.genesis()?;
+    let node = connect(&home, global).await?;
+    let replies = match (home.role(), args.person) {
+        (Role::Patient, None) => accounts(&home, &genesis, &node, None).await?.into_iter().map(|a| a.reply).collect(),
+        (Role::Hospital, Some(person)) => {
+            let subject = super::patients::subject(&home, person)?;
+            let key = home.signing_key()?;
+            vec![ask(&node, Signer::Hospital(key.hospital()), &key, Some(subject)).await?]
+        }
+        (Role::Hospital, None) => return Err(Failure::new("say whose history with --person")),
+        _ => return Err(Failure::new("a history is a patient's own; use --home with the patient's wallet")),
+    };
+    let diseases = genesis.diseases();
+    let report: Vec<Value> = replies.iter().map(|r| history_json(r, &diseases)).collect();
+    term::show(global.json, &report, |_| {
+        replies.iter().map(|r| history_text(r, &diseases)).collect::<Vec<_>>().join("\n\n")
+    });
+    Ok(())
+}
+
+/// A subject's history for machines.
+pub(crate) fn history_json(reply: &wire::SubjectReply, diseases: &DiseaseTree) -> Value {
+    json!({ "subject": hex::encode(&reply.subject), "hospital": reply.hospital, "hospital_name": reply.hospital_name,
+        "documents": reply.documents.iter().map(|d| document_json(d, diseases)).collect::<Vec<_>>(),
+        "uses": reply.uses.iter().map(|u| json!({ "study": hex::encode(&u.study), "title": u.title,
+            "researcher": u.researcher_name, "organisation": u.organisation, "purpose": u.purpose, "round": u.round,
+            "height": u.height, "time_ms": u.time_ms, "phase": u.phase, "allowed": u.allowed, "domains": u.domains,
+            "documents": u.documents.iter().map(hex::encode).collect::<Vec<_>>(), "reasons": u.reasons,
+        })).collect::<Vec<_>>() })
+}
+
+/// A subject's history for people.
+pub(crate) fn history_text(reply: &wire::SubjectReply, diseases: &DiseaseTree) -> String {
+    let mut text = format!(
+        "{}, subject {}\n\nConsents\n\n{}\n\nStudies that this hospital took part in\n\n",
+        reply.hospital_name,
+        hex::encode(reply.subject.get(..4).unwrap_or_default()),
+        documents(&reply.documents, diseases)
+    );
+    if reply.uses.is_empty() {
+        text.push_str("none so far");
+        return text;
+    }
+    text.push_str(&term::table(
+        ["when", "study", "by", "for", "my data", "under", "what came of it"],
+        reply.uses.iter().map(|u| {
+            let (mine, under) = if u.allowed {
+                let under = u.documents.iter().map(|d| hex::encode(d.get(..4).unwrap_or_default())).collect::<Vec<_>>();
+                (u.domains.join(", "), under.join(", "))
+            } else {
+                (format!("not read: {}", u.reasons.join(", ")), String::new())
+            };
+            [
+                term::moment(u.time_ms),
+                u.title.clone(),
+                format!("{}, {}", u.researcher_name, u.organisation),
+                u.purpose.clone(),
+                mine,
+                under,
+                u.phase.clone(),
+            ]
+        }),
+    ));
+    text
+}

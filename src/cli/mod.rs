@@ -1,0 +1,206 @@
+//! The command line: one file per command, each a thin shell over the crates.
+
+pub(crate) mod audit;
+pub(crate) mod consent;
+mod doctor;
+mod failure;
+mod found;
+pub(crate) mod init;
+pub(crate) mod node;
+pub(crate) mod patients;
+mod steward;
+pub(crate) mod study;
+pub mod term;
+pub(crate) mod terms;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+pub use failure::{Exit, Failure};
+
+use crate::home::{Home, Role};
+use crate::net::client::{ClientError, Node};
+use crate::net::tls::Identity;
+
+/// Privacy-preserving joint analytics for hospitals.
+///
+/// Hospitals answer a researcher's question together, without any of them, or the researcher, ever seeing another's
+/// patients, or another hospital's numbers.
+#[derive(Parser, Debug)]
+#[command(name = "consilium", version, propagate_version = true, max_term_width = 110)]
+#[command(after_help = "\
+Examples:
+  consilium demo                                    four hospitals, one study, start to end, on this machine
+  consilium init hospital --name \"North Clinic\" --address north.example:7400 --store /srv/omop
+  consilium study check study.toml                  what would be computed, what leaves, what is wrong
+  consilium study submit study.toml && consilium study watch
+
+Exit codes: 0 done; 1 refused or failed; 2 wrong usage; 3 not ready yet, try again; 4 integrity violated.")]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    global: Global,
+}
+
+/// What every command knows.
+#[derive(clap::Args, Clone, Debug)]
+pub struct Global {
+    /// The folder with keys and configuration
+    #[arg(long, global = true, env = "CONSILIUM_HOME", value_name = "DIR", default_value_os_t = default_home())]
+    pub home: PathBuf,
+    /// Print one JSON object instead of text
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Ask this member's node: its name or id (default: the own node, or the first that answers)
+    #[arg(long, global = true, value_name = "MEMBER")]
+    pub node: Option<String>,
+}
+
+fn default_home() -> PathBuf {
+    std::env::var_os("HOME").map_or_else(|| PathBuf::from("."), PathBuf::from).join(".consilium")
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Make a home: keys and configuration of a hospital, a researcher or a patient
+    Init(init::Args),
+    /// Found a consortium: make the genesis file out of its members' files
+    Genesis(found::GenesisArgs),
+    /// Join a consortium: keep its genesis file in this home
+    Join(found::JoinArgs),
+    /// Run a hospital's node
+    Node(node::NodeArgs),
+    /// Check or show a hospital's configuration
+    Config(node::ConfigArgs),
+    /// Where a node stands
+    Status(node::StatusArgs),
+    /// What became of a transaction
+    Tx(node::TxArgs),
+    /// Write, check, submit and follow studies, and open their results
+    Study(study::Args),
+    /// Studies that wait for this hospital's decision
+    Inbox(steward::InboxArgs),
+    /// Approve a study
+    Approve(steward::ApproveArgs),
+    /// Reject a study, with a reason
+    Reject(steward::RejectArgs),
+    /// Accredit researchers: propose, vote, list
+    Researcher(steward::ResearcherArgs),
+    /// Put patients and their paper consents on the ledger
+    Patients(patients::Args),
+    /// Grant, revoke and see one's own consents
+    Consent(consent::Args),
+    /// Who used my data, for what, under which consent
+    History(consent::HistoryArgs),
+    /// Write the ledger to a file
+    Export(audit::ExportArgs),
+    /// Replay an exported ledger with public keys alone, and say what happened
+    Audit(audit::AuditArgs),
+    /// Find out what is wrong with this hospital's set-up
+    Doctor(doctor::Args),
+    /// Show the whole thing: four hospitals on this machine, start to end
+    Demo(crate::demo::Args),
+}
+
+/// Runs the command line.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let json = cli.global.json;
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            failure.print(json);
+            failure.exit.into()
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|e| {
+        Failure::new(format!("the asynchronous runtime does not start: {e}; is the process limit low?"))
+    })?;
+    let global = cli.global;
+    let done = runtime.block_on(async {
+        match cli.command {
+            Command::Init(args) => init::run(&args, &global),
+            Command::Genesis(args) => found::genesis(&args, &global),
+            Command::Join(args) => found::join(&args, &global),
+            Command::Node(args) => node::node(args, &global).await,
+            Command::Config(args) => node::config(&args, &global).await,
+            Command::Status(args) => node::status(&args, &global).await,
+            Command::Tx(args) => node::transaction(&args, &global).await,
+            Command::Study(args) => study::run(args, &global).await,
+            Command::Inbox(args) => steward::inbox(&args, &global).await,
+            Command::Approve(args) => steward::approve(&args, &global).await,
+            Command::Reject(args) => steward::reject(&args, &global).await,
+            Command::Researcher(args) => steward::researcher(args, &global).await,
+            Command::Patients(args) => patients::run(args, &global).await,
+            Command::Consent(args) => consent::run(args, &global).await,
+            Command::History(args) => consent::history(&args, &global).await,
+            Command::Export(args) => audit::export(&args, &global).await,
+            Command::Audit(args) => audit::audit(&args, &global),
+            Command::Doctor(args) => doctor::run(&args, &global).await,
+            Command::Demo(args) => crate::demo::run(args, &global).await,
+        }
+    });
+    // Tasks that serve nobody any more must not keep the program alive.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(2));
+    done
+}
+
+/// Connects to the member named by `--node`, else to the home's own node, else to the first member that answers.
+async fn connect(home: &Home, global: &Global) -> Result<Node, Failure> {
+    let genesis = home.genesis()?;
+    let own = match home.role() {
+        Role::Hospital => Some(home.signing_key()?.hospital()),
+        Role::Researcher | Role::Patient => None,
+    };
+    if let Some(wanted) = &global.node {
+        let member =
+            genesis.member.iter().find(|m| m.name == *wanted || m.id.to_string() == *wanted).ok_or_else(|| {
+                Failure::new(format!("no member is called `{wanted}`; the genesis file lists {}", names(&genesis)))
+            })?;
+        return Ok(Node::connect(&genesis.chain_id, member, None).await?);
+    }
+    if let Some(member) = own.and_then(|own| genesis.member(&own)) {
+        return Ok(Node::connect(&genesis.chain_id, member, None).await?);
+    }
+    let mut last = None;
+    for member in &genesis.member {
+        match Node::connect(&genesis.chain_id, member, None).await {
+            Ok(node) => return Ok(node),
+            Err(error @ ClientError::NotTheMember { .. }) => return Err(error.into()),
+            Err(error) => last = Some(error),
+        }
+    }
+    Err(last.map_or_else(|| Failure::new("the genesis file lists no members; get it again"), Failure::from))
+}
+
+fn names(genesis: &consilium_protocol::genesis::Genesis) -> String {
+    genesis.member.iter().map(|m| m.name.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+/// The TLS identity of a hospital's home.
+///
+/// # Errors
+/// [`Failure`] when key or certificate are missing or damaged.
+pub fn identity(home: &Home) -> Result<Identity, Failure> {
+    use crate::home::files::read_text;
+    let certificate = read_text(&home.path().join("tls.crt"), 65_536)?;
+    let key = zeroize::Zeroizing::new(read_text(&home.path().join("secrets").join("tls.key"), 65_536)?);
+    Ok(Identity::from_pem(&certificate, &key)?)
+}
+
+/// The joint result of a study of a researcher's home, checked, opened and released.
+///
+/// # Errors
+/// [`Failure`] when it is not released yet, or does not hold.
+pub async fn opened(
+    home: &Home,
+    node: &Node,
+    study: &consilium_protocol::ids::StudyId,
+) -> Result<consilium_engine::disclosure::Released<consilium_engine::result::StudyResult>, Failure> {
+    study::open_result(home, node, study).await.map(|opened| opened.result)
+}

@@ -1,0 +1,237 @@
+//! What a hospital's desk does: enrols patients, and witnesses their paper forms.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use clap::Subcommand;
+use consilium_engine::pseudonym::LinkSecret;
+use consilium_engine::store::Store;
+use consilium_protocol::consent::Basis;
+use consilium_protocol::hash;
+use consilium_protocol::ids::{ContentHash, PatientId, SubjectId};
+use consilium_protocol::keys::{Signature, SigningKey};
+use consilium_protocol::tx::{Countersignature, Enrol, Enrolment, Form, Grant, Payload, Revocation, Revoke, Signer};
+use serde_json::json;
+
+use super::terms::TermsArgs;
+use super::{Failure, Global, connect, term};
+use crate::home::config::NodeConfig;
+use crate::home::secrets::{self, Kind};
+use crate::home::{Home, Role, files};
+use crate::net::client::{ClientError, Node};
+
+/// How many patients one transaction carries.
+pub(crate) const BATCH: usize = 1_000;
+
+/// `consilium patients`
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Put patients on the ledger, as pseudonyms
+    Enrol(EnrolArgs),
+    /// The subject of a patient, for `consilium consent code` of their wallet
+    Subject(SubjectArgs),
+    /// Witness signed paper forms that grant
+    Grant(GrantArgs),
+    /// Witness signed paper forms that revoke
+    Revoke(FormsArgs),
+}
+
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Examples:
+  consilium patients enrol --all
+  consilium patients enrol --person 4711 --code patient1…:9f3a…")]
+struct EnrolArgs {
+    /// Everybody in the store
+    #[arg(long, conflicts_with = "person")]
+    all: bool,
+    /// One patient, by the id in the hospital's own tables
+    #[arg(long)]
+    person: Option<i64>,
+    /// The code that the patient's wallet printed (`consilium consent code`)
+    #[arg(long, requires = "person")]
+    code: Option<String>,
+}
+
+#[derive(clap::Args, Debug)]
+struct SubjectArgs {
+    /// The id in the hospital's own tables
+    person: i64,
+}
+
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Example:
+  consilium patients grant --preset health --forms forms.csv
+
+forms.csv has the columns person_id and form: the scanned form's file, or its SHA-256 in hexadecimal.")]
+struct GrantArgs {
+    #[command(flatten)]
+    terms: TermsArgs,
+    #[command(flatten)]
+    forms: FormsArgs,
+    /// Keep the patients' other consents as well (default: these take their place)
+    #[arg(long)]
+    add: bool,
+}
+
+#[derive(clap::Args, Debug)]
+struct FormsArgs {
+    /// A CSV file with the columns person_id and form
+    #[arg(long, value_name = "FILE")]
+    forms: PathBuf,
+}
+
+/// The pseudonym of a patient of this hospital.
+pub(crate) fn subject(home: &Home, person: i64) -> Result<SubjectId, Failure> {
+    Ok(link(home)?.subject(person))
+}
+
+fn link(home: &Home) -> Result<LinkSecret, Failure> {
+    Ok(LinkSecret::from_seed(*secrets::read(home.path(), Kind::Link)?))
+}
+
+pub(crate) async fn run(args: Args, global: &Global) -> Result<(), Failure> {
+    let home = Home::open_as(&global.home, Role::Hospital)?;
+    match args.command {
+        Command::Subject(args) => {
+            let subject = subject(&home, args.person)?;
+            let key = home.signing_key()?;
+            term::show(global.json, &json!({ "subject": subject, "hospital": key.hospital() }), |_| {
+                format!(
+                    "subject {subject}\n\nThe patient runs: consilium consent code --hospital \"{}\" --subject {subject}",
+                    home.name()
+                )
+            });
+            Ok(())
+        }
+        Command::Enrol(args) => enrol(&home, &args, global).await,
+        Command::Grant(args) => {
+            let terms = args.terms.terms()?;
+            let forms = read_forms(&home, &args.forms.forms)?;
+            let batches = forms.chunks(BATCH).map(|batch| {
+                let forms = batch.iter().map(|(subject, source)| Form { subject: *subject, source: *source }).collect();
+                Payload::Grant(Grant { terms: terms.clone(), basis: Basis::Paper, supersedes: !args.add, forms })
+            });
+            send(&home, global, batches.collect(), forms.len(), "consents witnessed").await
+        }
+        Command::Revoke(args) => {
+            let forms = read_forms(&home, &args.forms)?;
+            let batches = forms.chunks(BATCH).map(|batch| {
+                let revocation = |(subject, source): &(SubjectId, ContentHash)| Revocation {
+                    subject: *subject,
+                    document: None,
+                    source: *source,
+                };
+                Payload::Revoke(Revoke { basis: Basis::Paper, forms: batch.iter().map(revocation).collect() })
+            });
+            send(&home, global, batches.collect(), forms.len(), "revocations witnessed").await
+        }
+    }
+}
+
+async fn enrol(home: &Home, args: &EnrolArgs, global: &Global) -> Result<(), Failure> {
+    let link = link(home)?;
+    if let Some(person) = args.person {
+        let patient = args.code.as_deref().map(countersignature).transpose()?;
+        let subjects = vec![Enrolment { subject: link.subject(person), patient }];
+        return send(home, global, vec![Payload::Enrol(Enrol { subjects })], 1, "patient enrolled").await;
+    }
+    if !args.all {
+        return Err(Failure::new("say whom to enrol: --all or --person"));
+    }
+    let config = NodeConfig::read(home.path())?;
+    let spinner = term::spinner("reading the store");
+    let store = Store::open(&config.store).await?;
+    let subjects: Vec<SubjectId> = store.subjects(&link).await?.iter().map(|(_, subject)| *subject).collect();
+    spinner.finish_and_clear();
+    let total = subjects.len();
+    let batches = subjects.chunks(BATCH).map(|batch| {
+        let subjects = batch.iter().map(|subject| Enrolment { subject: *subject, patient: None }).collect();
+        Payload::Enrol(Enrol { subjects })
+    });
+    send(home, global, batches.collect(), total, "patients enrolled").await
+}
+
+fn countersignature(code: &str) -> Result<Countersignature, Failure> {
+    let wrong = || Failure::new("the code is not complete; copy the whole output of `consilium consent code` again");
+    let (patient, signature) = code.trim().split_once(':').ok_or_else(wrong)?;
+    let patient: PatientId = patient.parse()?;
+    let mut bytes = [0u8; 64];
+    hex::decode_to_slice(signature, &mut bytes).map_err(|_| wrong())?;
+    Ok(Countersignature { patient, signature: Signature::from_bytes(bytes) })
+}
+
+/// Sends one transaction after another; those of patients already enrolled are skipped, so that an interrupted run can
+/// be repeated.
+async fn send(home: &Home, global: &Global, batches: Vec<Payload>, entries: usize, what: &str) -> Result<(), Failure> {
+    let node = connect(home, global).await?;
+    let key = home.signing_key()?;
+    let bar = term::progress(what, batches.len() as u64);
+    let mut skipped = 0;
+    let mut height = 0;
+    for payload in batches {
+        match submit(&node, &key, payload).await {
+            Ok(included) => height = included,
+            Err(ClientError::Rejected { kind, .. }) if kind == "already_enrolled" => skipped += 1,
+            Err(error) => return Err(error.into()),
+        }
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    term::show(global.json, &json!({ "entries": entries, "height": height, "skipped_batches": skipped }), |_| {
+        let mut text = format!("{} {what}, block {height}", term::number(entries as u64));
+        if skipped > 0 {
+            text.push_str(&format!("; {skipped} batches were on the ledger already"));
+        }
+        text
+    });
+    Ok(())
+}
+
+async fn submit(node: &Node, key: &SigningKey, payload: Payload) -> Result<u64, ClientError> {
+    Ok(node.submit(Signer::Hospital(key.hospital()), key, payload).await?.height.get())
+}
+
+/// Reads who signed which form. Says the line that is wrong, never what stands in it.
+fn read_forms(home: &Home, path: &Path) -> Result<Vec<(SubjectId, ContentHash)>, Failure> {
+    let link = link(home)?;
+    let text = files::read_text(path, 64 * 1024 * 1024)?;
+    let mut lines = text.lines().enumerate();
+    let header = lines.next().map(|(_, line)| line.trim().to_lowercase()).unwrap_or_default();
+    if header != "person_id,form" {
+        return Err(Failure::new(format!("{}: the first line must be `person_id,form`; add it", path.display())));
+    }
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let mut forms = Vec::new();
+    let mut seen = BTreeSet::new();
+    for (number, line) in lines.filter(|(_, line)| !line.trim().is_empty()) {
+        let wrong =
+            |what: &str| Failure::new(format!("{}, line {}: {what}; correct the file", path.display(), number + 1));
+        let (person, form) = line.split_once(',').ok_or_else(|| wrong("needs a person_id and a form"))?;
+        let person: i64 = person.trim().parse().map_err(|_| wrong("the person_id is no whole number"))?;
+        let source = match form.trim().parse::<ContentHash>() {
+            Ok(hash) => hash,
+            Err(_) => {
+                let scanned = folder.join(form.trim());
+                let bytes = files::read_bytes(&scanned, 256 * 1024 * 1024)
+                    .map_err(|_| wrong("the form is neither a SHA-256 nor a file that can be read"))?;
+                hash::content(&bytes)
+            }
+        };
+        if !seen.insert(person) {
+            return Err(wrong("names a patient twice"));
+        }
+        forms.push((link.subject(person), source));
+    }
+    if forms.is_empty() {
+        return Err(Failure::new(format!("{} lists no forms; add some", path.display())));
+    }
+    Ok(forms)
+}

@@ -1,0 +1,248 @@
+//! What a hospital's data steward does: `inbox`, `approve`, `reject`, `researcher …`.
+
+use clap::Subcommand;
+use consilium_protocol::ids::{HospitalId, ResearcherId, TxHash};
+use consilium_protocol::tx::{AccreditResearcher, Approve, Payload, Reject, Signer, Vote};
+use consilium_protocol::wire;
+use serde_json::json;
+
+use super::study::{self, WhichArgs};
+use super::{Failure, Global, connect, term};
+use crate::home::{Home, Role};
+use crate::net::client::{Included, Node, refused};
+
+/// `consilium inbox`
+#[derive(clap::Args, Debug)]
+pub struct InboxArgs {}
+
+/// `consilium approve`
+#[derive(clap::Args, Debug)]
+#[command(after_help = "Example:\n  consilium approve 3f9a02c1 --reason \"ethics vote 2026-114\"")]
+pub struct ApproveArgs {
+    #[command(flatten)]
+    which: WhichArgs,
+    /// Why, for the ledger
+    #[arg(long, default_value = "")]
+    reason: String,
+}
+
+/// `consilium reject`
+#[derive(clap::Args, Debug)]
+#[command(after_help = "Example:\n  consilium reject 3f9a02c1 --reason \"not covered by our ethics vote\"")]
+pub struct RejectArgs {
+    #[command(flatten)]
+    which: WhichArgs,
+    /// Why, for the ledger
+    #[arg(long)]
+    reason: String,
+}
+
+/// `consilium researcher`
+#[derive(clap::Args, Debug)]
+pub struct ResearcherArgs {
+    #[command(subcommand)]
+    command: ResearcherCommand,
+}
+
+#[derive(Subcommand, Debug)]
+enum ResearcherCommand {
+    /// Propose to accredit a researcher, and vote for it
+    Accredit(AccreditArgs),
+    /// Vote on a proposal
+    Vote(VoteArgs),
+    /// Accredited researchers and open proposals
+    List,
+}
+
+#[derive(clap::Args, Debug)]
+struct AccreditArgs {
+    /// The researcher's name for machines, researcher1…
+    researcher: ResearcherId,
+    /// Their name, for people
+    #[arg(long)]
+    name: String,
+    /// The organisation that they work for; consents may name it
+    #[arg(long)]
+    organisation: String,
+    /// The member whose own researcher this is
+    #[arg(long, value_name = "HOSPITAL")]
+    of: Option<HospitalId>,
+}
+
+#[derive(clap::Args, Debug)]
+struct VoteArgs {
+    /// The proposal, or the first digits of it
+    proposal: String,
+    /// Vote against it
+    #[arg(long)]
+    against: bool,
+}
+
+async fn sign(payload: Payload, global: &Global) -> Result<Included, Failure> {
+    let home = Home::open_as(&global.home, Role::Hospital)?;
+    let node = connect(&home, global).await?;
+    submit(&home, &node, payload).await
+}
+
+async fn submit(home: &Home, node: &Node, payload: Payload) -> Result<Included, Failure> {
+    let key = home.signing_key()?;
+    let spinner = term::spinner("waiting for the block");
+    let included = node.submit(Signer::Hospital(key.hospital()), &key, payload).await;
+    spinner.finish_and_clear();
+    Ok(included?)
+}
+
+pub(crate) async fn inbox(_: &InboxArgs, global: &Global) -> Result<(), Failure> {
+    let home = Home::open_as(&global.home, Role::Hospital)?;
+    let node = connect(&home, global).await?;
+    let studies = node.ledger().studies(wire::StudiesRequest { undecided: true }).await.map_err(refused)?.into_inner();
+    let researchers = node.ledger().researchers(wire::ResearchersRequest {}).await.map_err(refused)?.into_inner();
+    let proposals: Vec<&wire::Proposal> = researchers.proposals.iter().filter(|p| p.outcome == "open").collect();
+    let report = json!({
+        "studies": studies.studies.iter().map(study::summary_json).collect::<Vec<_>>(),
+        "proposals": proposals.iter().map(|p| proposal_json(p)).collect::<Vec<_>>(),
+    });
+    term::show(global.json, &report, |_| {
+        let mut text = String::new();
+        if studies.studies.is_empty() {
+            text.push_str("no study waits for your decision\n");
+        } else {
+            text.push_str(&study::summaries(&studies.studies));
+            text.push_str(
+                "\n\nNext: consilium study show <study>, then consilium approve <study> or consilium reject <study> \
+                 --reason …\n",
+            );
+        }
+        if !proposals.is_empty() {
+            text.push_str("\nOpen votes\n\n");
+            text.push_str(&proposal_table(&proposals));
+            text.push_str("\n\nNext: consilium researcher vote <proposal> [--against]\n");
+        }
+        text
+    });
+    Ok(())
+}
+
+pub(crate) async fn approve(args: &ApproveArgs, global: &Global) -> Result<(), Failure> {
+    let home = Home::open_as(&global.home, Role::Hospital)?;
+    let (_, node, study) = study::locate(&args.which, global).await?;
+    let payload = Payload::Approve(Approve { study, reason: args.reason.clone() });
+    let included = submit(&home, &node, payload).await?;
+    term::show(global.json, &json!({ "study": study, "height": included.height }), |_| {
+        format!("{} approved study {}, block {}", home.name(), study.short(), included.height)
+    });
+    Ok(())
+}
+
+pub(crate) async fn reject(args: &RejectArgs, global: &Global) -> Result<(), Failure> {
+    let home = Home::open_as(&global.home, Role::Hospital)?;
+    let (_, node, study) = study::locate(&args.which, global).await?;
+    let payload = Payload::Reject(Reject { study, reason: args.reason.clone() });
+    let included = submit(&home, &node, payload).await?;
+    term::show(global.json, &json!({ "study": study, "height": included.height }), |_| {
+        format!("{} rejected study {}, block {}", home.name(), study.short(), included.height)
+    });
+    Ok(())
+}
+
+pub(crate) async fn researcher(args: ResearcherArgs, global: &Global) -> Result<(), Failure> {
+    match args.command {
+        ResearcherCommand::Accredit(args) => {
+            let payload = Payload::AccreditResearcher(AccreditResearcher {
+                researcher: args.researcher,
+                name: args.name.clone(),
+                organisation: args.organisation,
+                hospital: args.of,
+            });
+            let included = sign(payload, global).await?;
+            term::show(global.json, &json!({ "proposal": included.hash, "height": included.height }), |_| {
+                format!(
+                    "proposed to accredit {}, block {}\n\n  proposal  {}\n\nNext: more than half of the members must vote \
+                     for it: consilium researcher vote {}",
+                    args.name,
+                    included.height,
+                    included.hash,
+                    included.hash.short()
+                )
+            });
+        }
+        ResearcherCommand::Vote(args) => {
+            let home = Home::open_as(&global.home, Role::Hospital)?;
+            let node = connect(&home, global).await?;
+            let proposal = find_proposal(&args.proposal, &node).await?;
+            let payload = Payload::Vote(Vote { proposal, in_favour: !args.against });
+            let included = submit(&home, &node, payload).await?;
+            term::show(global.json, &json!({ "proposal": proposal, "height": included.height }), |_| {
+                let how = if args.against { "against" } else { "for" };
+                format!("{} voted {how} proposal {}, block {}", home.name(), proposal.short(), included.height)
+            });
+        }
+        ResearcherCommand::List => list(global).await?,
+    }
+    Ok(())
+}
+
+async fn find_proposal(text: &str, node: &Node) -> Result<TxHash, Failure> {
+    if let Ok(hash) = text.parse() {
+        return Ok(hash);
+    }
+    let prefix = text.trim().to_lowercase();
+    let listed = node.ledger().researchers(wire::ResearchersRequest {}).await.map_err(refused)?.into_inner();
+    let found: Vec<TxHash> = listed
+        .proposals
+        .iter()
+        .filter_map(|p| TxHash::try_from(&p.proposal[..]).ok())
+        .filter(|hash| hash.to_string().starts_with(&prefix))
+        .collect();
+    match found[..] {
+        [one] => Ok(one),
+        [] => Err(Failure::new(format!("no proposal starts with `{prefix}`; see `consilium researcher list`"))),
+        _ => Err(Failure::new(format!("several proposals start with `{prefix}`; give more digits"))),
+    }
+}
+
+async fn list(global: &Global) -> Result<(), Failure> {
+    let home = Home::open(&global.home)?;
+    let node = connect(&home, global).await?;
+    let reply = node.ledger().researchers(wire::ResearchersRequest {}).await.map_err(refused)?.into_inner();
+    let report = json!({
+        "researchers": reply.researchers.iter().map(|r| json!({ "researcher": r.researcher, "name": r.name,
+            "organisation": r.organisation, "hospital": r.hospital, "height": r.height })).collect::<Vec<_>>(),
+        "proposals": reply.proposals.iter().map(proposal_json).collect::<Vec<_>>(),
+    });
+    term::show(global.json, &report, |_| {
+        let researchers = term::table(
+            ["researcher", "name", "organisation", "since block"],
+            reply
+                .researchers
+                .iter()
+                .map(|r| [r.researcher.clone(), r.name.clone(), r.organisation.clone(), r.height.to_string()]),
+        );
+        let proposals: Vec<&wire::Proposal> = reply.proposals.iter().collect();
+        if proposals.is_empty() {
+            return researchers;
+        }
+        format!("{researchers}\n\nVotes\n\n{}", proposal_table(&proposals))
+    });
+    Ok(())
+}
+
+fn proposal_table(proposals: &[&wire::Proposal]) -> String {
+    term::table(
+        ["proposal", "what", "for", "against", "outcome"],
+        proposals.iter().map(|p| {
+            [
+                hex::encode(p.proposal.get(..4).unwrap_or_default()),
+                p.what.clone(),
+                format!("{} of {}", p.in_favour, p.members),
+                p.against.to_string(),
+                p.outcome.clone(),
+            ]
+        }),
+    )
+}
+
+fn proposal_json(p: &wire::Proposal) -> serde_json::Value {
+    json!({ "proposal": hex::encode(&p.proposal), "what": p.what, "in_favour": p.in_favour, "against": p.against,
+        "members": p.members, "outcome": p.outcome })
+}

@@ -1,0 +1,97 @@
+//! `study check`: what a study is, in plain words.
+
+use std::path::PathBuf;
+
+use consilium_engine::cells::EncryptedCells;
+use consilium_engine::cohort;
+use consilium_engine::statistics::Layout;
+use consilium_protocol::study::{Categories, Statistic, StatisticKind, StudySpec};
+use serde_json::json;
+
+use super::read_spec;
+use crate::cli::{Failure, Global, term};
+
+/// `study check`
+#[derive(clap::Args, Debug)]
+#[command(after_help = "Example:\n  consilium study check examples/studies/glycaemia.toml")]
+pub(crate) struct Args {
+    /// The study file
+    file: PathBuf,
+}
+
+pub(super) async fn run(args: &Args, global: &Global) -> Result<(), Failure> {
+    let spec = read_spec(&args.file)?;
+    let reads =
+        cohort::check(&spec).await.map_err(|e| Failure::new(format!("{}: cohort.sql: {e}", args.file.display())))?;
+    let layout = Layout::of(&spec)?;
+    let bytes = EncryptedCells::encoded_bytes(layout.cells())?;
+    let domains: Vec<String> = reads.domains().iter().map(ToString::to_string).collect();
+    let report = json!({
+        "valid": true, "title": spec.title, "purpose": spec.purpose,
+        "reads": reads.tables().iter().map(|t| json!({ "table": t.name, "columns": t.columns })).collect::<Vec<_>>(),
+        "domains": domains, "cells": layout.cells(), "bytes": bytes, "canonical_bytes": spec.to_canonical().len(),
+    });
+    term::show(global.json, &report, |_| {
+        let mut text = format!("{} is a valid study: {}\n\n", args.file.display(), spec.title);
+        text.push_str(&plain_words(&spec));
+        text.push_str("\nWhat it reads at each hospital, of consenting patients alone\n\n");
+        for table in reads.tables() {
+            text.push_str(&format!("  {}: {}\n", table.name, table.columns.join(", ")));
+        }
+        text.push_str(&format!(
+            "\nWhat leaves a hospital\n\n  {} sums and counts, blinded and encrypted, {}; no row, and nothing that anyone can \
+             read\n  before the contributions of all hospitals are added up.\n",
+            layout.cells(),
+            term::bytes(bytes as u64)
+        ));
+        text.push_str(&format!(
+            "\nConsents must allow: aggregate statistics, purpose {}, data: {}.\nNext: consilium study submit {}",
+            spec.purpose,
+            domains.join(", "),
+            args.file.display()
+        ));
+        text
+    });
+    Ok(())
+}
+
+/// What is computed, one line per statistic.
+pub(crate) fn plain_words(spec: &StudySpec) -> String {
+    let mut text = String::from("What it computes, over all hospitals together\n\n");
+    for statistic in &spec.statistics {
+        text.push_str(&format!("  {}: {}\n", statistic.name, in_words(statistic, spec)));
+    }
+    text
+}
+
+fn in_words(statistic: &Statistic, spec: &StudySpec) -> String {
+    let variable = |of: &str| match spec.variable(of) {
+        Some(v) => {
+            let unit = if v.unit.is_empty() { String::new() } else { format!(" {}", v.unit) };
+            format!("{of} (clamped to {} to {}{unit}, in steps of {})", v.min, v.max, v.resolution)
+        }
+        None => of.to_string(),
+    };
+    let mut text = match &statistic.kind {
+        StatisticKind::Count => "the number of patients".to_string(),
+        StatisticKind::Crosstab => "the number of patients in each combination".to_string(),
+        StatisticKind::Sum { of } => format!("the sum of {}", variable(of)),
+        StatisticKind::Mean { of } => format!("the mean of {}", variable(of)),
+        StatisticKind::Variance { of } => format!("mean and variance of {}", variable(of)),
+        StatisticKind::Histogram { of, edges } => {
+            format!("the number of patients in each of {} intervals of {of}", edges.len() + 1)
+        }
+    };
+    for (position, name) in statistic.by.iter().enumerate() {
+        text.push_str(if position == 0 { " by " } else { " and " });
+        text.push_str(name);
+        if let Some(dimension) = spec.dimension(name) {
+            let how = match dimension.categories {
+                Categories::Values(_) => "values",
+                Categories::Edges(_) => "intervals",
+            };
+            text.push_str(&format!(" ({} {how}, other, missing)", dimension.len()));
+        }
+    }
+    text
+}

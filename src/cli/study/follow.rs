@@ -1,0 +1,215 @@
+//! `study list`, `show`, `watch` and `withdraw`.
+
+use std::time::Duration;
+
+use consilium_protocol::study::StudySpec;
+use consilium_protocol::tx::{Payload, Signer, WithdrawStudy};
+use consilium_protocol::wire;
+use serde_json::{Value, json};
+
+use super::{WhichArgs, check, fetch, locate};
+use crate::cli::{Failure, Global, connect, term};
+use crate::home::{Home, Role};
+use crate::net::client::refused;
+
+pub(super) async fn list(global: &Global) -> Result<(), Failure> {
+    let home = Home::open(&global.home)?;
+    let node = connect(&home, global).await?;
+    let studies =
+        node.ledger().studies(wire::StudiesRequest { undecided: false }).await.map_err(refused)?.into_inner().studies;
+    let report: Vec<Value> = studies.iter().map(summary_json).collect();
+    term::show(global.json, &report, |_| {
+        if studies.is_empty() {
+            return "no studies yet; write one with `consilium study new`".to_string();
+        }
+        summaries(&studies)
+    });
+    Ok(())
+}
+
+/// Studies as a table.
+pub(crate) fn summaries(studies: &[wire::StudySummary]) -> String {
+    term::table(
+        ["study", "title", "purpose", "researcher", "phase", "for", "against", "proposed"],
+        studies.iter().map(|s| {
+            [
+                hex::encode(s.study.get(..4).unwrap_or_default()),
+                s.title.clone(),
+                s.purpose.clone(),
+                format!("{}, {}", s.researcher_name, s.organisation),
+                s.phase.clone(),
+                format!("{} of {}", s.approvals, s.members),
+                s.rejections.to_string(),
+                term::moment(s.proposed_ms),
+            ]
+        }),
+    )
+}
+
+/// A study's summary for machines.
+pub(crate) fn summary_json(s: &wire::StudySummary) -> Value {
+    json!({
+        "study": hex::encode(&s.study), "title": s.title, "purpose": s.purpose, "phase": s.phase,
+        "researcher": s.researcher, "researcher_name": s.researcher_name, "organisation": s.organisation,
+        "approvals": s.approvals, "rejections": s.rejections, "members": s.members,
+        "proposed_height": s.proposed_height, "proposed_ms": s.proposed_ms,
+    })
+}
+
+pub(super) async fn show(args: &WhichArgs, global: &Global) -> Result<(), Failure> {
+    let (_, node, study) = locate(args, global).await?;
+    let reply = fetch(&study, &node).await?;
+    let summary = reply.summary.clone().unwrap_or_default();
+    let spec = StudySpec::from_canonical(&reply.spec)?;
+    let report = json!({
+        "summary": summary_json(&summary),
+        "spec": spec,
+        "decisions": reply.decisions.iter().map(|d| json!({ "hospital": d.hospital, "name": d.name,
+            "approved": d.approved, "reason": d.reason, "height": d.height })).collect::<Vec<_>>(),
+        "rounds": reply.rounds.iter().map(round_json).collect::<Vec<_>>(),
+        "deadline_ms": reply.deadline_ms,
+    });
+    term::show(global.json, &report, |_| {
+        let mut text = term::facts([
+            ("study", study.to_string()),
+            ("title", summary.title.clone()),
+            ("researcher", format!("{}, {}", summary.researcher_name, summary.organisation)),
+            ("purpose", summary.purpose.clone()),
+            ("phase", summary.phase.clone()),
+            ("proposed", format!("{}, block {}", term::moment(summary.proposed_ms), summary.proposed_height)),
+            ("deadline", term::moment(reply.deadline_ms)),
+            ("about", spec.description.trim().to_string()),
+        ]);
+        text.push_str("\nWhat it asks\n\n");
+        text.push_str(&check::plain_words(&spec));
+        text.push_str("\nDecisions\n\n");
+        text.push_str(&decisions(&reply.decisions));
+        if !reply.rounds.is_empty() {
+            text.push_str("\n\nRounds\n\n");
+            text.push_str(&rounds(&reply.rounds));
+        }
+        text
+    });
+    Ok(())
+}
+
+fn decisions(decisions: &[wire::Decision]) -> String {
+    if decisions.is_empty() {
+        return "none yet".to_string();
+    }
+    term::table(
+        ["hospital", "decision", "reason", "block"],
+        decisions.iter().map(|d| {
+            let decision = if d.approved { "approved" } else { "rejected" };
+            [d.name.clone(), decision.to_string(), d.reason.clone(), d.height.to_string()]
+        }),
+    )
+}
+
+fn rounds(rounds: &[wire::Round]) -> String {
+    term::table(
+        ["round", "consent read at", "roster", "contributed", "attested", "outcome"],
+        rounds.iter().map(|r| {
+            [
+                r.number.to_string(),
+                format!("block {}", r.height),
+                r.roster.len().to_string(),
+                r.contributions.len().to_string(),
+                r.attestations.len().to_string(),
+                r.outcome.clone(),
+            ]
+        }),
+    )
+}
+
+fn round_json(r: &wire::Round) -> Value {
+    let commitments = |list: &[wire::Commitment]| -> Vec<Value> {
+        list.iter()
+            .map(|c| json!({ "hospital": c.hospital, "hash": hex::encode(&c.hash), "bytes": c.bytes, "height": c.height }))
+            .collect()
+    };
+    json!({
+        "round": r.number, "height": r.height, "time_ms": r.time_ms, "roster": r.roster, "outcome": r.outcome,
+        "contributions": commitments(&r.contributions), "attestations": commitments(&r.attestations),
+        "sum": (!r.sum.is_empty()).then(|| hex::encode(&r.sum)), "released_height": r.released_height,
+    })
+}
+
+/// One line on where a study stands.
+pub(crate) fn standing(reply: &wire::StudyReply) -> String {
+    let summary = reply.summary.clone().unwrap_or_default();
+    let mut text = format!("{}: {} of {} approved", summary.phase, summary.approvals, summary.members);
+    if summary.rejections > 0 {
+        text.push_str(&format!(", {} rejected", summary.rejections));
+    }
+    if let Some(round) = reply.rounds.last() {
+        text.push_str(&format!(
+            "; round {}: {} of {} contributed, {} attested",
+            round.number,
+            round.contributions.len(),
+            round.roster.len(),
+            round.attestations.len()
+        ));
+        let silent: Vec<&String> =
+            round.roster.iter().filter(|h| round.contributions.iter().all(|c| c.hospital != **h)).collect();
+        if summary.phase == "collecting" && !silent.is_empty() {
+            let names: Vec<&str> =
+                reply.decisions.iter().filter(|d| silent.contains(&&d.hospital)).map(|d| d.name.as_str()).collect();
+            text.push_str(&format!("; waiting for {}", names.join(", ")));
+        }
+    }
+    text
+}
+
+/// Whether nothing more will happen to a study in this phase.
+pub(crate) fn is_final(phase: &str) -> bool {
+    matches!(phase, "released" | "rejected" | "withdrawn" | "expired" | "failed")
+}
+
+pub(super) async fn watch(args: &WhichArgs, global: &Global) -> Result<(), Failure> {
+    let (_, node, study) = locate(args, global).await?;
+    let mut last = String::new();
+    let spinner = term::spinner("waiting");
+    loop {
+        let reply = fetch(&study, &node).await?;
+        let summary = reply.summary.clone().unwrap_or_default();
+        let standing = standing(&reply);
+        if standing != last {
+            spinner.suspend(|| {
+                if global.json {
+                    term::line(summary_json(&summary));
+                } else {
+                    term::line(&standing);
+                }
+            });
+            last = standing;
+        }
+        if is_final(&summary.phase) {
+            spinner.finish_and_clear();
+            return match summary.phase.as_str() {
+                "released" => {
+                    if !global.json {
+                        term::line(format!("Next: consilium study result {}", study.short()));
+                    }
+                    Ok(())
+                }
+                phase => {
+                    Err(Failure::new(format!("the study is {phase}; see `consilium study show {}`", study.short())))
+                }
+            };
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+}
+
+pub(super) async fn withdraw(args: &WhichArgs, global: &Global) -> Result<(), Failure> {
+    Home::open_as(&global.home, Role::Researcher)?;
+    let (home, node, study) = locate(args, global).await?;
+    let key = home.signing_key()?;
+    let payload = Payload::WithdrawStudy(WithdrawStudy { study });
+    let included = node.submit(Signer::Researcher(key.researcher()), &key, payload).await?;
+    term::show(global.json, &json!({ "study": study, "height": included.height }), |_| {
+        format!("study {} is withdrawn, block {}", study.short(), included.height)
+    });
+    Ok(())
+}

@@ -1,0 +1,128 @@
+//! `consilium study …`: from an idea to an opened joint result.
+
+mod check;
+mod follow;
+mod result;
+mod submit;
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+use consilium_protocol::ids::StudyId;
+use consilium_protocol::study::StudySpec;
+use consilium_protocol::wire;
+
+use super::{Failure, Global, connect};
+use crate::home::files;
+use crate::home::{Home, Role};
+use crate::net::client::{Node, refused};
+
+/// `consilium study`
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Write an example study file to start from
+    New(submit::NewArgs),
+    /// Say in plain words what a study computes, what leaves a hospital, and what is wrong with the file
+    Check(check::Args),
+    /// Sign a study and put it on the ledger
+    Submit(submit::SubmitArgs),
+    /// All studies on the ledger
+    List,
+    /// One study: its file, who decided how, its rounds
+    Show(WhichArgs),
+    /// Follow a study until it is released or ended
+    Watch(WhichArgs),
+    /// Open the joint result of a released study
+    Result(result::Args),
+    /// Take a study back
+    Withdraw(WhichArgs),
+}
+
+/// Which study.
+#[derive(clap::Args, Debug)]
+pub(crate) struct WhichArgs {
+    /// The study's id, or the first digits of it (default: the newest of this home)
+    study: Option<String>,
+}
+
+/// Runs the command.
+pub(crate) async fn run(args: Args, global: &Global) -> Result<(), Failure> {
+    match args.command {
+        Command::New(args) => submit::new(&args, global),
+        Command::Check(args) => check::run(&args, global).await,
+        Command::Submit(args) => submit::submit(&args, global).await,
+        Command::List => follow::list(global).await,
+        Command::Show(args) => follow::show(&args, global).await,
+        Command::Watch(args) => follow::watch(&args, global).await,
+        Command::Result(args) => result::run(&args, global).await,
+        Command::Withdraw(args) => follow::withdraw(&args, global).await,
+    }
+}
+
+/// Reads a study file.
+pub(crate) fn read_spec(path: &std::path::Path) -> Result<StudySpec, Failure> {
+    let text = files::read_text(path, 1_048_576)?;
+    StudySpec::from_toml(&text).map_err(|e| {
+        Failure::new(format!(
+            "{} cannot be used:\n{e}\ncorrect it, then run `consilium study check` again",
+            path.display()
+        ))
+    })
+}
+
+/// The study that a person means: an id, its first digits, or the newest that this home submitted.
+pub(crate) async fn find(which: Option<&str>, home: &Home, node: &Node) -> Result<StudyId, Failure> {
+    if let Some(id) = which.and_then(|text| text.parse::<StudyId>().ok()) {
+        return Ok(id);
+    }
+    let listed = node.ledger().studies(wire::StudiesRequest { undecided: false }).await.map_err(refused)?.into_inner();
+    let ids = listed.studies.iter().filter_map(|s| StudyId::try_from(&s.study[..]).ok());
+    let own = match (which, home.role()) {
+        (Some(prefix), _) => {
+            let prefix = prefix.trim().to_lowercase();
+            let found: Vec<StudyId> = ids.filter(|id| id.to_string().starts_with(&prefix)).collect();
+            return match found[..] {
+                [one] => Ok(one),
+                [] => Err(Failure::new(format!("no study starts with `{prefix}`; see `consilium study list`"))),
+                _ => Err(Failure::new(format!("several studies start with `{prefix}`; give more digits"))),
+            };
+        }
+        (None, Role::Researcher) => Some(home.signing_key()?.researcher().to_string()),
+        (None, _) => None,
+    };
+    let newest = listed
+        .studies
+        .iter()
+        .find(|s| own.as_ref().is_none_or(|own| s.researcher == *own))
+        .and_then(|s| StudyId::try_from(&s.study[..]).ok());
+    newest.ok_or_else(|| Failure::new("there is no study yet; submit one with `consilium study submit`"))
+}
+
+/// Asks for one study.
+pub(crate) async fn fetch(study: &StudyId, node: &Node) -> Result<wire::StudyReply, Failure> {
+    let request = wire::StudyRequest { study: study.as_bytes().to_vec() };
+    Ok(node.ledger().study(request).await.map_err(refused)?.into_inner())
+}
+
+/// Home, node and study of a command.
+pub(crate) async fn locate(which: &WhichArgs, global: &Global) -> Result<(Home, Node, StudyId), Failure> {
+    let home = Home::open(&global.home)?;
+    let node = connect(&home, global).await?;
+    let study = find(which.study.as_deref(), &home, &node).await?;
+    Ok((home, node, study))
+}
+
+/// Where a researcher's home keeps what belongs to a study.
+pub(crate) fn folder(home: &Home, study: &StudyId) -> PathBuf {
+    home.path().join("studies").join(study.to_string())
+}
+
+pub(crate) use follow::{is_final, standing, summaries, summary_json};
+pub(crate) use result::{open_result, table_text};
+pub(crate) use submit::EXAMPLE;

@@ -1,0 +1,221 @@
+//! `study result`: opens the joint result.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::ValueEnum;
+use consilium_engine::cells::{EncryptedCells, StudySecretKey, open};
+use consilium_engine::disclosure::{Released, release};
+use consilium_engine::result::table::{self, TableOptions};
+use consilium_engine::result::{Provenance, StudyResult, csv, json};
+use consilium_engine::statistics::Layout;
+use consilium_protocol::genesis::Genesis;
+use consilium_protocol::hash;
+use consilium_protocol::ids::{AppHash, ContentHash, Height, RoundNumber, StudyId};
+use consilium_protocol::study::{StudySpec, study_id};
+use consilium_protocol::wire;
+use parquet::arrow::ArrowWriter;
+
+use super::{WhichArgs, fetch, find, folder};
+use crate::cli::{Failure, Global, connect, term};
+use crate::home::files::{self, Readable};
+use crate::home::{Home, Role};
+use crate::net::client::{Node, refused};
+use crate::node::MAX_CIPHERTEXT_BYTES;
+
+/// `study result`
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Examples:
+  consilium study result
+  consilium study result 3f9a02c1 --format csv --out result.csv")]
+pub(crate) struct Args {
+    #[command(flatten)]
+    which: WhichArgs,
+    /// How to write it (default: table, or JSON with --json)
+    #[arg(long, value_enum)]
+    format: Option<Format>,
+    /// Where to write it (default: standard output; Parquet needs a file)
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+enum Format {
+    /// Aligned tables with bars
+    Table,
+    /// Comma-separated values, one row per measure
+    Csv,
+    /// One JSON object
+    Json,
+    /// An Apache Parquet file, one row per measure
+    Parquet,
+}
+
+/// An opened result, and where it came from.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) result: Released<StudyResult>,
+    pub(crate) provenance: Provenance,
+    /// How many members said that this is the sum, and how many were asked.
+    pub(crate) confirmed: (usize, usize),
+}
+
+pub(super) async fn run(args: &Args, global: &Global) -> Result<(), Failure> {
+    let home = Home::open_as(&global.home, Role::Researcher)?;
+    let node = connect(&home, global).await?;
+    let study = find(args.which.study.as_deref(), &home, &node).await?;
+    let spinner = term::spinner("fetching and opening the joint result");
+    let opened = open_result(&home, &node, &study).await;
+    spinner.finish_and_clear();
+    let opened = opened?;
+    let (confirmed, asked) = opened.confirmed;
+    if confirmed * 2 <= asked {
+        term::warn(format!(
+            "only {confirmed} of {asked} members could be asked whether this is the sum; ask again when more answer"
+        ));
+    }
+    let format = args.format.unwrap_or(if global.json { Format::Json } else { Format::Table });
+    let text = match format {
+        Format::Table => table_text(&opened),
+        Format::Csv => csv::render(&opened.result, &opened.provenance),
+        Format::Json => json::render(&opened.result, &opened.provenance)?,
+        Format::Parquet => {
+            let path =
+                args.out.as_deref().ok_or_else(|| Failure::new("a Parquet file is binary; say where with --out"))?;
+            return write_parquet(&opened, path, global);
+        }
+    };
+    match &args.out {
+        None => term::line(text.trim_end()),
+        Some(path) => {
+            files::replace(path, text.as_bytes(), Readable::ByOwner)?;
+            term::show(global.json, &serde_json::json!({ "file": path }), |_| format!("written to {}", path.display()));
+        }
+    }
+    Ok(())
+}
+
+/// The result as tables, with where it came from below.
+pub(crate) fn table_text(opened: &Opened) -> String {
+    let mut text = table::render(&opened.result, &TableOptions::default());
+    text.push_str("\nProvenance\n\n");
+    let entries = opened.provenance.entries();
+    let width = entries.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    for (name, value) in entries {
+        text.push_str(&format!("  {name:<width$}  {value}\n"));
+    }
+    text
+}
+
+fn write_parquet(opened: &Opened, path: &Path, global: &Global) -> Result<(), Failure> {
+    let batch = consilium_engine::result::arrow::batch(&opened.result)?;
+    let mut bytes = Vec::new();
+    let mut writer = ArrowWriter::try_new(&mut bytes, Arc::clone(batch.schema_ref()), None)?;
+    writer.write(&batch)?;
+    writer.close()?;
+    files::replace(path, &bytes, Readable::ByOwner)?;
+    term::show(global.json, &serde_json::json!({ "file": path }), |_| format!("written to {}", path.display()));
+    Ok(())
+}
+
+/// Fetches, checks and opens the joint result of a study of this home.
+pub(crate) async fn open_result(home: &Home, node: &Node, study: &StudyId) -> Result<Opened, Failure> {
+    let genesis = home.genesis()?;
+    let key = home.signing_key()?;
+    let reply = fetch(study, node).await?;
+    let spec = StudySpec::from_canonical(&reply.spec)?;
+    // The study is what its id says, whatever the node says.
+    let named = study_id(&genesis.chain_id, &key.researcher(), &reply.spec, &reply.public_key);
+    if named != *study {
+        return Err(Failure::integrity(
+            "the study that the node gave is not the one of this id, or not yours; ask another member with --node",
+        ));
+    }
+    let summary = reply.summary.clone().unwrap_or_default();
+    let round = match reply.rounds.iter().find(|r| !r.sum.is_empty()) {
+        Some(round) if summary.phase == "released" => round,
+        _ if super::is_final(&summary.phase) => {
+            return Err(Failure::new(format!("the study is {}, there is no result", summary.phase)));
+        }
+        _ => {
+            return Err(Failure::not_ready(format!(
+                "not released yet ({}); follow it with `consilium study watch`",
+                super::standing(&reply)
+            )));
+        }
+    };
+    let sum = ContentHash::try_from(&round.sum[..])?;
+    let confirmed = confirm(&genesis, node, study, &sum).await?;
+    let bytes = fetch_sum(&genesis, node, study, &sum).await?;
+    let secret = zeroize::Zeroizing::new(files::read_bytes(&folder(home, study).join("secret.key"), 65_536)?);
+    let secret = StudySecretKey::from_bytes(&secret)?;
+    let layout = Layout::of(&spec)?;
+    let cells = open(&EncryptedCells::from_bytes(&bytes)?, &secret, round.roster.len())?;
+    let result = release(&spec, &layout, &genesis.policy, round.roster.len(), cells)?;
+    let status = node.ledger().status(wire::StatusRequest {}).await.map_err(refused)?.into_inner();
+    let provenance = Provenance {
+        study: *study,
+        title: spec.title.clone(),
+        roster: round.roster.len(),
+        height: Height::new(round.height),
+        round: RoundNumber::new(round.number),
+        sum,
+        policy: genesis.policy,
+        app_hash: AppHash::try_from(&status.app_hash[..])?,
+        software: format!("consilium {}", env!("CARGO_PKG_VERSION")),
+    };
+    Ok(Opened { result, provenance, confirmed })
+}
+
+/// How many members say that this is the attested sum. One that says otherwise stops everything.
+async fn confirm(
+    genesis: &Genesis,
+    node: &Node,
+    study: &StudyId,
+    sum: &ContentHash,
+) -> Result<(usize, usize), Failure> {
+    let mut confirmed = 0;
+    for member in &genesis.member {
+        let reply = if member.id == node.member.id {
+            fetch(study, node).await.ok()
+        } else {
+            match Node::connect(&genesis.chain_id, member, None).await {
+                Ok(other) => fetch(study, &other).await.ok(),
+                Err(_) => None,
+            }
+        };
+        let said: Option<Vec<u8>> = reply.and_then(|r| r.rounds.into_iter().find(|r| !r.sum.is_empty())).map(|r| r.sum);
+        match said {
+            Some(said) if said == sum.as_bytes() => confirmed += 1,
+            Some(_) => {
+                return Err(Failure::integrity(format!(
+                    "{} and {} disagree on the sum of this study; do not use it, and have the ledger audited",
+                    node.member.name, member.name
+                )));
+            }
+            // It does not answer, or is behind.
+            None => {}
+        }
+    }
+    Ok((confirmed, genesis.member.len()))
+}
+
+/// The encrypted sum, from the first member that has the right bytes.
+async fn fetch_sum(genesis: &Genesis, node: &Node, study: &StudyId, sum: &ContentHash) -> Result<Vec<u8>, Failure> {
+    let limit = MAX_CIPHERTEXT_BYTES as usize;
+    if let Ok(bytes) = node.result(study, limit).await
+        && hash::content(&bytes) == *sum
+    {
+        return Ok(bytes);
+    }
+    for member in genesis.member.iter().filter(|m| m.id != node.member.id) {
+        let Ok(other) = Node::connect(&genesis.chain_id, member, None).await else { continue };
+        if let Ok(bytes) = other.result(study, limit).await
+            && hash::content(&bytes) == *sum
+        {
+            return Ok(bytes);
+        }
+    }
+    Err(Failure::not_ready(format!("no member gave the joint result with hash {}; try again in a moment", sum.short())))
+}

@@ -1,0 +1,126 @@
+//! What a person, or a machine, sees.
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "the one place that writes to the terminal")]
+
+use std::fmt::Display;
+use std::io::IsTerminal as _;
+use std::time::Duration;
+
+use comfy_table::{ContentArrangement, Table, presets};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+
+/// Prints a line.
+pub fn line(text: impl Display) {
+    use std::io::Write as _;
+    // A closed pipe, as of `| head`, ends the output, not the program.
+    let _ = writeln!(std::io::stdout(), "{text}");
+}
+
+/// Prints an error.
+pub fn error(text: &str) {
+    eprintln!("error: {text}");
+}
+
+/// Prints a warning.
+pub fn warn(text: impl Display) {
+    eprintln!("warning: {text}");
+}
+
+/// Prints a value as JSON, or the text made of it.
+pub fn show<T: Serialize>(json: bool, value: &T, text: impl FnOnce(&T) -> String) {
+    if json {
+        line(serde_json::to_string_pretty(value).unwrap_or_default());
+    } else {
+        let text = text(value);
+        line(text.trim_end());
+    }
+}
+
+/// An aligned table without frame, as wide as the terminal allows.
+pub fn table<const N: usize>(header: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    if std::env::var_os("NO_COLOR").is_some() || !std::io::stdout().is_terminal() {
+        table.force_no_tty();
+        table.set_width(160);
+    }
+    table.set_header(header.map(str::to_uppercase));
+    for row in rows {
+        table.add_row(row);
+    }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    table.to_string().lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
+}
+
+/// Names and values below each other.
+pub fn facts<const N: usize>(facts: [(&str, String); N]) -> String {
+    let width = facts.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    let mut text = String::new();
+    for (name, value) in facts {
+        let mut lines = value.lines();
+        text.push_str(&format!("{name:<width$}  {}\n", lines.next().unwrap_or_default()));
+        for more in lines {
+            text.push_str(&format!("{:<width$}  {more}\n", ""));
+        }
+    }
+    text
+}
+
+/// A spinner that shows after a moment what takes so long; silent when nobody watches.
+pub fn spinner(text: impl Into<String>) -> ProgressBar {
+    let bar = if std::io::stderr().is_terminal() { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {elapsed:.dim}") {
+        bar.set_style(style);
+    }
+    bar.set_message(text.into());
+    bar.enable_steady_tick(Duration::from_millis(120));
+    bar
+}
+
+/// A bar for work of a known size; silent when nobody watches.
+pub fn progress(text: impl Into<String>, total: u64) -> ProgressBar {
+    let bar = if std::io::stderr().is_terminal() { ProgressBar::new(total) } else { ProgressBar::hidden() };
+    if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar:.dim} {human_pos}/{human_len} {eta:.dim}") {
+        bar.set_style(style);
+    }
+    bar.set_message(text.into());
+    bar
+}
+
+/// A moment in UTC, to the second.
+pub fn moment(milliseconds: u64) -> String {
+    if milliseconds == 0 {
+        return "-".to_string();
+    }
+    let date = consilium_protocol::ids::Timestamp::new(milliseconds).date();
+    let seconds = milliseconds / 1_000 % 86_400;
+    format!("{date} {:02}:{:02}:{:02}Z", seconds / 3_600, seconds / 60 % 60, seconds % 60)
+}
+
+/// A number with thin groups of three digits.
+pub fn number(value: u64) -> String {
+    let digits = value.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A size in bytes, for people.
+pub fn bytes(value: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let mut size = value as f64;
+    let mut unit = 0;
+    while size >= 1024.0 && unit < UNITS.len() - 1 {
+        size /= 1024.0;
+        unit += 1;
+    }
+    if unit == 0 { format!("{value} B") } else { format!("{size:.1} {}", UNITS[unit]) }
+}

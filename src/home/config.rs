@@ -1,0 +1,161 @@
+//! A hospital node's configuration, `consilium.toml` in its home. Unknown fields are refused; whatever is left out has a
+//! safe default.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use consilium_engine::store::StoreConfig;
+use consilium_protocol::policy::DisclosurePolicy;
+use serde::{Deserialize, Serialize};
+
+use super::files::{self, FileError};
+
+/// A configuration that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// It could not be read.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// It is not TOML, or has fields that do not exist; the text says where.
+    #[error("{path}: {text}\ncorrect the file, then run `consilium config check`")]
+    Toml {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong and where.
+        text: String,
+    },
+    /// A value that makes no sense.
+    #[error("{path}: {field} {what}; correct the file, then run `consilium config check`")]
+    Value {
+        /// The file.
+        path: PathBuf,
+        /// The field.
+        field: &'static str,
+        /// What is wrong.
+        what: &'static str,
+    },
+}
+
+/// The whole file.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NodeConfig {
+    /// Where to listen.
+    pub listen: Listen,
+    /// Where the hospital's tables are.
+    pub store: StoreConfig,
+    /// Stricter thresholds than the consortium's; left out, the consortium's hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<DisclosurePolicy>,
+    /// What a study may use up.
+    #[serde(default)]
+    pub limits: LimitsConfig,
+    /// How consensus is timed.
+    #[serde(default)]
+    pub consensus: ConsensusTiming,
+    /// What is logged.
+    #[serde(default)]
+    pub log: LogConfig,
+}
+
+/// Addresses to bind.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Listen {
+    /// gRPC, for people's programs and other members.
+    pub grpc: SocketAddr,
+    /// Consensus.
+    pub consensus: SocketAddr,
+    /// Prometheus metrics and health over HTTP; best kept on loopback.
+    pub metrics: SocketAddr,
+}
+
+/// What one study may use up at this hospital.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LimitsConfig {
+    /// Memory of a query, in mebibytes.
+    pub memory_mib: u64,
+    /// Time of a query, in seconds.
+    pub seconds: u64,
+}
+
+impl Default for LimitsConfig {
+    fn default() -> Self {
+        Self { memory_mib: 2_048, seconds: 600 }
+    }
+}
+
+/// How consensus is timed.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ConsensusTiming {
+    /// An empty block is made after so long without transactions, in milliseconds.
+    pub heartbeat_ms: u64,
+}
+
+impl Default for ConsensusTiming {
+    fn default() -> Self {
+        Self { heartbeat_ms: 10_000 }
+    }
+}
+
+/// What is logged.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogConfig {
+    /// A filter of the `tracing` form, for example `info` or `warn,consilium=debug`.
+    pub filter: String,
+    /// One JSON object a line instead of text.
+    pub json: bool,
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self { filter: "info,arc_malachitebft=warn,libp2p=warn".to_string(), json: false }
+    }
+}
+
+/// The file's name in a home.
+pub const FILE: &str = "consilium.toml";
+
+impl NodeConfig {
+    /// Reads and checks the configuration of a home. A relative store folder is taken from the home.
+    ///
+    /// # Errors
+    /// [`ConfigError`].
+    pub fn read(home: &Path) -> Result<Self, ConfigError> {
+        let path = home.join(FILE);
+        let text = files::read_text(&path, 1_048_576)?;
+        let mut config: Self = toml::from_str(&text)
+            .map_err(|e| ConfigError::Toml { path: path.clone(), text: e.to_string().trim_end().to_string() })?;
+        config.check(&path)?;
+        if config.store.folder.is_relative() {
+            config.store.folder = home.join(&config.store.folder);
+        }
+        Ok(config)
+    }
+
+    fn check(&self, path: &Path) -> Result<(), ConfigError> {
+        let refuse = |field, what| Err(ConfigError::Value { path: path.to_path_buf(), field, what });
+        if self.limits.memory_mib < 64 {
+            return refuse("limits.memory_mib", "is below 64, too little for any query");
+        }
+        if self.limits.seconds == 0 {
+            return refuse("limits.seconds", "is 0, so that every query would be stopped at once");
+        }
+        if !(100..=600_000).contains(&self.consensus.heartbeat_ms) {
+            return refuse("consensus.heartbeat_ms", "must be from 100 to 600000");
+        }
+        if tracing_subscriber::EnvFilter::try_new(&self.log.filter).is_err() {
+            return refuse("log.filter", "is no filter; `info` is usual");
+        }
+        let ports = [self.listen.grpc, self.listen.consensus, self.listen.metrics];
+        let same = |a: SocketAddr, b: SocketAddr| a == b && a.port() != 0;
+        if same(ports[0], ports[1]) || same(ports[0], ports[2]) || same(ports[1], ports[2]) {
+            return refuse("listen", "uses one address twice");
+        }
+        Ok(())
+    }
+}

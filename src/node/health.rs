@@ -1,0 +1,65 @@
+//! Whether a node takes part, told truthfully.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use consilium_ledger::consensus::Condition;
+use tonic_health::ServingStatus;
+use tonic_health::server::HealthReporter;
+
+use super::Shared;
+
+/// Whether a node takes part.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    /// It does.
+    Ready,
+    /// It is behind the others.
+    CatchingUp,
+    /// It does not, and will not by itself.
+    Halted(String),
+}
+
+impl Readiness {
+    /// The word for it on the wire.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Ready => "ready",
+            Self::CatchingUp => "catching_up",
+            Self::Halted(_) => "halted",
+        }
+    }
+
+    /// Why it does not take part.
+    pub fn reason(&self) -> String {
+        match self {
+            Self::Ready => String::new(),
+            Self::CatchingUp => "the node is fetching blocks from the others".to_string(),
+            Self::Halted(reason) => reason.clone(),
+        }
+    }
+}
+
+/// Whether the node takes part now.
+pub fn readiness(shared: &Shared) -> Readiness {
+    match shared.consensus.health().condition {
+        Condition::Ready => Readiness::Ready,
+        Condition::CatchingUp => Readiness::CatchingUp,
+        Condition::Stalled { reason } | Condition::Halted { reason } => Readiness::Halted(reason),
+        other => Readiness::Halted(format!("{other:?}")),
+    }
+}
+
+/// Keeps the gRPC health service up to date.
+pub async fn report(shared: Arc<Shared>, reporter: HealthReporter) {
+    loop {
+        let status = match readiness(&shared) {
+            Readiness::Ready => ServingStatus::Serving,
+            Readiness::CatchingUp | Readiness::Halted(_) => ServingStatus::NotServing,
+        };
+        for service in ["", "consilium.v1.Ledger", "consilium.v1.Peer"] {
+            reporter.set_service_status(service, status).await;
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}

@@ -1,0 +1,52 @@
+//! A hospital's node: the ledger's replica, the services around it, and the hospital's part in studies.
+//!
+//! ```text
+//!  people's programs ──TLS──┐            ┌── consensus (malachite) ──┐
+//!                           ├─ services ─┤                           ├── chain (redb)
+//!  other members ──mTLS─────┘            └── mempool ◄─ gossip ──────┘      │ every block
+//!                                                                           ▼
+//!                                        rounds on disk ◄── driver ──► vault (tables, keys)
+//! ```
+//!
+//! The [`driver`] looks at the ledger after every block and does what the hospital owes: opens rounds, contributes,
+//! adds up, attests, releases. What it owes is a pure function of the ledger ([`duties`]); the vault computes.
+
+mod driver;
+mod duties;
+mod health;
+mod metrics;
+mod peers;
+mod rounds;
+mod services;
+mod start;
+mod submit;
+mod vault;
+
+use consilium_ledger::consensus::ConsensusHandle;
+use consilium_ledger::store::Chain;
+use consilium_protocol::genesis::Genesis;
+use consilium_protocol::ids::HospitalId;
+
+pub use rounds::MAX_CIPHERTEXT_BYTES;
+pub use start::{NodeError, run};
+
+/// What the parts of a node share.
+struct Shared {
+    hospital: HospitalId,
+    genesis: Genesis,
+    genesis_toml: String,
+    chain: Chain,
+    consensus: ConsensusHandle,
+    peers: peers::Peers,
+    submitted: submit::Submissions,
+    rounds: rounds::Rounds,
+    counters: metrics::Counters,
+}
+
+/// Checks that configuration, keys and genesis file of a home fit together.
+///
+/// # Errors
+/// [`NodeError`]: the first thing that does not fit.
+pub fn check(home: &crate::home::Home) -> Result<(), NodeError> {
+    start::Setup::read(home).map(drop)
+}

@@ -1,0 +1,66 @@
+//! What a hospital made in its rounds, kept on disk: a contribution is computed once, and the same bytes are given to
+//! whoever asks, before and after a crash. Two different contributions to one round would let their difference be
+//! learned.
+
+use std::path::PathBuf;
+
+use consilium_protocol::ids::{RoundNumber, StudyId};
+
+use crate::home::files::{self, FileError, Readable};
+
+/// The longest ciphertext of a round, in bytes.
+pub const MAX_CIPHERTEXT_BYTES: u64 = 128 * 1024 * 1024;
+
+/// What is kept of a round.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Piece {
+    /// The hospital's own encrypted contribution.
+    Contribution,
+    /// The sum of all contributions.
+    Sum,
+}
+
+/// The folder of rounds.
+#[derive(Clone, Debug)]
+pub struct Rounds {
+    folder: PathBuf,
+}
+
+impl Rounds {
+    /// The rounds kept in a folder, which is made if missing.
+    ///
+    /// # Errors
+    /// [`FileError`].
+    pub fn open(folder: PathBuf) -> Result<Self, FileError> {
+        files::create_private_dir(&folder)?;
+        Ok(Self { folder })
+    }
+
+    fn path(&self, study: &StudyId, round: RoundNumber, piece: Piece) -> PathBuf {
+        let kind = match piece {
+            Piece::Contribution => "contribution",
+            Piece::Sum => "sum",
+        };
+        self.folder.join(format!("{study}-{round}.{kind}"))
+    }
+
+    /// Keeps a piece, whole and synced.
+    ///
+    /// # Errors
+    /// [`FileError`].
+    pub fn keep(&self, study: &StudyId, round: RoundNumber, piece: Piece, bytes: &[u8]) -> Result<(), FileError> {
+        files::replace(&self.path(study, round, piece), bytes, Readable::ByOwner)
+    }
+
+    /// A piece, if it was kept.
+    ///
+    /// # Errors
+    /// [`FileError`].
+    pub fn get(&self, study: &StudyId, round: RoundNumber, piece: Piece) -> Result<Option<Vec<u8>>, FileError> {
+        match files::read_bytes(&self.path(study, round, piece), MAX_CIPHERTEXT_BYTES) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(FileError::Missing(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}

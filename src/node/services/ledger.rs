@@ -1,0 +1,315 @@
+//! What a node offers to the programs of stewards, researchers and patients.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use consilium_ledger::rejection::Rejection;
+use consilium_ledger::state::consent::SubjectKey;
+use consilium_ledger::state::study::Phase;
+use consilium_protocol::hash;
+use consilium_protocol::ids::{Height, StudyId, SubjectId, Timestamp, TxHash};
+use consilium_protocol::keys::Signature;
+use consilium_protocol::tx::{SignedTx, Signer};
+use consilium_protocol::wire::ledger_server::Ledger;
+use consilium_protocol::wire::{self, Chunk};
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::mpsc;
+use tokio_stream::Stream;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status};
+
+use super::super::rounds::Piece;
+use super::super::submit::{self, SubmitError};
+use super::super::{Shared, health};
+use super::views;
+
+/// How far a signed question's time may be from the node's clock.
+const QUESTION_AGE_MS: u64 = 300_000;
+/// The longest a submission is waited for.
+const MAX_WAIT: Duration = Duration::from_secs(60);
+
+/// The service.
+pub(super) struct LedgerService {
+    pub(super) shared: Arc<Shared>,
+    pub(super) stop: CancellationToken,
+}
+
+type Streamed<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+fn storage(_: impl std::error::Error) -> Status {
+    Status::internal("the node's ledger cannot be read; its log says why")
+}
+
+fn study_id(bytes: &[u8]) -> Result<StudyId, Status> {
+    StudyId::try_from(bytes).map_err(|_| Status::invalid_argument("a study id has 32 bytes; copy it again in full"))
+}
+
+fn unknown_study(study: &StudyId) -> Status {
+    Status::not_found(format!("there is no study {}; see `consilium study list`", study.short()))
+}
+
+fn refusal(hash: Option<TxHash>, kind: &str, message: String) -> wire::SubmitReply {
+    let tx_hash = hash.map(|h| h.as_bytes().to_vec()).unwrap_or_default();
+    wire::SubmitReply { tx_hash, height: 0, rejection: kind.to_string(), message }
+}
+
+#[tonic::async_trait]
+impl Ledger for LedgerService {
+    async fn status(&self, _: Request<wire::StatusRequest>) -> Result<Response<wire::StatusReply>, Status> {
+        let shared = &self.shared;
+        let health = shared.consensus.health();
+        let readiness = health::readiness(shared);
+        let ledger_bytes = shared.chain.file_bytes().map_err(storage)?;
+        let reply = shared.chain.read(|state| {
+            let figures = state.figures();
+            wire::StatusReply {
+                chain_id: state.chain_id().to_string(),
+                hospital: shared.hospital.to_string(),
+                name: views::name_of(state, &shared.hospital),
+                height: state.height().get(),
+                time_ms: state.time().get(),
+                app_hash: state.head().app_hash.as_bytes().to_vec(),
+                readiness: readiness.word().to_string(),
+                reason: readiness.reason(),
+                peers: health.peers_connected as u32,
+                members: state.members().len() as u32,
+                waiting_transactions: health.waiting_txs as u64,
+                version: env!("CARGO_PKG_VERSION").to_string(),
+                subjects: figures.subjects,
+                documents: figures.current_documents,
+                studies: figures.studies,
+                transactions: figures.transactions,
+                ledger_bytes,
+                grant_bytes: figures.grant_bytes,
+                grants: figures.grants,
+            }
+        });
+        Ok(Response::new(reply.map_err(storage)?))
+    }
+
+    async fn genesis(&self, _: Request<wire::GenesisRequest>) -> Result<Response<wire::GenesisReply>, Status> {
+        Ok(Response::new(wire::GenesisReply { toml: self.shared.genesis_toml.clone() }))
+    }
+
+    async fn account(&self, request: Request<wire::AccountRequest>) -> Result<Response<wire::AccountReply>, Status> {
+        let signer = signer(&request.into_inner().signer)?;
+        let last_sequence = submit::last_sequence(&self.shared, &signer).map_err(storage)?.get();
+        let height = self.shared.chain.read(|state| state.height().get()).map_err(storage)?;
+        Ok(Response::new(wire::AccountReply { last_sequence, height }))
+    }
+
+    async fn submit(&self, request: Request<wire::SubmitRequest>) -> Result<Response<wire::SubmitReply>, Status> {
+        let request = request.into_inner();
+        let tx = match SignedTx::from_bytes(&request.tx) {
+            Ok(tx) => tx,
+            Err(error) => return Ok(Response::new(refusal(None, "malformed", error.to_string()))),
+        };
+        let hash = tx.hash();
+        match submit::hand_in(&self.shared, tx) {
+            Ok(_) => {}
+            // Handed in before: the caller wants to know what becomes of it.
+            Err(error @ SubmitError::Refused(_)) if matches!(error.kind(), "waiting" | "included") => {}
+            Err(error) => {
+                // A repeated submission of what stands in a block already is answered with that block.
+                if let Ok(Some((height, outcome))) = self.shared.chain.outcome(&hash) {
+                    return Ok(Response::new(submitted(hash, Some((height, outcome)))));
+                }
+                return Ok(Response::new(refusal(Some(hash), error.kind(), error.to_string())));
+            }
+        }
+        let patience = Duration::from_millis(u64::from(request.wait_ms)).min(MAX_WAIT);
+        let outcome = if patience.is_zero() {
+            None
+        } else {
+            tokio::select! {
+                outcome = submit::outcome(&self.shared, hash, patience) => outcome,
+                () = self.stop.cancelled() => None,
+            }
+        };
+        Ok(Response::new(submitted(hash, outcome)))
+    }
+
+    async fn transaction(
+        &self,
+        request: Request<wire::TransactionRequest>,
+    ) -> Result<Response<wire::TransactionReply>, Status> {
+        let hash = TxHash::try_from(&request.into_inner().tx_hash[..])
+            .map_err(|_| Status::invalid_argument("a transaction hash has 32 bytes; copy it again in full"))?;
+        let found = self.shared.chain.outcome(&hash).map_err(storage)?;
+        let known = found.is_some() || self.shared.consensus.mempool().lock().contains(&hash);
+        let reply = submitted(hash, found);
+        Ok(Response::new(wire::TransactionReply {
+            known,
+            height: reply.height,
+            rejection: reply.rejection,
+            message: reply.message,
+        }))
+    }
+
+    async fn studies(&self, request: Request<wire::StudiesRequest>) -> Result<Response<wire::StudiesReply>, Status> {
+        let undecided = request.into_inner().undecided;
+        let own = self.shared.hospital;
+        let mut studies: Vec<wire::StudySummary> = self
+            .shared
+            .chain
+            .read(|state| {
+                let waits = |phase: &Phase| matches!(phase, Phase::Proposed | Phase::Approved { .. });
+                state
+                    .studies()
+                    .filter(|s| !undecided || (waits(&s.course.phase) && !s.course.decisions.contains_key(&own)))
+                    .map(|s| views::summary(state, &s))
+                    .collect()
+            })
+            .map_err(storage)?;
+        studies.sort_by_key(|s| std::cmp::Reverse((s.proposed_height, s.study.clone())));
+        Ok(Response::new(wire::StudiesReply { studies }))
+    }
+
+    async fn study(&self, request: Request<wire::StudyRequest>) -> Result<Response<wire::StudyReply>, Status> {
+        let study = study_id(&request.into_inner().study)?;
+        let reply = self.shared.chain.read(|state| state.study(&study).map(|s| views::study(state, &s)));
+        reply.map_err(storage)?.map(Response::new).ok_or_else(|| unknown_study(&study))
+    }
+
+    async fn researchers(
+        &self,
+        _: Request<wire::ResearchersRequest>,
+    ) -> Result<Response<wire::ResearchersReply>, Status> {
+        Ok(Response::new(self.shared.chain.read(views::researchers).map_err(storage)?))
+    }
+
+    async fn subject(&self, request: Request<wire::SubjectRequest>) -> Result<Response<wire::SubjectReply>, Status> {
+        let request = request.into_inner();
+        let signer = signer(&request.signer)?;
+        let subject = match &request.subject[..] {
+            [] => None,
+            bytes => Some(SubjectId::try_from(bytes).map_err(|_| Status::invalid_argument("a subject has 16 bytes"))?),
+        };
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64);
+        if now.abs_diff(request.time_ms) > QUESTION_AGE_MS {
+            return Err(Status::permission_denied(
+                "the question was signed more than five minutes ago or ahead; set this machine's clock right",
+            ));
+        }
+        let signature: [u8; 64] =
+            request.signature[..].try_into().map_err(|_| Status::invalid_argument("a signature has 64 bytes"))?;
+        let chain = &self.shared.genesis.chain_id;
+        let message = wire::subject_question(chain, subject.as_ref(), Timestamp::new(request.time_ms));
+        if !Signature::from_bytes(signature).verifies(signer.public_key(), &message) {
+            return Err(Status::permission_denied("the signature does not fit; check the key and the chain id"));
+        }
+        let reply = self.shared.chain.read(|state| {
+            let key = match signer {
+                Signer::Patient(patient) => {
+                    state.subject_of(&patient).filter(|key| subject.is_none_or(|s| s == key.subject))
+                }
+                Signer::Hospital(hospital) => subject.map(|subject| SubjectKey { hospital, subject }),
+                Signer::Researcher(_) => None,
+            }?;
+            views::subject(state, &key)
+        });
+        reply.map_err(storage)?.map(Response::new).ok_or_else(|| {
+            Status::not_found("the ledger knows no such patient of this signer; ask the hospital's desk to be enrolled")
+        })
+    }
+
+    type ResultStream = Streamed<Chunk>;
+
+    async fn result(&self, request: Request<wire::ResultRequest>) -> Result<Response<Self::ResultStream>, Status> {
+        let study = study_id(&request.into_inner().study)?;
+        let phase = self.shared.chain.read(|state| state.study(&study).map(|s| s.course.phase)).map_err(storage)?;
+        let (round, sum) = match phase.ok_or_else(|| unknown_study(&study))? {
+            Phase::Released { round, sum } => (round, sum),
+            other => {
+                return Err(Status::failed_precondition(format!(
+                    "the study is {}, there is no result; follow it with `consilium study watch`",
+                    other.name()
+                )));
+            }
+        };
+        let kept = self.shared.rounds.get(&study, round, Piece::Sum).map_err(storage)?;
+        let bytes = kept.filter(|bytes| hash::content(bytes) == sum).ok_or_else(|| {
+            Status::unavailable("this member does not have the joint result (yet); ask another with --node")
+        })?;
+        Ok(Response::new(Box::pin(super::chunks(bytes))))
+    }
+
+    type ExportStream = Streamed<wire::ExportedBlock>;
+
+    async fn export(&self, request: Request<wire::ExportRequest>) -> Result<Response<Self::ExportStream>, Status> {
+        let from = request.into_inner().from_height.max(1);
+        let shared = self.shared.clone();
+        let last = shared.chain.read(|state| state.height().get()).map_err(storage)?;
+        let (sender, receiver) = mpsc::channel(16);
+        tokio::task::spawn_blocking(move || {
+            for height in from..=last {
+                let block = match shared.chain.block(Height::new(height)) {
+                    Ok(Some((block, certificate))) => {
+                        Ok(wire::ExportedBlock { block: block.encode(), certificate: certificate.encode() })
+                    }
+                    Ok(None) => break,
+                    Err(error) => Err(storage(error)),
+                };
+                let failed = block.is_err();
+                if sender.blocking_send(block).is_err() || failed {
+                    break;
+                }
+            }
+        });
+        Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
+    }
+
+    type WatchStream = Streamed<wire::WatchReply>;
+
+    async fn watch(&self, _: Request<wire::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
+        let mut blocks = self.shared.chain.subscribe();
+        let stop = self.stop.clone();
+        let (sender, receiver) = mpsc::channel(64);
+        tokio::spawn(async move {
+            loop {
+                let block = tokio::select! {
+                    block = blocks.recv() => block,
+                    () = stop.cancelled() => break,
+                    () = sender.closed() => break,
+                };
+                let block = match block {
+                    Ok(block) => block,
+                    Err(RecvError::Lagged(_)) => continue,
+                    Err(RecvError::Closed) => break,
+                };
+                let reply = wire::WatchReply {
+                    height: block.height.get(),
+                    time_ms: block.time.get(),
+                    events: block.events.iter().map(ToString::to_string).collect(),
+                    studies: block.events.iter().filter_map(|e| e.study()).map(|s| s.as_bytes().to_vec()).collect(),
+                };
+                if sender.send(Ok(reply)).await.is_err() {
+                    break;
+                }
+            }
+        });
+        Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
+    }
+}
+
+fn signer(bytes: &[u8]) -> Result<Signer, Status> {
+    borsh::from_slice(bytes).map_err(|_| Status::invalid_argument("the signer cannot be read"))
+}
+
+fn submitted(hash: TxHash, outcome: Option<(Height, Result<(), Rejection>)>) -> wire::SubmitReply {
+    let tx_hash = hash.as_bytes().to_vec();
+    match outcome {
+        Some((height, Ok(()))) => {
+            wire::SubmitReply { tx_hash, height: height.get(), rejection: String::new(), message: String::new() }
+        }
+        Some((height, Err(rejection))) => wire::SubmitReply {
+            tx_hash,
+            height: height.get(),
+            rejection: rejection.kind().to_string(),
+            message: rejection.to_string(),
+        },
+        None => wire::SubmitReply { tx_hash, height: 0, rejection: String::new(), message: String::new() },
+    }
+}

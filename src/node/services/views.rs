@@ -1,0 +1,175 @@
+//! The ledger's state as wire messages.
+
+use consilium_ledger::state::State;
+use consilium_ledger::state::consent::SubjectKey;
+use consilium_ledger::state::members::{Ballot, BallotOutcome};
+use consilium_ledger::state::reading::UseRecord;
+use consilium_ledger::state::study::{Round, RoundEnd, Study};
+use consilium_protocol::consent::{Basis, Reason};
+use consilium_protocol::ids::{HospitalId, TxHash};
+use consilium_protocol::wire;
+
+pub(super) fn name_of(state: &State, hospital: &HospitalId) -> String {
+    state.genesis().member(hospital).map_or_else(|| hospital.short(), |m| m.name.clone())
+}
+
+pub(super) fn summary(state: &State, study: &Study<'_>) -> wire::StudySummary {
+    let tally = study.course.tally();
+    let researcher = state.researchers().get(&study.proposal.researcher);
+    wire::StudySummary {
+        study: study.id.as_bytes().to_vec(),
+        title: study.proposal.spec.title.clone(),
+        researcher: study.proposal.researcher.to_string(),
+        researcher_name: researcher.map(|r| r.name.clone()).unwrap_or_default(),
+        organisation: researcher.map(|r| r.organisation.clone()).unwrap_or_default(),
+        purpose: study.proposal.spec.purpose.to_string(),
+        phase: study.course.phase.name().to_string(),
+        proposed_height: study.proposal.proposed.height.get(),
+        proposed_ms: study.proposal.proposed.time.get(),
+        approvals: tally.in_favour as u32,
+        rejections: tally.against as u32,
+        members: state.members().len() as u32,
+    }
+}
+
+pub(super) fn study(state: &State, study: &Study<'_>) -> wire::StudyReply {
+    let decisions = study.course.decisions.iter().map(|(hospital, decision)| wire::Decision {
+        hospital: hospital.to_string(),
+        name: name_of(state, hospital),
+        approved: decision.approved,
+        reason: decision.reason.clone(),
+        height: decision.at.height.get(),
+    });
+    let deadline = study.course.deadline(study.proposal.proposed.time, &state.genesis().deadlines);
+    wire::StudyReply {
+        summary: Some(summary(state, study)),
+        spec: study.proposal.spec.to_canonical(),
+        public_key: study.proposal.public_key.clone(),
+        decisions: decisions.collect(),
+        rounds: study.course.rounds.iter().map(round).collect(),
+        deadline_ms: deadline.map_or(0, |d| d.get()),
+    }
+}
+
+fn round(round: &Round) -> wire::Round {
+    let contributions = round.contributions.iter().map(|(hospital, c)| wire::Commitment {
+        hospital: hospital.to_string(),
+        hash: c.hash.as_bytes().to_vec(),
+        bytes: c.bytes,
+        height: c.height.get(),
+    });
+    let attestations = round.attestations.iter().map(|(hospital, a)| wire::Commitment {
+        hospital: hospital.to_string(),
+        hash: a.sum.as_bytes().to_vec(),
+        bytes: 0,
+        height: a.height.get(),
+    });
+    let released = matches!(round.ended, Some((_, RoundEnd::Released)));
+    wire::Round {
+        number: round.number.get(),
+        height: round.opened.height.get(),
+        time_ms: round.opened.time.get(),
+        roster: round.roster.iter().map(ToString::to_string).collect(),
+        contributions: contributions.collect(),
+        attestations: attestations.collect(),
+        sum: round.attested_sum().filter(|_| released).map(|s| s.as_bytes().to_vec()).unwrap_or_default(),
+        released_height: round.ended.filter(|_| released).map_or(0, |(at, _)| at.height.get()),
+        outcome: round.ended.map_or("running", |(_, end)| end.name()).to_string(),
+    }
+}
+
+pub(super) fn researchers(state: &State) -> wire::ResearchersReply {
+    let researchers = state.researchers().iter().map(|(id, r)| wire::Researcher {
+        researcher: id.to_string(),
+        name: r.name.clone(),
+        organisation: r.organisation.clone(),
+        hospital: r.hospital.map(|h| h.to_string()).unwrap_or_default(),
+        height: r.height.get(),
+    });
+    let proposals = state.ballots().iter().map(|(hash, ballot)| proposal(state, hash, ballot));
+    wire::ResearchersReply { researchers: researchers.collect(), proposals: proposals.collect() }
+}
+
+fn proposal(state: &State, hash: &TxHash, ballot: &Ballot) -> wire::Proposal {
+    let tally = ballot.tally();
+    let outcome = match ballot.outcome {
+        BallotOutcome::Open => "open",
+        BallotOutcome::Passed => "passed",
+        BallotOutcome::Failed => "failed",
+    };
+    wire::Proposal {
+        proposal: hash.as_bytes().to_vec(),
+        what: format!("accredit {}, {}", ballot.proposal.name, ballot.proposal.organisation),
+        in_favour: tally.in_favour as u32,
+        against: tally.against as u32,
+        members: state.members().len() as u32,
+        outcome: outcome.to_string(),
+    }
+}
+
+/// A subject with its documents and uses; `None` when the ledger does not know it.
+pub(super) fn subject(state: &State, key: &SubjectKey) -> Option<wire::SubjectReply> {
+    let subject = state.subject(key)?;
+    let documents = subject.documents.iter().map(|d| wire::Document {
+        document: d.id.as_bytes().to_vec(),
+        terms: state.terms(&d.terms).and_then(|t| borsh::to_vec(t).ok()).unwrap_or_default(),
+        basis: match d.basis {
+            Basis::Electronic => "wallet",
+            Basis::Paper => "paper form",
+        }
+        .to_string(),
+        granted_height: d.granted.height.get(),
+        granted_ms: d.granted.time.get(),
+        ended_height: d.ended.as_ref().map_or(0, |e| e.at.height.get()),
+        ended_ms: d.ended.as_ref().map_or(0, |e| e.at.time.get()),
+        ended_by: d.ended.as_ref().map(|e| e.by.name().to_string()).unwrap_or_default(),
+    });
+    Some(wire::SubjectReply {
+        subject: key.subject.as_bytes().to_vec(),
+        hospital: key.hospital.to_string(),
+        hospital_name: name_of(state, &key.hospital),
+        patient: subject.patient.map(|p| p.to_string()).unwrap_or_default(),
+        enrolled_height: subject.enrolled.height.get(),
+        documents: documents.collect(),
+        uses: state.history(key).iter().filter_map(|record| use_record(state, record)).collect(),
+    })
+}
+
+fn use_record(state: &State, record: &UseRecord) -> Option<wire::UseRecord> {
+    let study = state.study(&record.study)?;
+    let researcher = state.researchers().get(&study.proposal.researcher);
+    let mut reasons: Vec<String> = record.reasons.iter().map(|r| reason_in_words(r.reason).to_string()).collect();
+    if reasons.is_empty() {
+        reasons.push("no consent".to_string());
+    }
+    reasons.dedup();
+    Some(wire::UseRecord {
+        study: record.study.as_bytes().to_vec(),
+        title: study.proposal.spec.title.clone(),
+        researcher_name: researcher.map(|r| r.name.clone()).unwrap_or_default(),
+        organisation: researcher.map(|r| r.organisation.clone()).unwrap_or_default(),
+        purpose: study.proposal.spec.purpose.to_string(),
+        round: record.round.get(),
+        height: record.opened.height.get(),
+        time_ms: record.opened.time.get(),
+        phase: record.phase.name().to_string(),
+        allowed: record.allowed,
+        documents: record.documents.iter().map(|d| d.as_bytes().to_vec()).collect(),
+        domains: record.domains.iter().map(ToString::to_string).collect(),
+        reasons,
+    })
+}
+
+fn reason_in_words(reason: Reason) -> &'static str {
+    match reason {
+        Reason::Permits => "permitted",
+        Reason::PermitsByDefault => "permitted by default",
+        Reason::Denies => "denied",
+        Reason::OtherAction => "consent is for another kind of use",
+        Reason::OtherPurpose => "consent is for another purpose",
+        Reason::OtherRecipient => "consent is for other recipients",
+        Reason::NotYetValid => "consent is not valid yet",
+        Reason::Expired => "consent has expired",
+        _ => "not permitted",
+    }
+}

@@ -1,0 +1,223 @@
+//! Starting and stopping a node.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use consilium_engine::cohort::Limits;
+use consilium_engine::pseudonym::LinkSecret;
+use consilium_engine::store::{Store, StoreError};
+use consilium_ledger::consensus::{self, ConsensusConfig, ConsensusKeys, Peer, StartError};
+use consilium_ledger::mempool::{Mempool, MempoolLimits, SharedMempool};
+use consilium_ledger::store::{Chain, ChainError};
+use consilium_protocol::genesis::{Genesis, Member};
+use consilium_protocol::keys::{BlindingKey, SigningKey};
+use consilium_protocol::policy::PolicyError;
+use tokio::sync::broadcast::error::RecvError;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info};
+
+use super::driver::Driver;
+use super::peers::Peers;
+use super::rounds::Rounds;
+use super::submit::Submissions;
+use super::vault::Vault;
+use super::{Shared, metrics, services};
+use crate::home::config::{ConfigError, NodeConfig};
+use crate::home::secrets::{self, Kind};
+use crate::home::{FileError, Home, HomeError, SecretError};
+use crate::net::client::ClientError;
+use crate::net::listener::{self, BindError};
+use crate::net::tls::{self, Identity, TlsError};
+
+/// A node that does not run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NodeError {
+    /// The home cannot be used.
+    #[error(transparent)]
+    Home(#[from] HomeError),
+    /// The configuration cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A secret cannot be used.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// A file cannot be used.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The TLS identity cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// This hospital is not in the genesis file.
+    #[error(
+        "this hospital is no member of `{0}`; send member.toml to whoever makes the genesis file, or join another one"
+    )]
+    NotAMember(String),
+    /// A key of this home is not the one that the genesis file names.
+    #[error("the {0} of this home is not the one in the genesis file; restore the home's secrets from your backup")]
+    OtherKey(&'static str),
+    /// The own policy is looser than the consortium's.
+    #[error("[policy]: {0}")]
+    Policy(#[from] PolicyError),
+    /// The tables cannot be read.
+    #[error("[store]: {0}")]
+    Store(#[from] StoreError),
+    /// The ledger cannot be opened.
+    #[error(transparent)]
+    Chain(#[from] ChainError),
+    /// An address cannot be bound.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// Consensus does not start.
+    #[error(transparent)]
+    Consensus(#[from] StartError),
+    /// Another member cannot be addressed.
+    #[error(transparent)]
+    Peer(#[from] ClientError),
+    /// The services failed.
+    #[error("the services stopped: {0}; the log says why")]
+    Services(#[from] tonic::transport::Error),
+}
+
+/// Everything of a home that a node needs, checked against the genesis file.
+pub(crate) struct Setup {
+    pub(crate) config: NodeConfig,
+    pub(crate) genesis: Genesis,
+    pub(crate) member: Member,
+    pub(crate) signing: SigningKey,
+    consensus: SigningKey,
+    peer: SigningKey,
+    blinding: BlindingKey,
+    link: LinkSecret,
+    identity: Identity,
+}
+
+impl Setup {
+    /// Reads and checks a hospital's home.
+    ///
+    /// # Errors
+    /// [`NodeError`]: the first thing that does not fit.
+    pub(crate) fn read(home: &Home) -> Result<Self, NodeError> {
+        let path = home.path();
+        let config = NodeConfig::read(path)?;
+        let genesis = home.genesis()?;
+        let signing = home.signing_key()?;
+        let key = |kind| secrets::read(path, kind);
+        let consensus = SigningKey::from_seed(&*key(Kind::Consensus)?);
+        let peer = SigningKey::from_seed(&*key(Kind::Peer)?);
+        let blinding = BlindingKey::from_seed(*key(Kind::Blinding)?);
+        let link = LinkSecret::from_seed(*key(Kind::Link)?);
+        let certificate = crate::home::files::read_text(&path.join("tls.crt"), 65_536)?;
+        let tls_key =
+            zeroize::Zeroizing::new(crate::home::files::read_text(&path.join("secrets").join("tls.key"), 65_536)?);
+        let identity = Identity::from_pem(&certificate, &tls_key)?;
+        let member = genesis
+            .member(&signing.hospital())
+            .ok_or_else(|| NodeError::NotAMember(genesis.chain_id.to_string()))?
+            .clone();
+        let same = [
+            ("consensus key", member.consensus_key == consensus.public_key()),
+            ("network key", member.peer_key == peer.public_key()),
+            ("blinding key", member.blinding_key == blinding.public_key()),
+            ("TLS certificate", member.tls_certificate == identity.fingerprint()),
+        ];
+        if let Some((what, _)) = same.into_iter().find(|(_, same)| !same) {
+            return Err(NodeError::OtherKey(what));
+        }
+        if let Some(policy) = &config.policy {
+            genesis.policy.check_tightening(policy)?;
+        }
+        Ok(Self { config, genesis, member, signing, consensus, peer, blinding, link, identity })
+    }
+}
+
+/// Runs a hospital's node until it is told to stop.
+///
+/// # Errors
+/// [`NodeError`] when it cannot start or its services fail.
+pub async fn run(home: &Path, stop: CancellationToken) -> Result<(), NodeError> {
+    let home = Home::open_as(home, crate::home::Role::Hospital)?;
+    let setup = Setup::read(&home)?;
+    let Setup { config, genesis, member, signing, consensus, peer, blinding, link, identity } = setup;
+    let grpc = listener::bind(config.listen.grpc).await?;
+    let http = listener::bind(config.listen.metrics).await?;
+    let store = Store::open(&config.store).await?;
+
+    let ledger_dir = home.path().join("ledger");
+    crate::home::files::create_private_dir(&ledger_dir)?;
+    let chain = Chain::open(&ledger_dir.join("ledger.redb"), &genesis)?;
+    let mempool = SharedMempool::new(Mempool::new(MempoolLimits::default(), chain.read(|s| s.height())?));
+    let others = genesis.member.iter().filter(|m| m.id != member.id);
+    let peers =
+        others.map(|m| Peer { id: m.id, address: m.consensus_address.clone(), peer_public_key: m.peer_key }).collect();
+    let mut consensus_config = ConsensusConfig::new(ledger_dir, config.listen.consensus, peers);
+    consensus_config.heartbeat = Duration::from_millis(config.consensus.heartbeat_ms);
+    let keys = ConsensusKeys { member: member.id, consensus, peer };
+    let consensus = consensus::start(consensus_config, keys, Arc::new(chain.clone()), mempool).await?;
+
+    let members: BTreeSet<_> = genesis.member.iter().map(|m| m.tls_certificate).collect();
+    let server_tls = tls::server(&identity, members)?;
+    let min_site_count = config.policy.unwrap_or(genesis.policy).min_site_count;
+    let shared = Arc::new(Shared {
+        hospital: member.id,
+        genesis_toml: genesis.to_toml().map_err(HomeError::from)?,
+        peers: Peers::new(&genesis, member.id, &identity)?,
+        chain: chain.clone(),
+        consensus,
+        submitted: Submissions::default(),
+        rounds: Rounds::open(home.path().join("rounds"))?,
+        counters: metrics::Counters::default(),
+        genesis: genesis.clone(),
+    });
+    let vault = Arc::new(Vault {
+        chain: genesis.chain_id.clone(),
+        hospital: member.id,
+        store,
+        link,
+        blinding,
+        min_site_count,
+        limits: Limits {
+            memory_bytes: usize::try_from(config.limits.memory_mib).unwrap_or(usize::MAX).saturating_mul(1 << 20),
+            time: Duration::from_secs(config.limits.seconds),
+            ..Limits::default()
+        },
+    });
+
+    let telling = tokio::spawn(tell(shared.clone()));
+    let driver = Driver { shared: shared.clone(), vault, key: Arc::new(signing) };
+    let driving = tokio::spawn(driver.run());
+    let measuring = tokio::spawn(metrics::serve(http, shared.clone()));
+    info!(
+        hospital = member.name,
+        chain = %genesis.chain_id,
+        grpc = %config.listen.grpc,
+        consensus = %config.listen.consensus,
+        metrics = %config.listen.metrics,
+        "the node runs"
+    );
+    let served = services::serve(grpc, server_tls, shared.clone(), stop).await;
+    info!("the node stops");
+    driving.abort();
+    measuring.abort();
+    telling.abort();
+    shared.consensus.stop().await;
+    if let Err(reason) = &served {
+        error!(%reason, "the services failed");
+    }
+    Ok(served?)
+}
+
+/// Tells those who handed in transactions what the blocks decided.
+async fn tell(shared: Arc<Shared>) {
+    let mut blocks = shared.chain.subscribe();
+    loop {
+        match blocks.recv().await {
+            Ok(block) => shared.submitted.committed(&block),
+            // Who waited for a block that was missed asks the ledger again.
+            Err(RecvError::Lagged(_)) => {}
+            Err(RecvError::Closed) => return,
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! End-to-end tests: real node processes, real keys, real ports on loopback.
+//!
+//! Each behaviour has a file; [`support`] sets up consortia. One test runs at a time: four nodes are load enough.
+
+mod approvals;
+mod consents;
+mod demo;
+mod down;
+mod forged;
+mod killed;
+mod strangers;
+mod support;
+mod synthea;

@@ -1,0 +1,156 @@
+//! A running consortium for a test, with a small study.
+
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use consilium::cli::Failure;
+use consilium::demo::consortium::{Consortium, Plan};
+use consilium::demo::synthetic::{Synthetic, write_store};
+use consilium::home::Home;
+use consilium::net::client::Node;
+use consilium_protocol::consent::{Action, Base, Effect, Purpose, Rule, Scope, Terms};
+use consilium_protocol::genesis::Deadlines;
+use consilium_protocol::policy::DisclosurePolicy;
+use consilium_protocol::study::StudySpec;
+
+static TURN: Mutex<()> = Mutex::new(());
+
+/// Runs one test after another, each on a runtime of its own.
+pub fn alone(test: impl AsyncFnOnce() -> Result<(), Failure>) {
+    // A test that failed does not spoil the next.
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let outcome = runtime.block_on(test());
+    runtime.shutdown_timeout(Duration::from_secs(5));
+    if let Err(failure) = outcome {
+        panic!("{}", failure.message());
+    }
+}
+
+/// The program under test.
+pub fn program() -> PathBuf {
+    PathBuf::from(env!("CARGO_BIN_EXE_consilium"))
+}
+
+/// Deadlines short enough for a test.
+pub const QUICK: Deadlines = Deadlines { approval_ms: 600_000, grace_ms: 2_000, round_ms: 6_000 };
+
+/// A consortium of four with running nodes.
+pub struct World {
+    pub consortium: Consortium,
+    pub researcher: Home,
+    /// The persons of each hospital.
+    pub persons: Vec<Vec<i64>>,
+    pub folder: tempfile::TempDir,
+}
+
+pub fn plan(folder: PathBuf, deadlines: Deadlines) -> Plan {
+    Plan {
+        folder,
+        program: program(),
+        hospitals: ["North", "South", "West", "East"].map(String::from).to_vec(),
+        chain_id: "test".to_string(),
+        policy: DisclosurePolicy::default(),
+        deadlines,
+        heartbeat_ms: 1_000,
+    }
+}
+
+impl World {
+    /// Founds a consortium whose hospitals have synthetic patients; starts nothing.
+    pub fn found(patients: usize, deadlines: Deadlines) -> Result<Self, Failure> {
+        let folder = tempfile::tempdir()?;
+        let consortium = Consortium::found(plan(folder.path().to_path_buf(), deadlines))?;
+        let mut persons = Vec::new();
+        for (hospital, found) in consortium.hospitals.iter().enumerate() {
+            persons.push(write_store(&Synthetic { hospital, patients, seed: 7 }, &found.store)?);
+        }
+        let researcher = consortium.researcher("researcher")?;
+        Ok(Self { consortium, researcher, persons, folder })
+    }
+
+    /// Starts these nodes and waits until they are ready.
+    pub async fn start(&mut self, positions: &[usize]) -> Result<(), Failure> {
+        for position in positions {
+            self.consortium.start(*position)?;
+        }
+        for position in positions {
+            self.consortium.wait_ready(*position, Duration::from_secs(30)).await?;
+        }
+        Ok(())
+    }
+
+    /// A consortium with every node running, everybody enrolled and permitting research, and the researcher accredited.
+    pub async fn ready(patients: usize, deadlines: Deadlines) -> Result<Self, Failure> {
+        let mut world = Self::found(patients, deadlines)?;
+        world.start(&[0, 1, 2, 3]).await?;
+        for position in 0..4 {
+            world.enrol(position).await?;
+            world.consortium.witness_grants(position, &world.persons[position], &research()).await?;
+        }
+        world.accredit().await?;
+        Ok(world)
+    }
+
+    pub async fn enrol(&self, position: usize) -> Result<(), Failure> {
+        let persons: Vec<_> = self.persons[position].iter().map(|person| (*person, None)).collect();
+        self.consortium.enrol(position, &persons).await
+    }
+
+    pub async fn accredit(&self) -> Result<(), Failure> {
+        self.consortium.accredit(&self.researcher.signing_key()?, "Tester", "University").await
+    }
+
+    pub async fn node(&self) -> Result<Node, Failure> {
+        Ok(self.consortium.node(0).await?)
+    }
+}
+
+/// Any research.
+pub fn research() -> Terms {
+    permit(Purpose::GeneralResearch)
+}
+
+/// Aggregate statistics for one purpose.
+pub fn permit(purpose: Purpose) -> Terms {
+    let rule = Rule::new(Effect::Permit, Action::Aggregate, Scope::Only(vec![purpose]));
+    Terms { base: Base::Deny, rules: vec![rule], policy_uri: String::new() }
+}
+
+/// How many patients there are, and how many of each sex.
+pub fn headcount() -> StudySpec {
+    StudySpec::from_toml(
+        r#"
+version = 1
+title = "Headcount"
+description = "How many patients there are."
+purpose = "HMB"
+
+[cohort]
+subject = "person_id"
+sql = "SELECT person_id, gender_concept_id AS sex, year_of_birth FROM person"
+
+[[variable]]
+name = "year_of_birth"
+min = 1900
+max = 2030
+resolution = 1
+
+[[dimension]]
+name = "sex"
+values = [{ value = 8532, label = "female" }, { value = 8507, label = "male" }]
+
+[[statistic]]
+name = "all"
+kind = "count"
+
+[[statistic]]
+name = "born"
+kind = "mean"
+of = "year_of_birth"
+by = ["sex"]
+"#,
+    )
+    .unwrap()
+}
