@@ -75,7 +75,7 @@ impl Timeouts {
 pub struct ConsensusConfig {
     /// The directory of the write-ahead log, the signer's file and the undecided blocks; made if missing.
     pub home: PathBuf,
-    /// Where this node listens for the others.
+    /// Where this node listens for the others: the public end of its door.
     pub listen: SocketAddr,
     /// The other members' nodes, and only they.
     pub peers: Vec<Peer>,
@@ -139,11 +139,19 @@ pub(super) struct EngineConfig {
 }
 
 impl EngineConfig {
-    pub(super) fn new(moniker: String, chain_id: &ChainId, config: &ConsensusConfig) -> Result<Self, PeerError> {
-        let peers = config.peers.iter().map(peer_multiaddr).collect::<Result<Vec<_>, _>>()?;
+    /// Libp2p listens at `listen` and finds the peers at `peers`: loopback addresses, behind the door.
+    pub(super) fn new(
+        moniker: String,
+        chain_id: &ChainId,
+        config: &ConsensusConfig,
+        listen: SocketAddr,
+        peers: &[(SocketAddr, Peer)],
+    ) -> Result<Self, PeerError> {
+        let peers =
+            peers.iter().map(|(address, peer)| peer_multiaddr(*address, peer)).collect::<Result<Vec<_>, _>>()?;
         let connections_per_ip = 16.max(4 * peers.len());
         let mut p2p = P2pConfig {
-            listen_addr: listen_multiaddr(config.listen),
+            listen_addr: listen_multiaddr(listen),
             persistent_peers: peers,
             persistent_peers_only: true,
             protocol: PubSubProtocol::default(),
@@ -152,7 +160,7 @@ impl EngineConfig {
             ..P2pConfig::default()
         };
         p2p.discovery.enabled = false;
-        // Members may share an address: several nodes behind one gateway, or all of a test on one machine.
+        // All peers are behind the door, at one address.
         p2p.discovery.max_connections_per_ip = connections_per_ip;
         p2p.pubsub_max_size_per_topic.consensus = Some(ByteSize::b(2 * MAX_SMALL_BYTES as u64));
         p2p.pubsub_max_size_per_topic.proposal_parts = Some(ByteSize::b(2 * MAX_PART_BYTES as u64));

@@ -1,6 +1,5 @@
 //! A running consensus, as the rest of the node holds it.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,12 +8,10 @@ use arc_malachitebft_app_channel::app::metrics::export;
 use arc_malachitebft_app_channel::app::wal::Log;
 use arc_malachitebft_app_channel::{AppMsg, EngineHandle};
 use tokio::sync::{Mutex, mpsc, oneshot};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 
 use super::app::App;
-use super::config::ConsensusConfig;
 use super::context::LedgerContext;
-use super::network::check_port;
 use super::status::{Health, Status};
 use super::watch::Watch;
 use crate::mempool::SharedMempool;
@@ -29,7 +26,6 @@ pub struct ConsensusHandle {
     status: Arc<Status>,
     stop: Mutex<Option<Running>>,
     wal: PathBuf,
-    listen: SocketAddr,
 }
 
 #[derive(Debug)]
@@ -45,13 +41,14 @@ impl ConsensusHandle {
         engine: EngineHandle,
         watch: Watch,
         mempool: SharedMempool,
-        config: &ConsensusConfig,
+        door: JoinSet<()>,
+        wal: PathBuf,
     ) -> Self {
         let (stop, stopped) = oneshot::channel();
         let status = Arc::clone(&watch.status);
-        let main = tokio::spawn(main(app, messages, engine, watch, stopped));
+        let main = tokio::spawn(main(app, messages, engine, watch, door, stopped));
         let running = Mutex::new(Some(Running { stop, main }));
-        Self { mempool, status, stop: running, wal: config.wal_path(), listen: config.listen }
+        Self { mempool, status, stop: running, wal }
     }
 
     /// Where transactions are put that are to be included; telling the other members of them is the caller's.
@@ -78,11 +75,14 @@ impl ConsensusHandle {
     pub async fn stop(&self) {
         let Some(running) = self.stop.lock().await.take() else { return };
         let _ = running.stop.send(());
-        let _ = running.main.await;
-        // Malachite's log thread and network task end by themselves; the log's lock and the port tell when.
+        let mut main = running.main;
+        if tokio::time::timeout(STOP_PATIENCE * 3, &mut main).await.is_err() {
+            tracing::error!("consensus does not stop; ending it");
+            main.abort();
+        }
+        // Malachite's log thread ends by itself; its lock tells when.
         let deadline = Instant::now() + STOP_PATIENCE;
-        let released = || Log::open(&self.wal).is_ok() && check_port(self.listen).is_ok();
-        while !released() && Instant::now() < deadline {
+        while Log::open(&self.wal).is_err() && Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
@@ -100,6 +100,7 @@ async fn main(
     messages: mpsc::Receiver<AppMsg<LedgerContext>>,
     engine: EngineHandle,
     watch: Watch,
+    mut door: JoinSet<()>,
     stopped: oneshot::Receiver<()>,
 ) {
     let status = Arc::clone(&watch.status);
@@ -109,6 +110,8 @@ async fn main(
         status.halt(halt.to_string());
     }
     watching.abort();
+    // Nothing comes in or goes out from here on, and the public port is free again.
+    door.shutdown().await;
     // Children first: what they hold (port, log) is released before the supervisor goes.
     let cell = actor.get_cell();
     let stopping = async {

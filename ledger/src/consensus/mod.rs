@@ -9,6 +9,7 @@
 //! - [`signer`]: never two signatures for one position.
 //! - [`parts`], [`undecided`]: proposed blocks on their way and on disk.
 //! - [`config`], [`network`]: where and with whom; [`status`]: how a node is.
+//! - `door`: nobody but members gets as far as malachite's network.
 //!
 //! [`start`] puts them together, and gives a [`ConsensusHandle`].
 
@@ -24,7 +25,9 @@ pub mod undecided;
 pub mod validators;
 
 mod app;
+mod door;
 mod handle;
+mod identity;
 mod proposals;
 mod signing;
 mod watch;
@@ -47,7 +50,9 @@ use self::application::{Application, ApplicationError};
 use self::codec::LedgerCodec;
 use self::config::EngineConfig;
 use self::context::{LedgerContext, Member};
-use self::network::{check_port, keypair};
+use self::door::Door;
+use self::identity::Identity;
+use self::network::{check_address, keypair};
 use self::proposals::Proposals;
 use self::signing::{PositionSigner, StrictVerifier};
 use self::status::Status;
@@ -132,12 +137,16 @@ pub async fn start(
     let home = config.home.clone();
     std::fs::create_dir_all(&home).map_err(|source| StartError::Home { path: home, source })?;
     check_key(application.as_ref(), &keys)?;
-    check_port(config.listen).map_err(|source| StartError::Listen { address: config.listen, source })?;
-    check_wal(&config.wal_path())?;
+    config.peers.iter().try_for_each(check_address)?;
 
     let chain_id = application.chain_id().clone();
     let moniker = unique_moniker(&keys);
-    let engine_config = EngineConfig::new(moniker.clone(), &chain_id, &config)?;
+    let listen = |source| StartError::Listen { address: config.listen, source };
+    let identity = Identity::new(&keys.peer, &chain_id).map_err(|_| StartError::PeerKey)?;
+    let door = Door::bind(config.listen, &config.peers, identity).await.map_err(listen)?;
+    let peers = door.peers().map_err(listen)?;
+    check_wal(&config.wal_path())?;
+    let engine_config = EngineConfig::new(moniker.clone(), &chain_id, &config, door.inner(), &peers)?;
     let keypair = keypair(&keys.peer).ok_or(StartError::PeerKey)?;
     let status = Arc::new(initial_status(application.as_ref(), &config)?);
 
@@ -164,6 +173,7 @@ pub async fn start(
         .await
         .map_err(|error| StartError::Engine(format!("{error:#}")))?;
 
+    let door = door.open().map_err(|_| StartError::PeerKey)?;
     let others_started = Arc::new(Notify::new());
     let (started, has_started) = oneshot::channel();
     let app = App::new(Parts {
@@ -188,7 +198,7 @@ pub async fn start(
         peers: config.peers.iter().filter_map(|peer| network::peer_id(&peer.peer_public_key)).collect(),
         moniker,
     };
-    let handle = ConsensusHandle::run(app, channels.consensus, engine, watch, mempool, &config);
+    let handle = ConsensusHandle::run(app, channels.consensus, engine, watch, mempool, door, config.wal_path());
     match tokio::time::timeout(START_TIMEOUT, has_started).await {
         Ok(Ok(())) => Ok(handle),
         _ => {

@@ -133,7 +133,7 @@ async fn what_cannot_start_says_why() {
         let hash = cluster.submit(&tx);
         cluster.included(&ALL, hash).await;
 
-        // The port is taken, by the node itself here.
+        // The port is taken: by the running node itself.
         let handle = cluster.nodes[3].handle.take();
         assert!(matches!(cluster.nodes[3].try_start().await, Err(StartError::Listen { .. })));
         // Another process works on the directory.
@@ -157,7 +157,8 @@ async fn what_cannot_start_says_why() {
         let through = Height::new(cluster.nodes[0].height() + 1);
         Signer::renew(&path, &cluster.chain_id, member(4), keys(4).consensus, through).expect("writable");
         cluster.nodes[3].start().await;
-        until("it abstains where it may have voted", || cluster.nodes[3].handle().health().refused_signatures > 0).await;
+        until("it abstains where it may have voted", || cluster.nodes[3].handle().health().refused_signatures > 0)
+            .await;
         let tx = cluster.tx(100);
         let hash = cluster.submit(&tx);
         cluster.included(&ALL, hash).await;
@@ -201,9 +202,8 @@ async fn a_stranger_gets_nothing_and_changes_nothing() {
 fn nodes_cut_off_at_any_instant_agree_and_go_on() {
     // Each round, all nodes are in one runtime that is torn down without a word, in the middle of things.
     let mut cluster = Cluster::new(4, NO_HEARTBEAT);
-    let runtime = || {
-        tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build().expect("a runtime")
-    };
+    let runtime =
+        || tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build().expect("a runtime");
     let waiting = runtime();
     waiting.block_on(alone(async {
         for round in 0..6u64 {

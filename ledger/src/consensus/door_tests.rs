@@ -1,0 +1,70 @@
+use consilium_protocol::ids::{ChainId, HospitalId};
+use consilium_protocol::keys::SigningKey;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use super::*;
+
+fn key(seed: u8) -> SigningKey {
+    SigningKey::from_seed(&[seed; 32])
+}
+
+fn identity(seed: u8, chain: &str) -> Identity {
+    Identity::new(&key(seed), &ChainId::new(chain).expect("a valid chain id")).expect("a key")
+}
+
+fn peer(seed: u8, address: SocketAddr) -> Peer {
+    let id = HospitalId::from_public_key([seed; 32]);
+    Peer { id, address: address.to_string(), peer_public_key: key(seed).public_key() }
+}
+
+/// The door of node 1 with members 2 and 3, and a malachite behind it that says what it hears.
+async fn open_door() -> (SocketAddr, JoinSet<()>) {
+    let nowhere = SocketAddr::from(([127, 0, 0, 1], 9));
+    let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
+    let door = Door::bind(anywhere, &[peer(2, nowhere), peer(3, nowhere)], identity(1, "north")).await.expect("ports");
+    let public = door.public.local_addr().expect("bound");
+    let echo = TcpListener::bind(door.inner()).await.expect("free");
+    let mut tasks = door.open().expect("keys");
+    tasks.spawn(async move {
+        while let Ok((mut stream, _)) = echo.accept().await {
+            tokio::spawn(async move {
+                let (mut read, mut write) = stream.split();
+                tokio::io::copy(&mut read, &mut write).await
+            });
+        }
+    });
+    (public, tasks)
+}
+
+/// What `said` is answered with through the door of `client` to a node at `to` that should hold the key of `server`.
+async fn ask(client: Identity, server: u8, to: SocketAddr) -> Option<[u8; 4]> {
+    let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
+    let door = Door::bind(anywhere, &[peer(server, to)], client).await.expect("ports");
+    let (inner, _) = door.peers().expect("bound").remove(0);
+    let _tasks = door.open().expect("keys");
+    let mut stream = TcpStream::connect(inner).await.expect("the door listens");
+    stream.write_all(b"ping").await.ok()?;
+    let mut answer = [0; 4];
+    let read = timeout(HANDSHAKE_TIMEOUT * 2, stream.read_exact(&mut answer)).await.expect("an answer or an end");
+    read.ok().map(|_| answer)
+}
+
+#[tokio::test]
+async fn members_get_through_and_nobody_else() {
+    let (public, _tasks) = open_door().await;
+    assert_eq!(ask(identity(2, "north"), 1, public).await, Some(*b"ping"));
+    assert_eq!(ask(identity(3, "north"), 1, public).await, Some(*b"ping"));
+    assert_eq!(ask(identity(9, "north"), 1, public).await, None, "no member's key");
+    assert_eq!(ask(identity(2, "south"), 1, public).await, None, "another ledger");
+    assert_eq!(ask(identity(2, "north"), 3, public).await, None, "not the node that was meant");
+}
+
+#[tokio::test]
+async fn who_does_not_speak_tls_hears_nothing_of_malachite() {
+    let (public, _tasks) = open_door().await;
+    let mut stream = TcpStream::connect(public).await.expect("the door listens");
+    stream.write_all(b"\x13/multistream/1.0.0\n").await.expect("connected");
+    let mut heard = Vec::new();
+    let _ = timeout(HANDSHAKE_TIMEOUT * 2, stream.read_to_end(&mut heard)).await.expect("turned away");
+    assert!(!heard.windows(11).any(|window| window == b"multistream"), "{heard:?}");
+}
