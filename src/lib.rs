@@ -13,6 +13,8 @@
 //!
 //! Start with [`node`].
 
+#![allow(unreachable_pub, reason = "what is public within a private module is public to its siblings")]
+
 pub mod cli;
 pub mod demo;
 pub mod home;

@@ -37,7 +37,7 @@ pub enum ExportError {
     #[error(transparent)]
     Chain(#[from] ChainError),
     /// The file is no export.
-    #[error("this is not an export of a ledger; make one with `consilium ledger export`")]
+    #[error("this is not an export of a ledger; make one with `consilium export`")]
     Magic,
     /// The file is of another version.
     #[error("the export is of version {0}, this program reads version {VERSION}; use a matching release")]

@@ -1,5 +1,7 @@
 //! `consilium node`, `config`, `status` and `tx`.
 
+use std::io::IsTerminal as _;
+
 use clap::Subcommand;
 use consilium_protocol::ids::TxHash;
 use consilium_protocol::wire;
@@ -68,7 +70,10 @@ pub(crate) async fn node(_: NodeArgs, global: &Global) -> Result<(), Failure> {
 fn start_log(config: &LogConfig) {
     let filter = std::env::var("RUST_LOG").unwrap_or_else(|_| config.filter.clone());
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
     // A second subscriber, as in a test, is not worth an error.
     let _ = if config.json { log.json().try_init() } else { log.with_target(false).try_init() };
 }

@@ -45,7 +45,7 @@ fn only_those_who_consent_are_counted_exactly() {
         assert_eq!(reply.summary.unwrap().phase, "released");
 
         let result = opened(&world.researcher, &node, &study).await?;
-        let all = result.get().statistics[0].rows[0].estimates().next().and_then(|e| e.value());
+        let all = result.get().statistics[0].rows[0].measures[0].value.value();
         assert_eq!(all, Some(160.0), "40 of 60 at each of four hospitals");
         let mut cohorts = Vec::new();
         for (hospital, allowed) in world.consortium.hospitals.iter().zip(&allowed) {
@@ -66,7 +66,7 @@ fn only_those_who_consent_are_counted_exactly() {
         }
         follow(&node, &study, Duration::from_secs(30)).await?;
         let result = opened(&world.researcher, &node, &study).await?;
-        let all = result.get().statistics[0].rows[0].estimates().next().and_then(|e| e.value());
+        let all = result.get().statistics[0].rows[0].measures[0].value.value();
         assert_eq!(all, Some(0.0));
         Ok(())
     });

@@ -142,7 +142,7 @@ fn a_contribution_changed_by_one_byte_is_never_used() {
         let reply = follow(&node, &study, Duration::from_secs(90)).await?;
         assert_eq!(reply.summary.unwrap().phase, "released");
         let result = opened(&world.researcher, &node, &study).await?;
-        let all = result.get().statistics[0].rows[0].estimates().next().and_then(|e| e.value());
+        let all = result.get().statistics[0].rows[0].measures[0].value.value();
         assert_eq!(all, Some(180.0), "three hospitals of 60");
         serving.abort();
         Ok(())

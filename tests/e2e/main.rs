@@ -2,7 +2,11 @@
 //!
 //! Each behaviour has a file; [`support`] sets up consortia. One test runs at a time: four nodes are load enough.
 
+#![allow(unreachable_pub, reason = "modules of one test binary")]
+
 mod approvals;
+mod bad_input;
+mod canaries;
 mod consents;
 mod demo;
 mod down;

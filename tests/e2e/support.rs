@@ -42,7 +42,7 @@ pub struct World {
     pub researcher: Home,
     /// The persons of each hospital.
     pub persons: Vec<Vec<i64>>,
-    pub folder: tempfile::TempDir,
+    _folder: tempfile::TempDir,
 }
 
 pub fn plan(folder: PathBuf, deadlines: Deadlines) -> Plan {
@@ -67,7 +67,7 @@ impl World {
             persons.push(write_store(&Synthetic { hospital, patients, seed: 7 }, &found.store)?);
         }
         let researcher = consortium.researcher("researcher")?;
-        Ok(Self { consortium, researcher, persons, folder })
+        Ok(Self { consortium, researcher, persons, _folder: folder })
     }
 
     /// Starts these nodes and waits until they are ready.

@@ -9,7 +9,7 @@ use consilium_engine::cohort::{Cohort, CohortError, Limits, run};
 use consilium_engine::pseudonym::LinkSecret;
 use consilium_engine::store::{Store, StoreConfig};
 use consilium_protocol::consent::{
-    Action, AllowedData, Base, DiseaseTree, DocumentTerms, Domain, Effect, Permissions, Purpose, Rule, Scope, Terms,
+    Action, AllowedData, Base, Disease, DiseaseTree, DocumentTerms, Domain, Effect, Permissions, Purpose, Rule, Scope, Terms,
     Use, Window, evaluate,
 };
 use consilium_protocol::ids::{Date, DocumentId, Height, ResearcherId, StudyId, SubjectId};
@@ -18,7 +18,7 @@ use datafusion::parquet::arrow::ArrowWriter;
 
 /// A field of a row.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Value {
+pub(crate) enum Value {
     Null,
     Int(i64),
     Real(f64),
@@ -28,33 +28,33 @@ pub enum Value {
 
 /// A table as plain values.
 #[derive(Clone, Debug)]
-pub struct Rows {
-    pub name: &'static str,
-    pub columns: Vec<&'static str>,
-    pub rows: Vec<Vec<Value>>,
+pub(crate) struct Rows {
+    pub(crate) name: &'static str,
+    pub(crate) columns: Vec<&'static str>,
+    pub(crate) rows: Vec<Vec<Value>>,
 }
 
 impl Rows {
-    pub fn get<'a>(&self, row: &'a [Value], column: &str) -> &'a Value {
+    pub(crate) fn get<'a>(&self, row: &'a [Value], column: &str) -> &'a Value {
         let position = self.columns.iter().position(|c| *c == column).expect("a column of the test's table");
         &row[position]
     }
 
-    pub fn int(&self, row: &[Value], column: &str) -> Option<i64> {
+    pub(crate) fn int(&self, row: &[Value], column: &str) -> Option<i64> {
         match self.get(row, column) {
             Value::Int(value) => Some(*value),
             _ => None,
         }
     }
 
-    pub fn day(&self, row: &[Value], column: &str) -> Option<i32> {
+    pub(crate) fn day(&self, row: &[Value], column: &str) -> Option<i32> {
         match self.get(row, column) {
             Value::Day(value) => Some(*value),
             _ => None,
         }
     }
 
-    pub fn csv(&self) -> String {
+    pub(crate) fn csv(&self) -> String {
         let mut text = self.columns.join(",") + "\n";
         for row in &self.rows {
             let fields: Vec<String> = row
@@ -72,7 +72,7 @@ impl Rows {
         text
     }
 
-    pub fn write_parquet(&self, path: &Path, rows: std::ops::Range<usize>) {
+    pub(crate) fn write_parquet(&self, path: &Path, rows: std::ops::Range<usize>) {
         let column = |position: usize| -> ArrayRef {
             let values = || self.rows[rows.clone()].iter().map(move |row| &row[position]);
             let first = self.rows.iter().map(|row| &row[position]).find(|value| **value != Value::Null);
@@ -104,15 +104,15 @@ impl Rows {
     }
 }
 
-pub fn day(text: &str) -> i32 {
+pub(crate) fn day(text: &str) -> i32 {
     text.parse::<Date>().expect("a date").days()
 }
 
 /// A small generator (xorshift), so that every run sees the same hospital.
-pub struct Dice(pub u64);
+pub(crate) struct Dice(u64);
 
 impl Dice {
-    pub fn roll(&mut self, sides: u64) -> u64 {
+    pub(crate) fn roll(&mut self, sides: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -120,11 +120,11 @@ impl Dice {
     }
 }
 
-pub const PEOPLE: i64 = 240;
+pub(crate) const PEOPLE: i64 = 240;
 
 /// Persons, conditions, measurements, visits and a declared table `labs`. Every field that can hold one has a canary:
 /// a text with CANARY in it, or a number of at least seven digits that starts with 9.
-pub fn tables() -> Vec<Rows> {
+pub(crate) fn tables() -> Vec<Rows> {
     use Value::{Day, Int, Null, Real, Text};
     let mut dice = Dice(0x5EED);
     let canary = |column: &str, n: i64| Text(format!("CANARY {column} {n}"));
@@ -243,13 +243,13 @@ pub fn tables() -> Vec<Rows> {
 }
 
 /// Which of the eight kinds of consent a person has given.
-pub fn kind(person: i64) -> i64 {
+pub(crate) fn kind(person: i64) -> i64 {
     (person - 9_000_000) / 3 % 8
 }
 
 /// What the kinds allow, said without the evaluation that is under test: whether a row of this domain and day is open
 /// to a study on diabetes on 2026-06-01.
-pub fn is_open(person: i64, domain: Domain, row_day: Option<i32>) -> bool {
+pub(crate) fn is_open(person: i64, domain: Domain, row_day: Option<i32>) -> bool {
     let known = person > 9_000_000 && (person - 9_000_000) % 3 == 0 && (person - 9_000_000) / 3 <= PEOPLE;
     known
         && match kind(person) {
@@ -286,7 +286,7 @@ fn documents(person: i64) -> Vec<Terms> {
             vec![terms(vec![permit])]
         }
         4 => {
-            let other = Purpose::DiseaseResearch("M:1".parse().expect("a disease"));
+            let other = Purpose::DiseaseResearch(Disease::new("M:1").expect("a disease"));
             permit.purposes = Scope::Only(vec![other]);
             vec![terms(vec![permit])]
         }
@@ -307,10 +307,10 @@ fn documents(person: i64) -> Vec<Terms> {
 }
 
 /// The ledger's word on everybody of a store.
-pub async fn permissions(store: &Store, link: &LinkSecret) -> Permissions {
+pub(crate) async fn permissions(store: &Store, link: &LinkSecret) -> Permissions {
     let asked = Use {
         action: Action::Aggregate,
-        purpose: Purpose::DiseaseResearch("M:2".parse().expect("a disease")),
+        purpose: Purpose::DiseaseResearch(Disease::new("M:2").expect("a disease")),
         researcher: ResearcherId::from_public_key([1; 32]),
         organisation: "University".to_string(),
         hospital: None,
@@ -338,7 +338,7 @@ pub async fn permissions(store: &Store, link: &LinkSecret) -> Permissions {
 }
 
 /// Full consent of everybody.
-pub async fn everybody(store: &Store, link: &LinkSecret) -> Permissions {
+pub(crate) async fn everybody(store: &Store, link: &LinkSecret) -> Permissions {
     let terms = Terms { base: Base::Permit, rules: Vec::new(), policy_uri: String::new() };
     let document = DocumentTerms { document: DocumentId::from_bytes([3; 32]), terms: &terms };
     let asked = Use {
@@ -359,7 +359,7 @@ pub async fn everybody(store: &Store, link: &LinkSecret) -> Permissions {
     }
 }
 
-pub const DECLARATION: &str = r#"
+pub(crate) const DECLARATION: &str = r#"
 [tables.labs]
 subject = "patient"
 domain = "measurement"
@@ -367,18 +367,18 @@ date = "taken"
 columns = ["code", "score"]
 "#;
 
-pub fn config(folder: &Path) -> StoreConfig {
+pub(crate) fn config(folder: &Path) -> StoreConfig {
     toml::from_str(&format!("folder = {:?}\n{DECLARATION}", folder.display().to_string())).expect("a configuration")
 }
 
-pub fn write_csv(folder: &Path) {
+pub(crate) fn write_csv(folder: &Path) {
     for table in tables() {
         fs::write(folder.join(format!("{}.csv", table.name.to_uppercase())), table.csv()).expect("written");
     }
 }
 
 /// The same rows as Parquet, the conditions in three parts.
-pub fn write_parquet(folder: &Path) {
+pub(crate) fn write_parquet(folder: &Path) {
     for table in tables() {
         if table.name == "condition_occurrence" {
             let (parts, rows) = (folder.join(table.name), table.rows.len());
@@ -393,22 +393,22 @@ pub fn write_parquet(folder: &Path) {
 }
 
 /// A store of the invented hospital, and its folder, which lives as long as the value.
-pub async fn open_csv() -> (Store, tempfile::TempDir) {
+pub(crate) async fn open_csv() -> (Store, tempfile::TempDir) {
     let folder = tempfile::tempdir().expect("a folder");
     write_csv(folder.path());
     (Store::open(&config(folder.path())).await.expect("an open store"), folder)
 }
 
-pub fn link() -> LinkSecret {
+pub(crate) fn link() -> LinkSecret {
     LinkSecret::from_seed([42; 32])
 }
 
 /// A study with this cohort and these numeric variables.
-pub fn study(sql: &str, variables: &[&str]) -> StudySpec {
+pub(crate) fn study(sql: &str, variables: &[&str]) -> StudySpec {
     study_with(sql, variables, "")
 }
 
-pub fn study_with(sql: &str, variables: &[&str], more: &str) -> StudySpec {
+pub(crate) fn study_with(sql: &str, variables: &[&str], more: &str) -> StudySpec {
     let mut text = format!(
         "version = 1\ntitle = \"t\"\ndescription = \"d\"\npurpose = \"HMB\"\n[cohort]\nsubject = \"subject\"\nsql = '''\n{sql}\n'''\n"
     );
@@ -421,18 +421,18 @@ pub fn study_with(sql: &str, variables: &[&str], more: &str) -> StudySpec {
     StudySpec::from_toml(&text).expect("a valid study")
 }
 
-pub fn limits() -> Limits {
+pub(crate) fn limits() -> Limits {
     Limits { memory_bytes: 64 << 20, rows: 100_000, time: std::time::Duration::from_secs(60), threads: 2 }
 }
 
 /// Runs a cohort under the hospital's real consents.
-pub async fn cohort(store: &Store, sql: &str, variables: &[&str]) -> Result<Cohort, CohortError> {
+pub(crate) async fn cohort(store: &Store, sql: &str, variables: &[&str]) -> Result<Cohort, CohortError> {
     let permissions = permissions(store, &link()).await;
     run(store, &link(), &permissions, &study(sql, variables), &limits()).await
 }
 
 /// The rows of a cohort as texts, sorted; NULL is empty.
-pub fn sorted(cohort: &Cohort) -> Vec<String> {
+pub(crate) fn sorted(cohort: &Cohort) -> Vec<String> {
     use arrow::util::display::array_value_to_string;
     let mut rows = Vec::new();
     for batch in &cohort.batches {

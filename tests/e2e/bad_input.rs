@@ -1,0 +1,118 @@
+//! What people do wrong: each gets a message that says what to do next, an exit code, and nothing half done.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use crate::support::{QUICK, World, alone, program};
+
+fn consilium(home: &Path, args: &[&str]) -> Output {
+    Command::new(program()).args(args).arg("--home").arg(home).output().unwrap()
+}
+
+/// The message of a command that must fail with this exit code.
+fn refusal(home: &Path, args: &[&str], exit: i32) -> String {
+    let output = consilium(home, args);
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(exit), "{args:?}: {text}");
+    assert!(text.len() > 20, "{args:?} says nothing");
+    assert!(!text.contains("panicked"), "{text}");
+    text
+}
+
+#[test]
+fn files_and_flags_that_are_wrong() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = folder.path().join("home");
+    assert!(refusal(&home, &["status"], 1).contains("consilium init"));
+    assert!(refusal(&home, &["study", "check", "nowhere.toml"], 1).contains("not there"));
+    refusal(&home, &["study", "frobnicate"], 2);
+    refusal(&home, &["init", "hospital", "--name", "A"], 2);
+    let args = ["init", "hospital", "--name", "A", "--address", "nonsense", "--store", "/tmp"];
+    assert!(refusal(&home, &args, 1).contains("host:port"));
+    assert!(!home.join("role.toml").exists(), "nothing is half done");
+
+    assert!(consilium(&home, &["init", "researcher", "--name", "R"]).status.success());
+    assert!(refusal(&home, &["init", "researcher", "--name", "R"], 1).contains("already"));
+    assert!(refusal(&home, &["status"], 1).contains("consilium join"));
+    assert!(refusal(&home, &["inbox"], 1).contains("hospital"));
+    let genesis = folder.path().join("genesis.toml");
+    fs::write(&genesis, "version = 1\nnonsense = true\n").unwrap();
+    assert!(refusal(&home, &["join", genesis.to_str().unwrap()], 1).contains("nonsense"));
+
+    let study = folder.path().join("study.toml");
+    fs::write(&study, "version = 9\n").unwrap();
+    assert!(refusal(&home, &["study", "check", study.to_str().unwrap()], 1).contains("version 9"));
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/studies/glycaemia.toml");
+    let text = fs::read_to_string(example).unwrap();
+    fs::write(&study, text.replace("FROM person\n", "FROM persons\n")).unwrap();
+    assert!(refusal(&home, &["study", "check", study.to_str().unwrap()], 1).contains("persons"));
+    fs::write(&study, &text).unwrap();
+    assert!(consilium(&home, &["study", "check", study.to_str().unwrap()]).status.success());
+
+    // A key file that others can read, and one that is damaged.
+    let secret = home.join("secrets/signing.secret");
+    let good = fs::read(&secret).unwrap();
+    fs::write(&secret, "rubbish").unwrap();
+    let join = ["researcher", "list"];
+    assert!(refusal(&home, &join, 1).len() > 20);
+    fs::write(&secret, good).unwrap();
+}
+
+#[test]
+fn a_node_says_why_it_does_not_start() {
+    alone(async || {
+        let world = World::found(20, QUICK)?;
+        let hospital = &world.consortium.hospitals[0];
+        let home = &hospital.home;
+        assert!(consilium(home, &["config", "check"]).status.success());
+
+        // A busy port.
+        let config = consilium::home::config::NodeConfig::read(home)?;
+        let busy = TcpListener::bind(config.listen.grpc)?;
+        assert!(refusal(home, &["node"], 1).contains("listen"));
+        drop(busy);
+
+        // A field that does not exist.
+        let file = home.join("consilium.toml");
+        let good = fs::read_to_string(&file)?;
+        fs::write(&file, format!("{good}\n[metric]\nport = 1\n"))?;
+        assert!(refusal(home, &["config", "check"], 1).contains("metric"));
+        // A policy that is looser than the consortium's.
+        let loose = "\n[policy]\nmin_joint_count = 11\nmin_site_count = 2\nmin_hospitals = 3\n";
+        fs::write(&file, format!("{good}{loose}"))?;
+        assert!(refusal(home, &["config", "check"], 1).contains("min_site_count"));
+        fs::write(&file, &good)?;
+
+        // A missing folder of tables, a table cut short, a malformed row.
+        fs::rename(&hospital.store, hospital.store.with_extension("away"))?;
+        assert!(refusal(home, &["node"], 1).contains("[store]"));
+        fs::rename(hospital.store.with_extension("away"), &hospital.store)?;
+        let person = hospital.store.join("PERSON.parquet");
+        let bytes = fs::read(&person)?;
+        fs::write(&person, &bytes[..bytes.len() / 2])?;
+        let text = refusal(home, &["node"], 1).to_lowercase();
+        assert!(text.contains("person"), "{text}");
+        fs::write(&person, &bytes)?;
+
+        // Another member's key.
+        let key = home.join("secrets/consensus.secret");
+        let own = fs::read(&key)?;
+        fs::write(&key, fs::read(world.consortium.hospitals[1].home.join("secrets/consensus.secret"))?)?;
+        assert!(refusal(home, &["config", "check"], 1).contains("consensus key"));
+        fs::write(&key, own)?;
+
+        // A ledger that is none.
+        fs::write(home.join("ledger/ledger.redb"), b"not a database")?;
+        assert!(refusal(home, &["node"], 1).contains("ledger"));
+        fs::remove_file(home.join("ledger/ledger.redb"))?;
+
+        // A member that changed its own entry in the genesis file.
+        let genesis = home.join("genesis.toml");
+        let text = fs::read_to_string(&genesis)?;
+        fs::write(&genesis, text.replacen("name = \"North\"", "name = \"Nord\"", 1))?;
+        assert!(refusal(home, &["config", "check"], 1).contains("changed after"));
+        Ok(())
+    });
+}
