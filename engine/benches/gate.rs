@@ -56,7 +56,7 @@ fn write(path: &Path, rows: i64, columns: impl Fn(std::ops::Range<i64>) -> Vec<(
     let part = path.with_extension("part");
     let mut writer =
         ArrowWriter::try_new(File::create(&part).expect("a file"), batch(0).schema(), None).expect("a writer");
-    for step in 0..rows.div_ceil(STEP) {
+    for step in 0..(rows + STEP - 1) / STEP {
         writer.write(&batch(step * STEP)).expect("written");
     }
     writer.close().expect("closed");

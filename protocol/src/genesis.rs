@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::consent::{Base, DiseaseTree, Diseases};
 use crate::hash::tagged;
 use crate::ids::{BlockHash, ChainId, ContentHash, HospitalId, Timestamp};
-use crate::keys::{Signature, SigningKey};
+use crate::keys::{BlindingKey, Signature, SigningKey};
 use crate::policy::{DisclosurePolicy, PolicyError};
 
 /// The version of the genesis file that this program reads.
@@ -109,6 +109,9 @@ pub enum GenesisError {
     /// A member whose proof does not fit.
     #[error("the entry of member {0} was changed after its owner signed it; ask for the member file again")]
     Proof(HospitalId),
+    /// A blinding key that agrees on the same secret with everybody.
+    #[error("the blinding key of member {0} is of small order and protects nothing; ask for the member file again")]
+    BlindingKey(HospitalId),
     /// A text that is empty or too long.
     #[error("member {0}: name and addresses have 1 to 200 bytes, addresses are host:port; ask for the file again")]
     Text(HospitalId),
@@ -193,6 +196,10 @@ impl Genesis {
             if !fits(&member.name) || !address(&member.address) || !address(&member.consensus_address) {
                 return Err(GenesisError::Text(member.id));
             }
+            // RFC 7748, section 6.1; one such key would make every round with this member fail.
+            if BlindingKey::from_seed([1; 32]).agree(&member.blinding_key).is_none() {
+                return Err(GenesisError::BlindingKey(member.id));
+            }
             if !member.is_proven() {
                 return Err(GenesisError::Proof(member.id));
             }
@@ -264,5 +271,97 @@ mod hex_signature {
         hex::decode_to_slice(&text, &mut bytes)
             .map_err(|_| serde::de::Error::custom("expected 128 hexadecimal digits; copy the member file again"))?;
         Ok(Signature::from_bytes(bytes))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn member(seed: u8) -> Member {
+        let key = SigningKey::from_seed(&[seed; 32]);
+        let mut member = Member {
+            id: key.hospital(),
+            name: format!("Hospital {seed}"),
+            consensus_key: [seed; 32],
+            peer_key: [seed; 32],
+            blinding_key: BlindingKey::from_seed([seed; 32]).public_key(),
+            tls_certificate: ContentHash::from_bytes([seed; 32]),
+            address: format!("127.0.0.1:{}", 7000 + u16::from(seed)),
+            consensus_address: format!("127.0.0.1:{}", 8000 + u16::from(seed)),
+            proof: Signature::from_bytes([0; 64]),
+        };
+        member.prove(&key);
+        member
+    }
+
+    fn genesis() -> Genesis {
+        let mut members: Vec<Member> = (1..=3).map(member).collect();
+        members.sort_by_key(|m| m.id);
+        Genesis {
+            version: GENESIS_VERSION,
+            chain_id: ChainId::new("test").expect("a chain id"),
+            time_ms: Timestamp::new(1),
+            policy: DisclosurePolicy::default(),
+            consent_base: Base::Deny,
+            deadlines: Deadlines::default(),
+            disease: Vec::new(),
+            member: members,
+        }
+    }
+
+    /// Changes a member and has it sign its entry again.
+    fn with(position: usize, change: impl FnOnce(&mut Member)) -> Genesis {
+        let mut genesis = genesis();
+        change(&mut genesis.member[position]);
+        for seed in 1..=3 {
+            let key = SigningKey::from_seed(&[seed; 32]);
+            if key.hospital() == genesis.member[position].id {
+                genesis.member[position].prove(&key);
+            }
+        }
+        genesis
+    }
+
+    #[test]
+    fn a_genesis_file_reads_back() {
+        let text = genesis().to_toml().expect("a file");
+        let again = Genesis::from_toml(&text).expect("a genesis file");
+        assert_eq!(again, genesis());
+        assert_eq!(again.hash(), genesis().hash());
+        assert!(Genesis::from_toml(&text.replace("version = 1", "version = 1\nextra = 2")).is_err());
+    }
+
+    #[test]
+    fn every_rule_is_checked() {
+        assert_eq!(genesis().check(), Ok(()));
+        let mut version = genesis();
+        version.version = 2;
+        assert_eq!(version.check(), Err(GenesisError::Version(2)));
+        let mut few = genesis();
+        few.member.pop();
+        assert_eq!(few.check(), Err(GenesisError::Members(2)));
+        let mut order = genesis();
+        order.member.swap(0, 1);
+        assert_eq!(order.check(), Err(GenesisError::Order));
+        let mut changed = genesis();
+        changed.member[1].address = "127.0.0.1:1".to_string();
+        assert_eq!(changed.check(), Err(GenesisError::Proof(changed.member[1].id)));
+        let id = genesis().member[1].id;
+        assert_eq!(with(1, |m| m.name = String::new()).check(), Err(GenesisError::Text(id)));
+        assert_eq!(with(1, |m| m.address = "nowhere".to_string()).check(), Err(GenesisError::Text(id)));
+        assert_eq!(with(1, |m| m.blinding_key = [0; 32]).check(), Err(GenesisError::BlindingKey(id)));
+        let other = genesis().member[0].clone();
+        assert_eq!(
+            with(1, |m| m.consensus_key = other.consensus_key).check(),
+            Err(GenesisError::Shared("consensus key"))
+        );
+        assert_eq!(with(1, |m| m.blinding_key = other.blinding_key).check(), Err(GenesisError::Shared("blinding key")));
+        assert_eq!(with(1, |m| m.name.clone_from(&other.name)).check(), Err(GenesisError::Shared("name")));
+        let mut policy = genesis();
+        policy.policy.min_hospitals = 2;
+        assert_eq!(policy.check(), Err(GenesisError::Policy(PolicyError::TooFewHospitals)));
+        policy.policy.min_hospitals = 4;
+        assert_eq!(policy.check(), Err(GenesisError::Unreachable { wanted: 4, members: 3 }));
     }
 }

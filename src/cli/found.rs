@@ -137,13 +137,13 @@ pub(crate) fn genesis(args: &GenesisArgs, global: &Global) -> Result<(), Failure
 pub(crate) fn join(args: &JoinArgs, global: &Global) -> Result<(), Failure> {
     let own = Home::open(&global.home)?;
     let genesis = home::read_genesis(&args.genesis)?;
-    if let Some(expected) = &args.fingerprint {
-        if genesis.hash().to_string() != expected.trim().to_lowercase() {
-            return Err(Failure::integrity(format!(
-                "the file has fingerprint {}, not the one you expect; do not use it, ask for it again",
-                genesis.hash()
-            )));
-        }
+    if let Some(expected) = &args.fingerprint
+        && genesis.hash().to_string() != expected.trim().to_lowercase()
+    {
+        return Err(Failure::integrity(format!(
+            "the file has fingerprint {}, not the one you expect; do not use it, ask for it again",
+            genesis.hash()
+        )));
     }
     own.join(&genesis)?;
     term::show(global.json, &json!({ "chain_id": genesis.chain_id, "fingerprint": genesis.hash() }), |_| {

@@ -3,7 +3,7 @@
 use std::io::IsTerminal as _;
 
 use clap::Subcommand;
-use consilium_protocol::ids::TxHash;
+use consilium_protocol::ids::{Height, TxHash};
 use consilium_protocol::wire;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -23,7 +23,12 @@ Runs in the foreground until SIGTERM or Ctrl-C; logs go to standard error. Under
   [Service]
   ExecStart=/usr/bin/consilium node --home /var/lib/consilium
   Restart=on-failure")]
-pub struct NodeArgs {}
+pub struct NodeArgs {
+    /// After the signer's file was lost or damaged: write one that signs nothing up to this height, and end. Name a
+    /// height that the other members have reached, and be sure that no other node runs with these keys
+    #[arg(long, value_name = "HEIGHT")]
+    renew_signer: Option<u64>,
+}
 
 /// `consilium config`
 #[derive(clap::Args, Debug)]
@@ -55,7 +60,15 @@ pub struct TxArgs {
     hash: TxHash,
 }
 
-pub(crate) async fn node(_: NodeArgs, global: &Global) -> Result<(), Failure> {
+pub(crate) async fn node(args: NodeArgs, global: &Global) -> Result<(), Failure> {
+    if let Some(through) = args.renew_signer {
+        let home = Home::open_as(&global.home, Role::Hospital)?;
+        node::renew_signer(&home, Height::new(through))?;
+        term::show(global.json, &json!({ "signs_above": through }), |_| {
+            format!("the signer's file is new: this node votes again above block {through}\nNext: consilium node")
+        });
+        return Ok(());
+    }
     let log = Home::open_as(&global.home, Role::Hospital)
         .ok()
         .and_then(|home| NodeConfig::read(home.path()).ok())

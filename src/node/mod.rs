@@ -50,3 +50,11 @@ struct Shared {
 pub fn check(home: &crate::home::Home) -> Result<(), NodeError> {
     start::Setup::read(home).map(drop)
 }
+
+/// Writes a signer's file that signs nothing up to a height, in place of a lost or damaged one.
+///
+/// # Errors
+/// [`NodeError`] when the home does not fit together or the file cannot be written.
+pub fn renew_signer(home: &crate::home::Home, through: consilium_protocol::ids::Height) -> Result<(), NodeError> {
+    start::Setup::read(home)?.renew_signer(home, through)
+}

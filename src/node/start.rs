@@ -8,10 +8,12 @@ use std::time::Duration;
 use consilium_engine::cohort::Limits;
 use consilium_engine::pseudonym::LinkSecret;
 use consilium_engine::store::{Store, StoreError};
+use consilium_ledger::consensus::signer::Signer;
 use consilium_ledger::consensus::{self, ConsensusConfig, ConsensusKeys, Peer, StartError};
 use consilium_ledger::mempool::{Mempool, MempoolLimits, SharedMempool};
 use consilium_ledger::store::{Chain, ChainError};
 use consilium_protocol::genesis::{Genesis, Member};
+use consilium_protocol::ids::Height;
 use consilium_protocol::keys::{BlindingKey, SigningKey};
 use consilium_protocol::policy::PolicyError;
 use tokio::sync::broadcast::error::RecvError;
@@ -130,6 +132,18 @@ impl Setup {
             genesis.policy.check_tightening(policy)?;
         }
         Ok(Self { config, genesis, member, signing, consensus, peer, blinding, link, identity })
+    }
+}
+
+impl Setup {
+    /// See [`super::renew_signer`].
+    pub(super) fn renew_signer(self, home: &Home, through: Height) -> Result<(), NodeError> {
+        let config = ConsensusConfig::new(home.path().join("ledger"), self.config.listen.consensus, Vec::new());
+        crate::home::files::create_private_dir(&config.home)?;
+        let chain = &self.genesis.chain_id;
+        Signer::renew(&config.signer_path(), chain, self.member.id, self.consensus, through)
+            .map_err(StartError::from)?;
+        Ok(())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use consilium_ledger::mempool::Refusal;
 use consilium_ledger::rejection::Rejection;
@@ -19,6 +19,9 @@ use super::metrics::count;
 const REMEMBERED: usize = 65_536;
 /// After how many blocks a transaction of the node's own that was never included means nothing any more.
 const EXPIRES_AFTER: u64 = 1_000;
+
+/// How often a waiting transaction is held against the ledger again.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// What became of a transaction.
 pub type Outcome = (Height, Result<(), Rejection>);
@@ -127,10 +130,9 @@ pub enum Origin {
 /// [`SubmitError`]; nothing has happened then.
 pub fn accept(shared: &Shared, tx: SignedTx, origin: Origin) -> Result<TxHash, SubmitError> {
     let body = tx.decode_body()?;
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64);
     let checked = match origin {
-        Origin::Program => shared.chain.check_tx(&tx, Timestamp::new(now))?,
-        Origin::Member => shared.chain.check_envelope(&tx, Timestamp::new(now))?,
+        Origin::Program => shared.chain.check_tx(&tx, now())?,
+        Origin::Member => shared.chain.check_envelope(&tx, now())?,
     };
     checked.map_err(SubmitError::Rejected)?;
     let signer = tx.signer;
@@ -153,14 +155,47 @@ pub fn hand_in(shared: &Shared, tx: SignedTx) -> Result<TxHash, SubmitError> {
     accepted
 }
 
-/// Waits until a transaction stands in a block; `None` when it does not within the time.
-pub async fn outcome(shared: &Shared, hash: TxHash, patience: Duration) -> Option<Outcome> {
-    // Registered before looking, so that no block slips in between.
-    let waiting = shared.submitted.wait(hash);
-    if let Ok(Some(outcome)) = shared.chain.outcome(&hash) {
-        return Some(outcome);
+/// What became of a transaction that was waited for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Waited {
+    /// It stands in a block, with this result.
+    Included(Outcome),
+    /// It does not stand in a block, and as the ledger is now, none will include it.
+    Refused(Rejection),
+    /// It waits still.
+    Waiting,
+}
+
+/// Waits until a transaction stands in a block, or until the ledger has moved on so that none will include it:
+/// proposers leave out what would change nothing.
+pub async fn wait(shared: &Shared, tx: &SignedTx, patience: Duration) -> Waited {
+    let hash = tx.hash();
+    let deadline = Instant::now() + patience;
+    loop {
+        // Registered before looking, so that no block slips in between.
+        let waiting = shared.submitted.wait(hash);
+        if let Ok(Some(outcome)) = shared.chain.outcome(&hash) {
+            return Waited::Included(outcome);
+        }
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Waited::Waiting;
+        }
+        if let Ok(Ok(outcome)) = tokio::time::timeout(left.min(LOOK_AGAIN), waiting).await {
+            return Waited::Included(outcome);
+        }
+        if let Ok(Err(rejection)) = shared.chain.check_tx(tx, now()) {
+            // Its own inclusion, too, makes the ledger refuse it from then on.
+            return match shared.chain.outcome(&hash) {
+                Ok(Some(outcome)) => Waited::Included(outcome),
+                _ => Waited::Refused(rejection),
+            };
+        }
     }
-    tokio::time::timeout(patience, waiting).await.ok()?.ok()
+}
+
+fn now() -> Timestamp {
+    Timestamp::new(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64))
 }
 
 /// The sequence number that the next transaction of a signer must exceed.
@@ -186,10 +221,10 @@ pub async fn own(shared: &Shared, key: &SigningKey, payload: Payload) -> Result<
         payload,
     };
     let tx = SignedTx::sign(&shared.genesis.chain_id, &body, signer, key);
-    let hash = hand_in(shared, tx)?;
-    match outcome(shared, hash, Duration::from_secs(30)).await {
-        Some((height, Ok(()))) => Ok(Some(height)),
-        Some((_, Err(rejection))) => Err(SubmitError::Rejected(rejection)),
-        None => Ok(None),
+    hand_in(shared, tx.clone())?;
+    match wait(shared, &tx, Duration::from_secs(30)).await {
+        Waited::Included((height, Ok(()))) => Ok(Some(height)),
+        Waited::Included((_, Err(rejection))) | Waited::Refused(rejection) => Err(SubmitError::Rejected(rejection)),
+        Waited::Waiting => Ok(None),
     }
 }

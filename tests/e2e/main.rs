@@ -3,6 +3,7 @@
 //! Each behaviour has a file; [`support`] sets up consortia. One test runs at a time: four nodes are load enough.
 
 #![allow(unreachable_pub, reason = "modules of one test binary")]
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 mod approvals;
 mod bad_input;

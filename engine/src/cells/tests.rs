@@ -74,7 +74,6 @@ fn sums_of_3_and_of_20_hospitals_are_exact() {
 }
 
 #[test]
-#[expect(clippy::print_stderr, reason = "the figures of the documentation come from here")]
 fn sums_of_1024_hospitals_are_exact_and_noise_stays_within_its_bound() {
     // Blinds that cancel are covered elsewhere; here the limbs are as large as they get.
     let (secret, public) = fixed_pair();
@@ -200,7 +199,6 @@ fn chi_square(cells: &[u64]) -> f64 {
 const CHI_SQUARE_LIMIT: f64 = 385.0;
 
 #[test]
-#[expect(clippy::print_stderr, reason = "the figures of the documentation come from here")]
 fn a_single_contribution_opened_with_the_key_is_uniform_whatever_was_put_in() {
     let (secret, public) = fixed_pair();
     let roster = roster(3);

@@ -54,7 +54,7 @@ fn columns(plan: &LogicalPlan, outer: &Outer) -> Traced<Vec<Trace>> {
         LogicalPlan::Projection(projection) => {
             let traces = below(&projection.input)?;
             let scope = Scope { schema: projection.input.schema(), traces: &traces, outer };
-            projection.expr.iter().map(|expr| scope.trace(expr)).collect()
+            projection.expr.iter().map(|expr| no_test_by_subquery(expr).and_then(|()| scope.trace(expr))).collect()
         }
         LogicalPlan::Filter(filter) => {
             let traces = below(&filter.input)?;
@@ -100,6 +100,17 @@ fn columns(plan: &LogicalPlan, outer: &Outer) -> Traced<Vec<Trace>> {
         LogicalPlan::RecursiveQuery(_) => Err(CohortError::Recursive),
         LogicalPlan::Unnest(_) => Err(CohortError::Construct { what: "UNNEST" }),
         _ => Err(CohortError::Construct { what: "this kind of step" }),
+    }
+}
+
+/// The query engine cannot do this, and would only say that it cannot plan the query.
+fn no_test_by_subquery(expr: &Expr) -> Traced<()> {
+    let is_test = |expr: &Expr| Ok(matches!(expr, Expr::Exists(_) | Expr::InSubquery(_)));
+    match expr.exists(is_test) {
+        Ok(false) => Ok(()),
+        _ => Err(CohortError::Construct {
+            what: "EXISTS or IN (SELECT …) among the results (instead of LEFT JOIN (SELECT DISTINCT …) and IS NOT NULL)",
+        }),
     }
 }
 

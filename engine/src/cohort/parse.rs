@@ -7,7 +7,7 @@ use consilium_protocol::study::limits::SQL_BYTES;
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, CastKind, DataType, Distinct, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause,
     FunctionArguments, GroupByExpr, Ident, JoinConstraint, JoinOperator, ObjectName, Query, Select, SelectFlavor,
-    SetExpr, Statement, TableFactor, TableWithJoins, UnaryOperator, Value, ValueWithSpan, Visit, Visitor,
+    SelectItem, SetExpr, Statement, TableFactor, TableWithJoins, UnaryOperator, Value, ValueWithSpan, Visit, Visitor,
 };
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
@@ -180,6 +180,15 @@ impl Visitor for Check {
             (!matches!(select.flavor, SelectFlavor::Standard), "FROM before SELECT"),
             (!modifiers.is_empty(), "ROLLUP, CUBE or TOTALS"),
         ])?;
+        let mut aliases = BTreeSet::new();
+        for item in &select.projection {
+            if let SelectItem::ExprWithAlias { alias, .. } = item
+                && !aliases.insert(normal(alias))
+            {
+                let name = alias.value.chars().take(120).collect();
+                return ControlFlow::Break(CohortError::AmbiguousColumn { name });
+            }
+        }
         select.from.iter().try_for_each(joins)
     }
 

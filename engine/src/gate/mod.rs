@@ -29,9 +29,9 @@ use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 
 use crate::pseudonym::LinkSecret;
+use crate::store::Store;
 use crate::store::scan::Reader;
 use crate::store::table::{Role, Table};
-use crate::store::Store;
 use days::RowGate;
 use exec::{Check, GateExec};
 pub(crate) use people::{CLOSED, IdHasher, People};

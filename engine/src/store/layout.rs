@@ -146,6 +146,8 @@ pub(super) fn kind_of(data_type: &DataType) -> Option<Kind> {
 pub(super) fn holds(data_type: &DataType, kind: Kind) -> bool {
     let whole = |t: &DataType| t.is_integer() && *t != DataType::UInt64;
     match kind {
+        // A column without a single value, as some programs write it.
+        kind if *data_type == DataType::Null => kind != Kind::Subject,
         Kind::Subject | Kind::Key | Kind::Code | Kind::Integer => whole(data_type),
         Kind::Number => {
             whole(data_type) || matches!(data_type, DataType::Float32 | DataType::Float64 | DataType::Decimal128(..))

@@ -9,8 +9,8 @@ use consilium_engine::cohort::{Cohort, CohortError, Limits, run};
 use consilium_engine::pseudonym::LinkSecret;
 use consilium_engine::store::{Store, StoreConfig};
 use consilium_protocol::consent::{
-    Action, AllowedData, Base, Disease, DiseaseTree, DocumentTerms, Domain, Effect, Permissions, Purpose, Rule, Scope, Terms,
-    Use, Window, evaluate,
+    Action, AllowedData, Base, Disease, DiseaseTree, DocumentTerms, Domain, Effect, Permissions, Purpose, Rule, Scope,
+    Terms, Use, Window, evaluate,
 };
 use consilium_protocol::ids::{Date, DocumentId, Height, ResearcherId, StudyId, SubjectId};
 use consilium_protocol::study::StudySpec;
@@ -222,7 +222,7 @@ pub(crate) fn tables() -> Vec<Rows> {
                 canary("value", k),
             ]);
         }
-        visit.rows.push(vec![Int(9_600_000 + n), Int(id), Int(9_202), Day(day("2015-05-05")), Null]);
+        visit.rows.push(vec![Int(9_600_000 + n), Int(id), Int(9_202), Day(day("2015-05-05")), Day(day("2015-05-06"))]);
         let code = if kind(id) == 0 { "CANARY not a number".to_string() } else { (9_900_000 + n).to_string() };
         labs.rows.push(vec![Int(id), Day(day("2016-06-06")), Text(code), Real(n as f64 / 4.0), canary("secret", n)]);
     }

@@ -60,7 +60,7 @@ fn refused_by_the_query_alone() -> Vec<(&'static str, String)> {
         ("withheld_column", format!("{p} 1 AS x {from} WHERE provider_id = 3")),
         ("withheld_column", format!("{p} p.birth_datetime AS x {from}")),
         ("withheld_column", "SELECT person_id AS subject, min(stop_reason) AS x FROM condition_occurrence GROUP BY 1".into()),
-        ("ambiguous_column", "SELECT p.person_id AS subject, person_id + 1 AS x FROM person p JOIN death d ON p.person_id = d.person_id".into()),
+        ("ambiguous_column", "SELECT p.person_id AS subject, person_id + 1 AS x FROM person p JOIN visit_occurrence d ON p.person_id = d.person_id".into()),
         ("ambiguous_column", format!("{p} p.year_of_birth AS x, p.month_of_birth AS x {from}")),
         ("column_missing", format!("{p} p.year_of_birth AS y {from}")),
         ("column_missing", "SELECT person_id AS patient, year_of_birth AS x FROM person".to_string()),
@@ -133,6 +133,8 @@ fn refused_by_the_query_alone() -> Vec<(&'static str, String)> {
         ("construct", format!("{p} X'00' AS x {from}")),
         ("construct", format!("{p} CAST(1 AS BLOB) AS x {from}")),
         ("construct", "SELECT person_id AS subject, count(*) AS x FROM person GROUP BY ROLLUP(person_id)".to_string()),
+        ("construct", format!("{p} EXISTS (SELECT 1 FROM measurement m WHERE m.person_id = p.person_id) AS x {from}")),
+        ("construct", format!("{p} p.person_id IN (SELECT person_id FROM measurement) AS x {from}")),
         ("parameter", format!("{p} 1 AS x {from} WHERE year_of_birth = $1")),
         ("parameter", format!("{p} ? AS x {from}")),
         // Types and arguments that do not fit.
@@ -188,15 +190,21 @@ async fn hostile_queries_are_refused_for_their_own_reason_with_and_without_data(
     let permissions = everybody(&store, &link()).await;
     let list = refused_by_the_query_alone();
     assert!(list.len() >= 100);
+    let mut wrong = Vec::new();
     for (kind, sql) in list {
         let spec = study(&sql, &["x"]);
         for outcome in [check(&spec).await.err(), run(&store, &link(), &permissions, &spec, &limits()).await.err()] {
-            let error = outcome.unwrap_or_else(|| panic!("passed: {sql}"));
-            assert_eq!(error.kind(), kind, "{sql}\n{error}");
-            assert!(!error.depends_on_data(), "{sql}");
+            let Some(error) = outcome else {
+                wrong.push(format!("passed, not {kind}: {sql}"));
+                continue;
+            };
+            if error.kind() != kind || error.depends_on_data() {
+                wrong.push(format!("{} and not {kind}: {sql}", error.kind()));
+            }
             says_nothing_of_rows(&error, &sql);
         }
     }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[tokio::test]
@@ -248,16 +256,14 @@ async fn queries_that_fail_on_rows_say_nothing_of_the_rows() {
 async fn memory_time_and_rows_have_limits() {
     let (store, _folder) = open_csv().await;
     let permissions = everybody(&store, &link()).await;
-    // Everybody with everybody of the same sex, several times over, through an equality.
+    // Every measurement with every other, twice over, through an equality.
     let explosion = "
-        SELECT a.person_id AS subject, count(DISTINCT m.value_as_number * n.value_as_number + k.value_as_number) AS x
-        FROM person a
-        JOIN person b ON a.gender_concept_id = b.gender_concept_id
-        JOIN measurement m ON m.person_id = b.person_id
+        SELECT m.person_id AS subject, count(DISTINCT n.value_as_number * k.value_as_number) AS x
+        FROM measurement m
         JOIN measurement n ON n.unit_concept_id = m.unit_concept_id
         JOIN measurement k ON k.unit_concept_id = m.unit_concept_id
-        GROUP BY a.person_id";
-    let counted = explosion.replace("DISTINCT m.value_as_number * n.value_as_number + k.value_as_number", "*");
+        GROUP BY m.person_id";
+    let counted = explosion.replace("DISTINCT n.value_as_number * k.value_as_number", "*");
     let time = Duration::from_millis(1_500);
     let cases = [
         ("memory", explosion, Limits { memory_bytes: 8 << 20, ..limits() }),
@@ -286,8 +292,11 @@ async fn honest_queries_pass() {
         "SELECT p.person_id AS subject, 2026 - p.year_of_birth AS x FROM person p",
         "SELECT person.person_id AS subject, x FROM person JOIN (SELECT person_id, count(*) AS x FROM measurement
          GROUP BY person_id) m USING (person_id)",
-        "SELECT p.person_id AS subject, CASE WHEN EXISTS (SELECT 1 FROM condition_occurrence c
-         WHERE c.person_id = p.person_id AND c.condition_concept_id = 9500001) THEN 1 ELSE 0 END AS x FROM person p",
+        "SELECT p.person_id AS subject, CASE WHEN c.person_id IS NOT NULL THEN 1 ELSE 0 END AS x FROM person p
+         LEFT JOIN (SELECT DISTINCT person_id FROM condition_occurrence WHERE condition_concept_id = 9500001) c
+         ON c.person_id = p.person_id",
+        "SELECT p.person_id AS subject, 1 AS x FROM person p WHERE EXISTS (SELECT 1 FROM condition_occurrence c
+         WHERE c.person_id = p.person_id AND c.condition_concept_id = 9500001)",
         "SELECT p.person_id AS subject, 1 AS x FROM person p
          WHERE p.person_id NOT IN (SELECT person_id FROM measurement WHERE value_as_number > 0)",
         "SELECT subject, x FROM (SELECT person_id AS subject, value_as_number AS x, row_number() OVER

@@ -137,14 +137,8 @@ fn names_and_hashes_have_these_values() {
         ("spec", digest(&canonical)),
         ("wallet", wallet.words()),
         ("wallet key", wallet.key_at(&key.hospital()).patient().to_string()),
-        (
-            "enrolment",
-            hex::encode(enrolment_message(&chain, &key.hospital(), &SubjectId::from_bytes([4; 16]))),
-        ),
-        (
-            "question",
-            hex::encode(wire::subject_question(&chain, None, Timestamp::new(1_700_000_000_000))),
-        ),
+        ("enrolment", hex::encode(enrolment_message(&chain, &key.hospital(), &SubjectId::from_bytes([4; 16])))),
+        ("question", hex::encode(wire::subject_question(&chain, None, Timestamp::new(1_700_000_000_000)))),
     ]
     .map(|(name, value)| format!("{name} {value}"));
     let golden: Vec<&str> = include_str!("golden/names.txt").lines().collect();

@@ -1,4 +1,6 @@
 //! Golden bytes of everything that this crate defines to be stored or sent, and files that people write.
 
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
 mod golden;
 mod study_files;

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
 use super::super::rounds::Piece;
-use super::super::submit::{self, SubmitError};
+use super::super::submit::{self, SubmitError, Waited};
 use super::super::{Shared, health};
 use super::views;
 
@@ -107,7 +107,7 @@ impl Ledger for LedgerService {
             Err(error) => return Ok(Response::new(refusal(None, "malformed", error.to_string()))),
         };
         let hash = tx.hash();
-        match submit::hand_in(&self.shared, tx) {
+        match submit::hand_in(&self.shared, tx.clone()) {
             Ok(_) => {}
             // Handed in before: the caller wants to know what becomes of it.
             Err(error @ SubmitError::Refused(_)) if matches!(error.kind(), "waiting" | "included") => {}
@@ -120,15 +120,15 @@ impl Ledger for LedgerService {
             }
         }
         let patience = Duration::from_millis(u64::from(request.wait_ms)).min(MAX_WAIT);
-        let outcome = if patience.is_zero() {
-            None
-        } else {
-            tokio::select! {
-                outcome = submit::outcome(&self.shared, hash, patience) => outcome,
-                () = self.stop.cancelled() => None,
-            }
+        let waited = tokio::select! {
+            waited = submit::wait(&self.shared, &tx, patience) => waited,
+            () = self.stop.cancelled() => Waited::Waiting,
         };
-        Ok(Response::new(submitted(hash, outcome)))
+        Ok(Response::new(match waited {
+            Waited::Included(outcome) => submitted(hash, Some(outcome)),
+            Waited::Refused(rejection) => refusal(Some(hash), rejection.kind(), rejection.to_string()),
+            Waited::Waiting => submitted(hash, None),
+        }))
     }
 
     async fn transaction(
