@@ -1,6 +1,6 @@
 //! From a study's text to one SELECT, of which every part is on a list of what is allowed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
 use consilium_protocol::study::limits::SQL_BYTES;
@@ -28,6 +28,9 @@ const LITERAL_BYTES: usize = 1_000;
 const LIST: usize = 1_000;
 /// The longest VALUES list.
 const VALUES: usize = 100;
+/// The most tables of a query, where a name that WITH defines counts as all that it stands for: such a name used twice
+/// within the next, and that one twice within the next, is 2^n tables to the planner.
+const TABLES: usize = 100;
 
 /// A query that may be planned.
 pub(super) struct Parsed {
@@ -100,6 +103,24 @@ struct Check {
     depth: usize,
     relations: BTreeSet<String>,
     defined: BTreeSet<String>,
+    /// The queries that WITH gives a name to, by their place in memory.
+    named: BTreeMap<*const Query, String>,
+    /// How many tables a defined name stands for.
+    weights: BTreeMap<String, usize>,
+    /// How many tables each enclosing query has, so far.
+    counts: Vec<usize>,
+}
+
+impl Check {
+    fn count(&mut self, tables: usize) -> Flow {
+        if let Some(count) = self.counts.last_mut() {
+            *count = count.saturating_add(tables);
+            if *count > TABLES {
+                return too_large("more than 100 tables, each use of a name defined by WITH counted anew");
+            }
+        }
+        ControlFlow::Continue(())
+    }
 }
 
 type Flow = ControlFlow<CohortError>;
@@ -138,8 +159,13 @@ impl Visitor for Check {
             if with.recursive {
                 return ControlFlow::Break(CohortError::Recursive);
             }
-            self.defined.extend(with.cte_tables.iter().map(|cte| normal(&cte.alias.name)));
+            for cte in &with.cte_tables {
+                let name = normal(&cte.alias.name);
+                self.named.insert(&raw const *cte.query, name.clone());
+                self.defined.insert(name);
+            }
         }
+        self.counts.push(0);
         if query.limit_clause.is_some() {
             return ControlFlow::Break(CohortError::PicksPatients { what: "LIMIT or OFFSET" });
         }
@@ -154,6 +180,18 @@ impl Visitor for Check {
             (!query.pipe_operators.is_empty(), "a pipe operator"),
         ])?;
         body(&query.body)
+    }
+
+    fn post_visit_query(&mut self, query: &Query) -> Flow {
+        let count = self.counts.pop().unwrap_or_default();
+        match self.named.get(&(&raw const *query)) {
+            Some(name) => {
+                let weight = self.weights.entry(name.clone()).or_default();
+                *weight = count.max(*weight);
+                ControlFlow::Continue(())
+            }
+            None => self.count(count),
+        }
     }
 
     fn pre_visit_select(&mut self, select: &Select) -> Flow {
@@ -203,8 +241,10 @@ impl Visitor for Check {
         if !plain || ident.quote_style == Some('\'') {
             return ControlFlow::Break(CohortError::FileAsTable { name: shown(name) });
         }
-        self.relations.insert(normal(ident));
-        ControlFlow::Continue(())
+        let name = normal(ident);
+        let weight = self.weights.get(&name).copied().unwrap_or(1);
+        self.relations.insert(name);
+        self.count(weight)
     }
 
     fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> Flow {

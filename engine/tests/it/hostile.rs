@@ -131,6 +131,7 @@ fn refused_by_the_query_alone() -> Vec<(&'static str, String)> {
         ("construct", format!("{p} 'a' || 'b' AS x {from}")),
         ("construct", format!("{p} [1, 2][1] AS x {from}")),
         ("construct", format!("{p} X'00' AS x {from}")),
+        ("construct", format!("{p} struct(1) AS x {from}")),
         ("construct", format!("{p} CAST(1 AS BLOB) AS x {from}")),
         ("construct", "SELECT person_id AS subject, count(*) AS x FROM person GROUP BY ROLLUP(person_id)".to_string()),
         ("construct", format!("{p} EXISTS (SELECT 1 FROM measurement m WHERE m.person_id = p.person_id) AS x {from}")),
@@ -162,7 +163,6 @@ fn refused_by_the_query_alone() -> Vec<(&'static str, String)> {
         "arrow_cast(1, 'Int8')",
         "approx_distinct(year_of_birth)",
         "pg_read_file('x')",
-        "struct(1)",
         "unnest(1)",
     ] {
         list.push(("function", format!("{p} {call} AS x {from}")));
@@ -181,6 +181,10 @@ fn refused_by_the_query_alone() -> Vec<(&'static str, String)> {
     let deep =
         (0..60).fold("SELECT person_id, 1 AS x FROM person".to_string(), |q, i| format!("SELECT * FROM ({q}) t{i}"));
     list.push(("too_large", deep));
+    let doubling: Vec<String> =
+        (1..40).map(|i| format!("c{i} AS (SELECT * FROM c{0} UNION ALL SELECT * FROM c{0})", i - 1)).collect();
+    let doubling = format!("WITH c0 AS (SELECT person_id FROM person), {} SELECT * FROM c39", doubling.join(", "));
+    list.push(("too_large", doubling));
     list
 }
 
