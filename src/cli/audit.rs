@@ -98,7 +98,9 @@ pub(crate) async fn write_export(genesis: &Genesis, node: &Node, path: &Path) ->
 pub(crate) fn audit(args: &AuditArgs, global: &Global) -> Result<(), Failure> {
     let genesis = match &args.genesis {
         Some(path) => home::read_genesis(path)?,
-        None => Home::open(&global.home)?.genesis()?,
+        None => Home::open(&global.home)
+            .and_then(|home| home.genesis())
+            .map_err(|_| Failure::new("no genesis file; name the consortium's with --genesis"))?,
     };
     let of = match (&args.study, &args.subject, &args.member) {
         (Some(study), ..) => Some(Focus::Study(*study)),
@@ -140,7 +142,7 @@ pub(crate) fn audit_text(report: &AuditReport, genesis: &Genesis) -> String {
     if !report.uses.is_empty() {
         text.push_str("\nRounds that could read it\n\n");
         text.push_str(&term::table(
-            ["block", "when", "study", "read", "came to"],
+            ["block", "when", "study", "could read", "came to"],
             report.uses.iter().map(|(_, u)| {
                 let domains: Vec<String> = u.domains.iter().map(ToString::to_string).collect();
                 let read = if u.allowed { domains.join(", ") } else { "no: not permitted".to_string() };

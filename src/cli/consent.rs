@@ -3,7 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Subcommand;
-use consilium_protocol::consent::{Basis, DiseaseTree, Terms};
+use consilium_protocol::consent::{Basis, DiseaseTree, Domain, Terms};
 use consilium_protocol::genesis::{Genesis, Member};
 use consilium_protocol::ids::{ContentHash, DocumentId, SubjectId, Timestamp};
 use consilium_protocol::keys::SigningKey;
@@ -348,13 +348,14 @@ pub(crate) fn history_text(reply: &wire::SubjectReply, diseases: &DiseaseTree) -
         return text;
     }
     text.push_str(&term::table(
-        ["when", "study", "by", "for", "my data", "under", "what came of it"],
+        ["when", "study", "by", "for", "of mine it could read", "under", "what came of it"],
         reply.uses.iter().map(|u| {
             let (mine, under) = if u.allowed {
                 let under = u.documents.iter().map(|d| hex::encode(d.get(..4).unwrap_or_default())).collect::<Vec<_>>();
-                (u.domains.join(", "), under.join(", "))
+                let all = u.domains.len() == Domain::ALL.len();
+                (if all { "all".to_string() } else { u.domains.join(", ") }, under.join(", "))
             } else {
-                (format!("not read: {}", u.reasons.join(", ")), String::new())
+                (format!("nothing: {}", u.reasons.join(", ")), String::new())
             };
             [
                 term::moment(u.time_ms),

@@ -71,8 +71,8 @@ pub(crate) async fn run(_: &Args, global: &Global) -> Result<(), Failure> {
             Err(error) => find("store", Verdict::Bad, error.to_string()),
         }
     }
-    if let Ok(genesis) = home.genesis() {
-        let own = home.signing_key()?.hospital();
+    if let (Ok(genesis), Ok(key)) = (home.genesis(), home.signing_key()) {
+        let own = key.hospital();
         for member in &genesis.member {
             match Node::connect(&genesis.chain_id, member, None).await {
                 Ok(node) => match node.ledger().status(wire::StatusRequest {}).await {
@@ -109,5 +109,9 @@ pub(crate) async fn run(_: &Args, global: &Global) -> Result<(), Failure> {
             }),
         )
     });
-    if bad == 0 { Ok(()) } else { Err(Failure::new(format!("{bad} findings must be mended before the node can work"))) }
+    if bad == 0 {
+        Ok(())
+    } else {
+        Err(Failure::new(format!("what is marked !! must be mended before the node can work ({bad})")))
+    }
 }

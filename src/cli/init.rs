@@ -145,10 +145,16 @@ fn patient(args: &PatientArgs, global: &Global) -> Result<(), Failure> {
 
 /// Makes a hospital's home.
 pub(crate) fn hospital(args: &HospitalArgs, path: &std::path::Path) -> Result<Member, Failure> {
+    if args.name.trim().is_empty() {
+        return Err(Failure::new("--name: a hospital has a name; people will read it"));
+    }
     let (host, port) = split_address(&args.address, "--address")?;
     let next_port = port.checked_add(1).ok_or_else(|| Failure::new("--address: use a port below 65534"))?;
     let consensus_address = args.consensus_address.clone().unwrap_or_else(|| format!("{host}:{next_port}"));
     let (_, consensus_port) = split_address(&consensus_address, "--consensus-address")?;
+    if args.address == consensus_address {
+        return Err(Failure::new("--consensus-address: must differ from --address; use the next port"));
+    }
     let home = Home::create(path, Role::Hospital, &args.name)?;
     let signing = SigningKey::generate()?;
     let consensus = SigningKey::generate()?;

@@ -213,5 +213,5 @@ pub(crate) async fn transaction(args: &TxArgs, global: &Global) -> Result<(), Fa
         "accepted" => format!("accepted in block {}", reply.height),
         _ => format!("rejected in block {}: {}", reply.height, reply.message),
     });
-    Ok(())
+    if reply.known { Ok(()) } else { Err(Failure::not_ready("the transaction is not known to this node")) }
 }

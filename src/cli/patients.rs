@@ -20,6 +20,9 @@ use crate::home::secrets::{self, Kind};
 use crate::home::{Home, Role, files};
 use crate::net::client::{ClientError, Node};
 
+/// The rejection of a batch that holds somebody whom the ledger knows.
+const ALREADY_ENROLLED: &str = "already_enrolled";
+
 /// How many patients one transaction carries.
 pub(crate) const BATCH: usize = 1_000;
 
@@ -49,7 +52,7 @@ Examples:
   consilium patients enrol --person 4711 --code patient1…:9f3a…")]
 struct EnrolArgs {
     /// Everybody in the store
-    #[arg(long, conflicts_with = "person")]
+    #[arg(long, conflicts_with_all = ["person", "code"], required_unless_present = "person")]
     all: bool,
     /// One patient, by the id in the hospital's own tables
     #[arg(long)]
@@ -138,25 +141,54 @@ pub(crate) async fn run(args: Args, global: &Global) -> Result<(), Failure> {
 
 async fn enrol(home: &Home, args: &EnrolArgs, global: &Global) -> Result<(), Failure> {
     let link = link(home)?;
-    if let Some(person) = args.person {
-        let patient = args.code.as_deref().map(countersignature).transpose()?;
-        let subjects = vec![Enrolment { subject: link.subject(person), patient }];
-        return send(home, global, vec![Payload::Enrol(Enrol { subjects })], 1, "patient enrolled").await;
-    }
-    if !args.all {
-        return Err(Failure::new("say whom to enrol: --all or --person"));
-    }
     let config = NodeConfig::read(home.path())?;
     let spinner = term::spinner("reading the store");
-    let store = Store::open(&config.store).await?;
-    let subjects: Vec<SubjectId> = store.subjects(&link).await?.iter().map(|(_, subject)| *subject).collect();
+    let known = Store::open(&config.store).await?.subjects(&link).await?;
     spinner.finish_and_clear();
-    let total = subjects.len();
-    let batches = subjects.chunks(BATCH).map(|batch| {
-        let subjects = batch.iter().map(|subject| Enrolment { subject: *subject, patient: None }).collect();
-        Payload::Enrol(Enrol { subjects })
+    if let Some(person) = args.person {
+        if known.person(&link.subject(person)).is_none() {
+            return Err(Failure::new("the hospital's tables have no patient of this id; check the id"));
+        }
+        let patient = args.code.as_deref().map(countersignature).transpose()?;
+        let subjects = vec![Enrolment { subject: link.subject(person), patient }];
+        return send(home, global, vec![Payload::Enrol(Enrol { subjects })], 1, "enrolled").await;
+    }
+    let all: Vec<Enrolment> = known.iter().map(|(_, subject)| Enrolment { subject: *subject, patient: None }).collect();
+    enrol_all(home, &all, global).await
+}
+
+/// Enrols whoever is not yet: a batch that the ledger refuses because it knows somebody of it is halved until only those
+/// it knows are left out. So an interrupted run can be repeated, and new patients can be added any time.
+async fn enrol_all(home: &Home, all: &[Enrolment], global: &Global) -> Result<(), Failure> {
+    let node = connect(home, global).await?;
+    let key = home.signing_key()?;
+    let bar = term::progress("enrolling", all.len() as u64);
+    let mut open: Vec<&[Enrolment]> = all.chunks(BATCH).rev().collect();
+    let (mut enrolled, mut already, mut height) = (0, 0, None);
+    while let Some(batch) = open.pop() {
+        match submit(&node, &key, Payload::Enrol(Enrol { subjects: batch.to_vec() })).await {
+            Ok(included) => {
+                enrolled += batch.len();
+                height = Some(included);
+            }
+            Err(ClientError::Rejected { kind, .. }) if kind == ALREADY_ENROLLED => match batch {
+                [_] => already += 1,
+                _ => {
+                    let (first, second) = batch.split_at(batch.len() / 2);
+                    open.extend([second, first]);
+                    continue;
+                }
+            },
+            Err(error) => return Err(error.into()),
+        }
+        bar.inc(batch.len() as u64);
+    }
+    bar.finish_and_clear();
+    term::show(global.json, &json!({ "enrolled": enrolled, "already": already, "height": height }), |_| {
+        let place = height.map_or(String::new(), |height| format!(", block {height}"));
+        format!("{} patients enrolled{place}; {} were already", term::number(enrolled as u64), term::number(already))
     });
-    send(home, global, batches.collect(), total, "patients enrolled").await
+    Ok(())
 }
 
 fn countersignature(code: &str) -> Result<Countersignature, Failure> {
@@ -168,29 +200,19 @@ fn countersignature(code: &str) -> Result<Countersignature, Failure> {
     Ok(Countersignature { patient, signature: Signature::from_bytes(bytes) })
 }
 
-/// Sends one transaction after another; those of patients already enrolled are skipped, so that an interrupted run can
-/// be repeated.
+/// Sends one transaction after another.
 async fn send(home: &Home, global: &Global, batches: Vec<Payload>, entries: usize, what: &str) -> Result<(), Failure> {
     let node = connect(home, global).await?;
     let key = home.signing_key()?;
     let bar = term::progress(what, batches.len() as u64);
-    let mut skipped = 0;
     let mut height = 0;
     for payload in batches {
-        match submit(&node, &key, payload).await {
-            Ok(included) => height = included,
-            Err(ClientError::Rejected { kind, .. }) if kind == "already_enrolled" => skipped += 1,
-            Err(error) => return Err(error.into()),
-        }
+        height = submit(&node, &key, payload).await?;
         bar.inc(1);
     }
     bar.finish_and_clear();
-    term::show(global.json, &json!({ "entries": entries, "height": height, "skipped_batches": skipped }), |_| {
-        let mut text = format!("{} {what}, block {height}", term::number(entries as u64));
-        if skipped > 0 {
-            text.push_str(&format!("; {skipped} batches were on the ledger already"));
-        }
-        text
+    term::show(global.json, &json!({ "entries": entries, "height": height }), |_| {
+        format!("{what}: {}, block {height}", term::number(entries as u64))
     });
     Ok(())
 }
@@ -203,7 +225,8 @@ async fn submit(node: &Node, key: &SigningKey, payload: Payload) -> Result<u64, 
 fn read_forms(home: &Home, path: &Path) -> Result<Vec<(SubjectId, ContentHash)>, Failure> {
     let link = link(home)?;
     let text = files::read_text(path, 64 * 1024 * 1024)?;
-    let mut lines = text.lines().enumerate();
+    // Spreadsheet programs put a byte order mark first.
+    let mut lines = text.trim_start_matches('\u{feff}').lines().enumerate();
     let header = lines.next().map(|(_, line)| line.trim().to_lowercase()).unwrap_or_default();
     if header != "person_id,form" {
         return Err(Failure::new(format!("{}: the first line must be `person_id,form`; add it", path.display())));

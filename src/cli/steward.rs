@@ -1,7 +1,7 @@
 //! What a hospital's data steward does: `inbox`, `approve`, `reject`, `researcher …`.
 
 use clap::Subcommand;
-use consilium_protocol::ids::{HospitalId, ResearcherId, TxHash};
+use consilium_protocol::ids::{HospitalId, ResearcherId, StudyId, TxHash};
 use consilium_protocol::tx::{AccreditResearcher, Approve, Payload, Reject, Signer, Vote};
 use consilium_protocol::wire;
 use serde_json::json;
@@ -123,9 +123,25 @@ pub(crate) async fn inbox(_: &InboxArgs, global: &Global) -> Result<(), Failure>
     Ok(())
 }
 
+/// The study that is decided on: the named one, or the only one that waits. A decision is for good, so it is never guessed.
+async fn to_decide(which: &WhichArgs, home: &Home, global: &Global) -> Result<(Node, StudyId), Failure> {
+    let node = connect(home, global).await?;
+    if let Some(named) = which.study.as_deref() {
+        let study = study::find(Some(named), home, &node).await?;
+        return Ok((node, study));
+    }
+    let request = wire::StudiesRequest { undecided: true };
+    let waiting = node.ledger().studies(request).await.map_err(refused)?.into_inner().studies;
+    match &waiting[..] {
+        [one] => Ok((node, StudyId::try_from(&one.study[..])?)),
+        [] => Err(Failure::new("no study waits for your decision; see `consilium study list`")),
+        _ => Err(Failure::new("several studies wait for your decision; name one, see `consilium inbox`")),
+    }
+}
+
 pub(crate) async fn approve(args: &ApproveArgs, global: &Global) -> Result<(), Failure> {
     let home = Home::open_as(&global.home, Role::Hospital)?;
-    let (_, node, study) = study::locate(&args.which, global).await?;
+    let (node, study) = to_decide(&args.which, &home, global).await?;
     let payload = Payload::Approve(Approve { study, reason: args.reason.clone() });
     let included = submit(&home, &node, payload).await?;
     term::show(global.json, &json!({ "study": study, "height": included.height }), |_| {
@@ -136,7 +152,7 @@ pub(crate) async fn approve(args: &ApproveArgs, global: &Global) -> Result<(), F
 
 pub(crate) async fn reject(args: &RejectArgs, global: &Global) -> Result<(), Failure> {
     let home = Home::open_as(&global.home, Role::Hospital)?;
-    let (_, node, study) = study::locate(&args.which, global).await?;
+    let (node, study) = to_decide(&args.which, &home, global).await?;
     let payload = Payload::Reject(Reject { study, reason: args.reason.clone() });
     let included = submit(&home, &node, payload).await?;
     term::show(global.json, &json!({ "study": study, "height": included.height }), |_| {

@@ -79,7 +79,7 @@ pub(super) async fn play(args: &Args, folder: &Path, global: &Global) -> Result<
 
     stage.begin("data", "drawing patients");
     let persons = draw_patients(&consortium, args).await?;
-    stage.end("each hospital draws its patients: synthetic OMOP tables, as Parquet files that never leave it");
+    stage.end("each hospital draws its patients: synthetic OMOP tables, in Parquet files of its own");
 
     stage.begin("start", "starting the nodes");
     consortium.start_all()?;
@@ -136,7 +136,7 @@ pub(super) async fn play(args: &Args, folder: &Path, global: &Global) -> Result<
         return Err(Failure::new(format!("the study is {phase}, which it should not be; the nodes' logs say why")));
     }
     stage.end(&format!(
-        "consent is read as of block {}; each hospital computes, blinds and encrypts; the sums are attested",
+        "consent is read at block {}; each hospital computes, blinds, encrypts; the sum is attested",
         watched.rounds.last().map_or(0, |r| r.height)
     ));
 

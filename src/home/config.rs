@@ -47,7 +47,7 @@ pub struct NodeConfig {
     pub store: StoreConfig,
     /// Stricter thresholds than the consortium's; left out, the consortium's hold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub policy: Option<DisclosurePolicy>,
+    pub policy: Option<OwnPolicy>,
     /// What a study may use up.
     #[serde(default)]
     pub limits: LimitsConfig,
@@ -57,6 +57,32 @@ pub struct NodeConfig {
     /// What is logged.
     #[serde(default)]
     pub log: LogConfig,
+}
+
+/// Thresholds that a hospital sets stricter than the consortium; what is left out stays as the consortium has it.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OwnPolicy {
+    /// See [`DisclosurePolicy::min_joint_count`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_joint_count: Option<u32>,
+    /// See [`DisclosurePolicy::min_site_count`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_site_count: Option<u32>,
+    /// See [`DisclosurePolicy::min_hospitals`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_hospitals: Option<u32>,
+}
+
+impl OwnPolicy {
+    /// The policy that holds at this hospital.
+    pub fn over(&self, consortium: &DisclosurePolicy) -> DisclosurePolicy {
+        DisclosurePolicy {
+            min_joint_count: self.min_joint_count.unwrap_or(consortium.min_joint_count),
+            min_site_count: self.min_site_count.unwrap_or(consortium.min_site_count),
+            min_hospitals: self.min_hospitals.unwrap_or(consortium.min_hospitals),
+        }
+    }
 }
 
 /// Addresses to bind.

@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 #[non_exhaustive]
 pub enum FileError {
     /// The file is not there.
-    #[error("{0} is not there; check the path, or make the home with `consilium init`")]
+    #[error("{0} is not there; check the path")]
     Missing(PathBuf),
     /// The file exists already and would be overwritten.
-    #[error("{0} exists already and is left as it is; choose another --home, or move it away first")]
+    #[error("{0} exists already and is left as it is; choose another name, or move it away first")]
     Exists(PathBuf),
     /// Anything else that the operating system refuses.
     #[error("{path}: {source}; {}", next_step(source))]

@@ -15,6 +15,9 @@ pub enum SecretError {
     /// It could not be read or written.
     #[error(transparent)]
     File(#[from] FileError),
+    /// It is not there.
+    #[error("{0} is not there; restore it from your backup: nothing else can take its place")]
+    Lost(PathBuf),
     /// Others can read it.
     #[error("{0} can be read by others; run `chmod 600` on it, and think about who may have read it")]
     Exposed(PathBuf),
@@ -78,7 +81,10 @@ pub fn create(home: &Path, kind: Kind, secret: &[u8; 32]) -> Result<(), SecretEr
 /// [`SecretError`].
 pub fn read(home: &Path, kind: Kind) -> Result<Zeroizing<[u8; 32]>, SecretError> {
     let path = path(home, kind);
-    let text = Zeroizing::new(files::read_text(&path, 1_024)?);
+    let text = match files::read_text(&path, 1_024) {
+        Err(FileError::Missing(_)) => return Err(SecretError::Lost(path)),
+        other => Zeroizing::new(other?),
+    };
     if files::is_exposed(&path) {
         return Err(SecretError::Exposed(path));
     }

@@ -129,7 +129,7 @@ impl Setup {
             return Err(NodeError::OtherKey(what));
         }
         if let Some(policy) = &config.policy {
-            genesis.policy.check_tightening(policy)?;
+            genesis.policy.check_tightening(&policy.over(&genesis.policy))?;
         }
         Ok(Self { config, genesis, member, signing, consensus, peer, blinding, link, identity })
     }
@@ -173,7 +173,7 @@ pub async fn run(home: &Path, stop: CancellationToken) -> Result<(), NodeError> 
 
     let members: BTreeSet<_> = genesis.member.iter().map(|m| m.tls_certificate).collect();
     let server_tls = tls::server(&identity, members)?;
-    let min_site_count = config.policy.unwrap_or(genesis.policy).min_site_count;
+    let min_site_count = config.policy.unwrap_or_default().over(&genesis.policy).min_site_count;
     let shared = Arc::new(Shared {
         hospital: member.id,
         genesis_toml: genesis.to_toml().map_err(HomeError::from)?,

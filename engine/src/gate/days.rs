@@ -60,7 +60,15 @@ impl RowGate {
 
     /// The rows of a batch that pass: those of a person whose class opens the row's day. A row without a person never
     /// passes; a row without a day passes only where all days are open.
-    pub(crate) fn select(&self, batch: &RecordBatch, subject: usize, date: Option<usize>) -> BooleanArray {
+    ///
+    /// Only rows that are `wanted` are looked at, which has no NULL.
+    pub(crate) fn select(
+        &self,
+        batch: &RecordBatch,
+        subject: usize,
+        date: Option<usize>,
+        wanted: Option<&BooleanArray>,
+    ) -> BooleanArray {
         let persons = batch.column(subject).as_primitive::<Int64Type>();
         let dates = date.map(|date| batch.column(date).as_primitive::<Date32Type>());
         let by_class = &*self.by_class;
@@ -74,11 +82,11 @@ impl RowGate {
             }),
             Some(Days::None) | None => false,
         };
-        let values = persons.values();
+        let (values, wanted) = (persons.values(), wanted.map(BooleanArray::values));
         let mut passing: BooleanBuffer = match by_class {
             // The usual case: one class, which opens everything.
-            [Days::All] => self.people.select(values, |_, class| class != CLOSED),
-            _ => self.people.select(values, in_days),
+            [Days::All] => self.people.select(values, wanted, |_, class| class != CLOSED),
+            _ => self.people.select(values, wanted, in_days),
         };
         if let Some(nulls) = persons.nulls() {
             passing = &passing & nulls.inner();

@@ -1,23 +1,24 @@
 //! The operator that stands where a scan of patients' rows would stand.
 
 use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
 use arrow::array::{Array, AsArray, BooleanArray};
-use arrow::compute::{FilterBuilder, and, prep_null_mask_filter};
+use arrow::compute::{BatchCoalescer, and, prep_null_mask_filter};
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::common::stats::Precision;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Result, Statistics, internal_err};
-use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
-use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, Partitioning, PlanProperties,
 };
-use futures::StreamExt;
+use futures::{Stream, StreamExt};
 
 use super::days::RowGate;
 use crate::store::scan::Reader;
@@ -48,32 +49,87 @@ pub(super) struct Check {
 }
 
 impl Check {
-    /// The rows of a raw batch that may be seen, and only the columns that leave.
-    fn apply(&self, raw: &RecordBatch) -> Result<RecordBatch> {
-        let mut passing = match &self.gate {
-            Some((gate, subject, date)) => gate.select(raw, *subject, *date),
-            None => BooleanArray::from(vec![true; raw.num_rows()]),
-        };
+    /// The rows of a raw batch that may be seen.
+    fn passing(&self, raw: &RecordBatch) -> Result<BooleanArray> {
+        let mut wanted: Option<BooleanArray> = None;
         for filter in &self.filters {
             let value = filter.evaluate(raw)?.into_array(raw.num_rows())?;
             let Some(mask) = value.as_boolean_opt() else { return internal_err!("a filter is no truth value") };
             let mask = if mask.null_count() > 0 { prep_null_mask_filter(mask) } else { mask.clone() };
-            passing = and(&passing, &mask)?;
+            wanted = Some(match wanted {
+                Some(wanted) => and(&wanted, &mask)?,
+                None => mask,
+            });
         }
+        Ok(match (&self.gate, wanted) {
+            (Some((gate, subject, date)), wanted) => gate.select(raw, *subject, *date, wanted.as_ref()),
+            (None, Some(wanted)) => wanted,
+            (None, None) => BooleanArray::from(vec![true; raw.num_rows()]),
+        })
+    }
+}
+
+/// Yields what passes, in batches of a good size.
+struct Passing {
+    raw: SendableRecordBatchStream,
+    check: Arc<Check>,
+    gathered: BatchCoalescer,
+    done: bool,
+}
+
+impl Passing {
+    /// Takes in a raw batch; gives one back at once where there are no columns to gather.
+    fn admit(&mut self, raw: &RecordBatch) -> Result<Option<RecordBatch>> {
+        let passing = self.check.passing(raw)?;
         let count = passing.true_count();
-        let options = RecordBatchOptions::new().with_row_count(Some(count));
-        let columns = self.output.iter().map(|i| raw.column(*i));
-        let columns = if count == raw.num_rows() {
-            columns.map(Arc::clone).collect()
+        if count == 0 {
+            return Ok(None);
+        }
+        let columns = self.check.output.iter().map(|i| Arc::clone(raw.column(*i))).collect();
+        let options = RecordBatchOptions::new().with_row_count(Some(raw.num_rows()));
+        let batch = RecordBatch::try_new_with_options(Arc::clone(&self.check.schema), columns, &options)?;
+        if self.check.output.is_empty() {
+            return Ok(Some(batch.slice(0, count)));
+        }
+        if count == raw.num_rows() {
+            self.gathered.push_batch(batch)?;
         } else {
-            let mut filter = FilterBuilder::new(&passing);
-            if self.output.len() > 1 {
-                filter = filter.optimize();
+            self.gathered.push_batch_with_filter(batch, &passing)?;
+        }
+        Ok(None)
+    }
+}
+
+impl Stream for Passing {
+    type Item = Result<RecordBatch>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        loop {
+            if let Some(batch) = self.gathered.next_completed_batch() {
+                return Poll::Ready(Some(Ok(batch)));
             }
-            let filter = filter.build();
-            columns.map(|column| filter.filter(column)).collect::<std::result::Result<_, _>>()?
-        };
-        Ok(RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)?)
+            if self.done {
+                return Poll::Ready(None);
+            }
+            match ready!(self.raw.poll_next_unpin(context)) {
+                Some(Ok(raw)) => match self.admit(&raw) {
+                    Ok(None) => {}
+                    Ok(Some(batch)) => return Poll::Ready(Some(Ok(batch))),
+                    Err(error) => return Poll::Ready(Some(Err(error))),
+                },
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                None => {
+                    self.done = true;
+                    self.gathered.finish_buffered_batch()?;
+                }
+            }
+        }
+    }
+}
+
+impl RecordBatchStream for Passing {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.check.schema)
     }
 }
 
@@ -133,14 +189,12 @@ impl ExecutionPlan for GateExec {
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let raw = self.raw.execute(partition, self.reader.context(context.session_config().batch_size()))?;
+        let batch_size = context.session_config().batch_size();
+        let raw = self.raw.execute(partition, self.reader.context(batch_size))?;
         let check = Arc::clone(&self.check);
-        let seen = raw.map(move |batch| check.apply(&batch?));
-        let seen = seen.filter(|batch| {
-            let empty = batch.as_ref().is_ok_and(|batch| batch.num_rows() == 0);
-            std::future::ready(!empty)
-        });
-        Ok(Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.check.schema), seen)))
+        let gathered = BatchCoalescer::new(Arc::clone(&check.schema), batch_size)
+            .with_biggest_coalesce_batch_size(Some(batch_size / 2));
+        Ok(Box::pin(Passing { raw, check, gathered, done: false }))
     }
 
     fn partition_statistics(&self, partition: Option<usize>) -> Result<Arc<Statistics>> {

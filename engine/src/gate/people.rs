@@ -1,8 +1,11 @@
 //! From a row's `person_id` to what its person allows.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
+use arrow::array::BooleanBufferBuilder;
+use arrow::buffer::BooleanBuffer;
 use consilium_protocol::consent::{AllowedData, Permissions};
 use consilium_protocol::ids::SubjectId;
 
@@ -58,10 +61,12 @@ impl People {
     /// Matches the people of a store with the subjects of the ledger. Who is not on both sides allows nothing; so does
     /// a subject that is listed twice, or refers to a class that is not there.
     pub(crate) fn new(subjects: &Subjects, permissions: &Permissions) -> Self {
-        let mut permitted: Vec<(SubjectId, u32)> = permissions.subjects.clone();
-        permitted.sort_unstable();
+        let mut permitted: Cow<'_, [(SubjectId, u32)]> = Cow::Borrowed(&permissions.subjects);
+        if !permitted.is_sorted() {
+            permitted.to_mut().sort_unstable();
+        }
         let mut matched: Vec<(i64, u32)> = Vec::with_capacity(permitted.len().min(subjects.len()));
-        let mut rest = permitted.as_slice();
+        let mut rest = &*permitted;
         for &(person, subject) in subjects.iter() {
             let passed = rest.iter().take_while(|(id, _)| *id < subject).count();
             rest = &rest[passed..];
@@ -94,17 +99,37 @@ impl People {
         }
     }
 
-    /// Applies `keep` to each row's class; the loop is compiled once per kind of lookup.
-    pub(crate) fn select(&self, persons: &[i64], keep: impl Fn(usize, u32) -> bool) -> arrow::buffer::BooleanBuffer {
-        use arrow::buffer::BooleanBuffer;
+    /// The rows, out of those that are wanted, of which `keep` approves, given a row's position and class. The loop is
+    /// compiled once per kind of lookup.
+    pub(crate) fn select(
+        &self,
+        persons: &[i64],
+        wanted: Option<&BooleanBuffer>,
+        keep: impl Fn(usize, u32) -> bool,
+    ) -> BooleanBuffer {
         match &self.lookup {
             Lookup::Dense { least, classes } => {
-                BooleanBuffer::collect_bool(persons.len(), |i| keep(i, dense(*least, classes, persons[i])))
+                select(persons.len(), wanted, |i| keep(i, dense(*least, classes, persons[i])))
             }
-            Lookup::Hashed(classes) => BooleanBuffer::collect_bool(persons.len(), |i| {
-                keep(i, classes.get(&persons[i]).copied().unwrap_or(CLOSED))
-            }),
+            Lookup::Hashed(classes) => {
+                let class = |i: usize| classes.get(&persons[i]).copied().unwrap_or(CLOSED);
+                select(persons.len(), wanted, |i| keep(i, class(i)))
+            }
         }
+    }
+}
+
+fn select(rows: usize, wanted: Option<&BooleanBuffer>, keep: impl Fn(usize) -> bool) -> BooleanBuffer {
+    match wanted {
+        None => BooleanBuffer::collect_bool(rows, keep),
+        // A look-up may miss the cache; most of them are saved where few rows are wanted.
+        Some(wanted) if wanted.count_set_bits() < rows / 4 => {
+            let mut kept = BooleanBufferBuilder::new(rows);
+            kept.append_n(rows, false);
+            wanted.set_indices().filter(|i| keep(*i)).for_each(|i| kept.set_bit(i, true));
+            kept.finish()
+        }
+        Some(wanted) => &BooleanBuffer::collect_bool(rows, keep) & wanted,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use consilium_engine::cells::EncryptedCells;
-use consilium_engine::cohort;
+use consilium_engine::cohort::{self, CohortError, Reads};
 use consilium_engine::statistics::Layout;
 use consilium_protocol::study::{Categories, Statistic, StatisticKind, StudySpec};
 use serde_json::json;
@@ -34,10 +34,8 @@ pub(super) async fn run(args: &Args, global: &Global) -> Result<(), Failure> {
     term::show(global.json, &report, |_| {
         let mut text = format!("{} is a valid study: {}\n\n", args.file.display(), spec.title);
         text.push_str(&plain_words(&spec));
-        text.push_str("\nWhat it reads at each hospital, of consenting patients alone\n\n");
-        for table in reads.tables() {
-            text.push_str(&format!("  {}: {}\n", table.name, table.columns.join(", ")));
-        }
+        text.push('\n');
+        text.push_str(&tables_in_words(&reads));
         text.push_str(&format!(
             "\nWhat leaves a hospital\n\n  {} sums and counts, blinded and encrypted, {}; no row, and nothing that anyone can \
              read\n  before the contributions of all hospitals are added up.\n",
@@ -53,6 +51,22 @@ pub(super) async fn run(args: &Args, global: &Global) -> Result<(), Failure> {
         text
     });
     Ok(())
+}
+
+/// What a study reads, one line per table.
+///
+/// # Errors
+/// When its query cannot be planned over OMOP's tables.
+pub(crate) async fn reads_in_words(spec: &StudySpec) -> Result<String, CohortError> {
+    cohort::check(spec).await.map(|reads| tables_in_words(&reads))
+}
+
+fn tables_in_words(reads: &Reads) -> String {
+    let mut text = String::from("What it reads at each hospital, of consenting patients alone\n\n");
+    for table in reads.tables() {
+        text.push_str(&format!("  {}: {}\n", table.name, table.columns.join(", ")));
+    }
+    text
 }
 
 /// What is computed, one line per statistic.

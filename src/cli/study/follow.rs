@@ -61,6 +61,7 @@ pub(super) async fn show(args: &WhichArgs, global: &Global) -> Result<(), Failur
     let reply = fetch(&study, &node).await?;
     let summary = reply.summary.clone().unwrap_or_default();
     let spec = StudySpec::from_canonical(&reply.spec)?;
+    let reads = check::reads_in_words(&spec).await;
     let report = json!({
         "summary": summary_json(&summary),
         "spec": spec,
@@ -80,8 +81,16 @@ pub(super) async fn show(args: &WhichArgs, global: &Global) -> Result<(), Failur
             ("deadline", term::moment(reply.deadline_ms)),
             ("about", spec.description.trim().to_string()),
         ]);
-        text.push_str("\nWhat it asks\n\n");
+        text.push('\n');
         text.push_str(&check::plain_words(&spec));
+        if let Ok(what) = &reads {
+            text.push('\n');
+            text.push_str(what);
+        }
+        text.push_str("\nWho is counted\n\n");
+        for line in spec.cohort.sql.trim().lines() {
+            text.push_str(&format!("  {line}\n"));
+        }
         text.push_str("\nDecisions\n\n");
         text.push_str(&decisions(&reply.decisions));
         if !reply.rounds.is_empty() {

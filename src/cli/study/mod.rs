@@ -47,8 +47,9 @@ enum Command {
 /// Which study.
 #[derive(clap::Args, Debug)]
 pub(crate) struct WhichArgs {
-    /// The study's id, or the first digits of it (default: the newest of this home)
-    study: Option<String>,
+    /// The study's id, or the first digits of it (default: a researcher's newest; for a decision, the only one that
+    /// waits)
+    pub(crate) study: Option<String>,
 }
 
 /// Runs the command.
