@@ -1,7 +1,5 @@
 //! Runs a cohort query over the hospital's gated rows, within limits.
 
-use std::collections::HashSet;
-use std::hash::BuildHasherDefault;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -21,7 +19,7 @@ use super::error::CohortError;
 use super::plan::{Planned, Reads, physical, plan};
 use super::types::Wanted;
 use super::watch::{DeadlinePassed, watch};
-use crate::gate::{Gate, GatedTable, IdHasher, session};
+use crate::gate::{Gate, GatedTable, Met, session};
 use crate::pseudonym::LinkSecret;
 use crate::store::scan::Reader;
 use crate::store::table::Table;
@@ -110,9 +108,10 @@ pub async fn run(
     let collecting = Collecting {
         schema: result_schema(&plan, &columns)?,
         columns,
+        met: gate.nobody_met(),
         gate,
         limits: limits.clone(),
-        seen: HashSet::default(),
+        rows: 0,
         batches: Vec::new(),
     };
     // A task of its own, so that a panic of the engine ends the query and not the node.
@@ -149,7 +148,8 @@ struct Collecting {
     columns: Vec<Wanted>,
     gate: Gate,
     limits: Limits,
-    seen: HashSet<i64, BuildHasherDefault<IdHasher>>,
+    met: Met,
+    rows: usize,
     batches: Vec<RecordBatch>,
 }
 
@@ -167,11 +167,12 @@ impl Collecting {
             let batch = batch.map_err(failed)?;
             self.check_subjects(&batch)?;
             let kept = self.keep(&batch)?;
-            let seen_bytes = 16 * batch.num_rows();
-            memory.try_grow(kept.get_array_memory_size() + seen_bytes).map_err(failed)?;
+            // The list of those met has an entry for each.
+            let listed = 16 * batch.num_rows();
+            memory.try_grow(kept.get_array_memory_size() + listed).map_err(failed)?;
             self.batches.push(kept);
         }
-        Ok((self.batches, self.schema, self.seen.len()))
+        Ok((self.batches, self.schema, self.rows))
     }
 
     /// One row per subject, no row of nobody, nobody who did not consent.
@@ -184,11 +185,12 @@ impl Collecting {
             if !self.gate.knows(*person) {
                 return Err(CohortError::SubjectNotAllowed);
             }
-            if !self.seen.insert(*person) {
+            if !self.met.meet(*person) {
                 return Err(CohortError::SeveralRowsPerSubject);
             }
         }
-        if self.seen.len() > self.limits.rows {
+        self.rows += batch.num_rows();
+        if self.rows > self.limits.rows {
             return Err(CohortError::TooManyRows { limit: self.limits.rows });
         }
         Ok(())

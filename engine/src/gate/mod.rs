@@ -34,7 +34,8 @@ use crate::store::scan::Reader;
 use crate::store::table::{Role, Table};
 use days::RowGate;
 use exec::{Check, GateExec};
-pub(crate) use people::{CLOSED, IdHasher, People};
+pub(crate) use people::Met;
+use people::{CLOSED, People};
 
 /// Which people of a store allow what, for one use at one height.
 #[derive(Clone)]
@@ -56,6 +57,11 @@ impl Gate {
     /// Whether a person allows anything at all.
     pub(crate) fn knows(&self, person: i64) -> bool {
         self.people.class(person) != CLOSED
+    }
+
+    /// A list, still empty, of people met.
+    pub(crate) fn nobody_met(&self) -> Met {
+        Met::nobody(&self.people)
     }
 
     /// How many people of the store allow anything.

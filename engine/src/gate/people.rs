@@ -1,7 +1,7 @@
 //! From a row's `person_id` to what its person allows.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
 
 use arrow::array::BooleanBufferBuilder;
@@ -119,6 +119,41 @@ impl People {
     }
 }
 
+/// Who has been met; for checking that everybody is met once.
+pub(crate) enum Met {
+    /// One bit for each place of a dense lookup.
+    Bits {
+        least: i64,
+        bits: Vec<u64>,
+    },
+    Hashed(HashSet<i64, BuildHasherDefault<IdHasher>>),
+}
+
+impl Met {
+    /// Nobody yet.
+    pub(crate) fn nobody(people: &People) -> Self {
+        match &people.lookup {
+            Lookup::Dense { least, classes } => Self::Bits { least: *least, bits: vec![0; classes.len().div_ceil(64)] },
+            Lookup::Hashed(_) => Self::Hashed(HashSet::default()),
+        }
+    }
+
+    /// Notes a person who allows something; `false` when they were met before.
+    pub(crate) fn meet(&mut self, person: i64) -> bool {
+        match self {
+            Self::Bits { least, bits } => {
+                let offset = person.wrapping_sub(*least) as u64;
+                let (word, bit) = ((offset / 64) as usize, 1u64 << (offset % 64));
+                let Some(word) = bits.get_mut(word) else { return false };
+                let new = *word & bit == 0;
+                *word |= bit;
+                new
+            }
+            Self::Hashed(met) => met.insert(person),
+        }
+    }
+}
+
 fn select(rows: usize, wanted: Option<&BooleanBuffer>, keep: impl Fn(usize) -> bool) -> BooleanBuffer {
     match wanted {
         None => BooleanBuffer::collect_bool(rows, keep),
@@ -186,6 +221,17 @@ mod tests {
             for id in [i64::MIN, i64::MAX, matched[0].0 - 1, matched[499].0 + 1] {
                 assert_eq!(people.class(id), CLOSED);
             }
+        }
+    }
+
+    #[test]
+    fn everybody_is_met_once() {
+        let near: Vec<(i64, u32)> = (0..200).map(|i| (i * 3 - 100, 0)).collect();
+        let far: Vec<(i64, u32)> = near.iter().map(|(id, class)| (id * 1_000_000_007, *class)).collect();
+        for matched in [near, far] {
+            let mut met = Met::nobody(&people(&matched));
+            assert!(matched.iter().all(|(id, _)| met.meet(*id)));
+            assert!(!matched.iter().any(|(id, _)| met.meet(*id)));
         }
     }
 
