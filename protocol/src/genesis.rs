@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::consent::{Base, DiseaseTree, Diseases};
 use crate::hash::tagged;
 use crate::ids::{BlockHash, ChainId, ContentHash, HospitalId, Timestamp};
-use crate::keys::{Signature, SigningKey};
+use crate::keys::{BlindingKey, Signature, SigningKey};
 use crate::policy::{DisclosurePolicy, PolicyError};
 
 /// The version of the genesis file that this program reads.
@@ -109,6 +109,9 @@ pub enum GenesisError {
     /// A member whose proof does not fit.
     #[error("the entry of member {0} was changed after its owner signed it; ask for the member file again")]
     Proof(HospitalId),
+    /// A blinding key that agrees on the same secret with everybody.
+    #[error("the blinding key of member {0} is of small order and protects nothing; ask for the member file again")]
+    BlindingKey(HospitalId),
     /// A text that is empty or too long.
     #[error("member {0}: name and addresses have 1 to 200 bytes, addresses are host:port; ask for the file again")]
     Text(HospitalId),
@@ -193,6 +196,10 @@ impl Genesis {
             if !fits(&member.name) || !address(&member.address) || !address(&member.consensus_address) {
                 return Err(GenesisError::Text(member.id));
             }
+            // RFC 7748, section 6.1; one such key would make every round with this member fail.
+            if BlindingKey::from_seed([1; 32]).agree(&member.blinding_key).is_none() {
+                return Err(GenesisError::BlindingKey(member.id));
+            }
             if !member.is_proven() {
                 return Err(GenesisError::Proof(member.id));
             }
@@ -270,7 +277,6 @@ mod hex_signature {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::keys::BlindingKey;
 
     fn member(seed: u8) -> Member {
         let key = SigningKey::from_seed(&[seed; 32]);
@@ -344,6 +350,7 @@ mod tests {
         let id = genesis().member[1].id;
         assert_eq!(with(1, |m| m.name = String::new()).check(), Err(GenesisError::Text(id)));
         assert_eq!(with(1, |m| m.address = "nowhere".to_string()).check(), Err(GenesisError::Text(id)));
+        assert_eq!(with(1, |m| m.blinding_key = [0; 32]).check(), Err(GenesisError::BlindingKey(id)));
         let other = genesis().member[0].clone();
         assert_eq!(
             with(1, |m| m.consensus_key = other.consensus_key).check(),
