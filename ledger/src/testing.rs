@@ -12,7 +12,7 @@ use consilium_protocol::genesis::{Deadlines, GENESIS_VERSION, Genesis, Member};
 use consilium_protocol::ids::{
     ChainId, ContentHash, Height, HospitalId, Sequence, StudyId, SubjectId, Timestamp, TxHash,
 };
-use consilium_protocol::keys::{Signature, SigningKey};
+use consilium_protocol::keys::{BlindingKey, Signature, SigningKey};
 use consilium_protocol::policy::DisclosurePolicy;
 use consilium_protocol::study::{Cohort, SPEC_VERSION, Statistic, StatisticKind, StudySpec, study_id};
 use consilium_protocol::tx::{
@@ -50,7 +50,7 @@ impl Consortium {
                 name: format!("Hospital {i}"),
                 consensus_key: consensus.public_key(),
                 peer_key: [i; 32],
-                blinding_key: [i; 32],
+                blinding_key: BlindingKey::from_seed([i + 1; 32]).public_key(),
                 tls_certificate: ContentHash::from_bytes([i; 32]),
                 address: format!("127.0.0.1:{}", 7000 + u16::from(i)),
                 consensus_address: format!("127.0.0.1:{}", 8000 + u16::from(i)),
