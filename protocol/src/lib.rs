@@ -3,9 +3,11 @@
 //! This crate has no disk, no clock and no data engine: only names, meanings and byte strings.
 //!
 //! - [`ids`] names actors, subjects, studies and documents; [`keys`] signs; [`wallet`] holds a patient's keys.
-//! - [`genesis`] founds a consortium; [`policy`] says what may be released.
+//! - [`genesis`] founds a consortium; [`policy`] says what may be released, [`privacy`] counts what
+//!   private studies lose.
 //! - [`consent`] says what a patient allows, and decides what may be read.
 //! - [`study`] says what a researcher asks for.
+//! - [`sealing`] hides from all but one what travels between machines.
 //! - [`tx`] is how any of this gets onto the ledger.
 //! - [`wire`] is how machines talk: gRPC services and their messages.
 //!
@@ -17,6 +19,8 @@ pub mod hash;
 pub mod ids;
 pub mod keys;
 pub mod policy;
+pub mod privacy;
+pub mod sealing;
 pub mod study;
 pub mod tx;
 pub mod wallet;

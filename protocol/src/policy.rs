@@ -3,21 +3,49 @@
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
 
+use crate::privacy::MicroRho;
+use crate::study::Protection;
+
 /// Statistical disclosure control of a consortium.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct DisclosurePolicy {
     /// Joint counts from 1 up to one less than this are suppressed (CMS cell suppression policy: 11).
     pub min_joint_count: u32,
-    /// A hospital keeps its own counts from 1 up to one less than this to itself (OHDSI `minCellCount`: 5).
+    /// In open studies, a hospital keeps its own counts from 1 up to one less than this to itself (OHDSI
+    /// `minCellCount`: 5).
     pub min_site_count: u32,
     /// How many hospitals must contribute to a round, at least 3: with two, each could subtract its own.
     pub min_hospitals: u32,
+    /// Whether a joint count of 0 is shown (CMS allows it) or suppressed like a small one.
+    pub show_zeros: bool,
+    /// Counts are shown rounded to multiples of this; 1 shows them as they are.
+    pub rounding: u32,
+    /// How many studies a researcher may propose within [`Self::quota_days`].
+    pub studies_per_researcher: u32,
+    /// The length of the period that the quota is over, in days.
+    pub quota_days: u32,
+    /// Whether studies may be open: their joint cells come to the researcher's program before the small ones are
+    /// suppressed there. Guarded and private studies are always allowed.
+    pub open_studies: bool,
+    /// How much privacy loss the patients of each hospital may suffer by private studies, over all time, in millionths
+    /// of ρ (zero-concentrated differential privacy).
+    pub privacy_budget: MicroRho,
 }
 
 impl Default for DisclosurePolicy {
     fn default() -> Self {
-        Self { min_joint_count: 11, min_site_count: 5, min_hospitals: 3 }
+        Self {
+            min_joint_count: 11,
+            min_site_count: 5,
+            min_hospitals: 3,
+            show_zeros: true,
+            rounding: 1,
+            studies_per_researcher: 50,
+            quota_days: 7,
+            open_studies: false,
+            privacy_budget: MicroRho::new(1_000_000),
+        }
     }
 }
 
@@ -31,6 +59,18 @@ pub enum PolicyError {
     /// A threshold that suppresses nothing.
     #[error("min_joint_count and min_site_count must be from 2 to 1000000; 11 and 5 are usual")]
     Threshold,
+    /// A rounding base that hides everything, or divides by zero.
+    #[error("rounding must be from 1 to 1000; 1 shows counts as they are, 5 is usual where they are rounded")]
+    Rounding,
+    /// A quota that allows nothing, or a period that never ends.
+    #[error("studies_per_researcher must be at least 1, and quota_days from 1 to 3660; 50 in 7 days is usual")]
+    Quota,
+    /// A hospital's own configuration allows what the consortium's policy does not.
+    #[error("{field} is allowed here, but not by the consortium's policy; a hospital may only forbid more")]
+    Allowed {
+        /// Which permission.
+        field: &'static str,
+    },
     /// A hospital's own configuration is looser than the consortium's policy.
     #[error("{field} is {own} here, but the consortium's policy is {consortium}; a hospital may only raise it")]
     Looser {
@@ -53,22 +93,94 @@ impl DisclosurePolicy {
             return Err(PolicyError::TooFewHospitals);
         }
         let sane = |k: u32| (2..=1_000_000).contains(&k);
-        if sane(self.min_joint_count) && sane(self.min_site_count) { Ok(()) } else { Err(PolicyError::Threshold) }
+        if !sane(self.min_joint_count) || !sane(self.min_site_count) {
+            return Err(PolicyError::Threshold);
+        }
+        // A larger base would show groups that are not small as 0.
+        if !(1..=self.min_joint_count.min(1_000)).contains(&self.rounding) {
+            return Err(PolicyError::Rounding);
+        }
+        if self.studies_per_researcher == 0 || !(1..=3_660).contains(&self.quota_days) {
+            return Err(PolicyError::Quota);
+        }
+        Ok(())
     }
 
     /// Checks that `own` is nowhere looser than `self`.
     ///
     /// # Errors
-    /// [`PolicyError::Looser`] for the first threshold that is.
+    /// [`PolicyError::Looser`] or [`PolicyError::Allowed`] for the first field that is.
     pub fn check_tightening(&self, own: &Self) -> Result<(), PolicyError> {
-        let pairs = [
+        let at_least = [
             ("min_joint_count", own.min_joint_count, self.min_joint_count),
             ("min_site_count", own.min_site_count, self.min_site_count),
             ("min_hospitals", own.min_hospitals, self.min_hospitals),
         ];
-        match pairs.into_iter().find(|(_, own, consortium)| own < consortium) {
-            Some((field, own, consortium)) => Err(PolicyError::Looser { field, own, consortium }),
-            None => own.check(),
+        if let Some((field, own, consortium)) = at_least.into_iter().find(|(_, own, consortium)| own < consortium) {
+            return Err(PolicyError::Looser { field, own, consortium });
         }
+        if own.open_studies && !self.open_studies {
+            return Err(PolicyError::Allowed { field: "open_studies" });
+        }
+        if own.privacy_budget > self.privacy_budget {
+            return Err(PolicyError::Allowed { field: "a larger privacy_budget" });
+        }
+        own.check()
+    }
+
+    /// Whether a study of this protection may be proposed.
+    pub const fn allows(&self, protection: &Protection) -> bool {
+        match protection {
+            Protection::Open => self.open_studies,
+            Protection::Guarded | Protection::Private { .. } => true,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_protects_and_allows_no_open_studies() {
+        let default = DisclosurePolicy::default();
+        assert_eq!(default.check(), Ok(()));
+        assert!(!default.allows(&Protection::Open));
+        assert!(default.allows(&Protection::Guarded));
+    }
+
+    #[test]
+    fn a_policy_that_does_not_protect_is_refused() {
+        let with = |change: fn(&mut DisclosurePolicy)| {
+            let mut policy = DisclosurePolicy::default();
+            change(&mut policy);
+            policy.check()
+        };
+        assert_eq!(with(|policy| policy.min_hospitals = 2), Err(PolicyError::TooFewHospitals));
+        assert_eq!(with(|policy| policy.min_joint_count = 1), Err(PolicyError::Threshold));
+        assert_eq!(with(|policy| policy.min_site_count = 0), Err(PolicyError::Threshold));
+        assert_eq!(with(|policy| policy.rounding = 0), Err(PolicyError::Rounding));
+        assert_eq!(with(|policy| policy.studies_per_researcher = 0), Err(PolicyError::Quota));
+        assert_eq!(with(|policy| policy.quota_days = 0), Err(PolicyError::Quota));
+    }
+
+    #[test]
+    fn a_hospital_can_only_tighten() {
+        let consortium = DisclosurePolicy { open_studies: true, ..DisclosurePolicy::default() };
+        let own = |change: fn(&mut DisclosurePolicy)| {
+            let mut policy = consortium;
+            change(&mut policy);
+            consortium.check_tightening(&policy)
+        };
+        assert_eq!(own(|_| {}), Ok(()));
+        assert_eq!(own(|policy| policy.open_studies = false), Ok(()));
+        assert_eq!(own(|policy| policy.min_joint_count = 20), Ok(()));
+        let looser = |field, own, consortium| Err(PolicyError::Looser { field, own, consortium });
+        assert_eq!(own(|policy| policy.min_joint_count = 10), looser("min_joint_count", 10, 11));
+        assert_eq!(own(|policy| policy.min_site_count = 4), looser("min_site_count", 4, 5));
+        let budget = own(|policy| policy.privacy_budget = MicroRho::new(1_000_001));
+        assert_eq!(budget, Err(PolicyError::Allowed { field: "a larger privacy_budget" }));
+        let guarded = DisclosurePolicy::default();
+        assert_eq!(guarded.check_tightening(&consortium), Err(PolicyError::Allowed { field: "open_studies" }));
     }
 }

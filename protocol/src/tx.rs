@@ -21,6 +21,8 @@ pub const MAX_TX_BYTES: usize = 262_144;
 pub const MAX_REASON_BYTES: usize = 1_000;
 /// The longest public key of a study, in bytes.
 pub const MAX_STUDY_KEY_BYTES: usize = 65_536;
+/// The longest key that a member registers for guarded studies, in bytes.
+pub const MAX_GUARD_KEY_BYTES: u64 = 128 * 1024 * 1024;
 /// How far ahead of the chain a transaction's expiry may lie, in blocks.
 pub const MAX_EXPIRY_BLOCKS: u64 = 100_000;
 
@@ -114,6 +116,12 @@ pub enum Payload {
     Release(Release),
     /// Hospital: ends a round whose deadline has passed.
     FailRound(FailRound),
+    /// Hospital: says by which keys it can take a role in guarded studies.
+    RegisterGuardKeys(RegisterGuardKeys),
+    /// Aggregator of a guarded round: commits to the padded sum and to the seeds under the custodian's key.
+    SealSum(SealSum),
+    /// Custodian of a guarded round: commits to the seeds that passed, sealed to the researcher.
+    DiscloseSeeds(DiscloseSeeds),
 }
 
 impl Payload {
@@ -134,6 +142,9 @@ impl Payload {
             Self::Attest(_) => "attest",
             Self::Release(_) => "release",
             Self::FailRound(_) => "fail_round",
+            Self::RegisterGuardKeys(_) => "register_guard_keys",
+            Self::SealSum(_) => "seal_sum",
+            Self::DiscloseSeeds(_) => "disclose_seeds",
         }
     }
 }
@@ -239,6 +250,8 @@ pub struct ProposeStudy {
     pub spec: Vec<u8>,
     /// The study's public encryption key, as the engine encodes it.
     pub public_key: Vec<u8>,
+    /// The researcher's X25519 key for this study, to which a custodian seals what passed (HPKE, RFC 9180).
+    pub sealing_key: [u8; 32],
 }
 
 impl fmt::Debug for ProposeStudy {
@@ -319,6 +332,50 @@ pub struct FailRound {
     pub study: StudyId,
     /// The round.
     pub round: RoundNumber,
+}
+
+/// A ciphertext or key by its hash, with its length.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize)]
+pub struct Blob {
+    /// SHA-256 of its bytes.
+    pub hash: ContentHash,
+    /// Its length in bytes.
+    pub bytes: u64,
+}
+
+/// See [`Payload::RegisterGuardKeys`]. A later one replaces an earlier one for rounds that open after it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize)]
+pub struct RegisterGuardKeys {
+    /// Under which hospitals encrypt their small counts when this one is custodian.
+    pub public_key: Blob,
+    /// With which an aggregator computes on them.
+    pub server_key: Blob,
+    /// X25519 key to which contributions are sealed when this one is aggregator (HPKE, RFC 9180).
+    pub sealing_key: [u8; 32],
+}
+
+/// See [`Payload::SealSum`].
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct SealSum {
+    /// The study.
+    pub study: StudyId,
+    /// The round.
+    pub round: RoundNumber,
+    /// The padded sum, under the researcher's key.
+    pub sum: Blob,
+    /// The seeds of the pads, under the custodian's key: readable for groups that passed.
+    pub seeds: Blob,
+}
+
+/// See [`Payload::DiscloseSeeds`].
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct DiscloseSeeds {
+    /// The study.
+    pub study: StudyId,
+    /// The round.
+    pub round: RoundNumber,
+    /// The seeds that passed, sealed to the researcher; of the same length whatever passed.
+    pub seeds: Blob,
 }
 
 /// A transaction as it travels and is kept.

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use super::{Categories, CategoryValue, Decimal, SPEC_VERSION, StatisticKind, StudySpec, Variable};
+use super::{Categories, CategoryValue, Decimal, Protection, SPEC_VERSION, StatisticKind, StudySpec, Variable};
+use crate::privacy::MicroRho;
 
 /// Sizes that no study passes.
 pub mod limits {
@@ -23,6 +24,8 @@ pub mod limits {
     pub const CATEGORIES: usize = 256;
     /// Dimensions of one statistic.
     pub const BY: usize = 3;
+    /// The largest threshold that a study may ask for.
+    pub const MIN_JOINT_COUNT: u32 = 1_000_000;
     /// Groups (combinations of categories) over all statistics.
     pub const GROUPS: usize = 16_384;
 }
@@ -77,6 +80,16 @@ impl StudySpec {
         );
         problems.unless(fits(&self.cohort.sql, limits::SQL_BYTES), "cohort.sql", say(limits::SQL_BYTES));
         problems.unless(is_name(&self.cohort.subject), "cohort.subject", NAME_RULE);
+        problems.unless(
+            self.min_joint_count <= limits::MIN_JOINT_COUNT,
+            "min_joint_count",
+            format!("must be at most {}; leave it out to keep to the policy", limits::MIN_JOINT_COUNT),
+        );
+        problems.unless(
+            !matches!(self.protection, Protection::Private { rho: MicroRho::ZERO }),
+            "rho",
+            "must be more than 0: nothing can be said without any loss; 0.1 is a careful choice",
+        );
     }
 
     fn check_variables(&self, problems: &mut Problems) {

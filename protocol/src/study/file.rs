@@ -3,10 +3,11 @@
 use serde::Deserialize;
 
 use super::{
-    Categories, Category, CategoryValue, Cohort, Decimal, Dimension, Problem, SPEC_VERSION, Statistic, StatisticKind,
-    StudySpec, Variable, limits,
+    Categories, Category, CategoryValue, Cohort, Decimal, Dimension, Problem, Protection, SPEC_VERSION, Statistic,
+    StatisticKind, StudySpec, Variable, limits,
 };
 use crate::consent::Purpose;
+use crate::privacy::MicroRho;
 
 /// A study file that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -42,6 +43,11 @@ struct File {
     title: String,
     description: String,
     purpose: Purpose,
+    #[serde(default)]
+    protection: ProtectionFile,
+    rho: Option<MicroRho>,
+    #[serde(default)]
+    min_joint_count: u32,
     cohort: CohortFile,
     #[serde(default)]
     variable: Vec<VariableFile>,
@@ -49,6 +55,16 @@ struct File {
     dimension: Vec<DimensionFile>,
     #[serde(default)]
     statistic: Vec<StatisticFile>,
+}
+
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum ProtectionFile {
+    Open,
+    // What a study that says nothing gets.
+    #[default]
+    Guarded,
+    Private,
 }
 
 #[derive(Deserialize)]
@@ -135,6 +151,8 @@ impl StudySpec {
             title: file.title,
             description: file.description,
             purpose: file.purpose,
+            protection: protection(file.protection, file.rho, &mut problems),
+            min_joint_count: file.min_joint_count,
             cohort: Cohort { sql: file.cohort.sql, subject: file.cohort.subject },
             variables: entries(file.variable, "variable", &mut problems, variable),
             dimensions: entries(file.dimension, "dimension", &mut problems, dimension),
@@ -142,6 +160,20 @@ impl StudySpec {
         };
         problems.extend(if problems.is_empty() { spec.problems() } else { Vec::new() });
         if problems.is_empty() { Ok(spec) } else { Err(SpecFileError::Invalid(problems)) }
+    }
+}
+
+fn protection(word: ProtectionFile, rho: Option<MicroRho>, problems: &mut Vec<Problem>) -> Protection {
+    let mut problem = |what: &str| problems.push(Problem { at: "rho".to_string(), what: what.to_string() });
+    match (word, rho) {
+        (ProtectionFile::Private, Some(rho)) => return Protection::Private { rho },
+        (ProtectionFile::Private, None) => problem("is missing: a private study says what it may lose; try rho = 0.1"),
+        (_, Some(_)) => problem("belongs to a private study; remove it, or set protection = \"private\""),
+        (_, None) => {}
+    }
+    match word {
+        ProtectionFile::Open => Protection::Open,
+        ProtectionFile::Guarded | ProtectionFile::Private => Protection::Guarded,
     }
 }
 

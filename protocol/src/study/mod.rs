@@ -20,6 +20,8 @@ pub use file::SpecFileError;
 use crate::consent::Purpose;
 use crate::hash::tagged;
 use crate::ids::{ChainId, ResearcherId, StudyId};
+use crate::policy::DisclosurePolicy;
+use crate::privacy::MicroRho;
 
 /// The version of the study format that this program reads and writes.
 pub const SPEC_VERSION: u16 = 1;
@@ -35,6 +37,11 @@ pub struct StudySpec {
     pub description: String,
     /// The purpose of use that consents are matched with.
     pub purpose: Purpose,
+    /// How small groups are protected.
+    pub protection: Protection,
+    /// Joint counts from 1 up to one less than this are suppressed, where the consortium's policy does not say more; 0
+    /// to leave it to the policy.
+    pub min_joint_count: u32,
     /// Who may be counted.
     pub cohort: Cohort,
     /// The numbers of the cohort, with their bounds.
@@ -43,6 +50,41 @@ pub struct StudySpec {
     pub dimensions: Vec<Dimension>,
     /// What is computed.
     pub statistics: Vec<Statistic>,
+}
+
+/// How a study protects small groups.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Protection {
+    /// Hospitals keep back their own small counts; joint counts are suppressed when the researcher's program has opened
+    /// them.
+    Open,
+    /// Joint counts are compared with the threshold under encryption: the small ones are never opened by anyone.
+    Guarded,
+    /// Every hospital adds its share of noise: the result is differentially private.
+    Private {
+        /// What the study may lose of its patients' privacy.
+        rho: MicroRho,
+    },
+}
+
+impl Protection {
+    /// The protection as one word, as files write it.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Guarded => "guarded",
+            Self::Private { .. } => "private",
+        }
+    }
+
+    /// What it loses of the privacy budget of each hospital on the roster.
+    pub const fn loss(&self) -> MicroRho {
+        match self {
+            Self::Open | Self::Guarded => MicroRho::ZERO,
+            Self::Private { rho } => *rho,
+        }
+    }
 }
 
 /// Who may be counted: one `SELECT` over the hospital's tables that yields one row per subject.
@@ -227,6 +269,11 @@ impl StudySpec {
         }
     }
 
+    /// The threshold of joint counts that holds for this study under a policy.
+    pub fn threshold(&self, policy: &DisclosurePolicy) -> u32 {
+        self.min_joint_count.max(policy.min_joint_count)
+    }
+
     /// The variable of this name.
     pub fn variable(&self, name: &str) -> Option<&Variable> {
         self.variables.iter().find(|v| v.name == name)
@@ -253,10 +300,16 @@ pub fn interval_label(from: Decimal, to: Decimal) -> String {
     format!("{from} to <{to}")
 }
 
-/// The name of a study: what is computed, for whom, under which key, on which ledger.
-pub fn study_id(chain: &ChainId, researcher: &ResearcherId, canonical: &[u8], public_key: &[u8]) -> StudyId {
+/// The name of a study: what is computed, for whom, under which keys, on which ledger.
+pub fn study_id(
+    chain: &ChainId,
+    researcher: &ResearcherId,
+    canonical: &[u8],
+    public_key: &[u8],
+    sealing_key: &[u8; 32],
+) -> StudyId {
     StudyId::from_bytes(tagged(
         "consilium/study/v1",
-        &[chain.as_str().as_bytes(), researcher.public_key(), canonical, public_key],
+        &[chain.as_str().as_bytes(), researcher.public_key(), canonical, public_key, sealing_key],
     ))
 }

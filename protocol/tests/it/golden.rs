@@ -42,6 +42,7 @@ fn payloads() -> Vec<Payload> {
     let subject = SubjectId::from_bytes([4; 16]);
     let source = ContentHash::from_bytes([5; 32]);
     let round = RoundNumber::new(1);
+    let blob = Blob { hash: source, bytes: 13 };
     let patient = PatientId::from_public_key([6; 32]);
     vec![
         Payload::AccreditResearcher(AccreditResearcher {
@@ -70,7 +71,11 @@ fn payloads() -> Vec<Payload> {
             basis: Basis::Electronic,
             forms: vec![Revocation { subject, document: Some(DocumentId::from_bytes([9; 32])), source }],
         }),
-        Payload::ProposeStudy(ProposeStudy { spec: spec().to_canonical(), public_key: vec![1, 2, 3] }),
+        Payload::ProposeStudy(ProposeStudy {
+            spec: spec().to_canonical(),
+            public_key: vec![1, 2, 3],
+            sealing_key: [10; 32],
+        }),
         Payload::WithdrawStudy(WithdrawStudy { study }),
         Payload::Approve(Approve { study, reason: "fine".into() }),
         Payload::Reject(Reject { study, reason: "no".into() }),
@@ -79,6 +84,9 @@ fn payloads() -> Vec<Payload> {
         Payload::Attest(Attest { study, round, sum: source }),
         Payload::Release(Release { study, round }),
         Payload::FailRound(FailRound { study, round }),
+        Payload::RegisterGuardKeys(RegisterGuardKeys { public_key: blob, server_key: blob, sealing_key: [11; 32] }),
+        Payload::SealSum(SealSum { study, round, sum: blob, seeds: blob }),
+        Payload::DiscloseSeeds(DiscloseSeeds { study, round, seeds: blob }),
     ]
 }
 
@@ -133,7 +141,7 @@ fn names_and_hashes_have_these_values() {
         ("tx bytes", digest(&tx.to_bytes())),
         ("document", document_id(&tx.hash(), 7).to_string()),
         ("terms", terms().hash().to_string()),
-        ("study", study_id(&chain, &key.researcher(), &canonical, b"key").to_string()),
+        ("study", study_id(&chain, &key.researcher(), &canonical, b"key", &[10; 32]).to_string()),
         ("spec", digest(&canonical)),
         ("wallet", wallet.words()),
         ("wallet key", wallet.key_at(&key.hospital()).patient().to_string()),

@@ -1,6 +1,8 @@
 //! Study files: what is wrong with one is said where it is, and every problem at once.
 
-use consilium_protocol::study::{SpecFileError, StudySpec};
+use consilium_protocol::policy::DisclosurePolicy;
+use consilium_protocol::privacy::MicroRho;
+use consilium_protocol::study::{Protection, SpecFileError, StudySpec};
 
 const GOOD: &str = r#"
 version = 1
@@ -36,10 +38,33 @@ fn problem(from: &str, to: &str) -> String {
 #[test]
 fn the_example_and_the_base_are_fine() {
     assert!(StudySpec::from_toml(GOOD).is_ok());
-    for file in ["glycaemia.toml", "visits.toml"] {
+    for file in ["glycaemia.toml", "stroke.toml", "visits.toml"] {
         let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/studies").join(file);
         StudySpec::from_toml(&std::fs::read_to_string(path).unwrap()).unwrap();
     }
+}
+
+#[test]
+fn a_study_says_how_it_protects_and_is_guarded_when_it_does_not() {
+    let read = |more: &str| StudySpec::from_toml(&GOOD.replace("purpose", &format!("{more}\npurpose")));
+    assert_eq!(read("").unwrap().protection, Protection::Guarded);
+    assert_eq!(read("protection = \"open\"").unwrap().protection, Protection::Open);
+    let private = read("protection = \"private\"\nrho = 0.25").unwrap().protection;
+    assert_eq!(private, Protection::Private { rho: MicroRho::new(250_000) });
+    for (wrong, place) in [
+        ("protection = \"none\"", "protection"),
+        ("protection = \"private\"", "rho: is missing"),
+        ("protection = \"private\"\nrho = 0", "rho: must be more than 0"),
+        ("protection = \"private\"\nrho = 0.0000001", "rho"),
+        ("rho = 0.1", "rho: belongs to a private study"),
+        ("min_joint_count = 1000001", "min_joint_count"),
+    ] {
+        let error = read(wrong).unwrap_err().to_string();
+        assert!(error.contains(place), "`{wrong}`: {error}");
+    }
+    let policy = DisclosurePolicy::default();
+    assert_eq!(read("min_joint_count = 20").unwrap().threshold(&policy), 20);
+    assert_eq!(read("min_joint_count = 5").unwrap().threshold(&policy), policy.min_joint_count);
 }
 
 #[test]
