@@ -233,9 +233,12 @@ impl Auditor {
             | Payload::Vote(_)
             | Payload::Enrol(_)
             | Payload::Grant(_)
-            | Payload::Revoke(_) => None,
+            | Payload::Revoke(_)
+            | Payload::RegisterGuardKeys(_) => None,
             Payload::ProposeStudy(p) => match tx.signer {
-                Signer::Researcher(id) => Some(study_id(self.state.chain_id(), &id, &p.spec, &p.public_key)),
+                Signer::Researcher(id) => {
+                    Some(study_id(self.state.chain_id(), &id, &p.spec, &p.public_key, &p.sealing_key))
+                }
                 Signer::Hospital(_) | Signer::Patient(_) => None,
             },
             Payload::WithdrawStudy(p) => Some(p.study),
@@ -246,6 +249,8 @@ impl Auditor {
             Payload::Attest(p) => Some(p.study),
             Payload::Release(p) => Some(p.study),
             Payload::FailRound(p) => Some(p.study),
+            Payload::SealSum(p) => Some(p.study),
+            Payload::DiscloseSeeds(p) => Some(p.study),
         }
     }
 

@@ -4,6 +4,7 @@ use std::fmt;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use consilium_protocol::ids::{ContentHash, HospitalId, ResearcherId, RoundNumber, StudyId, TxHash};
+use consilium_protocol::privacy::MicroRho;
 
 /// One thing that a block changed. Hashed with the block's results; variants are only ever added at the end.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -153,6 +154,57 @@ pub enum Event {
         /// The study.
         study: StudyId,
     },
+    /// A member registered keys for guarded studies.
+    GuardKeysRegistered {
+        /// The member.
+        hospital: HospitalId,
+    },
+    /// The roles of a guarded round were drawn.
+    RolesDrawn {
+        /// The study.
+        study: StudyId,
+        /// The round.
+        round: RoundNumber,
+        /// Who adds up.
+        aggregator: HospitalId,
+        /// Who learns which groups passed.
+        custodian: HospitalId,
+    },
+    /// A round of a private study was charged to the budget of every hospital on its roster.
+    PrivacySpent {
+        /// The study.
+        study: StudyId,
+        /// The round.
+        round: RoundNumber,
+        /// What it may lose of each.
+        rho: MicroRho,
+        /// How many hospitals.
+        hospitals: u32,
+    },
+    /// The aggregator of a guarded round committed to the padded sum and the seeds of its pads.
+    SumSealed {
+        /// The study.
+        study: StudyId,
+        /// The round.
+        round: RoundNumber,
+        /// The aggregator.
+        hospital: HospitalId,
+        /// The hash of the padded sum.
+        sum: ContentHash,
+        /// The hash of the seeds under the custodian's key.
+        seeds: ContentHash,
+    },
+    /// The custodian of a guarded round committed to the seeds that passed.
+    SeedsDisclosed {
+        /// The study.
+        study: StudyId,
+        /// The round.
+        round: RoundNumber,
+        /// The custodian.
+        hospital: HospitalId,
+        /// The hash of the seeds, sealed to the researcher.
+        seeds: ContentHash,
+    },
 }
 
 impl Event {
@@ -165,7 +217,8 @@ impl Event {
             | Self::ProposalFailed { .. }
             | Self::Enrolled { .. }
             | Self::Granted { .. }
-            | Self::Revoked { .. } => None,
+            | Self::Revoked { .. }
+            | Self::GuardKeysRegistered { .. } => None,
             Self::StudyProposed { study, .. }
             | Self::StudyDecided { study, .. }
             | Self::StudyApproved { study }
@@ -178,7 +231,11 @@ impl Event {
             | Self::Attested { study, .. }
             | Self::Released { study, .. }
             | Self::RoundFailed { study, .. }
-            | Self::StudyFailed { study } => Some(*study),
+            | Self::StudyFailed { study }
+            | Self::RolesDrawn { study, .. }
+            | Self::PrivacySpent { study, .. }
+            | Self::SumSealed { study, .. }
+            | Self::SeedsDisclosed { study, .. } => Some(*study),
         }
     }
 
@@ -205,6 +262,11 @@ impl Event {
             Self::Released { .. } => "released",
             Self::RoundFailed { .. } => "round_failed",
             Self::StudyFailed { .. } => "study_failed",
+            Self::GuardKeysRegistered { .. } => "guard_keys_registered",
+            Self::RolesDrawn { .. } => "roles_drawn",
+            Self::PrivacySpent { .. } => "privacy_spent",
+            Self::SumSealed { .. } => "sum_sealed",
+            Self::SeedsDisclosed { .. } => "seeds_disclosed",
         }
     }
 }
@@ -254,6 +316,21 @@ impl fmt::Display for Event {
             }
             Self::RoundFailed { study, round } => write!(f, "study {} round {round} ran out of time", study.short()),
             Self::StudyFailed { study } => write!(f, "study {} failed", study.short()),
+            Self::GuardKeysRegistered { hospital } => write!(f, "{} registered guard keys", hospital.short()),
+            Self::RolesDrawn { study, round, aggregator, custodian } => {
+                let (study, aggregator, custodian) = (study.short(), aggregator.short(), custodian.short());
+                write!(f, "study {study} round {round}: {aggregator} aggregates, {custodian} is custodian")
+            }
+            Self::PrivacySpent { study, round, rho, hospitals } => {
+                write!(f, "study {} round {round} spent ρ = {rho} at {hospitals} hospitals", study.short())
+            }
+            Self::SumSealed { study, round, hospital, sum, .. } => {
+                let (study, hospital) = (study.short(), hospital.short());
+                write!(f, "{hospital} sealed sum {} of study {study} round {round}", sum.short())
+            }
+            Self::SeedsDisclosed { study, round, hospital, .. } => {
+                write!(f, "{} disclosed what passed of study {} round {round}", hospital.short(), study.short())
+            }
         }
     }
 }

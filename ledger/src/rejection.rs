@@ -8,8 +8,9 @@ use consilium_protocol::consent::TermsError;
 use consilium_protocol::ids::{
     DocumentId, Height, HospitalId, ResearcherId, RoundNumber, Sequence, StudyId, SubjectId, Timestamp, TxHash,
 };
+use consilium_protocol::privacy::MicroRho;
 use consilium_protocol::study::CanonicalError;
-use consilium_protocol::tx::{MAX_REASON_BYTES, MAX_STUDY_KEY_BYTES, MAX_TX_BYTES};
+use consilium_protocol::tx::{MAX_GUARD_KEY_BYTES, MAX_REASON_BYTES, MAX_STUDY_KEY_BYTES, MAX_TX_BYTES};
 
 use crate::state::study::Phase;
 
@@ -317,12 +318,9 @@ pub enum Rejection {
         /// The study.
         study: StudyId,
     },
-    /// Contributions to a round have the same length.
-    #[error("contributions to this round have {expected} bytes; compute it again with a matching release")]
-    ContributionLength {
-        /// The length of the first contribution, or 1 when an empty one was refused as the first.
-        expected: u64,
-    },
+    /// What was committed to has no bytes.
+    #[error("what this commits to has no bytes; compute it again")]
+    EmptyContribution,
     /// The member has attested the round's sum.
     #[error("this member has attested the round already; nothing needs to be done")]
     AlreadyAttested {
@@ -340,6 +338,72 @@ pub enum Rejection {
     /// The round can be released, so it has not failed.
     #[error("enough members attested the round's sum; release the round instead")]
     Releasable {
+        /// The study.
+        study: StudyId,
+    },
+    /// The consortium allows no open studies.
+    #[error("this consortium allows no open studies; set protection = \"guarded\" or \"private\" in the study file")]
+    OpenStudiesForbidden,
+    /// The researcher has proposed as many studies as the policy allows.
+    #[error("a researcher may propose {quota} studies in {days} days; wait until the first of them is older")]
+    Quota {
+        /// How many are allowed.
+        quota: u32,
+        /// In how many days.
+        days: u32,
+    },
+    /// A private study would lose more than is left of a hospital's privacy budget.
+    #[error(
+        "the study loses ρ = {asked}, of the privacy budget ρ = {left} is left; propose it again with a smaller rho"
+    )]
+    PrivacyBudget {
+        /// What the study loses.
+        asked: MicroRho,
+        /// What is left.
+        left: MicroRho,
+    },
+    /// A key for guarded studies that cannot be one.
+    #[error(
+        "keys for guarded studies have 1 to {MAX_GUARD_KEY_BYTES} bytes, and the sealing key must not be of small \
+         order; restart the node to make new ones"
+    )]
+    GuardKeys,
+    /// Fewer than two hospitals of the roster can take a role.
+    #[error(
+        "a guarded round needs two hospitals of its roster, not the researcher's own, that have registered guard keys; \
+         start their nodes, which register by themselves"
+    )]
+    NoRoles {
+        /// The study.
+        study: StudyId,
+    },
+    /// Something that only open and private rounds have.
+    #[error("the round is guarded: its aggregator seals the sum and nobody attests; nothing needs to be done")]
+    GuardedRound {
+        /// The study.
+        study: StudyId,
+    },
+    /// Something that only guarded rounds have.
+    #[error("the round is not guarded; attest its sum instead")]
+    NotGuarded {
+        /// The study.
+        study: StudyId,
+    },
+    /// The role was drawn for another hospital.
+    #[error("the role in this round is {hospital}'s; leave it to that hospital")]
+    NotInRole {
+        /// Whose it is.
+        hospital: HospitalId,
+    },
+    /// The aggregator has not sealed the sum yet.
+    #[error("the round's aggregator has not sealed the sum yet; send it again when it has")]
+    NotSealed {
+        /// The study.
+        study: StudyId,
+    },
+    /// The custodian has not disclosed the seeds yet.
+    #[error("the round's custodian has not disclosed what passed yet; send it again when it has")]
+    NotDisclosed {
         /// The study.
         study: StudyId,
     },
@@ -392,10 +456,20 @@ impl Rejection {
             Self::WrongRound { .. } => "wrong_round",
             Self::NotInRoster { .. } => "not_in_roster",
             Self::AlreadyContributed { .. } => "already_contributed",
-            Self::ContributionLength { .. } => "contribution_length",
+            Self::EmptyContribution => "empty_contribution",
             Self::AlreadyAttested { .. } => "already_attested",
             Self::TooFewAttestations { .. } => "too_few_attestations",
             Self::Releasable { .. } => "releasable",
+            Self::OpenStudiesForbidden => "open_studies_forbidden",
+            Self::Quota { .. } => "quota",
+            Self::PrivacyBudget { .. } => "privacy_budget",
+            Self::GuardKeys => "guard_keys",
+            Self::NoRoles { .. } => "no_roles",
+            Self::GuardedRound { .. } => "guarded_round",
+            Self::NotGuarded { .. } => "not_guarded",
+            Self::NotInRole { .. } => "not_in_role",
+            Self::NotSealed { .. } => "not_sealed",
+            Self::NotDisclosed { .. } => "not_disclosed",
         }
     }
 }

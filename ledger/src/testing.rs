@@ -14,7 +14,7 @@ use consilium_protocol::ids::{
 };
 use consilium_protocol::keys::{BlindingKey, Signature, SigningKey};
 use consilium_protocol::policy::DisclosurePolicy;
-use consilium_protocol::study::{Cohort, SPEC_VERSION, Statistic, StatisticKind, StudySpec, study_id};
+use consilium_protocol::study::{Cohort, Protection, SPEC_VERSION, Statistic, StatisticKind, StudySpec, study_id};
 use consilium_protocol::tx::{
     AccreditResearcher, Approve, Countersignature, Enrol, Enrolment, Form, Grant, OpenRound, Payload, ProposeStudy,
     SignedTx, Signer, TxBody, enrolment_message,
@@ -63,7 +63,7 @@ impl Consortium {
             version: GENESIS_VERSION,
             chain_id: ChainId::new("test").expect("a chain id"),
             time_ms: Timestamp::new(1_000_000),
-            policy: DisclosurePolicy::default(),
+            policy: DisclosurePolicy { open_studies: true, ..DisclosurePolicy::default() },
             consent_base: Base::Deny,
             deadlines: Deadlines { approval_ms: 10_000, grace_ms: 1_000, round_ms: 5_000 },
             disease: Vec::new(),
@@ -180,6 +180,8 @@ pub(crate) fn spec(name: u8) -> StudySpec {
         title: format!("Study {name}"),
         description: "How many there are.".to_string(),
         purpose: Purpose::HealthResearch,
+        protection: Protection::Open,
+        min_joint_count: 0,
         cohort: Cohort { sql: "SELECT subject FROM person".to_string(), subject: "subject".to_string() },
         variables: Vec::new(),
         dimensions: Vec::new(),
@@ -265,13 +267,26 @@ impl Ledger {
     }
 
     pub(crate) fn study_proposal(name: u8) -> Payload {
-        Payload::ProposeStudy(ProposeStudy { spec: spec(name).to_canonical(), public_key: vec![1, 2, 3] })
+        Payload::ProposeStudy(ProposeStudy {
+            spec: spec(name).to_canonical(),
+            public_key: vec![1, 2, 3],
+            sealing_key: [4; 32],
+        })
     }
 
     /// The name of the study that [`Self::study_proposal`] proposes.
     pub(crate) fn study_name(&self, researcher: u8, name: u8) -> StudyId {
         let id = self.consortium.key(Who::Researcher(researcher)).researcher();
-        study_id(&self.consortium.genesis.chain_id, &id, &spec(name).to_canonical(), &[1, 2, 3])
+        study_id(&self.consortium.genesis.chain_id, &id, &spec(name).to_canonical(), &[1, 2, 3], &[4; 32])
+    }
+
+    /// A study of another protection, proposed by the accredited researcher 1.
+    pub(crate) fn propose_protected(&mut self, name: u8, protection: Protection) -> (StudyId, Outcome) {
+        let canonical = StudySpec { protection, ..spec(name) }.to_canonical();
+        let id = self.consortium.key(Who::Researcher(1)).researcher();
+        let study = study_id(&self.consortium.genesis.chain_id, &id, &canonical, &[1, 2, 3], &[4; 32]);
+        let payload = ProposeStudy { spec: canonical, public_key: vec![1, 2, 3], sealing_key: [4; 32] };
+        (study, self.one(Who::Researcher(1), Payload::ProposeStudy(payload)))
     }
 
     /// An accredited researcher's study, proposed.

@@ -13,6 +13,9 @@ pub(super) fn apply(context: &mut Context<'_>, payload: &Attest) -> Outcome {
     let id = payload.study;
     let study = context.study(&id)?;
     let round = running(id, study.course, payload.round, &hospital, Step::Attest)?;
+    if round.guard.is_some() {
+        return Err(Rejection::GuardedRound { study: id });
+    }
     if round.attestations.contains_key(&hospital) {
         return Err(Rejection::AlreadyAttested { study: id });
     }

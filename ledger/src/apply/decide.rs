@@ -27,6 +27,11 @@ fn decide(context: &mut Context<'_>, id: StudyId, approved: bool, reason: String
     if study.course.decisions.contains_key(&hospital) {
         return Err(Rejection::AlreadyDecided { study: id });
     }
+    let asked = study.proposal.spec.protection.loss();
+    let left = context.state.privacy_left(&hospital);
+    if approved && asked > left {
+        return Err(Rejection::PrivacyBudget { asked, left });
+    }
     let mut course = study.course.clone();
     course.decisions.insert(hospital, Decision { approved, reason, at: context.moment });
     let (tally, members) = (course.tally(), context.members());

@@ -2,8 +2,8 @@
 
 use consilium_protocol::tx::FailRound;
 
-use super::open_round::new_round;
-use super::{Context, Outcome, count, step};
+use super::open_round::{announce, open, privacy_roster};
+use super::{Context, Outcome, step};
 use crate::event::Event;
 use crate::rejection::Rejection;
 use crate::state::study::{RoundEnd, Step};
@@ -23,14 +23,25 @@ pub(super) fn apply(context: &mut Context<'_>, payload: &FailRound) -> Outcome {
     if context.moment.time < not_before {
         return Err(Rejection::TooEarly { not_before });
     }
-    if round.attested_sum().is_some() {
+    if round.result().is_some() {
         return Err(Rejection::Releasable { study: id });
     }
     let roster = study.course.next_roster(context.members(), genesis.policy.min_hospitals);
-    let another = round.number.next().zip(roster);
-    let phase = step(id, study.course, Step::FailRound { another: another.as_ref().map(|(number, _)| *number) })?;
-
+    let seen = round.is_complete().then(|| round.roster.clone());
     let failed = round.number;
+    let another = match round.number.next().zip(roster) {
+        // Another round that cannot open, for want of privacy budget or of roles, is none.
+        Some((number, roster)) => {
+            // Nor is one that would lose a hospital for want of budget, when the sum over all may have been seen.
+            let left = privacy_roster(context, id, roster.clone())?;
+            let narrowed = seen.is_some_and(|seen| seen != left);
+            if narrowed { None } else { open(context, id, number, roster).ok() }
+        }
+        None => None,
+    };
+    let study = context.study(&id)?;
+    let phase = step(id, study.course, Step::FailRound { another: another.as_ref().map(|round| round.number) })?;
+
     let mut course = study.course.clone();
     if let Some(round) = course.rounds.last_mut() {
         round.ended = Some((context.moment, RoundEnd::Failed));
@@ -38,9 +49,9 @@ pub(super) fn apply(context: &mut Context<'_>, payload: &FailRound) -> Outcome {
     course.phase = phase;
     context.events.push(Event::RoundFailed { study: id, round: failed });
     match another {
-        Some((number, roster)) => {
-            context.events.push(Event::RoundOpened { study: id, round: number, hospitals: count(roster.len()) });
-            course.rounds.push(new_round(number, context.moment, roster));
+        Some(round) => {
+            announce(context, id, &round);
+            course.rounds.push(round);
         }
         None => context.events.push(Event::StudyFailed { study: id }),
     }

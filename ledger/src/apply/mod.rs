@@ -7,15 +7,18 @@ mod accredit_researcher;
 mod attest;
 mod contribute;
 mod decide;
+mod disclose_seeds;
 mod enrol;
 mod envelope;
 mod fail_round;
 mod grant;
 mod open_round;
 mod propose_study;
+mod register_guard_keys;
 mod release;
 mod revoke;
 mod run_out;
+mod seal_sum;
 mod vote;
 mod withdraw_study;
 
@@ -127,6 +130,9 @@ fn dispatch(context: &mut Context<'_>, body: TxBody, bytes: usize) -> Outcome {
         Payload::Attest(payload) => attest::apply(context, &payload),
         Payload::Release(payload) => release::apply(context, &payload),
         Payload::FailRound(payload) => fail_round::apply(context, &payload),
+        Payload::RegisterGuardKeys(payload) => register_guard_keys::apply(context, &payload),
+        Payload::SealSum(payload) => seal_sum::apply(context, &payload),
+        Payload::DiscloseSeeds(payload) => disclose_seeds::apply(context, &payload),
     }
 }
 

@@ -2,14 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use consilium_protocol::ids::{HospitalId, RoundNumber};
+use consilium_protocol::ids::{HospitalId, RoundNumber, StudyId};
+use consilium_protocol::privacy::MicroRho;
+use consilium_protocol::study::Protection;
 use consilium_protocol::tx::OpenRound;
 
 use super::{Context, Outcome, count, step};
 use crate::event::Event;
 use crate::rejection::Rejection;
-use crate::state::Moment;
-use crate::state::study::{Phase, Round, Step};
+use crate::state::members::majority;
+use crate::state::study::{Guard, Phase, Roles, Round, Step, draw};
 
 pub(super) fn apply(context: &mut Context<'_>, payload: &OpenRound) -> Outcome {
     let hospital = context.hospital()?;
@@ -34,15 +36,73 @@ pub(super) fn apply(context: &mut Context<'_>, payload: &OpenRound) -> Outcome {
     }
 
     let mut course = study.course.clone();
-    let round = new_round(RoundNumber::new(0), context.moment, roster);
-    context.events.push(Event::RoundOpened { study: id, round: round.number, hospitals: count(round.roster.len()) });
+    let round = open(context, id, RoundNumber::new(0), roster)?;
+    announce(context, id, &round);
     course.rounds.push(round);
     course.phase = phase;
     context.state.put_course(id, course);
     Ok(())
 }
 
-/// A round in which nothing has happened yet.
-pub(super) const fn new_round(number: RoundNumber, opened: Moment, roster: Vec<HospitalId>) -> Round {
-    Round { number, opened, roster, contributions: BTreeMap::new(), attestations: BTreeMap::new(), ended: None }
+/// The candidates that have enough privacy budget left for the study.
+pub(super) fn privacy_roster(
+    context: &Context<'_>,
+    id: StudyId,
+    candidates: Vec<HospitalId>,
+) -> Result<Vec<HospitalId>, Rejection> {
+    let loss = context.study(&id)?.proposal.spec.protection.loss();
+    Ok(candidates.into_iter().filter(|id| loss <= context.state.privacy_left(id)).collect())
+}
+
+/// A round in which nothing has happened yet, with its roles drawn and its privacy loss charged. Changes nothing when it
+/// cannot open.
+pub(super) fn open(
+    context: &mut Context<'_>,
+    id: StudyId,
+    number: RoundNumber,
+    candidates: Vec<HospitalId>,
+) -> Result<Round, Rejection> {
+    let proposal = context.study(&id)?.proposal;
+    let protection = proposal.spec.protection;
+    let state = &*context.state;
+    let loss = protection.loss();
+    let roster = privacy_roster(context, id, candidates)?;
+    let needed = majority(context.members()).max(state.genesis().policy.min_hospitals as usize);
+    if roster.len() < needed {
+        return Err(Rejection::TooFewHospitals { approved: count(roster.len()), needed: count(needed) });
+    }
+    let guard = match protection {
+        Protection::Guarded => {
+            // The researcher's own hospital has neither role: with a role it could undo what it must not see.
+            let own = state.researchers().get(&proposal.researcher).and_then(|researcher| researcher.hospital);
+            let candidate = |id: &HospitalId| Some((*id, state.guard_keys(id).filter(|_| own != Some(*id))?.keys));
+            let relieved = context.study(&id)?.course.relieved();
+            let drawn = draw(state.head().app_hash, id, number, roster.iter().filter_map(candidate), &relieved);
+            Some(Guard::new(drawn.ok_or(Rejection::NoRoles { study: id })?))
+        }
+        Protection::Open | Protection::Private { .. } => None,
+    };
+    if loss > MicroRho::ZERO {
+        for hospital in &roster {
+            let lost = context.state.privacy_loss(hospital).checked_add(loss).unwrap_or(MicroRho::new(u64::MAX));
+            context.state.privacy_losses.put(*hospital, lost);
+        }
+    }
+    let (contributions, attestations) = (BTreeMap::new(), BTreeMap::new());
+    Ok(Round { number, opened: context.moment, roster, contributions, attestations, guard, ended: None })
+}
+
+/// Tells of a round that opened.
+pub(super) fn announce(context: &mut Context<'_>, id: StudyId, round: &Round) {
+    context.events.push(Event::RoundOpened { study: id, round: round.number, hospitals: count(round.roster.len()) });
+    if let Some(guard) = &round.guard {
+        let Roles { aggregator, custodian, .. } = guard.roles;
+        context.events.push(Event::RolesDrawn { study: id, round: round.number, aggregator, custodian });
+    }
+    if let Some(study) = context.state.study(&id)
+        && study.proposal.spec.protection.loss() > MicroRho::ZERO
+    {
+        let (rho, hospitals) = (study.proposal.spec.protection.loss(), count(round.roster.len()));
+        context.events.push(Event::PrivacySpent { study: id, round: round.number, rho, hospitals });
+    }
 }

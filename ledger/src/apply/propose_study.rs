@@ -1,5 +1,6 @@
 //! An accredited researcher asks for a study.
 
+use consilium_protocol::keys::BlindingKey;
 use consilium_protocol::study::{StudySpec, study_id};
 use consilium_protocol::tx::{MAX_STUDY_KEY_BYTES, ProposeStudy};
 
@@ -15,15 +16,30 @@ pub(super) fn apply(context: &mut Context<'_>, payload: ProposeStudy) -> Outcome
     if spec.to_canonical() != payload.spec {
         return Err(Rejection::Spec(SpecFault::Malformed));
     }
-    if !(1..=MAX_STUDY_KEY_BYTES).contains(&payload.public_key.len()) {
+    // RFC 7748, section 6.1: a key of small order agrees on the same secret with everybody.
+    let agrees = BlindingKey::from_seed([1; 32]).agree(&payload.sealing_key).is_some();
+    if !(1..=MAX_STUDY_KEY_BYTES).contains(&payload.public_key.len()) || !agrees {
         return Err(Rejection::StudyKey);
     }
-    let study = study_id(context.state.chain_id(), &researcher, &payload.spec, &payload.public_key);
+    let policy = context.state.genesis().policy;
+    if !policy.allows(&spec.protection) {
+        return Err(Rejection::OpenStudiesForbidden);
+    }
+    let (asked, left) = (spec.protection.loss(), policy.privacy_budget);
+    if asked > left {
+        return Err(Rejection::PrivacyBudget { asked, left });
+    }
+    let quota = policy.studies_per_researcher;
+    if context.state.studies_of(&researcher, context.moment.time) >= quota {
+        return Err(Rejection::Quota { quota, days: policy.quota_days });
+    }
+    let sealing_key = payload.sealing_key;
+    let study = study_id(context.state.chain_id(), &researcher, &payload.spec, &payload.public_key, &sealing_key);
     if context.state.study(&study).is_some() {
         return Err(Rejection::StudyExists { study });
     }
 
-    let proposal = Proposal { researcher, spec, public_key: payload.public_key, proposed: context.moment };
+    let proposal = Proposal { researcher, spec, public_key: payload.public_key, sealing_key, proposed: context.moment };
     context.state.proposals.put(study, proposal);
     context.state.put_course(study, Course::new());
     context.state.count(|figures| figures.studies += 1);

@@ -1,4 +1,5 @@
-//! A hospital of the roster declares the sum that more than half of the roster attested as the result.
+//! A hospital of the roster declares the sum that more than half of the roster attested, or that aggregator and
+//! custodian of a guarded round committed to, as the result.
 
 use consilium_protocol::ids::ContentHash;
 use consilium_protocol::tx::Release;
@@ -16,7 +17,10 @@ pub(super) fn apply(context: &mut Context<'_>, payload: &Release) -> Outcome {
     let study = context.study(&id)?;
     let gate = Step::Release { sum: ContentHash::from_bytes([0; 32]) };
     let round = running(id, study.course, payload.round, &hospital, gate)?;
-    let Some(sum) = round.attested_sum() else {
+    let Some(sum) = round.result() else {
+        if round.guard.is_some() {
+            return Err(Rejection::NotDisclosed { study: id });
+        }
         let attested = count(round.leading_sum().map_or(0, |(_, attested)| attested));
         return Err(Rejection::TooFewAttestations { attested, needed: count(majority(round.roster.len())) });
     };

@@ -16,6 +16,8 @@
 //! | 5 | [`ContentHash`] of the terms | [`Terms`] |
 //! | 6 | [`StudyId`] | [`study::Proposal`] |
 //! | 7 | [`StudyId`] | [`study::Course`] |
+//! | 8 | [`HospitalId`] | [`study::GuardKeys`] |
+//! | 9 | [`HospitalId`] | [`MicroRho`], what private studies have lost so far |
 
 pub mod consent;
 pub mod members;
@@ -35,12 +37,13 @@ use consilium_protocol::ids::{
     AppHash, BlockHash, ChainId, ContentHash, Height, HospitalId, PatientId, ResearcherId, Sequence, StudyId,
     SubjectId, Timestamp, TxHash,
 };
+use consilium_protocol::privacy::MicroRho;
 use consilium_protocol::tx::Signer;
 
 use crate::certificate::Validator;
 use consent::{Subject, SubjectKey};
 use members::{Ballot, Researcher};
-use study::{Course, Phase, Proposal, Study};
+use study::{Course, GuardKeys, Phase, Proposal, Study};
 use table::Table;
 
 /// A block, as things that happened in it are dated.
@@ -114,6 +117,8 @@ pub struct State {
     pub(crate) terms: Table<ContentHash, Terms>,
     pub(crate) proposals: Table<StudyId, Proposal>,
     courses: Table<StudyId, Course>,
+    pub(crate) guard_keys: Table<HospitalId, GuardKeys>,
+    pub(crate) privacy_losses: Table<HospitalId, MicroRho>,
     /// Follows from `subjects`: whose key it is.
     pub(crate) patients: Table<PatientId, SubjectKey>,
     /// Follows from `courses`: those that wait for members, and may expire.
@@ -151,6 +156,8 @@ impl State {
             terms: Table::default(),
             proposals: Table::default(),
             courses: Table::default(),
+            guard_keys: Table::default(),
+            privacy_losses: Table::default(),
             patients: Table::default(),
             waiting: BTreeSet::new(),
         }
@@ -257,6 +264,31 @@ impl State {
         Some(Study { id: *id, proposal: self.proposals.get(id)?, course: self.courses.get(id)? })
     }
 
+    /// A member's keys for guarded studies, if it has registered any.
+    pub fn guard_keys(&self, hospital: &HospitalId) -> Option<&GuardKeys> {
+        self.guard_keys.get(hospital)
+    }
+
+    /// What private studies have lost so far of the privacy of a hospital's patients.
+    pub fn privacy_loss(&self, hospital: &HospitalId) -> MicroRho {
+        self.privacy_losses.get(hospital).copied().unwrap_or_default()
+    }
+
+    /// What is left of a hospital's privacy budget.
+    pub fn privacy_left(&self, hospital: &HospitalId) -> MicroRho {
+        self.genesis().policy.privacy_budget.saturating_sub(self.privacy_loss(hospital))
+    }
+
+    /// How many studies the researcher has proposed within the quota's period before `now`.
+    pub fn studies_of(&self, researcher: &ResearcherId, now: Timestamp) -> u32 {
+        let period = u64::from(self.genesis().policy.quota_days) * 86_400_000;
+        let recent = |proposal: &&Proposal| {
+            proposal.researcher == *researcher && now < proposal.proposed.time.plus_millis(period)
+        };
+        let count = self.proposals.entries().values().filter(recent).count();
+        u32::try_from(count).unwrap_or(u32::MAX)
+    }
+
     /// The studies that wait for members: proposed, or approved and not opened.
     pub(crate) const fn waiting(&self) -> &BTreeSet<StudyId> {
         &self.waiting
@@ -293,6 +325,8 @@ impl State {
         self.terms.encode_touched(5, &mut changes);
         self.proposals.encode_touched(6, &mut changes);
         self.courses.encode_touched(7, &mut changes);
+        self.guard_keys.encode_touched(8, &mut changes);
+        self.privacy_losses.encode_touched(9, &mut changes);
         let mut parts: Vec<&[u8]> = vec![self.head.app_hash.as_bytes(), block.as_bytes()];
         parts.extend_from_slice(results);
         parts.extend(changes.iter().flat_map(|(key, value)| [key.as_slice(), value.as_slice()]));
@@ -311,6 +345,8 @@ impl State {
         self.terms.settle();
         self.proposals.settle();
         self.courses.settle();
+        self.guard_keys.settle();
+        self.privacy_losses.settle();
         self.patients.settle();
     }
 
@@ -323,6 +359,8 @@ impl State {
         self.subjects.roll_back();
         self.terms.roll_back();
         self.proposals.roll_back();
+        self.guard_keys.roll_back();
+        self.privacy_losses.roll_back();
         self.patients.roll_back();
         for id in self.courses.roll_back() {
             self.index_course(&id);
@@ -340,6 +378,8 @@ impl State {
         self.terms.encode_all(5, &mut all);
         self.proposals.encode_all(6, &mut all);
         self.courses.encode_all(7, &mut all);
+        self.guard_keys.encode_all(8, &mut all);
+        self.privacy_losses.encode_all(9, &mut all);
         all
     }
 
@@ -358,6 +398,8 @@ impl State {
             5 => self.terms.load(key, value),
             6 => self.proposals.load(key, value),
             7 => self.courses.load(key, value),
+            8 => self.guard_keys.load(key, value),
+            9 => self.privacy_losses.load(key, value),
             _ => None,
         };
         loaded.ok_or(EntryError)

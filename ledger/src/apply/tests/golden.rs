@@ -9,14 +9,18 @@ use consilium_protocol::ids::{
     AppHash, BlockHash, ContentHash, DocumentId, Height, HospitalId, PatientId, ResearcherId, RoundNumber, Sequence,
     StudyId, SubjectId, Timestamp, TxHash,
 };
-use consilium_protocol::tx::{AccreditResearcher, Signer};
+use consilium_protocol::privacy::MicroRho;
+use consilium_protocol::tx::{AccreditResearcher, Blob, RegisterGuardKeys, Signer};
 
 use crate::apply::Outcome;
 use crate::event::Event;
 use crate::rejection::{Rejection, SpecFault, TextField};
 use crate::state::consent::{Document, Ended, EndedBy, Subject, SubjectKey};
 use crate::state::members::{Ballot, BallotOutcome, Researcher};
-use crate::state::study::{Attestation, Contribution, Course, Decision, Phase, Proposal, Round, RoundEnd};
+use crate::state::study::{
+    Attestation, Contribution, Course, Decision, Disclosed, Guard, GuardKeys, Phase, Proposal, Roles, Round, RoundEnd,
+    Sealed,
+};
 use crate::state::{Figures, Head, Moment};
 use crate::store::StoredResult;
 use crate::testing::{Ledger, Who, paper, permit, spec};
@@ -131,6 +135,7 @@ fn studies() {
                 Contribution { hash: hash(1), bytes: 64, height: Height::new(6) },
             )]),
             attestations: BTreeMap::from([(hospital(), Attestation { sum: hash(2), height: Height::new(7) })]),
+            guard: None,
             ended: Some((moment(), RoundEnd::Withdrawn)),
         }],
     };
@@ -138,19 +143,46 @@ fn studies() {
         &course,
         "020000000001000000[aa*32]01020000006f6b050000000000000002010000000000000100000000000000050\
          0000000000000020100000000000001000000[aa*32]01000000[aa*32][01*32]400000000000000006000000\
-         0000000001000000[aa*32][02*32]0700000000000000010500000000000000020100000000000002",
+         0000000001000000[aa*32][02*32]07[00*8]010500000000000000020100000000000002",
     );
     let proposal = Proposal {
         researcher: ResearcherId::from_public_key([0xcc; 32]),
         spec: spec(1),
         public_key: vec![1, 2, 3],
+        sealing_key: [4; 32],
         proposed: moment(),
     };
+    let roles = Roles {
+        aggregator: hospital(),
+        custodian: HospitalId::from_public_key([0xbb; 32]),
+        sealing_key: [4; 32],
+        public_key: Blob { hash: hash(1), bytes: 5 },
+        server_key: Blob { hash: hash(2), bytes: 6 },
+    };
+    let guard = Guard {
+        roles,
+        sealed: Some(Sealed {
+            sum: Blob { hash: hash(3), bytes: 7 },
+            seeds: Blob { hash: hash(4), bytes: 8 },
+            height: Height::new(9),
+        }),
+        disclosed: Some(Disclosed { seeds: Blob { hash: hash(5), bytes: 10 }, height: Height::new(11) }),
+    };
+    golden(
+        &guard,
+        "[aa*32][bb*32][04*32][01*32]0500000000000000[02*32]060000000000000001[03*32]0700000000000000[04*32]\
+         0800000000000000090000000000000001[05*32]0a000000000000000b00000000000000",
+    );
+    let keys = RegisterGuardKeys { public_key: roles.public_key, server_key: roles.server_key, sealing_key: [4; 32] };
+    golden(
+        &GuardKeys { keys, height: Height::new(9) },
+        "[01*32]0500000000000000[02*32]0600000000000000[04*32]0900000000000000",
+    );
     golden(
         &proposal,
-        "[cc*32]0100070000005374756479203113000000486f77206d616e79207468657265206172652e011a0000005\
-         3454c454354207375626a6563742046524f4d20706572736f6e070000007375626a656374[00*8]01000000010\
-         000006e00000000000300000001020305000000000000000201000000000000",
+        "[cc*32]0100070000005374756479203113000000486f77206d616e79207468657265206172652e0100000000001a00000053454c45435\
+         4207375626a6563742046524f4d20706572736f6e070000007375626a656374[00*8]01000000010000006e00000000000300000001020\
+         3[04*32]05000000000000000201000000000000",
     );
     assert!(borsh::from_slice::<Phase>(&[9]).is_err(), "no such phase");
 }
@@ -184,7 +216,7 @@ fn heads_and_results() {
 fn events() {
     let (proposal, study, round) = (TxHash::from_bytes([1; 32]), study(), RoundNumber::new(2));
     let researcher = ResearcherId::from_public_key([0xcc; 32]);
-    let hospital = hospital();
+    let (hospital, other) = (hospital(), HospitalId::from_public_key([0xbb; 32]));
     let all = [
         (Event::ResearcherProposed { proposal, researcher }, "00[01*32][cc*32]"),
         (Event::Voted { proposal, hospital, in_favour: true }, "[01*33][aa*32]01"),
@@ -206,6 +238,17 @@ fn events() {
         (Event::Released { study, round, sum: hash(7) }, "11[55*32]02000000[07*32]"),
         (Event::RoundFailed { study, round }, "12[55*32]02000000"),
         (Event::StudyFailed { study }, "13[55*32]"),
+        (Event::GuardKeysRegistered { hospital }, "14[aa*32]"),
+        (Event::RolesDrawn { study, round, aggregator: hospital, custodian: other }, "15[55*32]02000000[aa*32][bb*32]"),
+        (
+            Event::PrivacySpent { study, round, rho: MicroRho::new(3), hospitals: 4 },
+            "16[55*32]02000000030000000000000004000000",
+        ),
+        (
+            Event::SumSealed { study, round, hospital, sum: hash(7), seeds: hash(8) },
+            "17[55*32]02000000[aa*32][07*32][08*32]",
+        ),
+        (Event::SeedsDisclosed { study, round, hospital, seeds: hash(8) }, "18[55*32]02000000[aa*32][08*32]"),
     ];
     let mut kinds = std::collections::BTreeSet::new();
     for (event, expected) in &all {
@@ -213,7 +256,7 @@ fn events() {
         assert!(kinds.insert(event.kind()), "{} twice", event.kind());
         assert!(!event.to_string().is_empty());
     }
-    assert!(borsh::from_slice::<Event>(&[20]).is_err(), "no such event: a new one needs its golden bytes");
+    assert!(borsh::from_slice::<Event>(&[25]).is_err(), "no such event: a new one needs its golden bytes");
 }
 
 #[test]
@@ -265,10 +308,23 @@ fn rejections() {
         (Rejection::WrongRound { current: RoundNumber::new(1) }, "2801000000"),
         (Rejection::NotInRoster { study }, "29[55*32]"),
         (Rejection::AlreadyContributed { study }, "2a[55*32]"),
-        (Rejection::ContributionLength { expected: 64 }, "2b4000000000000000"),
+        (Rejection::EmptyContribution, "2b"),
         (Rejection::AlreadyAttested { study }, "2c[55*32]"),
         (Rejection::TooFewAttestations { attested: 1, needed: 2 }, "2d0100000002000000"),
         (Rejection::Releasable { study }, "2e[55*32]"),
+        (Rejection::OpenStudiesForbidden, "2f"),
+        (Rejection::Quota { quota: 2, days: 3 }, "300200000003000000"),
+        (
+            Rejection::PrivacyBudget { asked: MicroRho::new(2), left: MicroRho::new(1) },
+            "3102000000000000000100000000000000",
+        ),
+        (Rejection::GuardKeys, "32"),
+        (Rejection::NoRoles { study }, "33[55*32]"),
+        (Rejection::GuardedRound { study }, "34[55*32]"),
+        (Rejection::NotGuarded { study }, "35[55*32]"),
+        (Rejection::NotInRole { hospital: hospital() }, "36[aa*32]"),
+        (Rejection::NotSealed { study }, "37[55*32]"),
+        (Rejection::NotDisclosed { study }, "38[55*32]"),
     ];
     let mut kinds = std::collections::BTreeSet::new();
     for (rejection, expected) in &all {
@@ -292,6 +348,6 @@ fn a_whole_story() {
     assert_eq!(tags, [0, 1, 1, 1, 1, 2, 3, 4, 4, 5, 6, 7]);
     assert_eq!(
         ledger.state.head().app_hash.to_string(),
-        "bd7ea8f102d6256776da0e05f952c280ae678e362103b689a63cdfb2f8a0cb01"
+        "b7ead4c6f15c8b10b7aac3c846b4695cee35ff9e43b6304f134c97c97f73058d"
     );
 }

@@ -35,7 +35,9 @@ fn each_reason_not_to_propose() {
     let entitled = Entitled::Researcher;
     assert_eq!(ledger.one(Who::Hospital(0), Ledger::study_proposal(2)), Err(Rejection::NotEntitled { entitled }));
     let good = spec(2).to_canonical();
-    let propose = |spec: Vec<u8>, key: usize| Payload::ProposeStudy(ProposeStudy { spec, public_key: vec![7; key] });
+    let propose = |spec: Vec<u8>, key: usize| {
+        Payload::ProposeStudy(ProposeStudy { spec, public_key: vec![7; key], sealing_key: [4; 32] })
+    };
     let mut trailing = good.clone();
     trailing.push(0);
     let mut version = good.clone();

@@ -1,14 +1,17 @@
 //! Studies as the ledger keeps them: what was proposed, and what became of it.
 
+mod guard;
 mod phase;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use consilium_protocol::genesis::Deadlines;
 use consilium_protocol::ids::{ContentHash, Height, HospitalId, ResearcherId, RoundNumber, StudyId, Timestamp};
 use consilium_protocol::study::StudySpec;
 
+pub(crate) use guard::draw;
+pub use guard::{Disclosed, Guard, GuardKeys, Roles, Sealed};
 pub use phase::{Phase, Step, next};
 
 use super::Moment;
@@ -26,6 +29,8 @@ pub struct Proposal {
     pub spec: StudySpec,
     /// The study's public encryption key, as the engine encodes it.
     pub public_key: Vec<u8>,
+    /// The X25519 key to which a custodian seals what passed.
+    pub sealing_key: [u8; 32],
     /// When.
     pub proposed: Moment,
 }
@@ -96,6 +101,8 @@ pub struct Round {
     pub contributions: BTreeMap<HospitalId, Contribution>,
     /// The attestations so far.
     pub attestations: BTreeMap<HospitalId, Attestation>,
+    /// The roles of a guarded round; an open or private one has none.
+    pub guard: Option<Guard>,
     /// When and how it ended, if it did.
     pub ended: Option<(Moment, RoundEnd)>,
 }
@@ -120,9 +127,13 @@ impl Round {
         counts.into_iter().map(|(sum, count)| (count, sum)).max().map(|(count, sum)| (sum, count))
     }
 
-    /// The sum that more than half of the roster attested, if there is one.
-    pub fn attested_sum(&self) -> Option<ContentHash> {
-        self.leading_sum().filter(|(_, count)| *count >= majority(self.roster.len())).map(|(sum, _)| sum)
+    /// The sum that can be released: the one that more than half of the roster attested; of a guarded round, the one
+    /// that its aggregator padded, once its custodian has disclosed what passed.
+    pub fn result(&self) -> Option<ContentHash> {
+        match &self.guard {
+            None => self.leading_sum().filter(|(_, count)| *count >= majority(self.roster.len())).map(|(sum, _)| sum),
+            Some(guard) => guard.disclosed.and(guard.sealed).map(|sealed| sealed.sum.hash),
+        }
     }
 }
 
@@ -165,15 +176,31 @@ impl Course {
 
     /// Who would be on the roster of another round if the running one failed now; `None` when no other is possible.
     ///
-    /// A round that is still collecting goes on with those who contributed. One that all contributed to goes on with
-    /// all of them or not at all: its joint ciphertext can be added up by any member of the roster, and the result
-    /// of a smaller roster, subtracted from it, would be the missing hospital's own numbers.
+    /// A round goes on with those who contributed: with whoever is left of one that is still collecting, with all of one
+    /// that all contributed to. The joint ciphertext of the latter can be added up by those whose part that is, and the
+    /// result of a smaller roster, subtracted from it, would be the missing hospital's own numbers: from then on no
+    /// smaller roster is possible. Which role of a guarded round did not do its part cannot be told from here, as each
+    /// may be waiting for what the other holds; others take the roles ([`Self::relieved`]).
+    ///
+    /// Nobody can contribute to a guarded round without the custodian's public key, which the custodian has. So one that
+    /// it did not contribute to goes on without it and with everybody else, whether they could contribute or not.
     pub fn next_roster(&self, members: usize, min_hospitals: u32) -> Option<Vec<HospitalId>> {
         let running = self.running_round()?;
-        let left: Vec<HospitalId> = running.contributions.keys().copied().collect();
+        let absent =
+            running.guard.map(|guard| guard.roles.custodian).filter(|id| !running.contributions.contains_key(id));
+        let left: Vec<HospitalId> = match absent {
+            Some(custodian) => running.roster.iter().copied().filter(|id| *id != custodian).collect(),
+            None => running.contributions.keys().copied().collect(),
+        };
         let narrowed = self.rounds.iter().any(|round| round.is_complete() && round.roster != left);
         let enough = left.len() >= majority(members).max(3).max(min_hospitals as usize);
         (enough && !narrowed && self.rounds.len() < MAX_ROUNDS).then_some(left)
+    }
+
+    /// Who had a role in a round that all contributed to and that gave no result: others come first for the next.
+    pub(crate) fn relieved(&self) -> BTreeSet<HospitalId> {
+        let roles = |round: &Round| round.guard.filter(|_| round.is_complete()).map(|guard| guard.roles);
+        self.rounds.iter().filter_map(roles).flat_map(|roles| [roles.aggregator, roles.custodian]).collect()
     }
 
     /// The moment after which the study expires, or from which its round may be failed, if there is one.

@@ -1,0 +1,262 @@
+use consilium_protocol::ids::{HospitalId, RoundNumber, StudyId};
+use consilium_protocol::keys::BlindingKey;
+use consilium_protocol::study::Protection;
+use consilium_protocol::tx::{
+    Attest, Blob, Contribute, DiscloseSeeds, FailRound, MAX_GUARD_KEY_BYTES, OpenRound, Payload, RegisterGuardKeys,
+    Release, SealSum,
+};
+
+use crate::apply::Outcome;
+use crate::rejection::Rejection;
+use crate::state::study::{Phase, Roles};
+use crate::testing::{Ledger, Who, content};
+
+fn blob(name: u8) -> Blob {
+    Blob { hash: content(name), bytes: 64 }
+}
+
+fn keys(i: usize) -> RegisterGuardKeys {
+    let sealing_key = BlindingKey::from_seed([i as u8 + 50; 32]).public_key();
+    RegisterGuardKeys { public_key: blob(i as u8 + 10), server_key: blob(i as u8 + 20), sealing_key }
+}
+
+fn register(ledger: &mut Ledger, i: usize) {
+    assert_eq!(ledger.one(Who::Hospital(i), Payload::RegisterGuardKeys(keys(i))), Ok(()));
+}
+
+fn position(ledger: &Ledger, hospital: HospitalId) -> usize {
+    (0..ledger.state.members().len()).find(|i| ledger.consortium.hospital(*i) == hospital).expect("a member")
+}
+
+/// A guarded study that these members approved, not opened.
+fn approved(ledger: &mut Ledger, approvers: &[usize]) -> StudyId {
+    ledger.accredit(1);
+    let (study, outcome) = ledger.propose_protected(1, Protection::Guarded);
+    assert_eq!(outcome, Ok(()));
+    for i in approvers {
+        assert_eq!(ledger.approve(*i, study), Ok(()));
+    }
+    ledger.now += ledger.consortium.genesis.deadlines.grace_ms;
+    study
+}
+
+fn open(ledger: &mut Ledger, study: StudyId) -> Outcome {
+    ledger.one(Who::Hospital(0), Payload::OpenRound(OpenRound { study }))
+}
+
+fn roles(ledger: &Ledger, study: StudyId) -> Roles {
+    let course = ledger.state.study(&study).expect("a study").course;
+    course.running_round().expect("a round").guard.expect("a guard").roles
+}
+
+fn contribute_all(ledger: &mut Ledger, study: StudyId, round: u32, roster: &[usize]) {
+    for i in roster {
+        let payload = Contribute { study, round: RoundNumber::new(round), contribution: content(*i as u8), bytes: 64 };
+        assert_eq!(ledger.one(Who::Hospital(*i), Payload::Contribute(payload)), Ok(()));
+    }
+}
+
+fn seal(ledger: &mut Ledger, i: usize, study: StudyId, round: u32) -> Outcome {
+    let payload = SealSum { study, round: RoundNumber::new(round), sum: blob(1), seeds: blob(2) };
+    ledger.one(Who::Hospital(i), Payload::SealSum(payload))
+}
+
+fn disclose(ledger: &mut Ledger, i: usize, study: StudyId, round: u32) -> Outcome {
+    let payload = DiscloseSeeds { study, round: RoundNumber::new(round), seeds: blob(3) };
+    ledger.one(Who::Hospital(i), Payload::DiscloseSeeds(payload))
+}
+
+fn fail(ledger: &mut Ledger, study: StudyId, round: u32) -> Outcome {
+    ledger.now += ledger.consortium.genesis.deadlines.round_ms;
+    ledger.one(Who::Hospital(0), Payload::FailRound(FailRound { study, round: RoundNumber::new(round) }))
+}
+
+#[test]
+fn keys_for_guarded_studies_are_checked() {
+    let mut ledger = Ledger::new(3);
+    let mut refused = |change: fn(&mut RegisterGuardKeys)| {
+        let mut keys = keys(0);
+        change(&mut keys);
+        assert_eq!(ledger.one(Who::Hospital(0), Payload::RegisterGuardKeys(keys)), Err(Rejection::GuardKeys));
+    };
+    refused(|keys| keys.sealing_key = [0; 32]);
+    refused(|keys| keys.public_key.bytes = 0);
+    refused(|keys| keys.server_key.bytes = MAX_GUARD_KEY_BYTES + 1);
+    register(&mut ledger, 0);
+    let hospital = ledger.consortium.hospital(0);
+    assert_eq!(ledger.state.guard_keys(&hospital).map(|kept| kept.keys), Some(keys(0)));
+}
+
+#[test]
+fn roles_are_drawn_among_those_with_keys_and_not_the_researchers_own_hospital() {
+    let mut ledger = Ledger::new(4);
+    let study = approved(&mut ledger, &[0, 1, 2]);
+    assert_eq!(open(&mut ledger, study), Err(Rejection::NoRoles { study }));
+    register(&mut ledger, 1);
+    register(&mut ledger, 3);
+    assert_eq!(open(&mut ledger, study), Err(Rejection::NoRoles { study }), "the other is not on the roster");
+    register(&mut ledger, 2);
+    assert_eq!(open(&mut ledger, study), Ok(()));
+    let Roles { aggregator, custodian, sealing_key, public_key, server_key } = roles(&ledger, study);
+    let drawn = [position(&ledger, aggregator), position(&ledger, custodian)];
+    assert!(drawn == [1, 2] || drawn == [2, 1]);
+    assert_eq!(sealing_key, keys(drawn[0]).sealing_key);
+    assert_eq!((public_key, server_key), (keys(drawn[1]).public_key, keys(drawn[1]).server_key));
+}
+
+#[test]
+fn the_researchers_own_hospital_has_no_role() {
+    for own in 0..3 {
+        let mut ledger = Ledger::new(3);
+        (0..3).for_each(|i| register(&mut ledger, i));
+        let home = ledger.consortium.hospital(own);
+        let Payload::AccreditResearcher(mut accreditation) = ledger.accreditation(1) else {
+            panic!("an accreditation")
+        };
+        accreditation.hospital = Some(home);
+        let (proposal, _) = ledger.named(Who::Hospital(0), Payload::AccreditResearcher(accreditation));
+        let vote = consilium_protocol::tx::Vote { proposal, in_favour: true };
+        assert_eq!(ledger.one(Who::Hospital(1), Payload::Vote(vote)), Ok(()));
+        for name in 1..=8 {
+            let (study, outcome) = ledger.propose_protected(name, Protection::Guarded);
+            assert_eq!(outcome, Ok(()));
+            (0..3).for_each(|i| assert_eq!(ledger.approve(i, study), Ok(())));
+            assert_eq!(open(&mut ledger, study), Ok(()));
+            let Roles { aggregator, custodian, .. } = roles(&ledger, study);
+            assert!(aggregator != custodian && aggregator != home && custodian != home);
+        }
+    }
+}
+
+#[test]
+fn every_member_draws_the_same_roles_and_rounds_draw_anew() {
+    let mut seen = std::collections::BTreeSet::new();
+    for _ in 0..2 {
+        let mut ledger = Ledger::new(5);
+        (0..5).for_each(|i| register(&mut ledger, i));
+        ledger.accredit(1);
+        for name in 1..=20 {
+            let (study, _) = ledger.propose_protected(name, Protection::Guarded);
+            (0..5).for_each(|i| assert_eq!(ledger.approve(i, study), Ok(())));
+            assert_eq!(open(&mut ledger, study), Ok(()));
+            let Roles { aggregator, custodian, .. } = roles(&ledger, study);
+            seen.insert((study, aggregator, custodian));
+        }
+    }
+    assert_eq!(seen.len(), 20, "the same both times");
+    for drawn in [|t: &(_, HospitalId, HospitalId)| t.1, |t: &(_, HospitalId, HospitalId)| t.2] {
+        let distinct: std::collections::BTreeSet<_> = seen.iter().map(drawn).collect();
+        assert!(distinct.len() >= 4, "roles go round");
+    }
+}
+
+#[test]
+fn a_guarded_round_from_contributions_to_release() {
+    let mut ledger = Ledger::new(4);
+    (0..4).for_each(|i| register(&mut ledger, i));
+    let study = approved(&mut ledger, &[0, 1, 2]);
+    assert_eq!(open(&mut ledger, study), Ok(()));
+    let drawn = roles(&ledger, study);
+    let (aggregator, custodian) = (position(&ledger, drawn.aggregator), position(&ledger, drawn.custodian));
+    let other = (0..3).find(|i| *i != aggregator && *i != custodian).expect("a third");
+    let release = |ledger: &mut Ledger| {
+        ledger.one(Who::Hospital(0), Payload::Release(Release { study, round: RoundNumber::new(0) }))
+    };
+    let collecting = Phase::Collecting { round: RoundNumber::new(0) };
+    let early = Err(Rejection::WrongPhase { study, phase: collecting });
+    assert_eq!(seal(&mut ledger, aggregator, study, 0), early);
+    contribute_all(&mut ledger, study, 0, &[0, 1, 2]);
+
+    let attest = Payload::Attest(Attest { study, round: RoundNumber::new(0), sum: content(1) });
+    assert_eq!(ledger.one(Who::Hospital(0), attest), Err(Rejection::GuardedRound { study }));
+    assert_eq!(disclose(&mut ledger, custodian, study, 0), Err(Rejection::NotSealed { study }));
+    for wrong in [custodian, other] {
+        let expected = Err(Rejection::NotInRole { hospital: drawn.aggregator });
+        assert_eq!(seal(&mut ledger, wrong, study, 0), expected);
+    }
+    assert_eq!(seal(&mut ledger, 3, study, 0), Err(Rejection::NotInRoster { study }));
+    assert_eq!(seal(&mut ledger, aggregator, study, 0), Ok(()));
+    assert_eq!(seal(&mut ledger, aggregator, study, 0), Err(Rejection::AlreadyAttested { study }));
+    assert_eq!(release(&mut ledger), Err(Rejection::NotDisclosed { study }));
+    for wrong in [aggregator, other] {
+        let expected = Err(Rejection::NotInRole { hospital: drawn.custodian });
+        assert_eq!(disclose(&mut ledger, wrong, study, 0), expected);
+    }
+    assert_eq!(disclose(&mut ledger, custodian, study, 0), Ok(()));
+    assert_eq!(disclose(&mut ledger, custodian, study, 0), Err(Rejection::AlreadyAttested { study }));
+    assert_eq!(fail(&mut ledger, study, 0), Err(Rejection::Releasable { study }));
+    assert_eq!(release(&mut ledger), Ok(()));
+    let phase = ledger.state.study(&study).expect("a study").course.phase;
+    assert_eq!(phase, Phase::Released { round: RoundNumber::new(0), sum: content(1) });
+}
+
+#[test]
+fn others_take_the_roles_when_a_complete_round_gives_no_result() {
+    for sealed in [false, true] {
+        let mut ledger = Ledger::new(4);
+        (0..4).for_each(|i| register(&mut ledger, i));
+        let study = approved(&mut ledger, &[0, 1, 2, 3]);
+        assert_eq!(open(&mut ledger, study), Ok(()));
+        let first = roles(&ledger, study);
+        contribute_all(&mut ledger, study, 0, &[0, 1, 2, 3]);
+        if sealed {
+            let aggregator = position(&ledger, first.aggregator);
+            assert_eq!(seal(&mut ledger, aggregator, study, 0), Ok(()));
+        }
+        assert_eq!(fail(&mut ledger, study, 0), Ok(()));
+        // Which of the two it was cannot be told, so nobody has to leave, and both are relieved.
+        let course = ledger.state.study(&study).expect("a study").course;
+        assert_eq!(course.phase, Phase::Collecting { round: RoundNumber::new(1) });
+        assert_eq!(course.running_round().expect("a round").roster.len(), 4);
+        let second = roles(&ledger, study);
+        let before = [first.aggregator, first.custodian];
+        assert!(!before.contains(&second.aggregator) && !before.contains(&second.custodian));
+        // Whoever acts too late finds that the round is over.
+        let late = position(&ledger, first.custodian);
+        let phase = course_phase(&ledger, study);
+        assert_eq!(seal(&mut ledger, late, study, 0), Err(Rejection::WrongPhase { study, phase }));
+        // When all have been in a role, all may be again.
+        contribute_all(&mut ledger, study, 1, &[0, 1, 2, 3]);
+        assert_eq!(fail(&mut ledger, study, 1), Ok(()));
+        assert_ne!(roles(&ledger, study).aggregator, roles(&ledger, study).custodian);
+        // The sum over all may have been seen. So no round has fewer.
+        contribute_all(&mut ledger, study, 2, &[0, 1, 2]);
+        assert_eq!(fail(&mut ledger, study, 2), Ok(()));
+        assert_eq!(course_phase(&ledger, study), Phase::Failed);
+    }
+}
+
+#[test]
+fn a_round_goes_on_without_a_custodian_that_is_down_and_with_all_who_wait_for_it() {
+    let mut ledger = Ledger::new(4);
+    (0..4).for_each(|i| register(&mut ledger, i));
+    let study = approved(&mut ledger, &[0, 1, 2, 3]);
+    assert_eq!(open(&mut ledger, study), Ok(()));
+    let custodian = position(&ledger, roles(&ledger, study).custodian);
+    let others: Vec<usize> = (0..4).filter(|i| *i != custodian).collect();
+    // One had its key from an earlier round; the others cannot contribute without it.
+    contribute_all(&mut ledger, study, 0, &others[..1]);
+    assert_eq!(fail(&mut ledger, study, 0), Ok(()));
+    let round = ledger.state.study(&study).expect("a study").course.running_round().expect("a round");
+    let roster: Vec<usize> = round.roster.clone().into_iter().map(|id| position(&ledger, id)).collect();
+    assert_eq!(roster.len(), 3);
+    assert!(!roster.contains(&custodian));
+    // Two are too few to go on with.
+    let custodian = position(&ledger, roles(&ledger, study).custodian);
+    contribute_all(&mut ledger, study, 1, &[custodian]);
+    assert_eq!(fail(&mut ledger, study, 1), Ok(()));
+    assert_eq!(course_phase(&ledger, study), Phase::Failed);
+}
+
+fn course_phase(ledger: &Ledger, study: StudyId) -> Phase {
+    ledger.state.study(&study).expect("a study").course.phase
+}
+
+#[test]
+fn open_rounds_know_no_roles() {
+    let mut ledger = Ledger::new(3);
+    let study = ledger.opened(&[0, 1, 2]);
+    contribute_all(&mut ledger, study, 0, &[0, 1, 2]);
+    assert_eq!(seal(&mut ledger, 0, study, 0), Err(Rejection::NotGuarded { study }));
+    assert_eq!(disclose(&mut ledger, 0, study, 0), Err(Rejection::NotGuarded { study }));
+}

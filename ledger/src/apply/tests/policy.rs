@@ -1,0 +1,126 @@
+use consilium_protocol::ids::{RoundNumber, StudyId};
+use consilium_protocol::policy::DisclosurePolicy;
+use consilium_protocol::privacy::MicroRho;
+use consilium_protocol::study::Protection;
+use consilium_protocol::tx::{FailRound, OpenRound, Payload};
+
+use crate::rejection::Rejection;
+use crate::state::study::Phase;
+use crate::testing::{Consortium, Ledger, Who};
+
+fn ledger(members: u8, change: impl FnOnce(&mut DisclosurePolicy)) -> Ledger {
+    let mut consortium = Consortium::new(members);
+    change(&mut consortium.genesis.policy);
+    consortium.genesis.check().expect("a valid genesis");
+    let mut ledger = Ledger::founded(consortium);
+    ledger.accredit(1);
+    ledger
+}
+
+fn private(millionths: u64) -> Protection {
+    Protection::Private { rho: MicroRho::new(millionths) }
+}
+
+fn open(ledger: &mut Ledger, study: StudyId) -> crate::apply::Outcome {
+    ledger.now += ledger.consortium.genesis.deadlines.grace_ms;
+    ledger.one(Who::Hospital(0), Payload::OpenRound(OpenRound { study }))
+}
+
+#[test]
+fn open_studies_need_the_policys_leave() {
+    let mut ledger = ledger(3, |policy| policy.open_studies = false);
+    assert_eq!(ledger.propose_protected(1, Protection::Open).1, Err(Rejection::OpenStudiesForbidden));
+    assert_eq!(ledger.propose_protected(1, Protection::Guarded).1, Ok(()));
+    assert_eq!(ledger.propose_protected(1, private(1)).1, Ok(()));
+}
+
+#[test]
+fn a_researcher_proposes_so_many_studies_in_a_period() {
+    let mut ledger = ledger(3, |policy| {
+        policy.studies_per_researcher = 2;
+        policy.quota_days = 1;
+    });
+    let start = ledger.now;
+    assert_eq!(ledger.propose_protected(1, Protection::Open).1, Ok(()));
+    let first = start + 1;
+    assert_eq!(ledger.propose_protected(2, Protection::Open).1, Ok(()));
+    let refused = Err(Rejection::Quota { quota: 2, days: 1 });
+    assert_eq!(ledger.propose_protected(3, Protection::Open).1, refused);
+    // The last millisecond of the first study's day, and the one after it.
+    ledger.now = first + 86_400_000 - 2;
+    assert_eq!(ledger.propose_protected(3, Protection::Open).1, refused);
+    assert_eq!(ledger.propose_protected(3, Protection::Open).1, Ok(()));
+}
+
+#[test]
+fn the_privacy_budget_is_refused_exactly_past_its_bound() {
+    let mut ledger = ledger(3, |policy| policy.privacy_budget = MicroRho::new(100));
+    let (asked, left) = (MicroRho::new(101), MicroRho::new(100));
+    assert_eq!(ledger.propose_protected(1, private(101)).1, Err(Rejection::PrivacyBudget { asked, left }));
+    let mut run = |name: u8, rho: u64| {
+        let (study, outcome) = ledger.propose_protected(name, private(rho));
+        assert_eq!(outcome, Ok(()));
+        let decisions: Vec<_> = (0..3).map(|i| ledger.approve(i, study)).collect();
+        if decisions.iter().any(Result::is_err) {
+            return decisions[0].clone();
+        }
+        open(&mut ledger, study)
+    };
+    assert_eq!(run(1, 60), Ok(()));
+    let refused =
+        |asked, left| Err(Rejection::PrivacyBudget { asked: MicroRho::new(asked), left: MicroRho::new(left) });
+    assert_eq!(run(2, 41), refused(41, 40));
+    assert_eq!(run(3, 40), Ok(()));
+    assert_eq!(run(4, 1), refused(1, 0));
+    for i in 0..3 {
+        let hospital = ledger.consortium.hospital(i);
+        assert_eq!(ledger.state.privacy_loss(&hospital), MicroRho::new(100));
+    }
+}
+
+#[test]
+fn budgets_are_each_hospitals_own_and_a_round_goes_on_with_those_that_have_some_left() {
+    let mut ledger = ledger(4, |policy| policy.privacy_budget = MicroRho::new(100));
+    let propose = |ledger: &mut Ledger, name: u8| {
+        let (study, outcome) = ledger.propose_protected(name, private(60));
+        assert_eq!(outcome, Ok(()));
+        study
+    };
+    // Both are approved before either is charged.
+    let (first, second) = (propose(&mut ledger, 1), propose(&mut ledger, 2));
+    (0..3).for_each(|i| assert_eq!(ledger.approve(i, first), Ok(())));
+    (0..4).for_each(|i| assert_eq!(ledger.approve(i, second), Ok(())));
+    assert_eq!(open(&mut ledger, first), Ok(()));
+    let too_few = Err(Rejection::TooFewHospitals { approved: 1, needed: 3 });
+    assert_eq!(open(&mut ledger, second), too_few);
+    let spent = |ledger: &Ledger, i: usize| ledger.state.privacy_loss(&ledger.consortium.hospital(i)).get();
+    assert_eq!([0, 1, 2, 3].map(|i| spent(&ledger, i)), [60, 60, 60, 0]);
+    let (hidden, _) = ledger.propose_protected(3, private(60));
+    assert_eq!(ledger.approve(3, hidden), Ok(()));
+    let left = MicroRho::new(40);
+    assert_eq!(ledger.approve(0, hidden), Err(Rejection::PrivacyBudget { asked: MicroRho::new(60), left }));
+}
+
+#[test]
+fn another_round_is_charged_too_and_fails_where_nothing_is_left() {
+    let mut ledger = ledger(3, |policy| policy.privacy_budget = MicroRho::new(100));
+    let (study, _) = ledger.propose_protected(1, private(50));
+    (0..3).for_each(|i| assert_eq!(ledger.approve(i, study), Ok(())));
+    assert_eq!(open(&mut ledger, study), Ok(()));
+    for (round, loss) in [(0, 100), (1, 100)] {
+        for i in 0..3u8 {
+            let payload = consilium_protocol::tx::Contribute {
+                study,
+                round: RoundNumber::new(round),
+                contribution: crate::testing::content(i),
+                bytes: 64,
+            };
+            assert_eq!(ledger.one(Who::Hospital(usize::from(i)), Payload::Contribute(payload)), Ok(()));
+        }
+        ledger.now += ledger.consortium.genesis.deadlines.round_ms;
+        let fail = FailRound { study, round: RoundNumber::new(round) };
+        assert_eq!(ledger.one(Who::Hospital(0), Payload::FailRound(fail)), Ok(()));
+        assert_eq!(ledger.state.privacy_loss(&ledger.consortium.hospital(0)), MicroRho::new(loss));
+    }
+    assert_eq!(ledger.state.study(&study).expect("a study").course.phase, Phase::Failed);
+}
