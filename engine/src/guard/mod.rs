@@ -1,0 +1,82 @@
+//! A guarded study's threshold under encryption: small joint counts are suppressed before anyone could see them.
+//!
+//! Two hospitals of the roster have parts of their own: the *custodian* owns a key pair, the *aggregator* computes with
+//! its server key ([`keys`], [`server_key`]). A study's cells come in *groups*, each with one joint count, and
+//! [`shape`] says which groups there are, what is small, and which groups are released only together. A round goes
+//!
+//! 1. every hospital caps, blinds and encrypts its counts under the custodian's key ([`contribution`]), beside the cells
+//!    it sends under the researcher's;
+//! 2. the aggregator adds them, decides about every group under encryption, and seals a random seed for each, so that
+//!    the custodian will find the seed where the group may be seen and zero where not ([`aggregator`]); with the seeds it
+//!    pads the researcher's joint ciphertext ([`padding`]);
+//! 3. the custodian opens the sealed seeds ([`custodian`]) and passes them to the researcher;
+//! 4. the researcher takes off the pads it has seeds for, and opens those groups and no other ([`padding`]).
+//!
+//! ```no_run
+//! # use std::ops::Range;
+//! # use consilium_engine::cells::{BlindingRound, EncryptedCells, StudySecretKey};
+//! # use consilium_engine::guard::*;
+//! # use consilium_protocol::{ids::HospitalId, keys::BlindingKey};
+//! # fn round(round: BlindingRound<'_>, own: HospitalId, key: &BlindingKey, mut joint: EncryptedCells,
+//! #     others: Vec<GuardContribution>, groups: &[Range<usize>], researcher: &StudySecretKey,
+//! # ) -> Result<(), GuardError> {
+//! # let pad_round = PadRound { study: round.study, round: round.round };
+//! let shape = GuardShape::new(4, 11, vec![true; 2], Gates::independent(2))?;
+//! let custodian = GuardKeys::generate()?;
+//!
+//! let blinds = GuardBlinds::derive(&round, own, key, &shape)?;
+//! let mut contributions = vec![contribute(&[3, 120], &shape, blinds, &custodian.public)?];
+//! contributions.extend(others);
+//!
+//! let server_key = GuardServerKey::from_bytes(&custodian.server)?;
+//! let sum = combine(&contributions, &shape)?;
+//! let SealedRound { sealed, seeds } = Aggregator::new(&shape, &server_key, &custodian.public)?.seal(&sum)?;
+//! pad(&mut joint, groups, &seeds, &pad_round)?;
+//!
+//! let seeds = reveal(&sealed, &custodian.secret, &shape)?;
+//! let opened = open_guarded(joint, researcher, shape.hospitals(), groups, &seeds, &pad_round)?;
+//! # let _ = opened;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The argument, the noise budget and what is not protected are in `docs/guard.md`.
+
+pub mod aggregator;
+mod bootstrap;
+pub mod contribution;
+pub mod custodian;
+mod decide;
+pub mod error;
+pub mod keys;
+pub mod noise;
+pub mod padding;
+mod parameters;
+mod plan;
+mod sample;
+mod seal;
+pub mod sealed;
+pub mod seed;
+pub mod server_key;
+pub mod shape;
+#[cfg(test)]
+mod tests;
+mod work;
+
+pub use aggregator::{Aggregator, SealedRound};
+pub use contribution::{GuardBlinds, GuardContribution, combine, contribute};
+pub use custodian::reveal;
+pub use error::GuardError;
+pub use keys::{GuardKeys, GuardPublicKey, GuardSecretKey};
+pub use padding::{GuardedCells, open_guarded, pad};
+pub use sealed::SealedSeeds;
+pub use seed::{PadRound, Seed};
+pub use server_key::GuardServerKey;
+pub use shape::{AndSet, BitRef, Gates, GuardShape, ShapeError};
+pub use work::Progress;
+
+/// The most groups of a guarded study: sealed seeds of 200 MiB.
+pub const MAX_GROUPS: usize = 1 << 14;
+
+/// The most inputs of all conjunctions of a study together.
+pub const MAX_GATE_INPUTS: usize = 1 << 20;

@@ -1,0 +1,124 @@
+//! Four hospitals, three groups, one key of every kind: who gets to see what.
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use consilium_engine::cells::{
+    self, BlindingRoster, BlindingRound, Blinds, EncryptedCells, OpeningError, StudyPublicKey, StudySecretKey,
+};
+use consilium_engine::guard::{
+    Aggregator, Gates, GuardBlinds, GuardContribution, GuardError, GuardKeys, GuardServerKey, GuardShape, PadRound,
+    SealedRound, SealedSeeds, Seed, combine, contribute, open_guarded, pad, reveal,
+};
+use consilium_protocol::ids::{ChainId, HospitalId, RoundNumber, StudyId};
+use consilium_protocol::keys::BlindingKey;
+
+/// A group of a count and a sum; one of a count; one of a count and a sum. The joint counts are 10, 0 and 11.
+const GROUPS: [Range<usize>; 3] = [0..2, 2..3, 3..5];
+const COUNTS: [[u64; 3]; 4] = [[10, 0, 5], [0, 0, 4], [0, 0, 0], [0, 0, 2]];
+
+const ROUND: PadRound = PadRound { study: StudyId::from_bytes([1; 32]), round: RoundNumber::new(0) };
+
+struct Hospitals {
+    chain: ChainId,
+    roster: BlindingRoster,
+}
+
+impl Hospitals {
+    fn new() -> Self {
+        let members = (0..4).map(|n| (hospital(n), key(n).public_key())).collect();
+        let roster = BlindingRoster::new(members).expect("a sound roster");
+        Self { chain: ChainId::new("north-sea").expect("a sound chain id"), roster }
+    }
+
+    fn round(&self) -> BlindingRound<'_> {
+        BlindingRound { chain: &self.chain, study: ROUND.study, round: ROUND.round, roster: &self.roster }
+    }
+
+    fn joint(&self, key: &StudyPublicKey) -> EncryptedCells {
+        let one = |own: u8| {
+            let [a, b, c] = COUNTS[usize::from(own)].map(|count| count as i64);
+            let blinds = Blinds::derive(&self.round(), hospital(own), &self::key(own), 5).expect("sound blinds");
+            cells::contribute(&[a, 100 * a, b, c, -7 * c], blinds, key).expect("a contribution")
+        };
+        cells::combine(&[0, 1, 2, 3].map(one)).expect("a sum")
+    }
+
+    fn guards(&self, shape: &GuardShape, custodian: &GuardKeys) -> Vec<GuardContribution> {
+        let one = |own: u8| {
+            let blinds = GuardBlinds::derive(&self.round(), hospital(own), &key(own), shape).expect("sound blinds");
+            let one = contribute(&COUNTS[usize::from(own)], shape, blinds, &custodian.public).expect("a contribution");
+            let bytes = one.to_bytes();
+            assert_eq!(bytes.len(), GuardContribution::encoded_bytes(shape));
+            GuardContribution::from_bytes(&bytes).expect("own bytes")
+        };
+        [0, 1, 2, 3].map(one).into()
+    }
+}
+
+fn hospital(n: u8) -> HospitalId {
+    HospitalId::from_public_key([n; 32])
+}
+
+fn key(n: u8) -> BlindingKey {
+    BlindingKey::from_seed([n + 1; 32])
+}
+
+#[test]
+fn the_researcher_opens_what_is_not_small_and_nothing_else() {
+    let hospitals = Hospitals::new();
+    let (researcher, study_key) = StudySecretKey::generate().expect("randomness");
+    let custodian = GuardKeys::generate().expect("randomness");
+    let server_key = GuardServerKey::from_bytes(&custodian.server).expect("own bytes");
+    let shape = GuardShape::new(4, 11, vec![true; 3], Gates::independent(3)).expect("a sound shape");
+
+    let sum = combine(&hospitals.guards(&shape, &custodian), &shape).expect("a sum");
+    let (told, total) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let progress = |progress: consilium_engine::guard::Progress| {
+        told.fetch_add(1, Ordering::Relaxed);
+        total.store(progress.total, Ordering::Relaxed);
+    };
+    let aggregator = Aggregator::new(&shape, &server_key, &custodian.public).expect("keys of one custodian");
+    let SealedRound { sealed, seeds } = aggregator.with_progress(&progress).seal(&sum).expect("a sealed round");
+    assert_eq!((told.into_inner(), total.into_inner()), (6, 6));
+    let mut joint = hospitals.joint(&study_key);
+    pad(&mut joint, &GROUPS, &seeds, &ROUND).expect("sound groups");
+    let bytes = sealed.to_bytes();
+    assert_eq!(bytes.len(), SealedSeeds::encoded_bytes(3));
+
+    let sealed = SealedSeeds::from_bytes(&bytes).expect("own bytes");
+    let revealed = reveal(&sealed, &custodian.secret, &shape).expect("honest seeds");
+    assert_eq!(revealed.iter().map(Option::is_some).collect::<Vec<_>>(), [false, true, true]);
+
+    let opened = open_guarded(joint.clone(), &researcher, 4, &GROUPS, &revealed, &ROUND).expect("a sound sum");
+    let shapes: Vec<Option<usize>> =
+        opened.groups().iter().map(|group| group.as_ref().map(|cells| cells.len())).collect();
+    assert_eq!(shapes, [None, Some(1), Some(2)]);
+    assert_eq!(opened.suppressed(), 1);
+    assert!(opened.groups()[2].as_ref().is_some_and(|cells| cells.hospitals() == 4));
+
+    refusals(&joint, &researcher, revealed, &seeds);
+}
+
+fn refusals(joint: &EncryptedCells, researcher: &StudySecretKey, revealed: Vec<Option<Seed>>, seeds: &[Seed]) {
+    // Pads that are not there, or are another group's or round's, leave noise that no hospital could have made.
+    let open = |seeds: &[Option<Seed>], round: &PadRound| {
+        open_guarded(joint.clone(), researcher, 4, &GROUPS, seeds, round).map(drop)
+    };
+    assert!(cells::open(joint, researcher, 4).is_err());
+    let other = PadRound { round: RoundNumber::new(1), ..ROUND };
+    assert_eq!(open(&revealed, &other), Err(GuardError::Opening(OpeningError::Noise)));
+    let seed = |group: usize| Seed::from_bytes(seeds[group].as_bytes());
+    assert!(matches!(open(&[None, seed(2), seed(1)], &ROUND), Err(GuardError::Opening(_))));
+    assert_eq!(open(&[seed(0), None, None], &ROUND), Ok(()));
+    assert_eq!(open(&[None, None], &ROUND), Err(GuardError::Seeds { expected: 3, found: 2 }));
+
+    let groups =
+        |groups: &[Range<usize>]| open_guarded(joint.clone(), researcher, 4, groups, &revealed, &ROUND).map(drop);
+    assert_eq!(groups(&[0..2, 1..3, 3..5]), Err(GuardError::Cells { group: 1 }));
+    assert_eq!(groups(&[0..2, 2..2, 3..5]), Err(GuardError::Cells { group: 1 }));
+    assert_eq!(groups(&[0..2, 2..3, 3..6]), Err(GuardError::Cells { group: 2 }), "the check cell is nobody's");
+    let fewer = open_guarded(joint.clone(), researcher, 3, &GROUPS, &revealed, &ROUND).map(drop);
+    let expected = OpeningError::Contributions { contributions: 4, roster: 3 };
+    assert_eq!(fewer, Err(GuardError::Opening(expected)));
+}
