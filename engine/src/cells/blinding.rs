@@ -139,9 +139,9 @@ pub struct BlindingRound<'a> {
 }
 
 impl BlindingRound<'_> {
-    fn pair_seed(&self, shared: &SharedSecret, one: HospitalId, other: HospitalId) -> Zeroizing<[u8; 32]> {
+    fn pair_seed(&self, label: &str, shared: &SharedSecret, one: HospitalId, other: HospitalId) -> Zeroizing<[u8; 32]> {
         let info = tagged(
-            INFO,
+            label,
             &[
                 self.chain.as_str().as_bytes(),
                 self.study.as_bytes(),
@@ -181,19 +181,7 @@ impl Blinds {
         if !(1..=MAX_CELLS).contains(&cells) {
             return Err(BlindingError::Cells { cells });
         }
-        let members = &round.roster.members;
-        let position = members.binary_search_by_key(&own, |(id, _)| *id).map_err(|_| BlindingError::NotInRoster)?;
-        if members[position].1 != key.public_key() {
-            return Err(BlindingError::NotOurKey);
-        }
-        let mut sum = MaskSum::new(own, cells + 1);
-        for (hospital, public_key) in members {
-            if *hospital != own {
-                let shared = key.agree(public_key).ok_or(BlindingError::SmallOrderKey { hospital: *hospital })?;
-                sum.absorb(*hospital, &round.pair_seed(&shared, own, *hospital));
-            }
-        }
-        Ok(sum.finish())
+        Ok(Self(std::mem::take(&mut *masks(round, own, key, INFO, cells + 1)?)))
     }
 
     /// How many cells these blinds are for, the check cell not counted.
@@ -214,6 +202,32 @@ impl Blinds {
         }
         cells
     }
+}
+
+/// The masks of hospital `own`, one per word: a stream of its own for each `label`, whatever else is the same.
+///
+/// # Errors
+/// When `own` is not in the roster, or not with this `key`; when a member's key is of small order.
+pub(crate) fn masks(
+    round: &BlindingRound<'_>,
+    own: HospitalId,
+    key: &BlindingKey,
+    label: &str,
+    words: usize,
+) -> Result<Zeroizing<Vec<u64>>, BlindingError> {
+    let members = &round.roster.members;
+    let position = members.binary_search_by_key(&own, |(id, _)| *id).map_err(|_| BlindingError::NotInRoster)?;
+    if members[position].1 != key.public_key() {
+        return Err(BlindingError::NotOurKey);
+    }
+    let mut sum = MaskSum::new(own, words);
+    for (hospital, public_key) in members {
+        if *hospital != own {
+            let shared = key.agree(public_key).ok_or(BlindingError::SmallOrderKey { hospital: *hospital })?;
+            sum.absorb(*hospital, &round.pair_seed(label, &shared, own, *hospital));
+        }
+    }
+    Ok(sum.finish())
 }
 
 /// Masks being summed over the pairs of one hospital.
@@ -238,8 +252,8 @@ impl MaskSum {
         }
     }
 
-    fn finish(mut self) -> Blinds {
-        Blinds(std::mem::take(&mut self.sum))
+    fn finish(self) -> Zeroizing<Vec<u64>> {
+        self.sum
     }
 }
 
@@ -312,7 +326,7 @@ mod tests {
         for own in 0..1024 {
             let mut sum = MaskSum::new(hospital(own), 2);
             (0..1024).filter(|other| *other != own).for_each(|other| sum.absorb(hospital(other), &seed(own, other)));
-            total.iter_mut().zip(&sum.finish().0).for_each(|(total, mask)| *total = total.wrapping_add(*mask));
+            total.iter_mut().zip(sum.finish().iter()).for_each(|(total, mask)| *total = total.wrapping_add(*mask));
             assert_eq!(own == 1023, total == [0; 2], "after {own}");
         }
     }

@@ -48,6 +48,16 @@ impl EncryptedCells {
         &self.words
     }
 
+    /// The body words of a range of cells, [`LIMBS`] a cell. None when there are not so many cells: the check cell is
+    /// out of reach.
+    pub(crate) fn bodies_mut(&mut self, cells: std::ops::Range<usize>) -> Option<&mut [u64]> {
+        if cells.end > self.cells() {
+            return None;
+        }
+        let bodies = self.words.len() - (self.cells() + 1) * LIMBS;
+        self.words[bodies..].get_mut(cells.start * LIMBS..cells.end * LIMBS)
+    }
+
     /// Adds another hospital's cells, or another sum, to these. Nothing changes when it is refused.
     ///
     /// # Errors
@@ -84,7 +94,7 @@ impl EncryptedCells {
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(format::HEADER_BYTES + self.words.len() * size_of::<u64>());
         let header = Header { contributions: self.contributions, count: self.cells, tag: *self.key.as_bytes() };
-        header.write(Kind::Cells, &mut out);
+        header.write(Kind::CELLS, &mut out);
         format::write_words(&self.words, &mut out);
         out
     }
@@ -95,7 +105,7 @@ impl EncryptedCells {
     /// When the bytes are of another kind, version, length or set of parameters, or claim a number of cells or
     /// contributions that cannot be.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, CiphertextError> {
-        let (header, payload) = Header::read(Kind::Cells, bytes)?;
+        let (header, payload) = Header::read(Kind::CELLS, bytes)?;
         let cells = header.count as usize;
         check_cells(cells)?;
         let contributions = usize::from(header.contributions);

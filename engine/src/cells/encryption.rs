@@ -24,12 +24,12 @@ use super::parameters::{DEGREE, NOISE};
 use super::ring::multiply_by_binary;
 
 /// How many words the ciphertext of so many slots has: a mask per 2,048 slots or part thereof, and the bodies.
-pub(super) const fn ciphertext_words(slots: usize) -> usize {
+pub(crate) const fn ciphertext_words(slots: usize) -> usize {
     slots.div_ceil(DEGREE) * DEGREE + slots
 }
 
 /// Encrypts `slots` with randomness expanded from a seed that must never be used again.
-pub(super) fn encrypt(key: &StudyPublicKey, slots: &[u64], seed: u128) -> Vec<u64> {
+pub(crate) fn encrypt(key: &StudyPublicKey, slots: &[u64], seed: u128) -> Vec<u64> {
     if has_aes_instructions() {
         encrypt_by(key, slots, &mut RandomGenerator::<DefaultRandomGenerator>::new(Seed(seed)))
     } else {

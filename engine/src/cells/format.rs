@@ -18,7 +18,7 @@ use super::keys::KeyFingerprint;
 use super::{MAX_CELLS, MAX_HOSPITALS, parameters};
 
 /// Bytes before the payload.
-pub(super) const HEADER_BYTES: usize = 48;
+pub(crate) const HEADER_BYTES: usize = 48;
 
 const VERSION: u16 = 1;
 
@@ -80,61 +80,53 @@ pub enum CiphertextError {
     },
 }
 
-/// What kind of thing follows a header.
+/// What kind of thing follows a header, and the fingerprint of the parameters it was made with.
 #[derive(Clone, Copy)]
-pub(super) enum Kind {
-    Cells,
-    PublicKey,
-    SecretKey,
+pub(crate) struct Kind {
+    pub(crate) magic: &'static [u8; 8],
+    pub(crate) name: &'static str,
+    pub(crate) parameters: fn() -> [u8; 16],
 }
 
 impl Kind {
-    const fn magic(self) -> &'static [u8; 8] {
-        match self {
-            Self::Cells => b"csl-cell",
-            Self::PublicKey => b"csl-pkey",
-            Self::SecretKey => b"csl-skey",
-        }
-    }
+    pub(super) const CELLS: Self = Self::of_cells(b"csl-cell", "a ciphertext of cells");
+    pub(super) const PUBLIC_KEY: Self = Self::of_cells(b"csl-pkey", "a study's public key");
+    pub(super) const SECRET_KEY: Self = Self::of_cells(b"csl-skey", "a study's secret key");
 
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Cells => "a ciphertext of cells",
-            Self::PublicKey => "a study's public key",
-            Self::SecretKey => "a study's secret key",
-        }
+    const fn of_cells(magic: &'static [u8; 8], name: &'static str) -> Self {
+        Self { magic, name, parameters: parameters::fingerprint }
     }
 }
 
 /// The fields of a header that differ from one thing of a kind to another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Header {
-    pub(super) contributions: u16,
-    pub(super) count: u32,
-    pub(super) tag: [u8; 16],
+pub(crate) struct Header {
+    pub(crate) contributions: u16,
+    pub(crate) count: u32,
+    pub(crate) tag: [u8; 16],
 }
 
 impl Header {
     /// The header of a key: its tag is a seed or a fingerprint.
-    pub(super) fn of_key(tag: [u8; 16]) -> Self {
+    pub(crate) fn of_key(tag: [u8; 16]) -> Self {
         Self { contributions: 0, count: parameters::DEGREE as u32, tag }
     }
 
-    pub(super) fn write(&self, kind: Kind, out: &mut Vec<u8>) {
-        out.extend_from_slice(kind.magic());
+    pub(crate) fn write(&self, kind: Kind, out: &mut Vec<u8>) {
+        out.extend_from_slice(kind.magic);
         out.extend_from_slice(&VERSION.to_le_bytes());
         out.extend_from_slice(&self.contributions.to_le_bytes());
         out.extend_from_slice(&self.count.to_le_bytes());
-        out.extend_from_slice(&parameters::fingerprint());
+        out.extend_from_slice(&(kind.parameters)());
         out.extend_from_slice(&self.tag);
     }
 
     /// Splits `bytes` into a checked header and the rest.
-    pub(super) fn read(kind: Kind, bytes: &[u8]) -> Result<(Self, &[u8]), CiphertextError> {
+    pub(crate) fn read(kind: Kind, bytes: &[u8]) -> Result<(Self, &[u8]), CiphertextError> {
         let short = CiphertextError::Length { expected: HEADER_BYTES, found: bytes.len() };
         let (magic, rest) = bytes.split_first_chunk().ok_or(short)?;
-        if magic != kind.magic() {
-            return Err(CiphertextError::Magic { expected: kind.name() });
+        if magic != kind.magic {
+            return Err(CiphertextError::Magic { expected: kind.name });
         }
         let (version, rest) = rest.split_first_chunk().ok_or(short)?;
         let found = u16::from_le_bytes(*version);
@@ -145,7 +137,7 @@ impl Header {
         let (count, rest) = rest.split_first_chunk().ok_or(short)?;
         let (fingerprint, rest) = rest.split_first_chunk::<16>().ok_or(short)?;
         let (tag, payload) = rest.split_first_chunk().ok_or(short)?;
-        if *fingerprint != parameters::fingerprint() {
+        if *fingerprint != (kind.parameters)() {
             return Err(CiphertextError::Parameters);
         }
         let header =
@@ -154,7 +146,7 @@ impl Header {
     }
 
     /// Refuses the header of a key whose constant fields are not what they must be.
-    pub(super) fn check_key(&self) -> Result<(), CiphertextError> {
+    pub(crate) fn check_key(&self) -> Result<(), CiphertextError> {
         if self.contributions == 0 && self.count as usize == parameters::DEGREE {
             Ok(())
         } else {
@@ -164,7 +156,7 @@ impl Header {
 }
 
 /// Refuses a payload that is not exactly `expected` bytes long.
-pub(super) fn check_length(payload: &[u8], expected: usize) -> Result<(), CiphertextError> {
+pub(crate) fn check_length(payload: &[u8], expected: usize) -> Result<(), CiphertextError> {
     if payload.len() == expected {
         Ok(())
     } else {
@@ -173,12 +165,12 @@ pub(super) fn check_length(payload: &[u8], expected: usize) -> Result<(), Cipher
 }
 
 /// Appends words, little-endian.
-pub(super) fn write_words(words: &[u64], out: &mut Vec<u8>) {
+pub(crate) fn write_words(words: &[u64], out: &mut Vec<u8>) {
     out.extend(words.iter().flat_map(|word| word.to_le_bytes()));
 }
 
 /// Reads words, little-endian, from a payload whose length was checked.
-pub(super) fn read_words(payload: &[u8]) -> Vec<u64> {
+pub(crate) fn read_words(payload: &[u8]) -> Vec<u64> {
     payload.as_chunks().0.iter().map(|bytes| u64::from_le_bytes(*bytes)).collect()
 }
 

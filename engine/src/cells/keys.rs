@@ -27,7 +27,7 @@ const CHECK_BYTES: usize = 16;
 pub struct KeyFingerprint([u8; 16]);
 
 impl KeyFingerprint {
-    pub(super) const fn from_bytes(bytes: [u8; 16]) -> Self {
+    pub(crate) const fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(bytes)
     }
 
@@ -93,15 +93,20 @@ impl StudySecretKey {
     }
 
     /// The key bits, one per word.
-    pub(super) fn bits(&self) -> &[u64] {
+    pub(crate) fn bits(&self) -> &[u64] {
         &self.bits
     }
 
     /// The key for storage: a header, the key bits from the lowest of the first byte on, and 16 bytes of a digest that
     /// tells a damaged file.
     pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
+        self.encode(Kind::SECRET_KEY)
+    }
+
+    /// The same bytes under the header of another kind of key.
+    pub(crate) fn encode(&self, kind: Kind) -> Zeroizing<Vec<u8>> {
         let mut out = Zeroizing::new(Vec::with_capacity(Self::ENCODED_BYTES));
-        Header::of_key(self.public_key.0).write(Kind::SecretKey, &mut out);
+        Header::of_key(self.public_key.0).write(kind, &mut out);
         let bytes = self.bits.as_chunks::<8>().0.iter();
         out.extend(bytes.map(|bits| bits.iter().rev().fold(0, |byte, bit| byte << 1 | *bit as u8)));
         let check = check_digest(&out);
@@ -114,7 +119,12 @@ impl StudySecretKey {
     /// # Errors
     /// When the bytes are anything else, or damaged.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, CiphertextError> {
-        let (header, payload) = Header::read(Kind::SecretKey, bytes)?;
+        Self::decode(Kind::SECRET_KEY, bytes)
+    }
+
+    /// Reads what [`StudySecretKey::encode`] wrote.
+    pub(crate) fn decode(kind: Kind, bytes: &[u8]) -> Result<Self, CiphertextError> {
+        let (header, payload) = Header::read(kind, bytes)?;
         header.check_key()?;
         format::check_length(payload, KEY_BIT_BYTES + CHECK_BYTES)?;
         let (key, check) = payload.split_at(KEY_BIT_BYTES);
@@ -138,7 +148,7 @@ impl StudyPublicKey {
         } else {
             expand_mask_by::<concrete_csprng::generators::SoftwareRandomGenerator>(mask_seed, &body)
         };
-        let fingerprint = format::key_fingerprint(&encode(&mask_seed, &body));
+        let fingerprint = format::key_fingerprint(&encode(Kind::PUBLIC_KEY, &mask_seed, &body));
         Self { mask_seed, mask, body, fingerprint }
     }
 
@@ -147,17 +157,22 @@ impl StudyPublicKey {
         self.fingerprint
     }
 
-    pub(super) fn mask(&self) -> &[u64] {
+    pub(crate) fn mask(&self) -> &[u64] {
         &self.mask
     }
 
-    pub(super) fn body(&self) -> &[u64] {
+    pub(crate) fn body(&self) -> &[u64] {
         &self.body
     }
 
     /// The key for the ledger: a header with the seed of the mask, and the words of the body.
     pub fn to_bytes(&self) -> Vec<u8> {
-        encode(&self.mask_seed, &self.body)
+        self.encode(Kind::PUBLIC_KEY)
+    }
+
+    /// The same bytes under the header of another kind of key.
+    pub(crate) fn encode(&self, kind: Kind) -> Vec<u8> {
+        encode(kind, &self.mask_seed, &self.body)
     }
 
     /// Reads what [`StudyPublicKey::to_bytes`] wrote. Any body is a public key to somebody: whose it is, and that the
@@ -166,7 +181,12 @@ impl StudyPublicKey {
     /// # Errors
     /// When the bytes are of another kind, version, length or set of parameters.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, CiphertextError> {
-        let (header, payload) = Header::read(Kind::PublicKey, bytes)?;
+        Self::decode(Kind::PUBLIC_KEY, bytes)
+    }
+
+    /// Reads what [`StudyPublicKey::encode`] wrote.
+    pub(crate) fn decode(kind: Kind, bytes: &[u8]) -> Result<Self, CiphertextError> {
+        let (header, payload) = Header::read(kind, bytes)?;
         header.check_key()?;
         format::check_length(payload, DEGREE * size_of::<u64>())?;
         Ok(Self::from_parts(header.tag, format::read_words(payload)))
@@ -179,9 +199,9 @@ impl fmt::Debug for StudyPublicKey {
     }
 }
 
-fn encode(mask_seed: &[u8; 16], body: &[u64]) -> Vec<u8> {
+fn encode(kind: Kind, mask_seed: &[u8; 16], body: &[u64]) -> Vec<u8> {
     let mut out = Vec::with_capacity(StudyPublicKey::ENCODED_BYTES);
-    Header::of_key(*mask_seed).write(Kind::PublicKey, &mut out);
+    Header::of_key(*mask_seed).write(kind, &mut out);
     format::write_words(body, &mut out);
     out
 }
@@ -192,7 +212,7 @@ fn check_digest(bytes: &[u8]) -> [u8; CHECK_BYTES] {
 }
 
 /// A seed for one generator of the csprng, of the operating system's randomness.
-pub(super) fn random_seed() -> Result<u128, NoRandomness> {
+pub(crate) fn random_seed() -> Result<u128, NoRandomness> {
     let mut bytes = random_bytes()?;
     let mut seed = [0; 16];
     seed.copy_from_slice(&bytes[..16]);
@@ -237,7 +257,7 @@ fn expand_mask_by<G: ByteRandomGenerator>(mask_seed: [u8; 16], body: &[u64]) -> 
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use concrete_csprng::generators::SoftwareRandomGenerator;
     use consilium_protocol::hash::content;
     use proptest::prelude::*;
@@ -245,7 +265,7 @@ pub(super) mod tests {
     use super::*;
 
     /// The key pair of tests: always the same.
-    pub(in super::super) fn fixed_pair() -> (StudySecretKey, StudyPublicKey) {
+    pub(crate) fn fixed_pair() -> (StudySecretKey, StudyPublicKey) {
         StudySecretKey::from_seeds(&KeySeeds { secret: 1, noise: 2, mask: 3 })
     }
 

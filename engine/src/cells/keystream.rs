@@ -13,7 +13,7 @@ use zeroize::Zeroize;
 const WORDS_PER_BATCH: usize = BYTES_PER_BATCH / size_of::<u64>();
 
 /// Whether the csprng's ciphers for this processor can be used: where they cannot, they panic.
-pub(super) fn has_aes_instructions() -> bool {
+pub(crate) fn has_aes_instructions() -> bool {
     #[cfg(target_arch = "x86_64")]
     return std::arch::is_x86_feature_detected!("aes") && std::arch::is_x86_feature_detected!("sse2");
     #[cfg(target_arch = "aarch64")]
@@ -23,7 +23,7 @@ pub(super) fn has_aes_instructions() -> bool {
 }
 
 /// Fills `words` with the first bytes of the key's stream, eight to a little-endian word: the same on every machine.
-pub(super) fn fill(key: &[u8; 32], words: &mut [u64]) {
+pub(crate) fn fill(key: &[u8; 32], words: &mut [u64]) {
     if has_aes_instructions() {
         fill_by::<DefaultAes256BlockCipher>(key, words);
     } else {

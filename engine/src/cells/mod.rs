@@ -43,13 +43,13 @@ pub mod ciphertext;
 pub mod contribution;
 pub mod encoding;
 pub mod encryption;
-mod format;
+pub(crate) mod format;
 pub mod keys;
-mod keystream;
+pub(crate) mod keystream;
 pub mod noise;
 pub mod opening;
-mod parameters;
-mod ring;
+pub(crate) mod parameters;
+pub(crate) mod ring;
 #[cfg(test)]
 mod tests;
 

@@ -1,6 +1,7 @@
 //! Opening a sum with the researcher's key, and the values until disclosure control has seen them.
 
 use std::fmt;
+use std::ops::Range;
 
 use zeroize::Zeroizing;
 
@@ -47,6 +48,15 @@ pub enum OpeningError {
     CheckCell,
 }
 
+impl OpeningError {
+    fn of(error: DecodingError) -> Self {
+        match error {
+            DecodingError::Noise => Self::Noise,
+            DecodingError::LimbSum => Self::LimbSum,
+        }
+    }
+}
+
 /// Joint cells, opened but not released.
 ///
 /// They are in this crate's hands until disclosure control has passed them: no `Display`, no serialisation, and a `Debug`
@@ -87,12 +97,7 @@ impl fmt::Debug for OpenedCells {
 /// honest contributions make; when the check cell does not hold `roster`. Whether these are the bytes that hospitals
 /// committed to is not visible here: compare hashes with the ledger first.
 pub fn open(sum: &EncryptedCells, key: &StudySecretKey, roster: usize) -> Result<OpenedCells, OpeningError> {
-    if !(MIN_HOSPITALS..=MAX_HOSPITALS).contains(&roster) {
-        return Err(OpeningError::Roster { roster });
-    }
-    if sum.contributions() != roster {
-        return Err(OpeningError::Contributions { contributions: sum.contributions(), roster });
-    }
+    check_roster(sum, roster)?;
     let cells = Zeroizing::new(decrypt(sum, key)?.cells);
     let (check, cells) = cells.split_last().expect("every ciphertext has a check cell");
     if *check != CHECK * roster as u64 {
@@ -102,15 +107,56 @@ pub fn open(sum: &EncryptedCells, key: &StudySecretKey, roster: usize) -> Result
     Ok(OpenedCells { values, hospitals: roster })
 }
 
+/// Opens some of the cells, each range by itself, and decodes no other: what is not asked for may be padded.
+///
+/// # Errors
+/// As [`open`], the checks being made on the cells asked for and on the check cell.
+///
+/// # Panics
+/// When a range ends beyond the sum's cells; the caller has checked.
+pub(crate) fn open_ranges(
+    sum: &EncryptedCells,
+    key: &StudySecretKey,
+    roster: usize,
+    ranges: &[Range<usize>],
+) -> Result<Vec<OpenedCells>, OpeningError> {
+    check_roster(sum, roster)?;
+    if sum.key() != key.fingerprint() {
+        return Err(OpeningError::OtherKey);
+    }
+    let slots = decrypt_slots(sum, key);
+    let decode_range = |cells: Range<usize>| -> Result<Zeroizing<Vec<u64>>, OpeningError> {
+        let decoded = decode(&slots[cells.start * LIMBS..cells.end * LIMBS], roster).map_err(OpeningError::of)?;
+        Ok(Zeroizing::new(decoded.cells))
+    };
+    let check = decode_range(sum.cells()..sum.cells() + 1)?;
+    if check[..] != [CHECK * roster as u64] {
+        return Err(OpeningError::CheckCell);
+    }
+    let open_one = |range: &Range<usize>| {
+        let cells = decode_range(range.clone())?;
+        let values = Zeroizing::new(cells.iter().map(|cell| cell.cast_signed()).collect());
+        Ok(OpenedCells { values, hospitals: roster })
+    };
+    ranges.iter().map(open_one).collect()
+}
+
+fn check_roster(sum: &EncryptedCells, roster: usize) -> Result<(), OpeningError> {
+    if !(MIN_HOSPITALS..=MAX_HOSPITALS).contains(&roster) {
+        return Err(OpeningError::Roster { roster });
+    }
+    if sum.contributions() != roster {
+        return Err(OpeningError::Contributions { contributions: sum.contributions(), roster });
+    }
+    Ok(())
+}
+
 /// Decrypts and decodes without looking at the check cell: over less than the whole roster, this is uniform noise.
 pub(super) fn decrypt(sum: &EncryptedCells, key: &StudySecretKey) -> Result<Decoded, OpeningError> {
     if sum.key() != key.fingerprint() {
         return Err(OpeningError::OtherKey);
     }
-    decode(&decrypt_slots(sum, key), sum.contributions()).map_err(|error| match error {
-        DecodingError::Noise => OpeningError::Noise,
-        DecodingError::LimbSum => OpeningError::LimbSum,
-    })
+    decode(&decrypt_slots(sum, key), sum.contributions()).map_err(OpeningError::of)
 }
 
 /// Plaintext slots with their noise: from every body, the inner product of the key with the mask that belongs to it.

@@ -13,19 +13,19 @@ use super::encoding::{DELTA_LOG2, HEADROOM_BITS, LIMB_BITS, LIMBS};
 const SET: CompactPublicKeyEncryptionParameters = PARAM_PKE_MESSAGE_2_CARRY_2_KS_PBS_TUNIFORM_2M128;
 
 /// The LWE dimension, which is also the degree of the ring.
-pub(super) const DIMENSION: LweDimension = SET.encryption_lwe_dimension;
+pub(crate) const DIMENSION: LweDimension = SET.encryption_lwe_dimension;
 
 /// Words of a mask polynomial, and the most slots that share one.
-pub(super) const DEGREE: usize = DIMENSION.0;
+pub(crate) const DEGREE: usize = DIMENSION.0;
 
 /// The distribution of every error term.
-pub(super) const NOISE: TUniform<u64> = match SET.encryption_noise_distribution {
+pub(crate) const NOISE: TUniform<u64> = match SET.encryption_noise_distribution {
     DynamicDistribution::TUniform(distribution) => distribution,
     DynamicDistribution::Gaussian(_) => panic!("the noise bound is proved for bounded noise alone"),
 };
 
 /// The modulus 2^64, which wrapping addition of words is exact for.
-pub(super) const MODULUS: CiphertextModulus<u64> = SET.ciphertext_modulus;
+pub(crate) const MODULUS: CiphertextModulus<u64> = SET.ciphertext_modulus;
 
 const _: () = assert!(DEGREE.is_power_of_two() && DEGREE.is_multiple_of(8));
 const _: () = assert!(MODULUS.is_native_modulus());

@@ -16,7 +16,7 @@ static PLAN: OnceLock<Plan32> = OnceLock::new();
 ///
 /// With `bits` reversed, coefficient N-1-i of the product is the inner product of the unreversed `bits` with
 /// X^i · `words`: what the body of slot i is masked by (M. Joye, "TFHE Public-Key Encryption Revisited", section 3).
-pub(super) fn multiply_by_binary(product: &mut [u64], words: &[u64], bits: &[u64]) {
+pub(crate) fn multiply_by_binary(product: &mut [u64], words: &[u64], bits: &[u64]) {
     debug_assert!(bits.iter().all(|bit| *bit <= 1));
     let plan = PLAN.get_or_init(|| {
         Plan32::try_new(DEGREE).expect("the primes of tfhe-ntt have roots of unity for degrees of 32 to 32,768")

@@ -119,6 +119,16 @@ pub enum CohortError {
     /// A window function over the rows of several people.
     #[error("a window function must be PARTITION BY the subject's column; add it")]
     WindowAcrossSubjects,
+    /// Rows that are made of several patients': one patient's values would stand in the rows of others, or their noise
+    /// would not be enough.
+    #[error(
+        "every row of a cohort comes from one patient's rows alone, and {what} does not keep to that; join and group by \
+         the person's id"
+    )]
+    AcrossPatients {
+        /// What does not.
+        what: &'static str,
+    },
     /// The declared subject is no bare subject column.
     #[error("column `{name}` must be the person's id as it stands in a table (`SELECT p.person_id AS {name}`)")]
     SubjectNotBare {
@@ -218,6 +228,7 @@ impl CohortError {
             Self::CrossJoin => "cross_join",
             Self::IdentifierInExpression { .. } => "identifier_in_expression",
             Self::WindowAcrossSubjects => "window_across_subjects",
+            Self::AcrossPatients { .. } => "across_patients",
             Self::SubjectNotBare { .. } => "subject_not_bare",
             Self::IdentifierInResult { .. } => "identifier_in_result",
             Self::ColumnMissing { .. } => "column_missing",

@@ -17,6 +17,7 @@ use serde::Serialize;
 use super::error::CohortError;
 use super::lineage::{Trace, trace};
 use super::parse::parse;
+use super::patientwise;
 use super::types::{Wanted, wanted};
 use crate::gate::GatedTable;
 use crate::store::omop;
@@ -74,6 +75,7 @@ pub(super) async fn plan(context: &SessionContext, spec: &StudySpec) -> Result<P
     let (plan, columns) = declared_only(plan, &traces, spec)?;
     let plan = state.optimize(&plan).map_err(|e| unplannable(&e))?;
     refuse_cross_joins(&plan)?;
+    patientwise::check(&plan)?;
     let reads = reads(&plan)?;
     for (wanted, field) in columns.iter().zip(plan.schema().fields().iter().skip(1)) {
         wanted.check(field.data_type())?;

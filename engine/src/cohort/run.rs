@@ -1,5 +1,6 @@
 //! Runs a cohort query over the hospital's gated rows, within limits.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,6 +9,8 @@ use arrow::datatypes::{Field, Int64Type, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use consilium_protocol::consent::Permissions;
+use consilium_protocol::hash;
+use consilium_protocol::ids::{ContentHash, SubjectId};
 use consilium_protocol::study::StudySpec;
 use datafusion::common::DataFusionError;
 use datafusion::execution::TaskContext;
@@ -21,9 +24,10 @@ use super::types::Wanted;
 use super::watch::{DeadlinePassed, watch};
 use crate::gate::{Gate, GatedTable, Met, session};
 use crate::pseudonym::LinkSecret;
+use crate::rerun::SubjectSet;
 use crate::store::scan::Reader;
 use crate::store::table::Table;
-use crate::store::{Store, omop};
+use crate::store::{Store, Subjects, omop};
 
 /// What one cohort query may use.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,6 +65,28 @@ pub struct Cohort {
     pub rows: usize,
     /// What the query read.
     pub reads: Reads,
+    met: Met,
+    people: Arc<Subjects>,
+}
+
+impl Cohort {
+    /// Who is in it, by the names that the ledger knows.
+    pub fn subjects(&self) -> SubjectSet {
+        self.people.iter().filter(|(person, _)| self.met.has(*person)).map(|(_, subject)| *subject).collect()
+    }
+
+    /// Stands for what each of them allows to be read by these permissions, in all domains: SHA-256, labelled
+    /// `consilium/cohort-terms/v1`, of each subject in ascending order and what it allows.
+    pub fn terms(&self, permissions: &Permissions) -> ContentHash {
+        let people: BTreeSet<SubjectId> =
+            self.people.iter().filter(|(person, _)| self.met.has(*person)).map(|(_, subject)| *subject).collect();
+        let classes: Vec<String> = permissions.classes.iter().map(|allowed| format!("{allowed:?}")).collect();
+        let mut parts: Vec<&[u8]> = Vec::with_capacity(2 * people.len());
+        for (subject, class) in permissions.subjects.iter().filter(|(subject, _)| people.contains(subject)) {
+            parts.extend([subject.as_bytes().as_slice(), classes.get(*class as usize).map_or(b"", String::as_bytes)]);
+        }
+        ContentHash::from_bytes(hash::tagged("consilium/cohort-terms/v1", &parts))
+    }
 }
 
 impl std::fmt::Debug for Cohort {
@@ -120,7 +146,10 @@ pub async fn run(
     let outcome = tokio::time::timeout_at(deadline.into(), task).await;
     drop(abort);
     match outcome {
-        Ok(Ok(collected)) => collected.map(|(batches, schema, rows)| Cohort { batches, schema, rows, reads }),
+        Ok(Ok(collected)) => {
+            let people = store.derived(link);
+            collected.map(|(batches, schema, rows, met)| Cohort { batches, schema, rows, reads, met, people })
+        }
         Ok(Err(_)) => Err(CohortError::Internal),
         Err(_) => Err(CohortError::TimedOut { limit_s: limits.time.as_secs() }),
     }
@@ -158,7 +187,7 @@ impl Collecting {
         mut self,
         plan: Arc<dyn ExecutionPlan>,
         context: Arc<TaskContext>,
-    ) -> Result<(Vec<RecordBatch>, SchemaRef, usize), CohortError> {
+    ) -> Result<(Vec<RecordBatch>, SchemaRef, usize, Met), CohortError> {
         let limits = self.limits.clone();
         let failed = |error: DataFusionError| failure(&error, &limits);
         let memory = MemoryConsumer::new("cohort").register(context.memory_pool());
@@ -172,7 +201,7 @@ impl Collecting {
             memory.try_grow(kept.get_array_memory_size() + listed).map_err(failed)?;
             self.batches.push(kept);
         }
-        Ok((self.batches, self.schema, self.rows))
+        Ok((self.batches, self.schema, self.rows, self.met))
     }
 
     /// One row per subject, no row of nobody, nobody who did not consent.

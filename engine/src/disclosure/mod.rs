@@ -1,23 +1,28 @@
 //! The one gate between opened cells and a result that people read.
 //!
-//! [`release`] is the only way to make a [`Released`], and only what is released can be printed or saved. In order:
+//! Here alone a [`Released`] is made, and only what is released can be printed or saved: by [`release`] for an open study,
+//! by [`guarded::release`] for a guarded one, whose small groups were never opened, by [`private::release`] for one whose
+//! cells carry noise. For an open study, in order:
 //!
 //! 1. *Who*: the policy itself must protect, the roster must be as large as it demands, and the cells must be the sum
 //!    over that roster.
 //! 2. *Sound*: cells that no honest hospitals add up to refuse the whole result ([`sound`]).
 //! 3. *Small*: a bundle whose joint count is 1 to `min_joint_count - 1` is suppressed with all its sums; so is one
-//!    whose joint count is 0 only because hospitals kept their own back. A true 0 is shown.
+//!    whose joint count is 0 only because hospitals kept their own back. A true 0 is shown unless the policy hides it.
 //! 4. *Derivable*: where a suppressed number would follow from shown ones, more is suppressed ([`suppression`]).
 //!
 //! What is suppressed says so and by which [`Rule`]; it is never shown as 0 and never left out.
 
+pub mod dependence;
+pub mod guarded;
 mod lines;
+pub mod private;
 mod released;
 mod sound;
 mod suppression;
 
 use consilium_protocol::policy::{DisclosurePolicy, PolicyError};
-use consilium_protocol::study::StudySpec;
+use consilium_protocol::study::{Protection, StudySpec};
 
 pub use released::Released;
 pub use suppression::Rule;
@@ -48,6 +53,9 @@ pub enum DisclosureError {
     /// The layout belongs to another study, or the cells to another layout.
     #[error("the cells do not belong to this study; fetch the study and its sum from the ledger again")]
     Layout,
+    /// The study is not an open one.
+    #[error("the study is not open, so its cells cannot be opened as a whole; open it with a matching release")]
+    Protection,
     /// No honest hospitals' numbers add up to these.
     #[error(
         "statistic `{statistic}` holds numbers that no cohorts add up to, so the result is broken; have the round \
@@ -59,7 +67,16 @@ pub enum DisclosureError {
     },
 }
 
-/// Passes opened cells through disclosure control.
+/// What every release starts with.
+fn check_frame(policy: &DisclosurePolicy, roster: usize) -> Result<(), DisclosureError> {
+    policy.check()?;
+    if roster < policy.min_hospitals as usize {
+        return Err(DisclosureError::TooFewHospitals { roster, needed: policy.min_hospitals });
+    }
+    Ok(())
+}
+
+/// Passes the opened cells of an open study through disclosure control.
 ///
 /// `roster` is the size of the round's roster on the ledger; `policy` is the consortium's, or a stricter one. The cells
 /// are used up, so that what was suppressed cannot be looked at afterwards.
@@ -73,9 +90,9 @@ pub fn release(
     roster: usize,
     opened: OpenedCells,
 ) -> Result<Released<StudyResult>, DisclosureError> {
-    policy.check()?;
-    if roster < policy.min_hospitals as usize {
-        return Err(DisclosureError::TooFewHospitals { roster, needed: policy.min_hospitals });
+    check_frame(policy, roster)?;
+    if spec.protection != Protection::Open {
+        return Err(DisclosureError::Protection);
     }
     if opened.hospitals() != roster {
         return Err(DisclosureError::Roster);
@@ -89,6 +106,6 @@ pub fn release(
     let lines = lines::of(layout);
     let counts = Counts::of(layout, cells);
     sound::check_lines(&lines, &counts).map_err(broken)?;
-    let rules = suppress(&lines, &counts, policy.min_joint_count);
+    let rules = suppress(&lines, &counts, spec.threshold(policy), policy.show_zeros);
     Ok(Released::new(StudyResult::estimate(spec, layout, policy, roster, cells, &rules)))
 }

@@ -25,6 +25,8 @@
 //! Source: L. Willenborg and T. de Waal, "Elements of Statistical Disclosure Control", Springer 2001, chapter 4; the
 //! demand that a small cell must not be derivable is the CMS cell suppression policy's.
 
+use std::ops::Range;
+
 use serde::Serialize;
 
 use super::lines::Line;
@@ -38,6 +40,11 @@ pub enum Rule {
     SmallCount,
     /// It is such a number, or one from which such a number would follow.
     SmallCountOrComplement,
+    /// In a guarded study: it, or a group that it is released together with or made of, is about 1 to k - 1 subjects, or
+    /// so few are above the minimum or below the maximum of the variable that it sums up.
+    SmallCountOrPart,
+    /// In a private study: its noisy count is below k.
+    SmallNoisyCount,
 }
 
 impl Rule {
@@ -46,6 +53,8 @@ impl Rule {
         match self {
             Self::SmallCount => "small_count",
             Self::SmallCountOrComplement => "small_count_or_complement",
+            Self::SmallCountOrPart => "small_count_or_part",
+            Self::SmallNoisyCount => "small_noisy_count",
         }
     }
 }
@@ -74,16 +83,18 @@ impl Counts {
         bundles.into_iter().map(|bundle| i128::from(self.n[*bundle])).sum()
     }
 
-    fn is_small(&self, bundle: usize, k: u32) -> bool {
+    /// Whether the count must not be shown, the least that may be, 0 aside where it may, being k.
+    pub(super) fn is_small(&self, bundle: usize, k: u32, zeros_shown: bool) -> bool {
         let (n, withheld) = self.of_bundle(bundle);
-        (n > 0 && n < i64::from(k)) || (n == 0 && withheld > 0)
+        (n > 0 && n < i64::from(k)) || (n == 0 && (withheld > 0 || !zeros_shown))
     }
 }
 
 /// For each bundle the rule that suppresses it, if any.
-pub(super) fn suppress(lines: &[Line], counts: &Counts, k: u32) -> Vec<Option<Rule>> {
-    let small: Vec<bool> = (0..counts.n.len()).map(|bundle| counts.is_small(bundle, k)).collect();
-    let mut state = Suppression { counts, k, shown: small.iter().map(|small| !small).collect(), small };
+pub(super) fn suppress(lines: &[Line], counts: &Counts, k: u32, zeros_shown: bool) -> Vec<Option<Rule>> {
+    let small: Vec<bool> = (0..counts.n.len()).map(|bundle| counts.is_small(bundle, k, zeros_shown)).collect();
+    let few = i128::from(zeros_shown)..i128::from(k);
+    let mut state = Suppression { counts, few, shown: small.iter().map(|small| !small).collect(), small };
     loop {
         let demanded: Vec<usize> = lines.iter().flat_map(|line| state.demands(line)).flatten().collect();
         if demanded.is_empty() {
@@ -99,7 +110,8 @@ pub(super) fn suppress(lines: &[Line], counts: &Counts, k: u32) -> Vec<Option<Ru
 
 struct Suppression<'a> {
     counts: &'a Counts,
-    k: u32,
+    /// Remainders that are small.
+    few: Range<i128>,
     small: Vec<bool>,
     shown: Vec<bool>,
 }
@@ -121,10 +133,10 @@ impl Suppression<'_> {
     fn is_safe(&self, known: &[usize], other: &[usize]) -> bool {
         let shown = self.counts.sum(other.iter().filter(|bundle| self.shown[**bundle]));
         let remainder = self.counts.sum(known) - shown;
-        let small_remainder = (1..i128::from(self.k)).contains(&remainder);
+        let small_remainder = self.few.contains(&remainder);
         let suppressed: Vec<usize> = other.iter().copied().filter(|bundle| !self.shown[*bundle]).collect();
         match suppressed.as_slice() {
-            [] => !small_remainder || !self.is_exact(known),
+            [] => remainder == 0 || !small_remainder || !self.is_exact(known),
             [one] => !small_remainder && !self.small[*one] && remainder > self.counts.sum([one]),
             _ => !small_remainder,
         }
@@ -159,7 +171,7 @@ mod tests {
         let all: Vec<_> = std::iter::once(&whole).chain(parts).collect();
         let (n, withheld) = all.iter().map(|(n, withheld)| (*n, *withheld)).unzip();
         let lines = [Line { blocks: [0, 1], sides: [vec![0], (1..=parts.len()).collect()] }];
-        let rules = suppress(&lines, &Counts { n, withheld }, 11);
+        let rules = suppress(&lines, &Counts { n, withheld }, 11, true);
         let shown = (0..rules.len()).filter(|bundle| rules[*bundle].is_none()).collect();
         (shown, rules.into_iter().flatten().next())
     }
@@ -168,9 +180,19 @@ mod tests {
     fn small_counts_are_suppressed_at_k_minus_one_and_not_at_k() {
         let alone = |n| {
             let counts = Counts { n: vec![n], withheld: vec![0] };
-            suppress(&[], &counts, 11)[0]
+            suppress(&[], &counts, 11, true)[0]
         };
         assert_eq!([0, 1, 10, 11].map(alone), [None, Some(Rule::SmallCount), Some(Rule::SmallCount), None]);
+    }
+
+    #[test]
+    fn zeros_are_suppressed_where_the_policy_says_so_and_do_not_follow() {
+        let (n, withheld) = (vec![100, 60, 40, 0], vec![0; 4]);
+        let lines = [Line { blocks: [0, 1], sides: [vec![0], vec![1, 2, 3]] }];
+        let counts = Counts { n, withheld };
+        let shown = |zeros| suppress(&lines, &counts, 11, zeros).iter().map(Option::is_none).collect::<Vec<bool>>();
+        assert_eq!(shown(true), [true; 4]);
+        assert_eq!(shown(false), [true, true, false, false], "the rest of the total would be 0");
     }
 
     #[test]

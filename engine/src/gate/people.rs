@@ -120,6 +120,7 @@ impl People {
 }
 
 /// Who has been met; for checking that everybody is met once.
+#[derive(Clone)]
 pub(crate) enum Met {
     /// One bit for each place of a dense lookup.
     Bits {
@@ -150,6 +151,22 @@ impl Met {
                 new
             }
             Self::Hashed(met) => met.insert(person),
+        }
+    }
+}
+
+impl Met {
+    /// Whether a person was met.
+    pub(crate) fn has(&self, person: i64) -> bool {
+        match self {
+            Self::Bits { least, bits } => {
+                let offset = person.wrapping_sub(*least) as u64;
+                usize::try_from(offset / 64)
+                    .ok()
+                    .and_then(|word| bits.get(word))
+                    .is_some_and(|word| word >> (offset % 64) & 1 == 1)
+            }
+            Self::Hashed(met) => met.contains(&person),
         }
     }
 }
@@ -232,6 +249,8 @@ mod tests {
             let mut met = Met::nobody(&people(&matched));
             assert!(matched.iter().all(|(id, _)| met.meet(*id)));
             assert!(!matched.iter().any(|(id, _)| met.meet(*id)));
+            assert!(matched.iter().all(|(id, _)| met.has(*id) && !met.has(id + 1)));
+            assert!(!met.has(i64::MIN) && !met.has(i64::MAX));
         }
     }
 

@@ -8,6 +8,7 @@
 //! | `interval` | text, nullable | the interval of a histogram |
 //! | `measure` | text | which number this is |
 //! | `value` | double, nullable | the number |
+//! | `sigma`, `low`, `high` | double, nullable | of a noisy number: its standard deviation and 95 % confidence interval |
 //! | `suppressed_by` | text, nullable | the rule that suppressed it |
 
 use std::sync::Arc;
@@ -36,9 +37,10 @@ pub fn batch(result: &Released<StudyResult>) -> Result<RecordBatch, ArrowError> 
     }
     columns.text("interval", true, |row| row.interval);
     columns.text("measure", false, |row| Some(row.measure));
-    let values: Float64Array = rows.iter().map(|row| row.value.value()).collect();
-    columns.fields.push(Field::new("value", DataType::Float64, true));
-    columns.arrays.push(Arc::new(values));
+    columns.number("value", |row| row.value.value());
+    columns.number("sigma", |row| row.value.noisy().map(|noisy| noisy.sigma));
+    columns.number("low", |row| row.value.noisy().map(|noisy| noisy.low));
+    columns.number("high", |row| row.value.noisy().map(|noisy| noisy.high));
     columns.text("suppressed_by", true, |row| row.value.suppressed_by().map(|rule| rule.name()));
     RecordBatch::try_new(Arc::new(Schema::new(columns.fields)), columns.arrays)
 }
@@ -50,6 +52,12 @@ struct Columns<'a> {
 }
 
 impl<'a> Columns<'a> {
+    fn number(&mut self, name: &str, of: impl Fn(&LongRow<'a>) -> Option<f64>) {
+        let array: Float64Array = self.rows.iter().map(of).collect();
+        self.fields.push(Field::new(name, DataType::Float64, true));
+        self.arrays.push(Arc::new(array));
+    }
+
     fn text(&mut self, name: &str, nullable: bool, of: impl Fn(&'a LongRow<'a>) -> Option<&'a str>) {
         let array: StringArray = self.rows.iter().map(of).collect();
         self.fields.push(Field::new(name, DataType::Utf8, nullable));

@@ -20,7 +20,7 @@ pub fn render(result: &Released<StudyResult>, provenance: &Provenance) -> String
     let fixed = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
     let mut header = fixed(&["statistic", "kind", "variable", "unit"]);
     header.extend(dimensions.iter().map(|name| column_of(name)));
-    header.extend(fixed(&["interval", "measure", "value", "suppressed_by"]));
+    header.extend(fixed(&["interval", "measure", "value", "sigma", "low", "high", "suppressed_by"]));
     record(&mut out, &header);
     for row in rows(result) {
         let statistic = row.statistic;
@@ -31,8 +31,12 @@ pub fn render(result: &Released<StudyResult>, provenance: &Provenance) -> String
         fields.push(match row.value {
             Estimate::Count(count) => count.to_string(),
             Estimate::Real(value) => value.to_string(),
+            Estimate::Noisy(noisy) => noisy.value.to_string(),
             Estimate::Suppressed(_) | Estimate::Undefined => String::new(),
         });
+        let noisy = row.value.noisy();
+        let error = noisy.map(|noisy| [noisy.sigma, noisy.low, noisy.high].map(|number| number.to_string()));
+        fields.extend(error.unwrap_or_default());
         fields.push(row.value.suppressed_by().map_or("", |rule| rule.name()).to_string());
         record(&mut out, &fields);
     }

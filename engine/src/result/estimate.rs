@@ -5,11 +5,12 @@
 //! of turning the two into doubles and dividing them.
 
 use consilium_protocol::policy::DisclosurePolicy;
-use consilium_protocol::study::{StatisticKind, StudySpec};
+use consilium_protocol::study::{Protection, StatisticKind, StudySpec, Variable};
 use serde::{Serialize, Serializer};
 
 use super::{Grouping, Measure, Row, StatisticResult, StudyResult};
 use crate::disclosure::Rule;
+use crate::privacy::{NoisePlan, NoisyBundle, NoisyEstimate};
 use crate::statistics::{Axis, Block, Layout, Part, Scale};
 
 /// A number of a result, or why there is none.
@@ -19,6 +20,8 @@ pub enum Estimate {
     Count(i64),
     /// Any other number.
     Real(f64),
+    /// A number with the error that noise gives it.
+    Noisy(NoisyEstimate),
     /// Not shown.
     Suppressed(Rule),
     /// There is no such number: the mean of nobody.
@@ -31,6 +34,7 @@ impl Estimate {
         match self {
             Self::Count(count) => Some(count as f64),
             Self::Real(value) => Some(value),
+            Self::Noisy(noisy) => Some(noisy.value),
             Self::Suppressed(_) | Self::Undefined => None,
         }
     }
@@ -39,12 +43,21 @@ impl Estimate {
     pub const fn suppressed_by(self) -> Option<Rule> {
         match self {
             Self::Suppressed(rule) => Some(rule),
-            Self::Count(_) | Self::Real(_) | Self::Undefined => None,
+            Self::Count(_) | Self::Real(_) | Self::Noisy(_) | Self::Undefined => None,
+        }
+    }
+
+    /// The number with its error, where noise gave it one.
+    pub const fn noisy(self) -> Option<NoisyEstimate> {
+        match self {
+            Self::Noisy(noisy) => Some(noisy),
+            Self::Count(_) | Self::Real(_) | Self::Suppressed(_) | Self::Undefined => None,
         }
     }
 }
 
-/// A number, `{"suppressed": "<rule>"}`, or null where there is no such number.
+/// A number, `{"value", "sigma", "low", "high"}` where it has an error, `{"suppressed": "<rule>"}`, or null where there
+/// is no such number.
 impl Serialize for Estimate {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         #[derive(Serialize)]
@@ -54,6 +67,7 @@ impl Serialize for Estimate {
         match self {
             Self::Count(count) => serializer.serialize_i64(*count),
             Self::Real(value) => serializer.serialize_f64(*value),
+            Self::Noisy(noisy) => noisy.serialize(serializer),
             Self::Suppressed(rule) => Suppressed { suppressed: *rule }.serialize(serializer),
             Self::Undefined => serializer.serialize_unit(),
         }
@@ -65,6 +79,10 @@ struct Verdict<'a> {
     layout: &'a Layout,
     cells: &'a [i64],
     rules: &'a [Option<Rule>],
+    /// Counts are shown as multiples of this.
+    rounding: i64,
+    /// Of a private study.
+    noise: Option<&'a NoisePlan>,
 }
 
 impl Verdict<'_> {
@@ -77,7 +95,29 @@ impl Verdict<'_> {
     }
 
     fn count(&self, bundle: usize) -> Estimate {
-        self.see(bundle, |cells| Estimate::Count(cells[0]))
+        self.see(bundle, |cells| Estimate::Count(self.rounded(cells[0])))
+    }
+
+    /// To the nearest multiple of the rounding base, half up; sound counts are not negative.
+    fn rounded(&self, count: i64) -> i64 {
+        (count + self.rounding / 2) / self.rounding * self.rounding
+    }
+
+    /// What `of` makes of the bundle's noisy sums, if they may be seen.
+    fn noisy(
+        &self,
+        bundle: usize,
+        variable: Option<&Variable>,
+        of: impl FnOnce(&NoisyBundle) -> Option<NoisyEstimate>,
+    ) -> Estimate {
+        match (self.rules[bundle], self.noise) {
+            (Some(rule), _) => Estimate::Suppressed(rule),
+            (None, Some(plan)) => {
+                let noisy = NoisyBundle::of(plan, &self.layout.bundles()[bundle], variable, self.cells);
+                of(&noisy).map_or(Estimate::Undefined, Estimate::Noisy)
+            }
+            (None, None) => Estimate::Undefined,
+        }
     }
 
     fn withheld(&self, bundle: usize) -> Estimate {
@@ -95,13 +135,35 @@ impl StudyResult {
         cells: &[i64],
         rules: &[Option<Rule>],
     ) -> Self {
-        let verdict = Verdict { layout, cells, rules };
+        let verdict = Verdict { layout, cells, rules, rounding: i64::from(policy.rounding), noise: None };
+        Self::of(spec, policy, hospitals, &verdict)
+    }
+
+    /// As [`Self::estimate`], of the noisy cells of a private study.
+    pub(crate) fn estimate_noisy(
+        spec: &StudySpec,
+        layout: &Layout,
+        policy: &DisclosurePolicy,
+        plan: &NoisePlan,
+        cells: &[i64],
+        rules: &[Option<Rule>],
+    ) -> Self {
+        let verdict = Verdict { layout, cells, rules, rounding: 1, noise: Some(plan) };
+        Self::of(spec, policy, plan.roster(), &verdict)
+    }
+
+    fn of(spec: &StudySpec, policy: &DisclosurePolicy, hospitals: usize, verdict: &Verdict<'_>) -> Self {
+        let open = spec.protection == Protection::Open;
         Self {
             title: spec.title.clone(),
             hospitals,
-            min_joint_count: policy.min_joint_count,
-            min_site_count: policy.min_site_count,
-            statistics: layout.blocks().iter().map(|block| statistic(spec, block, &verdict)).collect(),
+            protection: spec.protection,
+            min_joint_count: spec.threshold(policy),
+            // Nothing is held back where something better protects.
+            min_site_count: if open { policy.min_site_count } else { 1 },
+            zeros_shown: policy.show_zeros,
+            rounding: if verdict.noise.is_some() { 1 } else { policy.rounding },
+            statistics: verdict.layout.blocks().iter().map(|block| statistic(spec, block, verdict)).collect(),
         }
     }
 }
@@ -117,7 +179,11 @@ fn statistic(spec: &StudySpec, block: &Block, verdict: &Verdict<'_>) -> Statisti
     let rows = block.bundles.clone().step_by(bundles_per_row).map(|bundle| Row {
         group: labels(block, bundle - block.bundles.start, by.len()),
         measures: match scale.filter(|_| bundles_per_row == 2) {
+            Some(_) if verdict.noise.is_some() => noisy_about_variable(&asked.kind, variable, verdict, bundle),
             Some(scale) => about_variable(&asked.kind, &scale, verdict, bundle),
+            None if verdict.noise.is_some() => {
+                named([("count", verdict.noisy(bundle, None, |bundle| Some(bundle.count())))])
+            }
             None => named([("count", verdict.count(bundle)), ("withheld", verdict.withheld(bundle))]),
         },
     });
@@ -148,14 +214,19 @@ fn named<const N: usize>(measures: [(&'static str, Estimate); N]) -> Vec<Measure
 
 fn about_variable(kind: &StatisticKind, scale: &Scale, verdict: &Verdict<'_>, present: usize) -> Vec<Measure> {
     let mut measures = named([("n", verdict.count(present)), ("missing", verdict.count(present + 1))]);
-    let total = || verdict.see(present, |cells| sum(scale, cells));
-    let average = || verdict.see(present, |cells| mean(scale, cells));
+    // A sum beside a mean would tell the count that rounding hides.
+    let total = || verdict.see(present, |cells| sum(scale, cells, verdict.rounded(cells[0]), verdict.rounding > 1));
+    let average = || verdict.see(present, |cells| mean(scale, cells, verdict.rounding > 1));
     match kind {
         StatisticKind::Sum { .. } => measures.extend(named([("sum", total())])),
         StatisticKind::Mean { .. } => measures.extend(named([("mean", average())])),
         _ => {
-            let spread = verdict.see(present, |cells| variance(scale, cells));
+            let spread = verdict.see(present, |cells| match variance(scale, cells) {
+                Estimate::Real(variance) if verdict.rounding > 1 => Estimate::Real(three_digits(variance)),
+                exact => exact,
+            });
             let sd = match spread {
+                Estimate::Real(variance) if verdict.rounding > 1 => Estimate::Real(three_digits(variance.sqrt())),
                 Estimate::Real(variance) => Estimate::Real(variance.sqrt()),
                 other => other,
             };
@@ -164,6 +235,27 @@ fn about_variable(kind: &StatisticKind, scale: &Scale, verdict: &Verdict<'_>, pr
     }
     let withheld = (verdict.withheld(present), verdict.withheld(present + 1));
     measures.extend(named([("withheld", withheld.0), ("missing_withheld", withheld.1)]));
+    measures
+}
+
+fn noisy_about_variable(
+    kind: &StatisticKind,
+    variable: Option<&Variable>,
+    verdict: &Verdict<'_>,
+    present: usize,
+) -> Vec<Measure> {
+    let see = |of: fn(&NoisyBundle) -> Option<NoisyEstimate>| verdict.noisy(present, variable, of);
+    let missing = verdict.noisy(present + 1, None, |bundle| Some(bundle.count()));
+    let mut measures = named([("n", see(|bundle| Some(bundle.count()))), ("missing", missing)]);
+    match kind {
+        StatisticKind::Sum { .. } => measures.extend(named([("sum", see(NoisyBundle::sum))])),
+        StatisticKind::Mean { .. } => measures.extend(named([("mean", see(NoisyBundle::mean))])),
+        _ => measures.extend(named([
+            ("mean", see(NoisyBundle::mean)),
+            ("variance", see(NoisyBundle::variance)),
+            ("sd", see(NoisyBundle::sd)),
+        ])),
+    }
     measures
 }
 
@@ -177,16 +269,33 @@ fn sum_numerator(scale: &Scale, n: i64, sum: i64) -> f64 {
     }
 }
 
-fn sum(scale: &Scale, cells: &[i64]) -> Estimate {
-    Estimate::Real(sum_numerator(scale, cells[0], cells[1]) / scale.denominator() as f64)
+/// The sum over `shown` subjects, which are the bundle's own unless counts are rounded.
+fn sum(scale: &Scale, cells: &[i64], shown: i64, rounded: bool) -> Estimate {
+    match mean(scale, cells, rounded) {
+        Estimate::Real(mean) if rounded => Estimate::Real(mean * shown as f64),
+        _ => Estimate::Real(sum_numerator(scale, cells[0], cells[1]) / scale.denominator() as f64),
+    }
 }
 
-fn mean(scale: &Scale, cells: &[i64]) -> Estimate {
+/// To a tenth of the resolution where counts are rounded: by all its digits, a mean of whole steps is a fraction that
+/// tells how many it is over.
+fn mean(scale: &Scale, cells: &[i64], rounded: bool) -> Estimate {
     let n = cells[0];
     if n == 0 {
         return Estimate::Undefined;
     }
-    Estimate::Real(sum_numerator(scale, n, cells[1]) / (scale.denominator() as f64 * n as f64))
+    let exact = sum_numerator(scale, n, cells[1]) / (scale.denominator() as f64 * n as f64);
+    let tenth = scale.step as f64 / scale.denominator() as f64 / 10.0;
+    Estimate::Real(if rounded { (exact / tenth).round() * tenth } else { exact })
+}
+
+/// The number to three significant digits.
+fn three_digits(value: f64) -> f64 {
+    if value == 0.0 || !value.is_finite() {
+        return value;
+    }
+    let unit = 10f64.powi(value.abs().log10().floor() as i32 - 2);
+    (value / unit).round() * unit
 }
 
 fn variance(scale: &Scale, cells: &[i64]) -> Estimate {
@@ -210,8 +319,12 @@ mod tests {
     fn estimates_of_known_numbers() {
         // 10.0, 20.5 and 60.0 in steps of 0.1 above 10.0: x = 0, 105, 500.
         let cells = [3, 605, 261_025, 0];
-        assert_eq!(sum(&BMI, &cells), Estimate::Real(90.5));
-        assert_eq!(mean(&BMI, &cells), Estimate::Real(905.0 / 30.0));
+        assert_eq!(sum(&BMI, &cells, 3, false), Estimate::Real(90.5));
+        // Where counts are rounded, 3 to 6, the mean to a tenth of the resolution tells no more.
+        assert_eq!(mean(&BMI, &cells, true), Estimate::Real(3017.0 * 0.01));
+        assert_eq!(sum(&BMI, &cells, 6, true), Estimate::Real(3017.0 * 0.01 * 6.0));
+        assert_eq!([123_456.0, 0.012_345, 0.0].map(three_digits), [123_000.0, 0.0123, 0.0]);
+        assert_eq!(mean(&BMI, &cells, false), Estimate::Real(905.0 / 30.0));
         let mean = 90.5 / 3.0;
         let direct = [10.0, 20.5, 60.0].iter().map(|x: &f64| (x - mean).powi(2)).sum::<f64>() / 2.0;
         let Estimate::Real(variance) = variance(&BMI, &cells) else { panic!("a number") };
@@ -220,15 +333,15 @@ mod tests {
 
     #[test]
     fn nobody_has_no_mean() {
-        assert_eq!(mean(&BMI, &[0, 0, 0, 0]), Estimate::Undefined);
+        assert_eq!(mean(&BMI, &[0, 0, 0, 0], false), Estimate::Undefined);
         assert_eq!(variance(&BMI, &[0, 0, 0, 0]), Estimate::Undefined);
-        assert_eq!(sum(&BMI, &[0, 0, 0]), Estimate::Real(0.0));
+        assert_eq!(sum(&BMI, &[0, 0, 0], 0, false), Estimate::Real(0.0));
     }
 
     #[test]
     fn numbers_too_large_to_be_exact_are_still_numbers() {
         let wide = Scale { min: -(1 << 100), step: 1 << 70, places: 9, range: 1 << 32 };
-        let Estimate::Real(mean) = mean(&wide, &[1 << 40, 1 << 61, 0]) else { panic!("a number") };
+        let Estimate::Real(mean) = mean(&wide, &[1 << 40, 1 << 61, 0], false) else { panic!("a number") };
         assert!(mean.is_finite());
     }
 }

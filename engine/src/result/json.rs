@@ -1,6 +1,6 @@
 //! The result as one JSON object: `result` and `provenance`.
 //!
-//! A number is a number, a suppressed one `{"suppressed": "<rule>"}`, and one that does not exist, such as the mean of
+//! A number is a number, a noisy one `{"value", "sigma", "low", "high"}` (95 %), a suppressed one `{"suppressed": "<rule>"}`, and one that does not exist, such as the mean of
 //! nobody, `null`.
 
 use serde::Serialize;

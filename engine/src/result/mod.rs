@@ -13,10 +13,11 @@ mod long;
 mod provenance;
 pub mod table;
 
+use consilium_protocol::study::Protection;
 use serde::Serialize;
 
 pub use estimate::Estimate;
-pub use provenance::Provenance;
+pub use provenance::{GuardRoles, NoiseStatement, Provenance};
 
 /// The joint result of a study.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -26,10 +27,17 @@ pub struct StudyResult {
     pub title: String,
     /// Over how many hospitals the numbers are.
     pub hospitals: usize,
+    /// How small groups are protected.
+    pub protection: Protection,
     /// Joint counts from 1 up to one less than this are suppressed.
     pub min_joint_count: u32,
-    /// Own counts from 1 up to one less than this are held back by each hospital, or more where it is stricter.
+    /// Own counts from 1 up to one less than this are held back by each hospital, or more where it is stricter;
+    /// 1 where none are.
     pub min_site_count: u32,
+    /// Whether a joint count of 0 is shown.
+    pub zeros_shown: bool,
+    /// Counts are multiples of this.
+    pub rounding: u32,
     /// One per statistic, in the study's order.
     pub statistics: Vec<StatisticResult>,
 }
@@ -97,6 +105,12 @@ impl Row {
 }
 
 impl StudyResult {
+    /// How many groups have a number that is suppressed.
+    pub fn suppressed_groups(&self) -> usize {
+        let rows = self.statistics.iter().flat_map(|statistic| &statistic.rows);
+        rows.filter(|row| row.measures.iter().any(|measure| measure.value.suppressed_by().is_some())).count()
+    }
+
     /// All numbers of the result.
     pub fn estimates(&self) -> impl Iterator<Item = Estimate> {
         let rows = self.statistics.iter().flat_map(|statistic| &statistic.rows);

@@ -10,13 +10,13 @@ use datafusion::error::DataFusionError;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::functions_aggregate::expr_fn::{count, sum};
-use datafusion::logical_expr::lit;
+use datafusion::logical_expr::{Expr, lit, when};
 use datafusion::prelude::{SessionConfig, SessionContext, ident};
 use zeroize::Zeroizing;
 
 use super::layout::{Block, Content};
 use super::plan::{position, steps};
-use super::{Layout, LocalCells, StatisticsError, prove_bounds};
+use super::{Layout, LocalCells, Scale, StatisticsError, prove_bounds};
 
 /// Computes one hospital's cells.
 ///
@@ -44,6 +44,7 @@ pub async fn compute(
         return Err(StatisticsError::TooManyRows);
     }
     let mut cells = Zeroizing::new(vec![0i64; layout.cells()]);
+    let mut ends = Zeroizing::new(vec![[0i64; 2]; layout.bundles().len()]);
     if let Some(first) = cohort.first() {
         let schema = first.schema();
         for block in layout.blocks() {
@@ -52,14 +53,14 @@ pub async fn compute(
             let frame = session().and_then(|session| session.read_batches(cohort.to_vec())).map_err(failed)?;
             let grouped = group(spec, &schema, frame, block)?.map_err(failed)?;
             for batch in grouped.collect().await.map_err(failed)? {
-                fill(layout, block, &batch, &mut cells)
+                fill(layout, block, &batch, &mut cells, &mut ends)
                     .ok_or_else(|| failed(DataFusionError::Internal(String::new())))?;
             }
         }
         check_rows(layout, &cells, rows)?;
     }
-    hold_back(layout, min_site_count, &mut cells);
-    Ok(LocalCells::new(cells))
+    hold_back(layout, min_site_count, &mut cells, &mut ends);
+    Ok(LocalCells::new(cells, ends))
 }
 
 /// A session that never writes rows to disk.
@@ -69,32 +70,49 @@ fn session() -> Result<SessionContext, DataFusionError> {
     Ok(SessionContext::new_with_config_rt(SessionConfig::new(), Arc::new(runtime)))
 }
 
-/// One row per non-empty bundle: its position in the block, n, and Σx and Σx² where the block has them.
+/// One row per non-empty bundle: its position in the block, n, the ends, and Σx and Σx² where the block has them.
 fn group(
     spec: &StudySpec,
     schema: &arrow::datatypes::Schema,
     frame: DataFrame,
     block: &Block,
 ) -> Result<Result<DataFrame, DataFusionError>, StatisticsError> {
-    let x = match spec.statistics[block.statistic].kind.variable() {
-        Some(name) => steps(schema, spec.variable(name).ok_or(StatisticsError::Study)?)?,
-        None => lit(0i64),
+    let (x, range) = match spec.statistics[block.statistic].kind.variable() {
+        Some(name) => {
+            let variable = spec.variable(name).ok_or(StatisticsError::Study)?;
+            (steps(schema, variable)?, Scale::of(variable).ok_or(StatisticsError::Study)?.range)
+        }
+        None => (lit(0i64), 0),
     };
     let position = position(schema, block)?.alias("position");
     Ok(frame.select(vec![position, x.alias("x")]).and_then(|frame| {
         let x = || ident("x");
-        let sums = vec![count(lit(1i64)).alias("n"), sum(x()).alias("sum"), sum(x() * x()).alias("squares")];
+        // NULL where the condition does not hold, which is not counted.
+        let how_many = |condition: Expr| when(condition, lit(1i64)).end().map(count);
+        let sums = vec![
+            count(lit(1i64)).alias("n"),
+            sum(x()).alias("sum"),
+            sum(x() * x()).alias("squares"),
+            how_many(x().gt(lit(0i64)))?.alias("above"),
+            how_many(x().lt(lit(range)))?.alias("below"),
+        ];
         frame.aggregate(vec![ident("position")], sums)
     }))
 }
 
-fn fill(layout: &Layout, block: &Block, batch: &RecordBatch, cells: &mut [i64]) -> Option<()> {
+fn fill(layout: &Layout, block: &Block, batch: &RecordBatch, cells: &mut [i64], ends: &mut [[i64; 2]]) -> Option<()> {
     let column = |name: &str| batch.column_by_name(name)?.as_primitive_opt::<Int64Type>();
     let (positions, counts) = (column("position")?, column("n")?);
     let (sums, squares) = (column("sum")?, column("squares")?);
+    let (above, below) = (column("above")?, column("below")?);
     let bundles = layout.bundles().get(block.bundles.clone())?;
+    let ends = ends.get_mut(block.bundles.clone())?;
     for row in 0..batch.num_rows() {
-        let bundle = bundles.get(usize::try_from(positions.value(row)).ok()?)?;
+        let position = usize::try_from(positions.value(row)).ok()?;
+        let bundle = bundles.get(position)?;
+        if bundle.has_sums() {
+            *ends.get_mut(position)? = [above.value(row), below.value(row)];
+        }
         let own = cells.get_mut(bundle.cells())?;
         own[0] = counts.value(row);
         if bundle.content != Content::Count {
@@ -118,12 +136,13 @@ fn check_rows(layout: &Layout, cells: &[i64], rows: u64) -> Result<(), Statistic
     Ok(())
 }
 
-/// The own-cell rule: numbers about 1 to `min_site_count` - 1 subjects stay here. How many there are stays here, too:
-/// `withheld` says that there are some.
-fn hold_back(layout: &Layout, min_site_count: u32, cells: &mut [i64]) {
-    for bundle in layout.bundles() {
-        let count = cells[bundle.first_cell];
-        if count > 0 && count < i64::from(min_site_count) {
+/// The own-cell rule: numbers about 1 to `min_site_count` - 1 subjects, or sums one of whose ends has so few, stay here.
+/// How many there are stays here, too: `withheld` says that there are some.
+fn hold_back(layout: &Layout, min_site_count: u32, cells: &mut [i64], ends: &mut [[i64; 2]]) {
+    let few = 1..i64::from(min_site_count);
+    for (bundle, ends) in layout.bundles().iter().zip(ends) {
+        if few.contains(&cells[bundle.first_cell]) || ends.iter().any(|end| few.contains(end)) {
+            *ends = [0; 2];
             cells[bundle.cells()].fill(0);
             cells[bundle.withheld()] = 1;
         }
@@ -217,5 +236,18 @@ mod tests {
         assert_eq!(mean(1, 1, 5), [0, 0, 1, 0, 1]);
         assert_eq!(mean(0, 0, 5), [0, 0, 0, 0, 0]);
         assert_eq!(mean(1, 1, 1), [1, 4, 0, 1, 0]);
+    }
+
+    #[test]
+    fn sums_stay_where_few_are_off_an_end() {
+        let mean = |at_minimum: usize, between: usize, at_maximum: usize, k| {
+            let x = [vec![Some(-1.0); at_minimum], vec![Some(2.0); between], vec![Some(10.0); at_maximum]].concat();
+            cells("kind = \"mean\"\nof = \"x\"", x, k)
+        };
+        assert_eq!(mean(9, 5, 0, 5), [14, 20, 0, 0, 0]);
+        assert_eq!(mean(9, 4, 0, 5), [0, 0, 1, 0, 0], "the sum would tell four values");
+        assert_eq!(mean(0, 4, 9, 5), [0, 0, 1, 0, 0]);
+        assert_eq!(mean(0, 0, 9, 5), [9, 180, 0, 0, 0], "nobody is off the end");
+        assert_eq!(mean(4, 0, 9, 5), [0, 0, 1, 0, 0], "yes or no");
     }
 }

@@ -13,7 +13,10 @@
 //! | `Sum` | n, Σx, withheld |
 //! | `Squares` | n, Σx, Σx², withheld |
 //!
-//! n guards the bundle. `withheld` is 1 when the hospital kept its own numbers of this bundle back, so that the joint
+//! n guards the bundle. Sums are guarded by two more counts, their *ends*: how many subjects are above the variable's
+//! minimum, and how many below its maximum. Where few are, the sums tell these few subjects' values, and where the
+//! variable says yes or no, the ends are the two counts. They are never released, and so are no cells.
+//! `withheld` is 1 when the hospital kept its own numbers of this bundle back, so that the joint
 //! cell says how many did. x counts steps of the variable's resolution above its minimum, so it is never negative and
 //! Σx² stays as small as it can be.
 //!
@@ -98,6 +101,11 @@ impl Bundle {
     /// The positions of its cells.
     pub const fn cells(&self) -> std::ops::Range<usize> {
         self.first_cell..self.first_cell + self.content.cells()
+    }
+
+    /// Whether it holds sums, which say something of each value.
+    pub const fn has_sums(&self) -> bool {
+        !matches!(self.content, Content::Count)
     }
 
     /// The position of its `withheld`.

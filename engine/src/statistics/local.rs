@@ -4,7 +4,10 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
+use super::{Bundle, Layout};
 use crate::cells::{Blinds, ContributionError, EncryptedCells, StudyPublicKey};
+use crate::guard::{GuardBlinds, GuardContribution, GuardError, GuardPublicKey, GuardShape};
+use crate::privacy::{NoisePlan, PrivacyError, fresh_randomness};
 
 /// The cells of one hospital, in the order of the study's [`Layout`](super::Layout).
 ///
@@ -22,17 +25,21 @@ use crate::cells::{Blinds, ContributionError, EncryptedCells, StudyPublicKey};
 ///     cells // not serialisable
 /// }
 /// ```
-pub struct LocalCells(Zeroizing<Vec<i64>>);
+pub struct LocalCells {
+    cells: Zeroizing<Vec<i64>>,
+    /// By bundle how many subjects are above the minimum and below the maximum of its variable; 0 where it has no sums.
+    ends: Zeroizing<Vec<[i64; 2]>>,
+}
 
 impl LocalCells {
-    pub(super) fn new(cells: Zeroizing<Vec<i64>>) -> Self {
-        Self(cells)
+    pub(super) fn new(cells: Zeroizing<Vec<i64>>, ends: Zeroizing<Vec<[i64; 2]>>) -> Self {
+        Self { cells, ends }
     }
 
     /// How many cells there are, the check cell not counted.
     #[expect(clippy::len_without_is_empty, reason = "a study has at least one statistic, so there is always a cell")]
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.cells.len()
     }
 
     /// Blinds and encrypts them: see [`contribute`](crate::cells::contribute).
@@ -40,13 +47,40 @@ impl LocalCells {
     /// # Errors
     /// When the blinds are for another number of cells, or there is no randomness.
     pub fn contribute(self, blinds: Blinds, key: &StudyPublicKey) -> Result<EncryptedCells, ContributionError> {
-        crate::cells::contribute(&self.0, blinds, key)
+        crate::cells::contribute(&self.cells, blinds, key)
+    }
+
+    /// Adds this hospital's share of the noise of a private study.
+    ///
+    /// # Errors
+    /// [`PrivacyError`] when the plan is of another study; nothing is added then.
+    pub fn add_noise(&mut self, plan: &NoisePlan) -> Result<(), PrivacyError> {
+        plan.apply(&mut self.cells, &mut fresh_randomness()?)
+    }
+
+    /// Caps, blinds and encrypts the counts that guard each bundle, its n for each and then the ends of each that has sums:
+    /// see [`guard::contribute`](crate::guard::contribute).
+    ///
+    /// # Errors
+    /// When layout, shape, blinds and cells do not belong together, or there is no randomness.
+    pub fn guard(
+        &self,
+        layout: &Layout,
+        shape: &GuardShape,
+        blinds: GuardBlinds,
+        key: &GuardPublicKey,
+    ) -> Result<GuardContribution, GuardError> {
+        let count = |bundle: &Bundle| self.cells.get(bundle.first_cell).map_or(0, |count| count.unsigned_abs());
+        let summed = layout.bundles().iter().zip(self.ends.iter()).filter(|(bundle, _)| bundle.has_sums());
+        let ends = summed.flat_map(|(_, ends)| ends.map(i64::unsigned_abs));
+        let counts = Zeroizing::new(layout.bundles().iter().map(count).chain(ends).collect::<Vec<u64>>());
+        crate::guard::contribute(&counts, shape, blinds, key)
     }
 
     /// The values, for tests of this crate.
     #[cfg(test)]
     pub(crate) fn values(&self) -> &[i64] {
-        &self.0
+        &self.cells
     }
 }
 

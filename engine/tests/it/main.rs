@@ -2,9 +2,13 @@
 
 #![allow(unreachable_pub, reason = "modules of one test binary")]
 
+mod attacks;
 mod gate;
+mod guard;
 mod hospital;
 mod hostile;
+mod patientwise;
+mod privacy;
 mod real;
 mod statistics;
 mod store;

@@ -8,6 +8,8 @@ mod round;
 mod text;
 mod values;
 
+pub(crate) use round::{joint, policy};
+
 #[expect(unreachable_pub, unused_imports, reason = "the demo's own module, which is public there")]
 #[path = "../../../src/demo/oracle/mod.rs"]
 mod oracle;

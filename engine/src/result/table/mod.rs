@@ -10,6 +10,8 @@ mod number;
 
 use std::fmt;
 
+use consilium_protocol::study::Protection;
+
 use super::{Estimate, StatisticResult, StudyResult};
 use crate::disclosure::{Released, Rule};
 
@@ -50,7 +52,7 @@ fn render_result(result: &StudyResult, options: &TableOptions) -> String {
             None => out.push_str(&list::render(statistic, options)),
         }
     }
-    let legend = legend(result);
+    let legend = legend(result, options);
     if !legend.is_empty() {
         out.push('\n');
         out.push_str(&legend);
@@ -74,9 +76,28 @@ fn heading(statistic: &StatisticResult, options: &TableOptions) -> String {
     format!("{} {dash} {what}", number::clean(&statistic.name))
 }
 
-fn legend(result: &StudyResult) -> String {
+/// Suppressed under encryption: nobody, the researcher included, can say more than the rule.
+fn guarded_legend(result: &StudyResult, most: i64) -> String {
+    let rules: Vec<Rule> = result.estimates().filter_map(Estimate::suppressed_by).collect();
+    let few =
+        if result.zeros_shown { format!("about 1 to {most} subjects") } else { format!("about 0 to {most} subjects") };
+    match (rules.contains(&Rule::SmallCount), rules.contains(&Rule::SmallCountOrPart)) {
+        (false, false) => String::new(),
+        (true, false) => format!("hidden  {few}; suppressed under encryption, nobody has seen it\n"),
+        _ => format!(
+            "hidden  {few}, or made of groups or released together with groups of which one is;\n        \
+             suppressed under encryption, nobody has seen it\n"
+        ),
+    }
+}
+
+fn legend(result: &StudyResult, options: &TableOptions) -> String {
     let mut out = String::new();
     let most = i64::from(result.min_joint_count) - 1;
+    if result.protection == Protection::Guarded {
+        out.push_str(&guarded_legend(result, most));
+        return out;
+    }
     match result.estimates().find_map(Estimate::suppressed_by) {
         Some(Rule::SmallCount) => out.push_str(&format!(
             "hidden  about 1 to {most} subjects, or only about subjects whom hospitals held back\n"
@@ -85,7 +106,13 @@ fn legend(result: &StudyResult) -> String {
             "hidden  about 1 to {most} subjects, or only about subjects whom hospitals held back,\n        \
              or a number from which such a number would follow\n"
         )),
+        Some(Rule::SmallNoisyCount) => out.push_str(&format!("hidden  a noisy count below {}\n", most + 1)),
+        Some(Rule::SmallCountOrPart) => {}
         None => {}
+    }
+    if matches!(result.protection, Protection::Private { .. }) {
+        let sign = if options.ascii { "+-" } else { "\u{b1}" };
+        out.push_str(&format!("{sign:<8}half the width of the 95 % confidence interval that the noise leaves\n"));
     }
     if result.statistics.iter().flat_map(|statistic| &statistic.rows).any(number::is_partial) {
         let own = i64::from(result.min_site_count) - 1;

@@ -18,6 +18,12 @@ pub(super) fn measure(statistic: &StatisticResult, row: &Row, name: &str, ascii:
         Some(Estimate::Count(count)) if has_withheld(row, name) => format!("{count}+"),
         Some(Estimate::Count(count)) => count.to_string(),
         Some(Estimate::Real(value)) => format!("{value:.places$}"),
+        Some(Estimate::Noisy(noisy)) => {
+            // Counts are whole; half a confidence interval says how sure they are.
+            let places = if matches!(name, "count" | "n" | "missing") { 0 } else { places };
+            let half = noisy.sigma * 1.96;
+            format!("{:.places$} {} {half:.places$}", noisy.value, if ascii { "+-" } else { "\u{b1}" })
+        }
         Some(Estimate::Suppressed(_)) => HIDDEN.to_string(),
         Some(Estimate::Undefined) | None => if ascii { "-" } else { "\u{2013}" }.to_string(),
     }

@@ -15,8 +15,18 @@ use consilium_protocol::keys::BlindingKey;
 use consilium_protocol::policy::DisclosurePolicy;
 use consilium_protocol::study::StudySpec;
 
-pub(super) const fn policy(min_joint_count: u32, min_site_count: u32) -> DisclosurePolicy {
-    DisclosurePolicy { min_joint_count, min_site_count, min_hospitals: 3 }
+pub(crate) const fn policy(min_joint_count: u32, min_site_count: u32) -> DisclosurePolicy {
+    DisclosurePolicy {
+        min_joint_count,
+        min_site_count,
+        min_hospitals: 3,
+        show_zeros: true,
+        rounding: 1,
+        studies_per_researcher: 1,
+        quota_days: 1,
+        open_studies: true,
+        privacy_budget: consilium_protocol::privacy::MicroRho::ZERO,
+    }
 }
 
 fn keys() -> &'static (StudySecretKey, StudyPublicKey) {
@@ -56,7 +66,7 @@ pub(super) fn open_joint(joint: Vec<i64>) -> OpenedCells {
 }
 
 /// Releases what the cohorts add up to.
-pub(super) async fn joint(
+pub(crate) async fn joint(
     spec: &StudySpec,
     cohorts: &[Vec<RecordBatch>],
     policy: &DisclosurePolicy,

@@ -5,6 +5,7 @@ use arrow::datatypes::Float64Type;
 use consilium_engine::disclosure::Released;
 use consilium_engine::result::{Provenance, StudyResult, arrow as long, csv, json, table};
 use consilium_protocol::ids::{AppHash, ContentHash, Height, RoundNumber, StudyId};
+use consilium_protocol::study::Protection;
 
 use super::cohorts::{Chance, cohort, study};
 use super::round::{joint, policy};
@@ -29,6 +30,10 @@ fn provenance() -> Provenance {
         height: Height::new(1200),
         round: RoundNumber::new(0),
         sum: ContentHash::from_bytes([2; 32]),
+        protection: Protection::Open,
+        threshold: 11,
+        roles: None,
+        noise: None,
         policy: policy(11, 5),
         app_hash: AppHash::from_bytes([3; 32]),
         software: "consilium 0.1.0".to_string(),

@@ -1,0 +1,212 @@
+//! Ten known attacks on released statistics, each against the public interface, each failing.
+//!
+//! 1 and 2, 6, 7: D. E. Denning, P. J. Denning, M. D. Schwartz, "The Tracker", ACM TODS 4, 1979, and re-runs; 3: complementary
+//! suppression; 4: OHDSI/CohortDiagnostics issue 658; 5: EHDEN/CatalogueExport issue 39; 8: averaging of fresh noise, the
+//! reason for SHRINE's lock-out; 9: datashield/dsBase issue 250; 10: saturated models, `nfilter.glm` of DataSHIELD.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Float64Array, RecordBatch};
+use consilium_engine::disclosure::guarded::plan;
+use consilium_engine::privacy::NoisePlan;
+use consilium_engine::rerun::{Basis, CohortMemory, RerunError, SubjectSet};
+use consilium_engine::result::Estimate;
+use consilium_engine::statistics::Layout;
+use consilium_protocol::ids::{ContentHash, RoundNumber, StudyId, SubjectId};
+use consilium_protocol::policy::DisclosurePolicy;
+use consilium_protocol::privacy::MicroRho;
+use consilium_protocol::study::StudySpec;
+
+use crate::statistics::{joint, policy};
+
+const K: u32 = 11;
+const ROSTER: Basis = Basis { roster: ContentHash::from_bytes([4; 32]), terms: ContentHash::from_bytes([1; 32]) };
+
+fn spec(protection: &str, statistics: &str) -> StudySpec {
+    let text = format!(
+        "version = 1\ntitle = \"T\"\ndescription = \"D\"\npurpose = \"HMB\"\n{protection}\n\
+         [cohort]\nsql = \"SELECT id, x, sex, age FROM t\"\nsubject = \"id\"\n\
+         [[variable]]\nname = \"x\"\nmin = 0\nmax = 100\nresolution = 1\n\
+         [[dimension]]\nname = \"sex\"\nvalues = [\"f\", \"m\"]\n\
+         [[dimension]]\nname = \"age\"\nedges = [0, 40, 80, 120]\n{statistics}"
+    );
+    StudySpec::from_toml(&text).expect("a study")
+}
+
+fn statistic(name: &str, rest: &str) -> String {
+    format!("[[statistic]]\nname = \"{name}\"\n{rest}\n")
+}
+
+/// Which groups of a guarded study are released when these joint counts, by position in the layout, are not small.
+fn released(spec: &StudySpec, counts: impl Fn(usize) -> u64) -> Vec<bool> {
+    let plan = plan(spec, &DisclosurePolicy::default(), 4).expect("a plan");
+    let passing: Vec<bool> =
+        (0..plan.shape.groups()).map(|group| matches!(counts(group), 0) || counts(group) >= u64::from(K)).collect();
+    plan.released(&passing)
+}
+
+fn study(name: u8) -> StudyId {
+    StudyId::from_bytes([name; 32])
+}
+
+fn cohort(people: impl IntoIterator<Item = u32>) -> SubjectSet {
+    let subject = |person: u32| {
+        let mut bytes = [0; 16];
+        bytes[..4].copy_from_slice(&person.to_be_bytes());
+        SubjectId::from_bytes(bytes)
+    };
+    people.into_iter().map(subject).collect()
+}
+
+fn remember(cohorts: &[SubjectSet]) -> CohortMemory {
+    let mut memory = CohortMemory::new();
+    for (name, cohort) in (1..).zip(cohorts) {
+        memory.contribute(study(name), RoundNumber::new(0), &ROSTER, cohort, K).expect("far enough from those before");
+    }
+    memory
+}
+
+#[test]
+fn attack_1_two_cohorts_that_differ_by_one_patient() {
+    let memory = remember(&[cohort(0..100)]);
+    assert_eq!(memory.check(&cohort(0..101), &ROSTER, K), Err(RerunError::TooClose { study: study(1) }));
+    assert_eq!(memory.check(&cohort(1..100), &ROSTER, K), Err(RerunError::TooClose { study: study(1) }));
+    assert!(memory.check(&cohort(0..111), &ROSTER, K).is_ok(), "eleven more are a group of their own");
+}
+
+#[test]
+fn attack_2_a_complement_within_a_larger_cohort() {
+    // Everybody, and then everybody but a few, put together from the other side.
+    let memory = remember(&[cohort(0..200), cohort(0..120)]);
+    let complement = RerunError::Complement { studies: [study(1), study(2)] };
+    assert_eq!(memory.check(&cohort(123..200), &ROSTER, K), Err(complement));
+}
+
+#[test]
+fn attack_3_margins_of_a_table_with_one_small_cell() {
+    let spec = spec(
+        "",
+        &(statistic("cells", "kind = \"crosstab\"\nby = [\"sex\", \"age\"]")
+            + &statistic("rows", "kind = \"count\"\nby = [\"sex\"]")
+            + &statistic("all", "kind = \"count\"")),
+    );
+    // The crosstab has four sexes (with other and missing) by five ages; then four rows; then the total.
+    let small = 1;
+    let released = released(&spec, |group| if group == small { 3 } else { 50 });
+    assert!(!released[small]);
+    assert!(!released[20], "the row of the small cell");
+    assert!(!released[24], "the total");
+    assert!(released[21] && released[22], "other rows");
+    assert!((0..20).filter(|cell| *cell != small).all(|cell| released[cell]), "other cells");
+}
+
+#[test]
+fn attack_4_a_sum_next_to_a_censored_mean() {
+    let by_sex = |kind: &str| format!("kind = \"{kind}\"\nof = \"x\"\nby = [\"sex\"]");
+    let spec = spec("", &(statistic("mean", &by_sex("mean")) + &statistic("sum", &by_sex("sum"))));
+    // Present and missing for each of four sexes, twice.
+    let released = released(&spec, |group| if group % 8 == 0 { 4 } else { 30 });
+    assert!(!released[0] && !released[8], "neither mean nor sum of the few");
+    assert!(released[2] && released[10]);
+}
+
+#[test]
+fn attack_5_smallest_is_largest_by_a_histogram_of_one_bin() {
+    let spec = spec(
+        "",
+        &(statistic("bin", "kind = \"histogram\"\nof = \"x\"\nedges = [41, 42]")
+            + &statistic("mean", "kind = \"mean\"\nof = \"x\"")),
+    );
+    // Below, the bin, from its end on, missing; then present and missing of the mean, and its ends.
+    let counts = [40, 1, 59, 20, 100, 20, 100, 100];
+    let released = released(&spec, |group| counts[group]);
+    assert_eq!(released, [true, false, true, true, false, true], "neither the one nor what would tell of them");
+}
+
+#[test]
+fn attack_6_a_revocation_between_two_runs() {
+    let before = cohort(0..500);
+    let mut memory = remember(std::slice::from_ref(&before));
+    assert_eq!(memory.check(&before, &ROSTER, K), Ok(vec![study(1)]), "the same again says nothing new");
+    let after = cohort((0..500).filter(|person| *person != 250));
+    let again = memory.contribute(study(2), RoundNumber::new(0), &ROSTER, &after, K);
+    assert_eq!(again, Err(RerunError::TooClose { study: study(1) }));
+}
+
+#[test]
+fn attack_7_a_tracker_with_padding() {
+    // Whom one looks for: 3 people. The padding: 100 others.
+    let (target, padding) = (0..3, 100..200);
+    let memory = remember(&[cohort(padding.clone())]);
+    assert_eq!(memory.check(&cohort(target.chain(padding)), &ROSTER, K), Err(RerunError::TooClose { study: study(1) }));
+}
+
+#[test]
+fn attack_8_averaging_noisy_runs() {
+    // However a budget is cut up, the average of all runs is no better than one run of the whole budget.
+    let spec = spec("protection = \"private\"\nrho = 0.1", &statistic("all", "kind = \"count\""));
+    let layout = Layout::of(&spec).expect("a layout");
+    let sigma = |rho: u64| NoisePlan::of(&spec, &layout, MicroRho::new(rho), 4).expect("a plan").sigma(0);
+    // What one run of a count may not be below when three of four hospitals' shares must suffice (docs/privacy.md).
+    let whole = (4.0 / 3.0 / (2.0 * 0.1f64)).sqrt();
+    for runs in [1u64, 2, 10, 100] {
+        let averaged = sigma(100_000 / runs) / (runs as f64).sqrt();
+        assert!(averaged >= whole, "{runs} runs: {averaged} against {whole}");
+    }
+}
+
+#[tokio::test]
+async fn attack_9_one_patient_dominates_a_sum() {
+    let spec = spec("protection = \"open\"", &statistic("sum", "kind = \"sum\"\nof = \"x\""));
+    let of = |last: f64| {
+        let values: ArrayRef = Arc::new(Float64Array::from_iter_values((0..39).map(f64::from).chain([last])));
+        let batch = RecordBatch::try_from_iter([("x", values)]).expect("a batch");
+        let others = |from: f64| {
+            let values: ArrayRef = Arc::new(Float64Array::from_iter_values((0..40).map(|i| from + f64::from(i))));
+            vec![RecordBatch::try_from_iter([("x", values)]).expect("a batch")]
+        };
+        vec![vec![batch], others(1.0), others(2.0)]
+    };
+    let sum = async |last: f64| {
+        let released = joint(&spec, &of(last), &policy(K, 5)).await.expect("honest cells");
+        released.get().statistics[0].rows[0].measure("sum").and_then(Estimate::value).expect("a sum")
+    };
+    let declared = sum(100.0).await;
+    assert_eq!(sum(1e12).await, declared, "a billionaire counts as the declared maximum");
+    assert_eq!(sum(f64::INFINITY).await, declared);
+    assert_eq!(declared - sum(-1e12).await, 100.0, "and moves the sum by no more than the declared range");
+}
+
+#[test]
+fn attack_9_one_patient_in_a_sum_of_zeros() {
+    // An indicator's sum is a count: it waits for how many are above its minimum and below its maximum.
+    let spec = spec("", &statistic("rare", "kind = \"mean\"\nof = \"x\"\nby = [\"sex\"]"));
+    let plan = plan(&spec, &DisclosurePolicy::default(), 4).expect("a plan");
+    // Women, men, other, missing: each present and missing; then above and below of those present.
+    assert_eq!((plan.groups.len(), plan.shape.groups()), (8, 16));
+    let released = |few: &[usize]| plan.released(&(0..16).map(|group| !few.contains(&group)).collect::<Vec<bool>>());
+    assert_eq!(released(&[]), [true; 8]);
+    for few in [0, 8, 9] {
+        assert!(!released(&[few])[0], "women, by {few}");
+        assert!(released(&[few])[2], "men have nothing to do with it");
+    }
+    // And a total waits for its parts: the difference would be the women's.
+    let parts = statistic("parts", "kind = \"mean\"\nof = \"x\"\nby = [\"sex\"]");
+    let both = self::spec("", &(statistic("all", "kind = \"mean\"\nof = \"x\"") + &parts));
+    let plan = crate::attacks::plan(&both, &DisclosurePolicy::default(), 4).expect("a plan");
+    let groups = plan.shape.groups();
+    // The ends of all, then of the women.
+    let passing: Vec<bool> = (0..groups).map(|group| group != plan.groups.len() + 2).collect();
+    let released = plan.released(&passing);
+    assert!(!released[0] && !released[2], "neither all nor the women");
+    assert!(released[1] && released[3] && released[4], "counts without the variable, and the men");
+}
+
+#[test]
+fn attack_10_a_table_with_as_many_parameters_as_patients() {
+    let spec =
+        spec("", &statistic("everybody", "kind = \"histogram\"\nof = \"x\"\nby = [\"sex\"]\nedges = [10, 20, 30, 40]"));
+    // One patient in every cell that anybody is in.
+    let released = released(&spec, |group| u64::from(group % 2 == 0));
+    assert!((0..released.len()).filter(|group| group % 2 == 0).all(|group| !released[group]));
+}
