@@ -1,21 +1,23 @@
 //! `consilium export` and `consilium audit`: the ledger as a file, and what anyone can make of it with public keys
 //! alone.
 
+use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::{BufReader, BufWriter, Write as _};
+use std::io::{BufReader, BufWriter, Read, Write as _};
 use std::path::{Path, PathBuf};
 
 use consilium_ledger::audit::{AuditReport, Focus, audit as replay};
 use consilium_ledger::block::Block;
 use consilium_ledger::certificate::Certificate;
-use consilium_ledger::export::ExportWriter;
+use consilium_ledger::export::{ExportError, ExportReader, ExportWriter};
 use consilium_protocol::genesis::Genesis;
-use consilium_protocol::ids::{HospitalId, StudyId, SubjectId};
-use consilium_protocol::tx::Signer;
+use consilium_protocol::ids::{StudyId, SubjectId};
+use consilium_protocol::study::study_id;
+use consilium_protocol::tx::{Payload, Signer};
 use consilium_protocol::wire;
 use serde_json::{Value, json};
 
-use super::{Failure, Global, connect, term};
+use super::{Failure, Global, connect, counted, member_named, term};
 use crate::home::{self, Home};
 use crate::net::client::{Node, refused};
 
@@ -33,22 +35,23 @@ pub struct ExportArgs {
 #[command(after_help = "\
 Examples:
   consilium audit ledger.export --genesis genesis.toml
-  consilium audit ledger.export --study 3f9a02c1…")]
+  consilium audit ledger.export --study 3f9a02c1
+  consilium audit ledger.export --member \"North Clinic\"")]
 pub struct AuditArgs {
     /// The exported ledger
     export: PathBuf,
     /// The genesis file (default: this home's)
     #[arg(long)]
     genesis: Option<PathBuf>,
-    /// What happened to one study
+    /// What happened to one study: its id, or the first digits of it
     #[arg(long, group = "of")]
-    study: Option<StudyId>,
-    /// What happened to one subject
+    study: Option<String>,
+    /// What happened to one subject: its id, or the first digits of it
     #[arg(long, group = "of")]
-    subject: Option<SubjectId>,
-    /// What one member did
+    subject: Option<String>,
+    /// What one member did: its name or id
     #[arg(long, group = "of")]
-    member: Option<HospitalId>,
+    member: Option<String>,
 }
 
 pub(crate) async fn export(args: &ExportArgs, global: &Global) -> Result<(), Failure> {
@@ -59,11 +62,11 @@ pub(crate) async fn export(args: &ExportArgs, global: &Global) -> Result<(), Fai
     let bytes = std::fs::metadata(&args.out)?.len();
     term::show(global.json, &json!({ "file": args.out, "blocks": blocks, "bytes": bytes }), |_| {
         format!(
-            "{} blocks, {}, in {}\nNext: consilium audit {}",
-            term::number(blocks),
+            "{}, {}, in {}\nNext: {}",
+            counted(blocks, "block"),
             term::bytes(bytes),
             args.out.display(),
-            args.out.display()
+            global.next(&format!("audit {}", args.out.display()))
         )
     });
     Ok(())
@@ -102,20 +105,72 @@ pub(crate) fn audit(args: &AuditArgs, global: &Global) -> Result<(), Failure> {
             .and_then(|home| home.genesis())
             .map_err(|_| Failure::new("no genesis file; name the consortium's with --genesis"))?,
     };
-    let of = match (&args.study, &args.subject, &args.member) {
-        (Some(study), ..) => Some(Focus::Study(*study)),
-        (_, Some(subject), _) => Some(Focus::Subject(*subject)),
-        (_, _, Some(member)) => Some(Focus::Member(*member)),
-        _ => None,
+    let open = || {
+        File::open(&args.export)
+            .map(BufReader::new)
+            .map_err(|e| Failure::new(format!("{}: {e}; make it with `consilium export`", args.export.display())))
     };
-    let file = File::open(&args.export)
-        .map_err(|e| Failure::new(format!("{}: {e}; make it with `consilium export`", args.export.display())))?;
+    let broken = |e: &dyn std::fmt::Display| Failure::integrity(format!("{}: {e}", args.export.display()));
+    let focus = match (&args.study, &args.subject, &args.member) {
+        (None, None, None) => Ok(None),
+        (_, _, Some(member)) => member_named(&genesis, member).map(|member| Some(Focus::Member(member.id))),
+        (Some(prefix), ..) => {
+            let named = Named::read(&genesis, open()?).map_err(|e| broken(&e))?;
+            one(&named.studies, "study", prefix).map(|study| Some(Focus::Study(study)))
+        }
+        (_, Some(prefix), _) => {
+            let named = Named::read(&genesis, open()?).map_err(|e| broken(&e))?;
+            one(&named.subjects, "subject", prefix).map(|subject| Some(Focus::Subject(subject)))
+        }
+    };
     let spinner = term::spinner("replaying the ledger");
-    let report = replay(&genesis, BufReader::new(file), of);
+    // Also where nothing of the name was found: only a ledger that holds can say that something is not on it.
+    let report = replay(&genesis, open()?, focus.as_ref().ok().copied().flatten());
     spinner.finish_and_clear();
-    let report = report.map_err(|e| Failure::integrity(format!("{}: {e}", args.export.display())))?;
+    let report = report.map_err(|e| broken(&e))?;
+    focus?;
     term::show(global.json, &report_json(&report), |_| audit_text(&report, &genesis));
     Ok(())
+}
+
+/// What an export's transactions name, before any of it is checked.
+#[derive(Default)]
+struct Named {
+    studies: BTreeSet<StudyId>,
+    subjects: BTreeSet<SubjectId>,
+}
+
+impl Named {
+    fn read(genesis: &Genesis, export: impl Read) -> Result<Self, ExportError> {
+        let mut reader = ExportReader::new(export)?;
+        let mut named = Self::default();
+        while let Some((block, _)) = reader.next_block()? {
+            for tx in &block.txs {
+                match (tx.signer, tx.decode_body().map(|body| body.payload)) {
+                    (Signer::Researcher(id), Ok(Payload::ProposeStudy(p))) => {
+                        named.studies.insert(study_id(&genesis.chain_id, &id, &p.spec, &p.public_key, &p.sealing_key));
+                    }
+                    (_, Ok(Payload::Enrol(p))) => named.subjects.extend(p.subjects.iter().map(|e| e.subject)),
+                    _ => {}
+                }
+            }
+        }
+        Ok(named)
+    }
+}
+
+/// The only id that begins like this.
+fn one<T: Copy + ToString>(ids: &BTreeSet<T>, what: &str, prefix: &str) -> Result<T, Failure> {
+    let prefix = prefix.trim().trim_end_matches('…').to_lowercase();
+    let mut found = ids.iter().filter(|id| id.to_string().starts_with(&prefix));
+    match (found.next(), found.next()) {
+        (Some(id), None) => Ok(*id),
+        (None, _) => Err(Failure::new(format!(
+            "the ledger is intact, but there is no {what} `{prefix}` on it; check the id, and whether the export is of the \
+             right consortium and new enough"
+        ))),
+        _ => Err(Failure::new(format!("the ledger has several of them: {what} `{prefix}`; give more digits"))),
+    }
 }
 
 /// An audit's verdict for people.
@@ -133,10 +188,10 @@ pub(crate) fn audit_text(report: &AuditReport, genesis: &Genesis) -> String {
     for (key, subject) in &report.subjects {
         let current = subject.current().count();
         text.push_str(&format!(
-            "\nSubject {} of {}: {} documents, {current} current\n",
+            "\nSubject {} of {}: {}, {current} current\n",
             key.subject.short(),
             name(&Signer::Hospital(key.hospital), genesis),
-            subject.documents.len()
+            counted(subject.documents.len() as u64, "document")
         ));
     }
     if !report.uses.is_empty() {
@@ -168,10 +223,15 @@ fn trail(report: &AuditReport, genesis: &Genesis) -> Vec<[String; 4]> {
         }
         for event in &entry.events {
             let (height, time) = place();
-            rows.push([height, time, "the ledger".to_string(), event.to_string()]);
+            rows.push([height, time, "the ledger".to_string(), with_names(&event.to_string(), genesis)]);
         }
     }
     rows
+}
+
+/// A text with members' names in the place of their ids.
+fn with_names(text: &str, genesis: &Genesis) -> String {
+    genesis.member.iter().fold(text.to_string(), |text, m| text.replace(&m.id.short(), &m.name))
 }
 
 fn name(signer: &Signer, genesis: &Genesis) -> String {
@@ -234,4 +294,23 @@ pub(crate) fn report_json(report: &AuditReport) -> Value {
         "rejections": report.rejections, "grants": report.figures.grants, "bytes_per_grant": report.bytes_per_grant(),
         "revocations": report.figures.revocations, "trail": trail,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_found_by_their_first_digits() {
+        let id = |first: u8, last: u8| {
+            let mut bytes = [0; 16];
+            (bytes[0], bytes[15]) = (first, last);
+            SubjectId::from_bytes(bytes)
+        };
+        let ids = BTreeSet::from([id(0x3f, 1), id(0x3f, 2), id(0xa0, 3)]);
+        assert_eq!(one(&ids, "subject", "A0").ok(), Some(id(0xa0, 3)));
+        assert_eq!(one(&ids, "subject", &id(0x3f, 2).to_string()).ok(), Some(id(0x3f, 2)));
+        assert!(one(&ids, "subject", "3f").is_err_and(|f| f.message().contains("more digits")));
+        assert!(one(&ids, "subject", "77").is_err_and(|f| f.message().contains("no subject `77`")));
+    }
 }

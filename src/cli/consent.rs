@@ -1,18 +1,20 @@
 //! What a patient does: `consent …` and `history`.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Subcommand;
 use consilium_protocol::consent::{Basis, DiseaseTree, Domain, Terms};
 use consilium_protocol::genesis::{Genesis, Member};
-use consilium_protocol::ids::{ContentHash, DocumentId, SubjectId, Timestamp};
+use consilium_protocol::ids::{ContentHash, DocumentId, StudyId, SubjectId, Timestamp};
 use consilium_protocol::keys::SigningKey;
+use consilium_protocol::study::StudySpec;
 use consilium_protocol::tx::{Form, Grant, Payload, Revocation, Revoke, Signer, enrolment_message};
 use consilium_protocol::wire;
 use serde_json::{Value, json};
 
 use super::terms::{TermsArgs, in_words};
-use super::{Failure, Global, connect, term};
+use super::{Failure, Global, connect, member_named, study, term};
 use crate::home::{Home, Role};
 use crate::net::client::{ClientError, Node, refused};
 
@@ -141,12 +143,10 @@ pub(crate) async fn accounts(
 }
 
 fn members<'a>(genesis: &'a Genesis, hospital: Option<&str>) -> Result<Vec<&'a Member>, Failure> {
-    let wanted = |m: &&Member| hospital.is_none_or(|h| m.name == h || m.id.to_string() == h);
-    let found: Vec<&Member> = genesis.member.iter().filter(wanted).collect();
-    if found.is_empty() {
-        return Err(Failure::new(format!("no hospital of that name; the consortium has {}", super::names(genesis))));
+    match hospital {
+        Some(named) => Ok(vec![member_named(genesis, named)?]),
+        None => Ok(genesis.member.iter().collect()),
     }
-    Ok(found)
 }
 
 async fn one_account(global: &Global, hospital: Option<&str>) -> Result<(Node, Account), Failure> {
@@ -156,7 +156,7 @@ async fn one_account(global: &Global, hospital: Option<&str>) -> Result<(Node, A
     let mut accounts = accounts(&home, &genesis, &node, hospital).await?;
     match (accounts.pop(), accounts.is_empty()) {
         (Some(account), true) => Ok((node, account)),
-        _ => Err(Failure::new("this wallet is enrolled at several hospitals; say at which with --hospital")),
+        _ => Err(Failure::usage("this wallet is enrolled at several hospitals; say at which with --hospital")),
     }
 }
 
@@ -199,10 +199,11 @@ async fn grant(args: &GrantArgs, global: &Global) -> Result<(), Failure> {
         &json!({ "hospital": account.member.id, "height": included.height, "tx": included.hash }),
         |_| {
             format!(
-                "Recorded at {}, block {}. From now on it {}",
+                "Recorded at {}, block {}. From now on it {}\n\n  transaction  {}",
                 account.member.name,
                 included.height,
-                in_words(&terms, &diseases)
+                in_words(&terms, &diseases),
+                included.hash
             )
         },
     );
@@ -236,8 +237,8 @@ async fn revoke(args: &RevokeArgs, global: &Global) -> Result<(), Failure> {
         |_| {
             format!(
                 "Revoked at {}, block {}. No round that opens from now on reads your data under it; results released before \
-             stay as they are.",
-                account.member.name, included.height
+             stay as they are.\n\n  transaction  {}",
+                account.member.name, included.height, included.hash
             )
         },
     );
@@ -306,21 +307,44 @@ pub(crate) async fn history(args: &HistoryArgs, global: &Global) -> Result<(), F
     let home = Home::open(&global.home)?;
     let genesis = home.genesis()?;
     let node = connect(&home, global).await?;
-    let replies = match (home.role(), args.person) {
+    let mut replies: Vec<wire::SubjectReply> = match (home.role(), args.person) {
         (Role::Patient, None) => accounts(&home, &genesis, &node, None).await?.into_iter().map(|a| a.reply).collect(),
         (Role::Hospital, Some(person)) => {
             let subject = super::patients::subject(&home, person)?;
             let key = home.signing_key()?;
             vec![ask(&node, Signer::Hospital(key.hospital()), &key, Some(subject)).await?]
         }
-        (Role::Hospital, None) => return Err(Failure::new("say whose history with --person")),
+        (Role::Hospital, None) => return Err(Failure::usage("say whose history with --person")),
         _ => return Err(Failure::new("a history is a patient's own; use --home with the patient's wallet")),
     };
+    narrow(&mut replies, &node).await?;
     let diseases = genesis.diseases();
     let report: Vec<Value> = replies.iter().map(|r| history_json(r, &diseases)).collect();
     term::show(global.json, &report, |_| {
         replies.iter().map(|r| history_text(r, &diseases)).collect::<Vec<_>>().join("\n\n")
     });
+    Ok(())
+}
+
+/// Leaves of what consent opened only what the study's query names. A query over tables that one hospital declares cannot
+/// be read here; then all that consent opened is left.
+async fn narrow(replies: &mut [wire::SubjectReply], node: &Node) -> Result<(), Failure> {
+    let mut read: BTreeMap<Vec<u8>, Option<BTreeSet<String>>> = BTreeMap::new();
+    for used in replies.iter_mut().flat_map(|reply| &mut reply.uses).filter(|used| used.allowed) {
+        let domains = match read.get(&used.study) {
+            Some(domains) => domains.clone(),
+            None => {
+                let study = StudyId::try_from(&used.study[..])?;
+                let spec = StudySpec::from_canonical(&study::fetch(&study, node).await?.spec)?;
+                let reads = consilium_engine::cohort::check(&spec).await.ok();
+                let domains = reads.map(|reads| reads.domains().iter().map(ToString::to_string).collect());
+                read.entry(used.study.clone()).or_insert(domains).clone()
+            }
+        };
+        if let Some(domains) = domains {
+            used.domains.retain(|domain| domains.contains(domain));
+        }
+    }
     Ok(())
 }
 
@@ -353,7 +377,12 @@ pub(crate) fn history_text(reply: &wire::SubjectReply, diseases: &DiseaseTree) -
             let (mine, under) = if u.allowed {
                 let under = u.documents.iter().map(|d| hex::encode(d.get(..4).unwrap_or_default())).collect::<Vec<_>>();
                 let all = u.domains.len() == Domain::ALL.len();
-                (if all { "all".to_string() } else { u.domains.join(", ") }, under.join(", "))
+                let mine = match &u.domains[..] {
+                    [] => "nothing that it asked for".to_string(),
+                    _ if all => "all".to_string(),
+                    some => some.join(", "),
+                };
+                (mine, under.join(", "))
             } else {
                 (format!("nothing: {}", u.reasons.join(", ")), String::new())
             };

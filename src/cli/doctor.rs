@@ -6,7 +6,7 @@ use consilium_engine::store::Store;
 use consilium_protocol::wire;
 use serde::Serialize;
 
-use super::{Failure, Global, term};
+use super::{Failure, Global, counted, study, term};
 use crate::home::config::NodeConfig;
 use crate::home::{Home, Role, files};
 use crate::net::client::Node;
@@ -55,14 +55,16 @@ pub(crate) async fn run(_: &Args, global: &Global) -> Result<(), Failure> {
             Ok(store) => {
                 let summary = store.summary();
                 for table in &summary.tables {
-                    let rows = table.rows.map_or(String::new(), |rows| format!("{} rows, ", term::number(rows as u64)));
-                    let detail = format!(
-                        "{}: {rows}{} columns readable, {} never",
-                        table.name,
-                        table.readable.len(),
-                        table.withheld.len()
-                    );
-                    find("table", Verdict::Good, detail);
+                    let rows = table.rows.map_or(String::new(), |rows| format!("{}, ", counted(rows as u64, "row")));
+                    let readable = counted(table.readable.len() as u64, "column");
+                    let detail = format!("{}: {rows}{readable} readable, {} never", table.name, table.withheld.len());
+                    match (table.format, table.rows) {
+                        ("empty", _) => {
+                            find("table", Verdict::Warning, format!("{}: its file has 0 bytes; export it", table.name))
+                        }
+                        (_, Some(0)) => find("table", Verdict::Warning, format!("{detail}; is the export complete?")),
+                        _ => find("table", Verdict::Good, detail),
+                    }
                 }
                 for ignored in &summary.ignored {
                     find("file", Verdict::Warning, format!("{}: {}", ignored.name, ignored.reason));
@@ -70,6 +72,11 @@ pub(crate) async fn run(_: &Args, global: &Global) -> Result<(), Failure> {
             }
             Err(error) => find("store", Verdict::Bad, error.to_string()),
         }
+    }
+    for failing in study::failing_here(&home, None) {
+        let (study, since) = (failing.study.short(), term::moment(failing.since_ms));
+        let detail = format!("cannot {} to study {study} since {since}: {}", failing.duty, failing.message);
+        find("study", Verdict::Warning, detail);
     }
     if let (Ok(genesis), Ok(key)) = (home.genesis(), home.signing_key()) {
         let own = key.hospital();

@@ -6,12 +6,15 @@ use std::process::ExitCode;
 use serde_json::json;
 
 use super::term;
+use crate::net::client::ClientError;
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
     /// Refused or failed.
     Refused,
+    /// The command was not given as it must be.
+    Usage,
     /// Not ready yet: the same command may succeed later.
     NotReady,
     /// Something that must fit does not: a signature, a hash, a certificate.
@@ -22,6 +25,7 @@ impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(match exit {
             Exit::Refused => 1,
+            Exit::Usage => 2,
             Exit::NotReady => 3,
             Exit::Integrity => 4,
         })
@@ -40,6 +44,11 @@ impl Failure {
     /// Refused or failed, with a message that ends with the next step.
     pub fn new(message: impl Into<String>) -> Self {
         Self { exit: Exit::Refused, message: message.into() }
+    }
+
+    /// Wrong usage that the parser of arguments cannot see.
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self { exit: Exit::Usage, message: message.into() }
     }
 
     /// Not ready yet.
@@ -62,6 +71,7 @@ impl Failure {
         if json {
             let kind = match self.exit {
                 Exit::Refused => "refused",
+                Exit::Usage => "usage",
                 Exit::NotReady => "not_ready",
                 Exit::Integrity => "integrity",
             };
@@ -71,8 +81,42 @@ impl Failure {
     }
 }
 
-impl<E: Error> From<E> for Failure {
+impl<E: Error + 'static> From<E> for Failure {
     fn from(error: E) -> Self {
-        Self::new(error.to_string())
+        let of_a_node = (&error as &(dyn Error + 'static)).downcast_ref::<ClientError>();
+        Self { exit: of_a_node.map_or(Exit::Refused, exit_of), message: error.to_string() }
+    }
+}
+
+/// A node that is silent or busy may answer later; one with another certificate is not the member at all.
+fn exit_of(error: &ClientError) -> Exit {
+    match error {
+        ClientError::Unreachable { .. } | ClientError::NotNow(_) | ClientError::Waiting(_) => Exit::NotReady,
+        ClientError::Rejected { kind, .. } if kind == "busy" => Exit::NotReady,
+        ClientError::NotTheMember { .. } => Exit::Integrity,
+        ClientError::Refused(_) | ClientError::Rejected { .. } | ClientError::Malformed | ClientError::Tls(_) => {
+            Exit::Refused
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_succeed_later_is_not_ready() {
+        let (name, address) = ("North".to_string(), "north.example:7400".to_string());
+        let cases = [
+            (ClientError::Unreachable { name: name.clone(), address: address.clone() }, Exit::NotReady),
+            (ClientError::Waiting(consilium_protocol::ids::TxHash::from_bytes([7; 32])), Exit::NotReady),
+            (ClientError::NotNow("try again".to_string()), Exit::NotReady),
+            (ClientError::NotTheMember { name, address }, Exit::Integrity),
+            (ClientError::Refused("no".to_string()), Exit::Refused),
+        ];
+        for (error, exit) in cases {
+            assert_eq!(Failure::from(error).exit, exit);
+        }
+        assert_eq!(Failure::from(std::io::Error::other("full")).exit, Exit::Refused);
     }
 }

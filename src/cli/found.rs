@@ -7,12 +7,61 @@ use consilium_protocol::consent::{Base, Diseases};
 use consilium_protocol::genesis::{Deadlines, GENESIS_VERSION, Genesis, Member};
 use consilium_protocol::ids::{ChainId, Timestamp};
 use consilium_protocol::policy::DisclosurePolicy;
+use consilium_protocol::privacy::MicroRho;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Failure, Global, term};
+use super::{Failure, Global, counted, term};
 use crate::home::files::{self, Readable};
 use crate::home::{self, Home};
+
+/// The consortium's disclosure policy.
+#[derive(clap::Args, Debug)]
+struct PolicyArgs {
+    /// Joint counts below this are suppressed
+    #[arg(long, default_value_t = DisclosurePolicy::default().min_joint_count)]
+    min_joint_count: u32,
+    /// In open studies, a hospital keeps its own counts below this to itself
+    #[arg(long, default_value_t = DisclosurePolicy::default().min_site_count)]
+    min_site_count: u32,
+    /// How many hospitals must contribute to a round
+    #[arg(long, default_value_t = DisclosurePolicy::default().min_hospitals)]
+    min_hospitals: u32,
+    /// Suppress joint counts of 0, too
+    #[arg(long)]
+    hide_zeros: bool,
+    /// Show counts rounded to multiples of this
+    #[arg(long, value_name = "BASE", default_value_t = DisclosurePolicy::default().rounding)]
+    rounding: u32,
+    /// How many studies a researcher may propose within the quota's days
+    #[arg(long, value_name = "STUDIES", default_value_t = DisclosurePolicy::default().studies_per_researcher)]
+    studies_per_researcher: u32,
+    /// Over how many days the quota counts
+    #[arg(long, value_name = "DAYS", default_value_t = DisclosurePolicy::default().quota_days)]
+    quota_days: u32,
+    /// Allow open studies, beside guarded and private ones
+    #[arg(long)]
+    open_studies: bool,
+    /// The privacy that each hospital's patients may lose to private studies in all, as rho
+    #[arg(long, value_name = "RHO", default_value_t = DisclosurePolicy::default().privacy_budget)]
+    privacy_budget: MicroRho,
+}
+
+impl PolicyArgs {
+    const fn policy(&self) -> DisclosurePolicy {
+        DisclosurePolicy {
+            min_joint_count: self.min_joint_count,
+            min_site_count: self.min_site_count,
+            min_hospitals: self.min_hospitals,
+            show_zeros: !self.hide_zeros,
+            rounding: self.rounding,
+            studies_per_researcher: self.studies_per_researcher,
+            quota_days: self.quota_days,
+            open_studies: self.open_studies,
+            privacy_budget: self.privacy_budget,
+        }
+    }
+}
 
 /// `consilium genesis`
 #[derive(clap::Args, Debug)]
@@ -28,15 +77,8 @@ pub struct GenesisArgs {
     /// Where to write the genesis file
     #[arg(long, default_value = "genesis.toml")]
     pub(crate) out: PathBuf,
-    /// Joint counts below this are suppressed
-    #[arg(long, default_value_t = DisclosurePolicy::default().min_joint_count)]
-    pub(crate) min_joint_count: u32,
-    /// A hospital keeps its own counts below this to itself
-    #[arg(long, default_value_t = DisclosurePolicy::default().min_site_count)]
-    pub(crate) min_site_count: u32,
-    /// How many hospitals must contribute to a round
-    #[arg(long, default_value_t = DisclosurePolicy::default().min_hospitals)]
-    pub(crate) min_hospitals: u32,
+    #[command(flatten)]
+    policy: PolicyArgs,
     /// Law allows opt-out: documents may permit by default
     #[arg(long)]
     pub(crate) opt_out: bool,
@@ -88,6 +130,9 @@ pub(crate) fn genesis(args: &GenesisArgs, global: &Global) -> Result<(), Failure
         })?;
         members.push(member);
     }
+    if let Some(twice) = twice(&args.members, &members) {
+        return Err(Failure::new(twice));
+    }
     members.sort_by_key(|m| m.id);
     let disease = match &args.diseases {
         Some(path) => {
@@ -102,11 +147,7 @@ pub(crate) fn genesis(args: &GenesisArgs, global: &Global) -> Result<(), Failure
         version: GENESIS_VERSION,
         chain_id: ChainId::new(&args.chain_id)?,
         time_ms: Timestamp::new(now),
-        policy: DisclosurePolicy {
-            min_joint_count: args.min_joint_count,
-            min_site_count: args.min_site_count,
-            min_hospitals: args.min_hospitals,
-        },
+        policy: args.policy.policy(),
         consent_base: if args.opt_out { Base::Permit } else { Base::Deny },
         deadlines: Deadlines {
             approval_ms: args.approval_hours.saturating_mul(3_600_000),
@@ -122,15 +163,59 @@ pub(crate) fn genesis(args: &GenesisArgs, global: &Global) -> Result<(), Failure
         "members": genesis.member.iter().map(|m| &m.name).collect::<Vec<_>>() });
     term::show(global.json, &report, |_| {
         format!(
-            "{} founds `{}` with {} members\n\n  fingerprint  {}\n\nNext: give the file to everybody, and the fingerprint by \
-             another way; then: consilium join {0} --fingerprint …",
+            "{} founds `{}` with {}\n\n  fingerprint  {}\n\nNext: give the file to everybody, and the fingerprint by \
+             another way; then everybody runs: consilium join {0} --fingerprint …",
             args.out.display(),
             genesis.chain_id,
-            genesis.member.len(),
+            counted(genesis.member.len() as u64, "member"),
             genesis.hash()
         )
     });
     Ok(())
+}
+
+/// The first two files that cannot stand beside each other, and what to do. The genesis file's own check knows no files.
+fn twice(paths: &[PathBuf], members: &[Member]) -> Option<String> {
+    let files = |first: usize, second: usize| match paths[first] == paths[second] {
+        true => format!("{} is named twice", paths[first].display()),
+        false => format!("{} and {}", paths[first].display(), paths[second].display()),
+    };
+    for (second, member) in members.iter().enumerate() {
+        for (first, other) in members[..second].iter().enumerate() {
+            let files = files(first, second);
+            if paths[first] == paths[second] {
+                return Some(format!("{files}; name every member's file once"));
+            }
+            if other.id == member.id {
+                let (name, id) = (&member.name, member.id.short());
+                return Some(format!("{files} introduce the same member, {name} ({id}); name only the newer of them"));
+            }
+            let same = [
+                ("name", other.name == member.name),
+                ("address", other.address == member.address),
+                ("consensus address", other.consensus_address == member.consensus_address),
+            ];
+            if let Some((what, _)) = same.into_iter().find(|(_, same)| *same) {
+                let (a, b) = (&other.name, &member.name);
+                return Some(format!(
+                    "{files} have the same {what} ({a} and {b}); have one of the members run `consilium init hospital` again \
+                     with another"
+                ));
+            }
+            let keys = other.consensus_key == member.consensus_key
+                || other.peer_key == member.peer_key
+                || other.blinding_key == member.blinding_key
+                || other.tls_certificate == member.tls_certificate;
+            if keys {
+                let (a, b) = (&other.name, &member.name);
+                return Some(format!(
+                    "{files} share a key ({a} and {b}), so one home was copied; have one of the members make a new home \
+                     with `consilium init hospital`"
+                ));
+            }
+        }
+    }
+    None
 }
 
 /// Joins a consortium.
@@ -155,4 +240,47 @@ pub(crate) fn join(args: &JoinArgs, global: &Global) -> Result<(), Failure> {
         )
     });
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use consilium_protocol::keys::{Signature, SigningKey};
+
+    use super::*;
+
+    fn member(seed: u8) -> Member {
+        let key = |offset: u8| SigningKey::from_seed(&[seed + offset; 32]);
+        Member {
+            id: key(0).hospital(),
+            name: format!("Hospital {seed}"),
+            consensus_key: key(1).public_key(),
+            peer_key: key(2).public_key(),
+            blinding_key: [seed; 32],
+            tls_certificate: consilium_protocol::ids::ContentHash::from_bytes([seed; 32]),
+            address: format!("h{seed}.example:7400"),
+            consensus_address: format!("h{seed}.example:7401"),
+            proof: Signature::from_bytes([0; 64]),
+        }
+    }
+
+    #[test]
+    fn members_that_cannot_stand_beside_each_other_are_named() {
+        let paths: Vec<PathBuf> = ["a.toml", "b.toml", "c.toml"].map(PathBuf::from).to_vec();
+        let good = vec![member(10), member(20), member(30)];
+        assert_eq!(twice(&paths, &good), None);
+
+        let text = twice(&paths, &[member(10), member(20), member(10)]).expect("twice");
+        assert!(text.contains("a.toml and c.toml introduce the same member, Hospital 10"), "{text}");
+
+        let same = vec![paths[0].clone(), paths[1].clone(), paths[0].clone()];
+        assert!(twice(&same, &good).expect("twice").contains("a.toml is named twice"));
+
+        let mut named = good.clone();
+        named[2].name = "Hospital 20".to_string();
+        assert!(twice(&paths, &named).expect("twice").contains("b.toml and c.toml have the same name"));
+
+        let mut copied = good;
+        copied[1].peer_key = copied[0].peer_key;
+        assert!(twice(&paths, &copied).expect("twice").contains("share a key"));
+    }
 }

@@ -85,17 +85,25 @@ pub(crate) fn run(args: &Args, global: &Global) -> Result<(), Failure> {
         Who::Hospital(args) => {
             let member = hospital(args, &global.home)?;
             let file = global.home.join("member.toml");
+            if !args.store.is_dir() {
+                term::warn(format!(
+                    "there is no folder {} yet; make it, with one Parquet or CSV file per OMOP table, before the node \
+                     starts",
+                    args.store.display()
+                ));
+            }
             term::show(
                 global.json,
                 &json!({ "hospital": member.id, "member_file": file, "home": global.home }),
                 |_| {
                     format!(
                         "{} is set up in {}\n\n  {}\n\nNext: send {} to whoever makes the genesis file. When you have that \
-                     file: consilium join genesis.toml",
+                     file: {}",
                         member.name,
                         global.home.display(),
                         member.id,
-                        file.display()
+                        file.display(),
+                        global.next("join genesis.toml")
                     )
                 },
             );
@@ -108,10 +116,11 @@ pub(crate) fn run(args: &Args, global: &Global) -> Result<(), Failure> {
             term::show(global.json, &json!({ "researcher": key.researcher(), "home": global.home }), |_| {
                 format!(
                     "{} is set up in {}\n\n  {}\n\nNext: give this name to a hospital of the consortium to be accredited, \
-                     and join with its genesis file: consilium join genesis.toml",
+                     and join with its genesis file: {}",
                     args.name,
                     global.home.display(),
-                    key.researcher()
+                    key.researcher(),
+                    global.next("join genesis.toml")
                 )
             });
         }
@@ -135,10 +144,11 @@ fn patient(args: &PatientArgs, global: &Global) -> Result<(), Failure> {
     term::show(global.json, &json!({ "words": words, "home": global.home }), |_| match &words {
         Some(words) => format!(
             "Your wallet is in {}\n\n  {words}\n\nWrite these twelve words down and keep them safe: with them you can \
-             bring the wallet back, and so can anybody else.\nNext: consilium join genesis.toml",
-            global.home.display()
+             bring the wallet back, and so can anybody else.\nNext: {}",
+            global.home.display(),
+            global.next("join genesis.toml")
         ),
-        None => format!("Your wallet is back in {}\nNext: consilium join genesis.toml", global.home.display()),
+        None => format!("Your wallet is back in {}\nNext: {}", global.home.display(), global.next("join genesis.toml")),
     });
     Ok(())
 }
@@ -146,14 +156,14 @@ fn patient(args: &PatientArgs, global: &Global) -> Result<(), Failure> {
 /// Makes a hospital's home.
 pub(crate) fn hospital(args: &HospitalArgs, path: &std::path::Path) -> Result<Member, Failure> {
     if args.name.trim().is_empty() {
-        return Err(Failure::new("--name: a hospital has a name; people will read it"));
+        return Err(Failure::usage("--name: a hospital has a name; people will read it"));
     }
     let (host, port) = split_address(&args.address, "--address")?;
-    let next_port = port.checked_add(1).ok_or_else(|| Failure::new("--address: use a port below 65534"))?;
+    let next_port = port.checked_add(1).ok_or_else(|| Failure::usage("--address: use a port below 65534"))?;
     let consensus_address = args.consensus_address.clone().unwrap_or_else(|| format!("{host}:{next_port}"));
     let (_, consensus_port) = split_address(&consensus_address, "--consensus-address")?;
     if args.address == consensus_address {
-        return Err(Failure::new("--consensus-address: must differ from --address; use the next port"));
+        return Err(Failure::usage("--consensus-address: must differ from --address; use the next port"));
     }
     let home = Home::create(path, Role::Hospital, &args.name)?;
     let signing = SigningKey::generate()?;
@@ -211,6 +221,6 @@ fn split_address<'a>(address: &'a str, flag: &str) -> Result<(&'a str, u16), Fai
         .filter(|(host, _)| !host.is_empty())
         .and_then(|(host, port)| Some((host, port.parse().ok().filter(|p| *p > 0)?)))
         .ok_or_else(|| {
-            Failure::new(format!("{flag}: `{address}` is no host:port; write for example north.example:7400"))
+            Failure::usage(format!("{flag}: `{address}` is no host:port; write for example north.example:7400"))
         })
 }

@@ -6,6 +6,7 @@ mod doctor;
 mod failure;
 mod found;
 pub(crate) mod init;
+mod layout;
 pub(crate) mod node;
 pub(crate) mod patients;
 mod steward;
@@ -16,8 +17,11 @@ pub(crate) mod terms;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::parser::ValueSource;
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use consilium_protocol::genesis::{Genesis, Member};
 pub use failure::{Exit, Failure};
+pub use study::propose;
 
 use crate::home::{Home, Role};
 use crate::net::client::{ClientError, Node};
@@ -56,6 +60,24 @@ pub struct Global {
     /// Ask this member's node: its name or id (default: the own node, or the first that answers)
     #[arg(long, global = true, value_name = "MEMBER")]
     pub node: Option<String>,
+    /// Whether --home was written out, so that what is done next needs it, too.
+    #[arg(skip)]
+    home_given: bool,
+}
+
+impl Global {
+    /// A command to run next, as the person would have to type it.
+    pub fn next(&self, command: &str) -> String {
+        if !self.home_given {
+            return format!("consilium {command}");
+        }
+        let home = self.home.display().to_string();
+        let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:,".contains(c);
+        match home.chars().all(plain) {
+            true => format!("consilium {command} --home {home}"),
+            false => format!("consilium {command} --home '{}'", home.replace('\'', r"'\''")),
+        }
+    }
 }
 
 fn default_home() -> PathBuf {
@@ -106,7 +128,9 @@ enum Command {
 
 /// Runs the command line.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let matches = Cli::command().get_matches();
+    let mut cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    cli.global.home_given = matches.value_source("home") == Some(ValueSource::CommandLine);
     let json = cli.global.json;
     match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
@@ -158,10 +182,7 @@ async fn connect(home: &Home, global: &Global) -> Result<Node, Failure> {
         Role::Researcher | Role::Patient => None,
     };
     if let Some(wanted) = &global.node {
-        let member =
-            genesis.member.iter().find(|m| m.name == *wanted || m.id.to_string() == *wanted).ok_or_else(|| {
-                Failure::new(format!("no member is called `{wanted}`; the genesis file lists {}", names(&genesis)))
-            })?;
+        let member = member_named(&genesis, wanted)?;
         return Ok(Node::connect(&genesis.chain_id, member, None).await?);
     }
     if let Some(member) = own.and_then(|own| genesis.member(&own)) {
@@ -178,8 +199,32 @@ async fn connect(home: &Home, global: &Global) -> Result<Node, Failure> {
     Err(last.map_or_else(|| Failure::new("the genesis file lists no members; get it again"), Failure::from))
 }
 
-fn names(genesis: &consilium_protocol::genesis::Genesis) -> String {
+/// The member that a person means: its name in any case, its id, or the first characters of the id.
+fn member_named<'a>(genesis: &'a Genesis, wanted: &str) -> Result<&'a Member, Failure> {
+    let wanted = wanted.trim();
+    let lower = wanted.to_lowercase();
+    if let Some(member) = genesis.member.iter().find(|m| m.name == wanted || m.id.to_string() == lower) {
+        return Ok(member);
+    }
+    let meant = |m: &&Member| {
+        m.name.to_lowercase() == lower || lower.starts_with("hospital1") && m.id.to_string().starts_with(&lower)
+    };
+    let found: Vec<&Member> = genesis.member.iter().filter(meant).collect();
+    match found[..] {
+        [one] => Ok(one),
+        [] => Err(Failure::new(format!("no member is called `{wanted}`; the genesis file lists {}", names(genesis)))),
+        _ => Err(Failure::new(format!("several members could be `{wanted}`; write the name or the id in full"))),
+    }
+}
+
+fn names(genesis: &Genesis) -> String {
     genesis.member.iter().map(|m| m.name.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+/// `1 hospital`, `2 hospitals`.
+fn counted(count: u64, one: &str) -> String {
+    let ending = if count == 1 { "" } else { "s" };
+    format!("{} {one}{ending}", term::number(count))
 }
 
 /// The TLS identity of a hospital's home.
@@ -203,4 +248,33 @@ pub async fn opened(
     study: &consilium_protocol::ids::StudyId,
 ) -> Result<consilium_engine::disclosure::Released<consilium_engine::result::StudyResult>, Failure> {
     study::open_result(home, node, study).await.map(|opened| opened.result)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_next_command_repeats_a_home_that_was_written_out() {
+        let next = |args: &[&str]| {
+            let matches = Cli::command().try_get_matches_from(args).expect("valid arguments");
+            let mut cli = Cli::from_arg_matches(&matches).expect("valid arguments");
+            cli.global.home_given = matches.value_source("home") == Some(ValueSource::CommandLine);
+            cli.global.next("inbox")
+        };
+        assert_eq!(next(&["consilium", "status"]), "consilium inbox");
+        assert_eq!(next(&["consilium", "status", "--home", "/a/b"]), "consilium inbox --home /a/b");
+        assert_eq!(next(&["consilium", "--home", "/a b", "study", "list"]), "consilium inbox --home '/a b'");
+    }
+
+    #[test]
+    fn counts_have_their_number() {
+        assert_eq!(counted(1, "hospital"), "1 hospital");
+        assert_eq!(counted(2_000, "patient"), "2,000 patients");
+    }
 }

@@ -3,16 +3,19 @@
 use std::io::IsTerminal as _;
 
 use clap::Subcommand;
+use consilium_engine::store::StoreError;
+use consilium_protocol::genesis::{Genesis, Member};
 use consilium_protocol::ids::{Height, TxHash};
+use consilium_protocol::policy::DisclosurePolicy;
 use consilium_protocol::wire;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
-use super::{Failure, Global, connect, term};
+use super::{Failure, Global, connect, study, term};
 use crate::home::config::{LogConfig, NodeConfig};
 use crate::home::{Home, Role};
-use crate::net::client::refused;
+use crate::net::client::{ClientError, Node, refused};
 use crate::node;
 
 /// `consilium node`
@@ -65,7 +68,10 @@ pub(crate) async fn node(args: NodeArgs, global: &Global) -> Result<(), Failure>
         let home = Home::open_as(&global.home, Role::Hospital)?;
         node::renew_signer(&home, Height::new(through))?;
         term::show(global.json, &json!({ "signs_above": through }), |_| {
-            format!("the signer's file is new: this node votes again above block {through}\nNext: consilium node")
+            format!(
+                "the signer's file is new: this node votes again above block {through}\nNext: {}",
+                global.next("node")
+            )
         });
         return Ok(());
     }
@@ -82,7 +88,7 @@ pub(crate) async fn node(args: NodeArgs, global: &Global) -> Result<(), Failure>
 
 fn start_log(config: &LogConfig) {
     let filter = std::env::var("RUST_LOG").unwrap_or_else(|_| config.filter.clone());
-    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new(LogConfig::default().filter));
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())
@@ -111,6 +117,10 @@ pub(crate) async fn config(args: &ConfigArgs, global: &Global) -> Result<(), Fai
     let home = Home::open_as(&global.home, Role::Hospital)?;
     match args.command {
         ConfigCommand::Check => {
+            let store = NodeConfig::read(home.path())?.store;
+            if !store.folder.is_dir() {
+                return Err(StoreError::NoFolder { folder: store.folder.display().to_string() }.into());
+            }
             node::check(&home)?;
             term::show(global.json, &json!({ "valid": true }), |_| {
                 "configuration, keys and genesis file fit together".to_string()
@@ -118,10 +128,53 @@ pub(crate) async fn config(args: &ConfigArgs, global: &Global) -> Result<(), Fai
         }
         ConfigCommand::Show => {
             let config = NodeConfig::read(home.path())?;
-            term::show(global.json, &config, |config| toml::to_string(config).unwrap_or_default());
+            let consortium = home.genesis().ok().map(|genesis| genesis.policy);
+            let mut report = serde_json::to_value(&config)?;
+            report["policy_of_consortium"] = json!(consortium);
+            report["policy_in_force"] = json!(consortium.map(|c| config.policy.unwrap_or_default().over(&c)));
+            match global.json {
+                true => term::show(true, &report, |_| String::new()),
+                // A file's text as it is, to be copied: no line is broken.
+                false => {
+                    let text = toml::to_string(&config).unwrap_or_default();
+                    term::line(format!("{text}\n{}", in_force(&config, consortium.as_ref()).trim_end()));
+                }
+            }
         }
     }
     Ok(())
+}
+
+/// The policy that holds at this hospital, as comments below its configuration.
+fn in_force(config: &NodeConfig, consortium: Option<&DisclosurePolicy>) -> String {
+    let Some(consortium) = consortium else {
+        return "# The policy in force is known once this home has joined a consortium.".to_string();
+    };
+    let own = config.policy.unwrap_or_default();
+    let force = own.over(consortium);
+    let mut text = String::from("# The policy in force:\n");
+    text.push_str(&line("min_joint_count", own.min_joint_count, force.min_joint_count, consortium.min_joint_count));
+    text.push_str(&line("min_site_count", own.min_site_count, force.min_site_count, consortium.min_site_count));
+    text.push_str(&line("min_hospitals", own.min_hospitals, force.min_hospitals, consortium.min_hospitals));
+    text.push_str(&line("open_studies", own.open_studies, force.open_studies, consortium.open_studies));
+    text.push_str(&line("privacy_budget", own.privacy_budget, force.privacy_budget, consortium.privacy_budget));
+    text.push_str(&line("show_zeros", None, force.show_zeros, consortium.show_zeros));
+    text.push_str(&line("rounding", None, force.rounding, consortium.rounding));
+    text.push_str(&line(
+        "studies_per_researcher",
+        None,
+        force.studies_per_researcher,
+        consortium.studies_per_researcher,
+    ));
+    text.push_str(&line("quota_days", None, force.quota_days, consortium.quota_days));
+    text
+}
+
+fn line<T: std::fmt::Display>(name: &str, own: Option<T>, force: T, consortium: T) -> String {
+    match own {
+        Some(_) => format!("# {name} = {force}, this hospital's own; the consortium's is {consortium}\n"),
+        None => format!("# {name} = {force}, the consortium's\n"),
+    }
 }
 
 pub(crate) async fn status(args: &StatusArgs, global: &Global) -> Result<(), Failure> {
@@ -131,8 +184,14 @@ pub(crate) async fn status(args: &StatusArgs, global: &Global) -> Result<(), Fai
     }
     let node = connect(&home, global).await?;
     let status = node.ledger().status(wire::StatusRequest {}).await.map_err(refused)?.into_inner();
-    term::show(global.json, &status_json(&status), |_| {
-        term::facts([
+    let own = home.role() == Role::Hospital && home.signing_key()?.hospital().to_string() == status.hospital;
+    let failing = if own { study::failing_here(&home, None) } else { Vec::new() };
+    let mut report = status_json(&status);
+    if own {
+        report["failing"] = json!(failing);
+    }
+    term::show(global.json, &report, |_| {
+        let mut text = term::facts([
             ("hospital", status.name.clone()),
             ("ledger", status.chain_id.clone()),
             ("readiness", with_reason(&status)),
@@ -145,7 +204,12 @@ pub(crate) async fn status(args: &StatusArgs, global: &Global) -> Result<(), Fai
             ("studies", term::number(status.studies)),
             ("ledger file", term::bytes(status.ledger_bytes)),
             ("release", status.version.clone()),
-        ])
+        ]);
+        if !failing.is_empty() {
+            text.push_str("\nWhat this hospital owes to studies and cannot do\n\n");
+            text.push_str(&study::failing_text(&failing));
+        }
+        text
     });
     if status.readiness == "ready" {
         Ok(())
@@ -165,23 +229,38 @@ async fn all(home: &Home, global: &Global) -> Result<(), Failure> {
     let genesis = home.genesis()?;
     let mut rows = Vec::new();
     let mut report = Vec::new();
+    let mut missing = Vec::new();
     for member in &genesis.member {
-        let one = Global { node: Some(member.name.clone()), ..global.clone() };
-        match connect(home, &one).await {
-            Ok(node) => {
-                let status = node.ledger().status(wire::StatusRequest {}).await.map_err(refused)?.into_inner();
+        match status_of(&genesis, member).await {
+            Ok(status) => {
+                if status.readiness != "ready" {
+                    missing.push(member.name.as_str());
+                }
                 report.push(status_json(&status));
                 let app_hash = hex::encode(status.app_hash.get(..4).unwrap_or_default());
                 rows.push([member.name.clone(), with_reason(&status), status.height.to_string(), app_hash]);
             }
-            Err(failure) => {
-                report.push(json!({ "name": member.name, "error": failure.message() }));
-                rows.push([member.name.clone(), "does not answer".to_string(), "-".to_string(), "-".to_string()]);
+            Err(error) => {
+                missing.push(&member.name);
+                report.push(json!({ "name": member.name, "error": error.to_string() }));
+                let why = match error {
+                    ClientError::NotTheMember { .. } => "another certificate: do not trust it",
+                    _ => "does not answer",
+                };
+                rows.push([member.name.clone(), why.to_string(), "-".to_string(), "-".to_string()]);
             }
         }
     }
     term::show(global.json, &report, |_| term::table(["hospital", "readiness", "block", "state"], rows));
-    Ok(())
+    match missing[..] {
+        [] => Ok(()),
+        _ => Err(Failure::not_ready(format!("not ready: {}; ask those who run these nodes", missing.join(", ")))),
+    }
+}
+
+async fn status_of(genesis: &Genesis, member: &Member) -> Result<wire::StatusReply, ClientError> {
+    let node = Node::connect(&genesis.chain_id, member, None).await?;
+    Ok(node.ledger().status(wire::StatusRequest {}).await.map_err(refused)?.into_inner())
 }
 
 /// A node's status for machines.
@@ -214,4 +293,20 @@ pub(crate) async fn transaction(args: &TxArgs, global: &Global) -> Result<(), Fa
         _ => format!("rejected in block {}: {}", reply.height, reply.message),
     });
     if reply.known { Ok(()) } else { Err(Failure::not_ready("the transaction is not known to this node")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_policy_in_force_says_whose_each_threshold_is() {
+        let text = "[listen]\ngrpc = \"127.0.0.1:1\"\nconsensus = \"127.0.0.1:2\"\nmetrics = \"127.0.0.1:3\"\n\
+                    [store]\nfolder = \"/srv/omop\"\n[policy]\nmin_site_count = 9\n";
+        let config: NodeConfig = toml::from_str(text).expect("a configuration");
+        let text = in_force(&config, Some(&DisclosurePolicy::default()));
+        assert!(text.contains("min_joint_count = 11, the consortium's\n"), "{text}");
+        assert!(text.contains("min_site_count = 9, this hospital's own; the consortium's is 5\n"), "{text}");
+        assert!(in_force(&config, None).contains("joined"));
+    }
 }

@@ -14,11 +14,11 @@ use consilium_protocol::tx::{Countersignature, Enrol, Enrolment, Form, Grant, Pa
 use serde_json::json;
 
 use super::terms::TermsArgs;
-use super::{Failure, Global, connect, term};
+use super::{Failure, Global, connect, counted, term};
 use crate::home::config::NodeConfig;
 use crate::home::secrets::{self, Kind};
 use crate::home::{Home, Role, files};
-use crate::net::client::{ClientError, Node};
+use crate::net::client::{ClientError, Included, Node};
 
 /// The rejection of a batch that holds somebody whom the ledger knows.
 const ALREADY_ENROLLED: &str = "already_enrolled";
@@ -105,6 +105,7 @@ pub(crate) async fn run(args: Args, global: &Global) -> Result<(), Failure> {
     match args.command {
         Command::Subject(args) => {
             let subject = subject(&home, args.person)?;
+            warn_of_stranger(&home, args.person, &subject).await?;
             let key = home.signing_key()?;
             term::show(global.json, &json!({ "subject": subject, "hospital": key.hospital() }), |_| {
                 format!(
@@ -139,6 +140,22 @@ pub(crate) async fn run(args: Args, global: &Global) -> Result<(), Failure> {
     }
 }
 
+/// A subject can be named of any number: a typing error would only show when the patient's code does not fit.
+async fn warn_of_stranger(home: &Home, person: i64, subject: &SubjectId) -> Result<(), Failure> {
+    let config = NodeConfig::read(home.path())?;
+    let spinner = term::spinner("looking the patient up");
+    let opened = Store::open(&config.store).await;
+    spinner.finish_and_clear();
+    match opened {
+        Ok(store) if store.subjects(&link(home)?).await?.person(subject).is_some() => {}
+        Ok(_) => term::warn(format!(
+            "the hospital's tables have no patient {person}; check the id before you give the subject to anybody"
+        )),
+        Err(error) => term::warn(format!("whether there is a patient {person} could not be looked up: {error}")),
+    }
+    Ok(())
+}
+
 async fn enrol(home: &Home, args: &EnrolArgs, global: &Global) -> Result<(), Failure> {
     let link = link(home)?;
     let config = NodeConfig::read(home.path())?;
@@ -164,12 +181,12 @@ async fn enrol_all(home: &Home, all: &[Enrolment], global: &Global) -> Result<()
     let key = home.signing_key()?;
     let bar = term::progress("enrolling", all.len() as u64);
     let mut open: Vec<&[Enrolment]> = all.chunks(BATCH).rev().collect();
-    let (mut enrolled, mut already, mut height) = (0, 0, None);
+    let (mut enrolled, mut already, mut last) = (0, 0, None);
     while let Some(batch) = open.pop() {
         match submit(&node, &key, Payload::Enrol(Enrol { subjects: batch.to_vec() })).await {
             Ok(included) => {
                 enrolled += batch.len();
-                height = Some(included);
+                last = Some(included);
             }
             Err(ClientError::Rejected { kind, .. }) if kind == ALREADY_ENROLLED => match batch {
                 [_] => already += 1,
@@ -184,9 +201,17 @@ async fn enrol_all(home: &Home, all: &[Enrolment], global: &Global) -> Result<()
         bar.inc(batch.len() as u64);
     }
     bar.finish_and_clear();
-    term::show(global.json, &json!({ "enrolled": enrolled, "already": already, "height": height }), |_| {
-        let place = height.map_or(String::new(), |height| format!(", block {height}"));
-        format!("{} patients enrolled{place}; {} were already", term::number(enrolled as u64), term::number(already))
+    let report = json!({ "enrolled": enrolled, "already": already, "height": last.map(|l| l.height),
+        "tx": last.map(|l| l.hash) });
+    term::show(global.json, &report, |_| {
+        let place = last.map_or(String::new(), |last| format!(", block {}", last.height));
+        let hash = last.map_or(String::new(), |last| format!("\n\n  last transaction  {}", last.hash));
+        let were = if already == 1 { "was" } else { "were" };
+        format!(
+            "{} enrolled{place}; {} {were} already{hash}",
+            counted(enrolled as u64, "patient"),
+            term::number(already)
+        )
     });
     Ok(())
 }
@@ -205,20 +230,22 @@ async fn send(home: &Home, global: &Global, batches: Vec<Payload>, entries: usiz
     let node = connect(home, global).await?;
     let key = home.signing_key()?;
     let bar = term::progress(what, batches.len() as u64);
-    let mut height = 0;
+    let mut last = None;
     for payload in batches {
-        height = submit(&node, &key, payload).await?;
+        last = Some(submit(&node, &key, payload).await?);
         bar.inc(1);
     }
     bar.finish_and_clear();
-    term::show(global.json, &json!({ "entries": entries, "height": height }), |_| {
-        format!("{what}: {}, block {height}", term::number(entries as u64))
+    let report = json!({ "entries": entries, "height": last.map(|l| l.height), "tx": last.map(|l| l.hash) });
+    term::show(global.json, &report, |_| {
+        let place = last.map_or(String::new(), |l| format!(", block {}\n\n  last transaction  {}", l.height, l.hash));
+        format!("{what}: {}{place}", term::number(entries as u64))
     });
     Ok(())
 }
 
-async fn submit(node: &Node, key: &SigningKey, payload: Payload) -> Result<u64, ClientError> {
-    Ok(node.submit(Signer::Hospital(key.hospital()), key, payload).await?.height.get())
+async fn submit(node: &Node, key: &SigningKey, payload: Payload) -> Result<Included, ClientError> {
+    node.submit(Signer::Hospital(key.hospital()), key, payload).await
 }
 
 /// Reads who signed which form. Says the line that is wrong, never what stands in it.

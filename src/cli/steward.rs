@@ -1,13 +1,14 @@
 //! What a hospital's data steward does: `inbox`, `approve`, `reject`, `researcher …`.
 
 use clap::Subcommand;
-use consilium_protocol::ids::{HospitalId, ResearcherId, StudyId, TxHash};
+use consilium_protocol::ids::{ResearcherId, StudyId, TxHash};
+use consilium_protocol::study::StudySpec;
 use consilium_protocol::tx::{AccreditResearcher, Approve, Payload, Reject, Signer, Vote};
 use consilium_protocol::wire;
 use serde_json::json;
 
 use super::study::{self, WhichArgs};
-use super::{Failure, Global, connect, term};
+use super::{Failure, Global, connect, member_named, term};
 use crate::home::{Home, Role};
 use crate::net::client::{Included, Node, refused};
 
@@ -24,6 +25,9 @@ pub struct ApproveArgs {
     /// Why, for the ledger
     #[arg(long, default_value = "")]
     reason: String,
+    /// Approve although the study cannot be computed over this hospital's tables as they are
+    #[arg(long)]
+    anyway: bool,
 }
 
 /// `consilium reject`
@@ -64,9 +68,9 @@ struct AccreditArgs {
     /// The organisation that they work for; consents may name it
     #[arg(long)]
     organisation: String,
-    /// The member whose own researcher this is
+    /// The member whose own researcher this is: its name or id
     #[arg(long, value_name = "HOSPITAL")]
-    of: Option<HospitalId>,
+    of: Option<String>,
 }
 
 #[derive(clap::Args, Debug)]
@@ -98,25 +102,34 @@ pub(crate) async fn inbox(_: &InboxArgs, global: &Global) -> Result<(), Failure>
     let studies = node.ledger().studies(wire::StudiesRequest { undecided: true }).await.map_err(refused)?.into_inner();
     let researchers = node.ledger().researchers(wire::ResearchersRequest {}).await.map_err(refused)?.into_inner();
     let proposals: Vec<&wire::Proposal> = researchers.proposals.iter().filter(|p| p.outcome == "open").collect();
+    let failing = study::failing_here(&home, None);
     let report = json!({
         "studies": studies.studies.iter().map(study::summary_json).collect::<Vec<_>>(),
         "proposals": proposals.iter().map(|p| proposal_json(p)).collect::<Vec<_>>(),
+        "failing": failing,
     });
     term::show(global.json, &report, |_| {
         let mut text = String::new();
+        if !failing.is_empty() {
+            text.push_str("What this hospital owes to studies and cannot do\n\n");
+            text.push_str(&study::failing_text(&failing));
+            text.push_str("\nIt is tried again by itself until the round's deadline.\n\n");
+        }
         if studies.studies.is_empty() {
             text.push_str("no study waits for your decision\n");
         } else {
             text.push_str(&study::summaries(&studies.studies));
-            text.push_str(
-                "\n\nNext: consilium study show <study>, then consilium approve <study> or consilium reject <study> \
-                 --reason …\n",
-            );
+            text.push_str(&format!(
+                "\n\nNext: {}\nthen: {}\nor:   {}\n",
+                global.next("study show <study>"),
+                global.next("approve <study>"),
+                global.next("reject <study> --reason …")
+            ));
         }
         if !proposals.is_empty() {
             text.push_str("\nOpen votes\n\n");
             text.push_str(&proposal_table(&proposals));
-            text.push_str("\n\nNext: consilium researcher vote <proposal> [--against]\n");
+            text.push_str(&format!("\n\nNext: {}\n", global.next("researcher vote <proposal> [--against]")));
         }
         text
     });
@@ -142,10 +155,43 @@ async fn to_decide(which: &WhichArgs, home: &Home, global: &Global) -> Result<(N
 pub(crate) async fn approve(args: &ApproveArgs, global: &Global) -> Result<(), Failure> {
     let home = Home::open_as(&global.home, Role::Hospital)?;
     let (node, study) = to_decide(&args.which, &home, global).await?;
+    let spec = StudySpec::from_canonical(&study::fetch(&study, &node).await?.spec)?;
+    let here = study::try_here(&home, &spec).await?;
+    for remark in &here.remarks {
+        term::warn(remark);
+    }
+    match here.problem {
+        Some(problem) if args.anyway => term::warn(format!("the study cannot run here: {problem}")),
+        Some(problem) => {
+            return Err(Failure::new(format!(
+                "the study cannot run here: {problem}\nnothing was decided; mend it, or reject the study; to approve it all the same, as when the tables \
+                 will be mended before it runs, add --anyway"
+            )));
+        }
+        None => {}
+    }
     let payload = Payload::Approve(Approve { study, reason: args.reason.clone() });
-    let included = submit(&home, &node, payload).await?;
-    term::show(global.json, &json!({ "study": study, "height": included.height }), |_| {
-        format!("{} approved study {}, block {}", home.name(), study.short(), included.height)
+    decided("approved", payload, study, &home, &node, global).await
+}
+
+/// Hands in a decision and says that it stands.
+async fn decided(
+    verb: &str,
+    payload: Payload,
+    study: StudyId,
+    home: &Home,
+    node: &Node,
+    global: &Global,
+) -> Result<(), Failure> {
+    let included = submit(home, node, payload).await?;
+    term::show(global.json, &json!({ "study": study, "height": included.height, "tx": included.hash }), |_| {
+        format!(
+            "{} {verb} study {}, block {}\n\n  transaction  {}",
+            home.name(),
+            study.short(),
+            included.height,
+            included.hash
+        )
     });
     Ok(())
 }
@@ -154,31 +200,31 @@ pub(crate) async fn reject(args: &RejectArgs, global: &Global) -> Result<(), Fai
     let home = Home::open_as(&global.home, Role::Hospital)?;
     let (node, study) = to_decide(&args.which, &home, global).await?;
     let payload = Payload::Reject(Reject { study, reason: args.reason.clone() });
-    let included = submit(&home, &node, payload).await?;
-    term::show(global.json, &json!({ "study": study, "height": included.height }), |_| {
-        format!("{} rejected study {}, block {}", home.name(), study.short(), included.height)
-    });
-    Ok(())
+    decided("rejected", payload, study, &home, &node, global).await
 }
 
 pub(crate) async fn researcher(args: ResearcherArgs, global: &Global) -> Result<(), Failure> {
     match args.command {
         ResearcherCommand::Accredit(args) => {
+            let of = match &args.of {
+                Some(named) => Some(member_named(&Home::open(&global.home)?.genesis()?, named)?.id),
+                None => None,
+            };
             let payload = Payload::AccreditResearcher(AccreditResearcher {
                 researcher: args.researcher,
                 name: args.name.clone(),
                 organisation: args.organisation,
-                hospital: args.of,
+                hospital: of,
             });
             let included = sign(payload, global).await?;
             term::show(global.json, &json!({ "proposal": included.hash, "height": included.height }), |_| {
                 format!(
                     "proposed to accredit {}, block {}\n\n  proposal  {}\n\nNext: more than half of the members must vote \
-                     for it: consilium researcher vote {}",
+                     for it: {}",
                     args.name,
                     included.height,
                     included.hash,
-                    included.hash.short()
+                    global.next(&format!("researcher vote {}", included.hash.short()))
                 )
             });
         }
@@ -188,9 +234,16 @@ pub(crate) async fn researcher(args: ResearcherArgs, global: &Global) -> Result<
             let proposal = find_proposal(&args.proposal, &node).await?;
             let payload = Payload::Vote(Vote { proposal, in_favour: !args.against });
             let included = submit(&home, &node, payload).await?;
-            term::show(global.json, &json!({ "proposal": proposal, "height": included.height }), |_| {
+            let report = json!({ "proposal": proposal, "height": included.height, "tx": included.hash });
+            term::show(global.json, &report, |_| {
                 let how = if args.against { "against" } else { "for" };
-                format!("{} voted {how} proposal {}, block {}", home.name(), proposal.short(), included.height)
+                format!(
+                    "{} voted {how} proposal {}, block {}\n\n  transaction  {}",
+                    home.name(),
+                    proposal.short(),
+                    included.height,
+                    included.hash
+                )
             });
         }
         ResearcherCommand::List => list(global).await?,
@@ -250,7 +303,7 @@ fn proposal_table(proposals: &[&wire::Proposal]) -> String {
             [
                 hex::encode(p.proposal.get(..4).unwrap_or_default()),
                 p.what.clone(),
-                format!("{} of {}", p.in_favour, p.members),
+                format!("{}/{}", p.in_favour, p.members),
                 p.against.to_string(),
                 p.outcome.clone(),
             ]

@@ -10,6 +10,8 @@ use comfy_table::{ContentArrangement, Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
+use super::layout;
+
 /// Prints a line.
 pub fn line(text: impl Display) {
     use std::io::Write as _;
@@ -33,37 +35,44 @@ pub fn show<T: Serialize>(json: bool, value: &T, text: impl FnOnce(&T) -> String
         line(serde_json::to_string_pretty(value).unwrap_or_default());
     } else {
         let text = text(value);
-        line(text.trim_end());
+        match width() {
+            Some(width) => line(layout::text(text.trim_end(), width)),
+            None => line(text.trim_end()),
+        }
     }
+}
+
+/// How wide the terminal is; `None` where the output is read by a program, which gets whole lines.
+fn width() -> Option<usize> {
+    std::io::stdout().is_terminal().then(|| Table::new().width()).flatten().map(usize::from)
 }
 
 /// An aligned table without frame, as wide as the terminal allows.
 pub fn table<const N: usize>(header: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
+    let rows: Vec<[String; N]> = std::iter::once(header.map(str::to_uppercase)).chain(rows).collect();
+    let widths = layout::widths(&rows, width().unwrap_or(160));
     let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
-    if std::env::var_os("NO_COLOR").is_some() || !std::io::stdout().is_terminal() {
-        table.force_no_tty();
-        table.set_width(160);
-    }
-    table.set_header(header.map(str::to_uppercase));
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     for row in rows {
-        table.add_row(row);
+        table.add_row(std::array::from_fn::<String, N, _>(|column| layout::cell(&row[column], widths[column])));
     }
     for column in table.column_iter_mut() {
-        column.set_padding((0, 2));
+        column.set_padding((0, layout::GAP as u16));
     }
     table.to_string().lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
 }
 
 /// Names and values below each other.
 pub fn facts<const N: usize>(facts: [(&str, String); N]) -> String {
-    let width = facts.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    let names = facts.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    let room = width().map_or(usize::MAX, |width| width.saturating_sub(names + 2));
     let mut text = String::new();
     for (name, value) in facts {
+        let value = layout::paragraph(&value, room);
         let mut lines = value.lines();
-        text.push_str(&format!("{name:<width$}  {}\n", lines.next().unwrap_or_default()));
+        text.push_str(&format!("{name:<names$}  {}\n", lines.next().unwrap_or_default()));
         for more in lines {
-            text.push_str(&format!("{:<width$}  {more}\n", ""));
+            text.push_str(&format!("{:<names$}  {more}\n", ""));
         }
     }
     text

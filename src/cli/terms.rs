@@ -31,7 +31,7 @@ impl TermsArgs {
                     Failure::new(format!("{}: {}\ncorrect the file", path.display(), e.to_string().trim_end()))
                 })?
             }
-            (None, None) => return Err(Failure::new("say what is consented to: --preset or --terms")),
+            (None, None) => return Err(Failure::usage("say what is consented to: --preset or --terms")),
         };
         terms.check()?;
         Ok(terms)
@@ -45,7 +45,7 @@ pub(crate) fn preset_terms(preset: &str) -> Result<Terms, Failure> {
         "research" => Some(Purpose::GeneralResearch),
         "health" => Some(Purpose::HealthResearch),
         code => Some(Purpose::DiseaseResearch(Disease::new(code).map_err(|_| {
-            Failure::new(format!(
+            Failure::usage(format!(
                 "`{code}` is no preset; use research, health, none, or a disease code such as MONDO:0005148"
             ))
         })?)),

@@ -2,16 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use consilium_engine::cells::StudySecretKey;
 use consilium_engine::pseudonym::LinkSecret;
 use consilium_protocol::consent::{Basis, Terms};
 use consilium_protocol::hash;
 use consilium_protocol::ids::{ContentHash, StudyId, SubjectId};
 use consilium_protocol::keys::SigningKey;
-use consilium_protocol::study::{StudySpec, study_id};
 use consilium_protocol::tx::{
-    AccreditResearcher, Approve, Countersignature, Enrol, Enrolment, Form, Grant, Payload, ProposeStudy, Reject,
-    Revocation, Revoke, Signer, Vote, enrolment_message,
+    AccreditResearcher, Approve, Countersignature, Enrol, Enrolment, Form, Grant, Payload, Reject, Revocation, Revoke,
+    Signer, Vote, enrolment_message,
 };
 use consilium_protocol::wallet::Wallet;
 use consilium_protocol::wire;
@@ -19,9 +17,7 @@ use consilium_protocol::wire;
 use super::consortium::Consortium;
 use crate::cli::Failure;
 use crate::cli::patients::BATCH;
-use crate::cli::study::{folder, is_final};
-use crate::home::Home;
-use crate::home::files::{self, Readable};
+use crate::cli::study::is_final;
 use crate::home::secrets::{self, Kind};
 use crate::net::client::{ClientError, Included, Node};
 
@@ -155,23 +151,6 @@ impl Consortium {
             self.submit_as(position, Payload::Vote(Vote { proposal, in_favour: true })).await?;
         }
         Ok(())
-    }
-
-    /// A researcher proposes a study; the key that opens its result stays in their home.
-    ///
-    /// # Errors
-    /// [`Failure`] when the ledger refuses.
-    pub async fn propose(&self, researcher: &Home, node: &Node, spec: &StudySpec) -> Result<StudyId, Failure> {
-        let key = researcher.signing_key()?;
-        let (secret, public) = StudySecretKey::generate()?;
-        let (spec, public_key) = (spec.to_canonical(), public.to_bytes());
-        let study = study_id(node.chain(), &key.researcher(), &spec, &public_key);
-        let folder = folder(researcher, &study);
-        files::create_private_dir(&folder)?;
-        files::create(&folder.join("secret.key"), &secret.to_bytes(), Readable::ByOwner)?;
-        let payload = Payload::ProposeStudy(ProposeStudy { spec, public_key });
-        node.submit(Signer::Researcher(key.researcher()), &key, payload).await?;
-        Ok(study)
     }
 
     /// A hospital approves a study.

@@ -1,7 +1,7 @@
 //! What the demo's patients decide, drawn from the seed: 70 % allow any research, 15 % research on diabetes, 10 % say
 //! nothing, 5 % allow and revoke.
 
-use consilium_protocol::consent::Terms;
+use consilium_protocol::consent::{Purpose, Terms};
 use rand::{RngCore as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
@@ -34,9 +34,13 @@ impl Choice {
         }
     }
 
-    /// Whether a study on type 2 diabetes may count the patient.
-    pub(super) const fn allows_the_study(self) -> bool {
-        matches!(self, Self::Broad | Self::OneDisease)
+    /// Whether a study of this purpose, which is type 2 diabetes or any health research, may count the patient.
+    pub(super) const fn allows(self, purpose: &Purpose) -> bool {
+        match self {
+            Self::Broad => true,
+            Self::OneDisease => matches!(purpose, Purpose::DiseaseResearch(_)),
+            Self::Silent | Self::Revoked => false,
+        }
     }
 }
 

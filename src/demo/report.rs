@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use consilium_engine::disclosure::Released;
-use consilium_engine::result::{Provenance, StudyResult};
+use consilium_engine::result::{GuardRoles, Provenance, StudyResult};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -25,12 +25,28 @@ pub(crate) struct Report {
     pub(crate) roster: usize,
     pub(crate) result: Released<StudyResult>,
     pub(crate) provenance: Provenance,
+    pub(crate) guarded: GuardedStudy,
     pub(crate) consents: Consents,
     pub(crate) history: Value,
     pub(crate) ledger: Ledger,
     pub(crate) audit: Value,
     pub(crate) phases: Vec<Phase>,
     pub(crate) seconds: f64,
+}
+
+/// The study whose small groups nobody has seen.
+#[derive(Serialize)]
+pub(crate) struct GuardedStudy {
+    pub(crate) study: String,
+    /// Whether every value and every suppression is as the plaintext says.
+    pub(crate) exact: bool,
+    pub(crate) cells: usize,
+    pub(crate) equal: usize,
+    pub(crate) differing: Vec<String>,
+    /// How many groups were suppressed, and by which rules.
+    pub(crate) suppressed: usize,
+    pub(crate) rules: Vec<String>,
+    pub(crate) roles: Option<GuardRoles>,
 }
 
 /// The patients' choices.

@@ -17,12 +17,12 @@ use futures::future::try_join_all;
 use super::acts::follow;
 use super::consents::{Choice, choices};
 use super::consortium::{Consortium, Plan};
-use super::report::{Consents, Ledger, Report};
+use super::report::{Consents, GuardedStudy, Ledger, Report};
 use super::stage::Stage;
 use super::synthetic::{Synthetic, write_store};
 use super::{Args, oracle, plain};
 use crate::cli::consent::{ask, history_json, history_text};
-use crate::cli::study::{EXAMPLE, open_result, table_text};
+use crate::cli::study::{EXAMPLE, GUARDED, open_result, propose, table_text};
 use crate::cli::{Failure, Global, audit, term};
 use crate::home::{Home, Role};
 use crate::net::client::refused;
@@ -71,7 +71,7 @@ pub(super) async fn play(args: &Args, folder: &Path, global: &Global) -> Result<
         program: std::env::current_exe()?,
         hospitals: NAMES.iter().take(count).map(ToString::to_string).collect(),
         chain_id: "demo".to_string(),
-        policy: DisclosurePolicy::default(),
+        policy: DisclosurePolicy { open_studies: true, ..DisclosurePolicy::default() },
         deadlines: Deadlines { approval_ms: 3_600_000, grace_ms: 5_000, round_ms: 60_000 },
         heartbeat_ms: 2_000,
     })?;
@@ -119,7 +119,7 @@ pub(super) async fn play(args: &Args, folder: &Path, global: &Global) -> Result<
     stage.begin("submit", "submitting the study");
     let node = consortium.node(0).await?;
     let spec = StudySpec::from_toml(EXAMPLE)?;
-    let study = consortium.propose(&researcher, &node, &spec).await?;
+    let study = propose(&researcher, &node, &spec).await?.0;
     stage.end(&format!("the researcher submits study {}: {}", study.short(), spec.title));
 
     stage.begin("approve", "deciding");
@@ -155,6 +155,8 @@ pub(super) async fn play(args: &Args, folder: &Path, global: &Global) -> Result<
         comparison.equal, comparison.cells
     ));
 
+    let guarded = guarded(&mut stage, &consortium, &wards, &researcher, &roster).await?;
+
     stage.begin("history", "asking as a patient");
     let history = patient_history(&consortium, &wards, folder).await?;
     stage.end("a patient asks who used their data");
@@ -174,13 +176,18 @@ pub(super) async fn play(args: &Args, folder: &Path, global: &Global) -> Result<
         "Beside the plaintext: {} of {} released values and suppressions are equal, cell by cell.{differences}\n",
         comparison.equal, comparison.cells
     ));
+    stage.say(&format!("\n{}", guarded.text));
+    stage.say(&format!(
+        "Beside the plaintext: {} of {} values and suppressions are equal; {} were suppressed under encryption.\n",
+        guarded.report.equal, guarded.report.cells, guarded.report.suppressed
+    ));
     stage.say(&format!("What a patient sees\n\n{}\n", history_text(&history, &consortium.genesis.diseases())));
     stage.say(&format!("The ledger\n\n{}", ledger.text()));
     stage.say(&format!("The audit\n\n{}", audit::figures(&audited)));
     stage.say(&format!("{:.1} s in all.", stage.elapsed()));
 
     let report = Report {
-        exact,
+        exact: exact && guarded.report.exact,
         cells: comparison.cells,
         equal: comparison.equal,
         differing: comparison.differing,
@@ -191,6 +198,7 @@ pub(super) async fn play(args: &Args, folder: &Path, global: &Global) -> Result<
         roster: roster.len(),
         result: opened.result,
         provenance: opened.provenance,
+        guarded: guarded.report,
         consents,
         history: history_json(&history, &consortium.genesis.diseases()),
         ledger,
@@ -199,6 +207,56 @@ pub(super) async fn play(args: &Args, folder: &Path, global: &Global) -> Result<
         phases: stage.phases,
     };
     Ok((report, consortium))
+}
+
+/// The guarded study, and what is said of it.
+struct Guarded {
+    report: GuardedStudy,
+    text: String,
+}
+
+/// A study whose small groups are suppressed under encryption.
+async fn guarded(
+    stage: &mut Stage,
+    consortium: &Consortium,
+    wards: &[Ward],
+    researcher: &Home,
+    roster: &[usize],
+) -> Result<Guarded, Failure> {
+    let node = consortium.node(0).await?;
+    let spec = StudySpec::from_toml(GUARDED)?;
+    stage.begin("guarded", "a guarded study: counts compared with the threshold under encryption");
+    let study = propose(researcher, &node, &spec).await?.0;
+    try_join_all(roster.iter().map(|position| consortium.approve(*position, study))).await?;
+    consortium.reject(consortium.hospitals.len() - 1, study, REASON).await?;
+    let watched = follow(&node, &study, Duration::from_secs(120)).await?;
+    let phase = watched.summary.as_ref().map(|s| s.phase.clone()).unwrap_or_default();
+    if phase != "released" {
+        return Err(Failure::new(format!("the study is {phase}, which it should not be; the nodes' logs say why")));
+    }
+    let opened = open_result(researcher, &node, &study).await?;
+    let expected = plaintext(consortium, wards, roster, &spec).await?;
+    let comparison = oracle::compare(opened.result.get(), &expected);
+    let rules = opened.result.get().estimates().filter_map(|estimate| estimate.suppressed_by());
+    let rules: BTreeSet<&'static str> = rules.map(|rule| rule.name()).collect();
+    let suppressed = opened.result.get().suppressed_groups();
+    let roles = opened.provenance.roles.clone();
+    let names = roles.as_ref().map_or(("", ""), |roles| (roles.aggregator.as_str(), roles.custodian.as_str()));
+    stage.end(&format!(
+        "a guarded study: {} added up and compared blindly, {} let pass what is not small; {suppressed} groups suppressed",
+        names.0, names.1
+    ));
+    let report = GuardedStudy {
+        study: study.to_string(),
+        exact: comparison.differing.is_empty() && comparison.equal == comparison.cells && comparison.cells > 0,
+        cells: comparison.cells,
+        equal: comparison.equal,
+        differing: comparison.differing,
+        suppressed,
+        rules: rules.into_iter().map(String::from).collect(),
+        roles,
+    };
+    Ok(Guarded { report, text: table_text(&opened) })
 }
 
 async fn draw_patients(consortium: &Consortium, args: &Args) -> Result<Vec<Vec<i64>>, Failure> {
@@ -271,7 +329,7 @@ async fn plaintext(
     let mut cohorts: Vec<Vec<RecordBatch>> = Vec::new();
     for position in roster {
         let choices = &wards[*position].choices;
-        let allowed: BTreeSet<i64> = choices.iter().filter(|(_, c)| c.allows_the_study()).map(|(p, _)| *p).collect();
+        let allowed: BTreeSet<i64> = choices.iter().filter(|(_, c)| c.allows(&spec.purpose)).map(|(p, _)| *p).collect();
         cohorts.push(plain::cohort(&consortium.hospitals[*position].store, &allowed, spec).await?);
     }
     Ok(oracle::pooled(spec, &cohorts, &consortium.genesis.policy))
@@ -283,7 +341,7 @@ async fn patient_history(
     wards: &[Ward],
     folder: &Path,
 ) -> Result<wire::SubjectReply, Failure> {
-    let counted = wards[0].choices.iter().take(WALLETS).position(|(_, c)| c.allows_the_study()).unwrap_or(0);
+    let counted = wards[0].choices.iter().take(WALLETS).position(|(_, c)| *c == Choice::Broad).unwrap_or(0);
     let wallet = &wards[0].wallets[counted];
     let home = Home::create(&folder.join("patient"), Role::Patient, "Patient")?;
     home.keep_wallet(wallet)?;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use consilium_engine::store::StoreConfig;
 use consilium_protocol::policy::DisclosurePolicy;
+use consilium_protocol::privacy::MicroRho;
 use serde::{Deserialize, Serialize};
 
 use super::files::{self, FileError};
@@ -72,6 +73,12 @@ pub struct OwnPolicy {
     /// See [`DisclosurePolicy::min_hospitals`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub min_hospitals: Option<u32>,
+    /// See [`DisclosurePolicy::open_studies`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub open_studies: Option<bool>,
+    /// See [`DisclosurePolicy::privacy_budget`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub privacy_budget: Option<MicroRho>,
 }
 
 impl OwnPolicy {
@@ -81,6 +88,9 @@ impl OwnPolicy {
             min_joint_count: self.min_joint_count.unwrap_or(consortium.min_joint_count),
             min_site_count: self.min_site_count.unwrap_or(consortium.min_site_count),
             min_hospitals: self.min_hospitals.unwrap_or(consortium.min_hospitals),
+            open_studies: self.open_studies.unwrap_or(consortium.open_studies),
+            privacy_budget: self.privacy_budget.unwrap_or(consortium.privacy_budget),
+            ..*consortium
         }
     }
 }
@@ -137,9 +147,14 @@ pub struct LogConfig {
     pub json: bool,
 }
 
+/// What this program says, and what goes wrong elsewhere; but not the consensus network's account of every attempt to
+/// reach a member that is down, nor of its own end: the node says who is connected.
+const QUIET: &str = "warn,consilium=info,arc_malachitebft_discovery=off,arc_malachitebft_network=off,\
+                     arc_malachitebft_engine::network=off,arc_malachitebft_engine::node=error";
+
 impl Default for LogConfig {
     fn default() -> Self {
-        Self { filter: "info,arc_malachitebft=warn,libp2p=warn".to_string(), json: false }
+        Self { filter: QUIET.to_string(), json: false }
     }
 }
 

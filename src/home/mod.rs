@@ -7,6 +7,7 @@
 //! | `secrets/*.secret`, `secrets/tls.key` | all | keys, readable by the owner alone |
 //! | `consilium.toml`, `member.toml`, `tls.crt` | hospital | configuration, introduction, certificate |
 //! | `ledger/` | hospital | blocks, state, the signer's memory |
+//! | `failing.json` | hospital | what its node cannot do for studies now, for its steward |
 //! | `rounds/` | hospital | what was contributed and added up, by round |
 //! | `studies/<id>/` | researcher | the study and the key that opens its result |
 //! | `secrets/wallet.words` | patient | the master secret as words |

@@ -44,6 +44,10 @@ pub enum Kind {
     Blinding,
     /// The key of pseudonyms.
     Link,
+    /// An X25519 key to which contributions are sealed.
+    Sealing,
+    /// The key that the memory of released cohorts is encrypted with.
+    Memory,
 }
 
 impl Kind {
@@ -55,6 +59,8 @@ impl Kind {
             Self::Peer => "peer",
             Self::Blinding => "blinding",
             Self::Link => "link",
+            Self::Sealing => "sealing",
+            Self::Memory => "memory",
         }
     }
 }

@@ -46,6 +46,9 @@ pub enum ClientError {
     /// The node refused the question.
     #[error("{0}")]
     Refused(String),
+    /// The node stopped answering, or took too long.
+    #[error("{0}")]
+    NotNow(String),
     /// The ledger refused the transaction.
     #[error("refused by the ledger: {message}")]
     Rejected {
@@ -187,10 +190,20 @@ impl Node {
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn result(&self, study: &StudyId, limit: usize) -> Result<Vec<u8>, ClientError> {
-        let request = wire::ResultRequest { study: study.as_bytes().to_vec() };
+    pub async fn result(&self, study: &StudyId, part: ResultPart, limit: usize) -> Result<Vec<u8>, ClientError> {
+        let seeds = part == ResultPart::Seeds;
+        let request = wire::ResultRequest { study: study.as_bytes().to_vec(), seeds };
         collect(self.ledger().result(request).await.map_err(refused)?.into_inner(), limit).await
     }
+}
+
+/// What of a released study is fetched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResultPart {
+    /// The joint ciphertext.
+    Sum,
+    /// Of a guarded study: the seeds that open what passed, sealed to the researcher.
+    Seeds,
 }
 
 /// The word of the rejection that a newer transaction of the same signer was included first.
@@ -217,11 +230,11 @@ pub async fn collect(mut chunks: tonic::Streaming<wire::Chunk>, limit: usize) ->
 /// What a node's refusal means to a person.
 pub fn refused(status: tonic::Status) -> ClientError {
     match status.code() {
-        tonic::Code::Unavailable => ClientError::Refused(
+        tonic::Code::Unavailable => ClientError::NotNow(
             "the node stopped answering; check that it runs (`consilium status`) and try again".to_string(),
         ),
         tonic::Code::DeadlineExceeded => {
-            ClientError::Refused("the node took too long; try again, or ask another with --node".to_string())
+            ClientError::NotNow("the node took too long; try again, or ask another with --node".to_string())
         }
         tonic::Code::Internal | tonic::Code::Unknown => {
             ClientError::Refused("the node failed to answer; its log says why".to_string())

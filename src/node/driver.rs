@@ -1,27 +1,34 @@
 //! Does what the hospital owes, after every block and whenever time has passed.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use consilium_engine::cells::{CiphertextError, EncryptedCells, combine};
+use consilium_ledger::state::State;
 use consilium_ledger::state::reading::ReadingError;
+use consilium_ledger::state::study::RoundEnd;
 use consilium_ledger::store::ChainError;
 use consilium_protocol::hash;
 use consilium_protocol::ids::{ContentHash, HospitalId, RoundNumber, StudyId, Timestamp};
 use consilium_protocol::keys::SigningKey;
+use consilium_protocol::study::Protection;
 use consilium_protocol::tx::{Attest, Contribute, FailRound, OpenRound, Payload, Release};
+use consilium_protocol::wire::BlobKind;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
 use super::Shared;
+use super::cohorts::{History, Standing};
 use super::duties::{Due, Duty, duties};
+use super::failing::Failing;
+use super::guarded::{self, GuardedRound, RoleError};
 use super::metrics::count;
-use super::peers::FetchError;
+use super::peers::{FetchError, Wanted};
 use super::rounds::Piece;
 use super::submit::{self, SubmitError};
-use super::vault::{Task, Vault, VaultError};
+use super::vault::{GuardTask, Task, Vault, VaultError};
 use crate::home::FileError;
 
 /// How often the ledger is looked at when no block comes: deadlines pass without blocks, too.
@@ -30,6 +37,9 @@ const TICK: Duration = Duration::from_millis(500);
 const STAGGER: Duration = Duration::from_millis(1_500);
 /// How long a duty that failed is left alone, at first and at most.
 const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+
+/// How many duties that were not done in time are remembered.
+const MISSED: usize = 64;
 
 /// Why a duty was not done.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +58,8 @@ enum DriveError {
     File(#[from] FileError),
     #[error(transparent)]
     Submit(#[from] SubmitError),
+    #[error(transparent)]
+    Role(#[from] RoleError),
     #[error("the sum of the contributions is not what the roster attested")]
     OtherSum,
     #[error("the study is not on the ledger")]
@@ -56,19 +68,58 @@ enum DriveError {
     Lost,
 }
 
+impl DriveError {
+    /// The kind of error, one word.
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Vault(error) => error.kind(),
+            Self::Ledger(_) | Self::NoStudy => "ledger",
+            Self::Consent(_) => "consent",
+            Self::Fetch(FetchError::NotCommitted(_)) => "forged",
+            Self::Fetch(_) => "others_unreachable",
+            Self::Ciphertext(_) => "ciphertext",
+            Self::File(_) => "file",
+            Self::Submit(error) => error.kind(),
+            Self::Role(RoleError::Fetch(_)) => "others_unreachable",
+            Self::Role(_) => "guard",
+            Self::OtherSum => "other_sum",
+            Self::Lost => "lost",
+        }
+    }
+
+    /// The kind as others may hear it.
+    fn told(&self) -> &'static str {
+        match self {
+            Self::Vault(error) => error.told(),
+            other => other.kind(),
+        }
+    }
+}
+
+/// How an attempt ended.
+enum Ended {
+    Done,
+    // The ledger did not take it: another hospital was first, most often.
+    NotTaken,
+    Failed { kind: &'static str, told: &'static str, message: String },
+}
+
 /// What the driver remembers between looks.
 #[derive(Default)]
 struct Memory {
     // Since when each duty has been due, and what became of it.
     due: HashMap<(StudyId, String), Progress>,
+    // What failed until it was no longer due, oldest first.
+    missed: VecDeque<Failing>,
 }
 
 struct Progress {
     since: Instant,
     again: Instant,
     pause: Duration,
-    running: Option<JoinHandle<bool>>,
+    running: Option<JoinHandle<Ended>>,
     done: bool,
+    failing: Option<Failing>,
 }
 
 /// The hospital's part in studies.
@@ -104,41 +155,85 @@ impl Driver {
         // A ledger that cannot be read has been reported where it failed; nothing is owed to it.
         let Ok(due) = due else { return };
         let now = Instant::now();
-        let name = |due: &Due| (due.study, format!("{:?}", due.duty));
         let current: std::collections::HashSet<_> = due.iter().map(name).collect();
-        memory.due.retain(|key, progress| current.contains(key) || progress.running.is_some());
+        let missed = &mut memory.missed;
+        memory.due.retain(|key, progress| {
+            if current.contains(key) || progress.running.as_ref().is_some_and(|task| !task.is_finished()) {
+                return true;
+            }
+            // It is no longer due: because it is done, or because it is too late.
+            let ended = progress.running.as_mut().and_then(futures_now);
+            if !matches!(ended, Some(Ended::Done))
+                && let Some(failing) = progress.failing.take()
+            {
+                missed.push_back(Failing { over: true, ..failing });
+            }
+            false
+        });
+        missed.drain(..missed.len().saturating_sub(MISSED));
         for due in due {
-            let progress = memory.due.entry(name(&due)).or_insert_with(|| Progress {
-                since: now,
-                again: now,
-                pause: RETRY.0,
-                running: None,
-                done: false,
-            });
-            if let Some(running) = &mut progress.running {
-                if !running.is_finished() {
-                    continue;
-                }
-                let finished = futures_now(running).unwrap_or(false);
-                progress.running = None;
-                progress.done = finished && matches!(due.duty, Duty::KeepSum { .. });
-                if !finished {
-                    progress.again = now + progress.pause;
-                    progress.pause = (progress.pause * 2).min(RETRY.1);
-                }
-            }
-            let turn = progress.since + STAGGER * due.rank;
-            if progress.done || now < turn || now < progress.again {
-                continue;
-            }
-            let (shared, vault, key) = (self.shared.clone(), self.vault.clone(), self.key.clone());
-            progress.running = Some(tokio::spawn(async move { perform(&shared, &vault, &key, &due).await }));
+            self.go_on(due, clock, now, memory);
         }
+        let mut failing: Vec<Failing> = memory.due.values().filter_map(|progress| progress.failing.clone()).collect();
+        failing.extend(memory.missed.iter().cloned());
+        failing.sort_by(|a, b| (a.since_ms, a.study, &a.duty).cmp(&(b.since_ms, b.study, &b.duty)));
+        self.shared.failing.publish(failing);
+    }
+
+    /// Does what is due, unless it is being done, was tried a moment ago, or is another's turn.
+    fn go_on(&self, due: Due, clock: u64, now: Instant, memory: &mut Memory) {
+        let progress = memory.due.entry(name(&due)).or_insert_with(|| Progress {
+            since: now,
+            again: now,
+            pause: RETRY.0,
+            running: None,
+            done: false,
+            failing: None,
+        });
+        if let Some(running) = &mut progress.running {
+            if !running.is_finished() {
+                return;
+            }
+            let ended = futures_now(running).unwrap_or(Ended::NotTaken);
+            progress.running = None;
+            progress.done =
+                matches!((&ended, &due.duty), (Ended::Done, Duty::KeepSum { .. } | Duty::KeepGuarded { .. }));
+            if !matches!(ended, Ended::Done) {
+                progress.again = now + progress.pause;
+                progress.pause = (progress.pause * 2).min(RETRY.1);
+            }
+            progress.failing = failing(&due, ended, progress.failing.take(), clock);
+        }
+        let turn = progress.since + STAGGER * due.rank;
+        if progress.done || now < turn || now < progress.again {
+            return;
+        }
+        let (shared, vault, key) = (self.shared.clone(), self.vault.clone(), self.key.clone());
+        progress.running = Some(tokio::spawn(async move { perform(&shared, &vault, &key, &due).await }));
     }
 }
 
+fn name(due: &Due) -> (StudyId, String) {
+    (due.study, format!("{:?}", due.duty))
+}
+
+/// What is told of a duty after an attempt, given what was told before.
+fn failing(due: &Due, ended: Ended, before: Option<Failing>, clock: u64) -> Option<Failing> {
+    let Ended::Failed { kind, told, message } = ended else { return None };
+    Some(Failing {
+        study: due.study,
+        duty: due.duty.name().to_string(),
+        since_ms: before.as_ref().map_or(clock, |b| b.since_ms),
+        tries: before.map_or(1, |b| b.tries.saturating_add(1)),
+        kind: kind.to_string(),
+        told: told.to_string(),
+        message,
+        over: false,
+    })
+}
+
 /// The result of a task that has finished.
-fn futures_now(task: &mut JoinHandle<bool>) -> Option<bool> {
+fn futures_now(task: &mut JoinHandle<Ended>) -> Option<Ended> {
     use std::future::Future as _;
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
     match std::pin::Pin::new(task).poll(&mut context) {
@@ -147,14 +242,13 @@ fn futures_now(task: &mut JoinHandle<bool>) -> Option<bool> {
     }
 }
 
-async fn perform(shared: &Shared, vault: &Vault, key: &SigningKey, due: &Due) -> bool {
+async fn perform(shared: &Arc<Shared>, vault: &Vault, key: &SigningKey, due: &Due) -> Ended {
     let study = due.study.short();
     match attempt(shared, vault, key, due).await {
-        Ok(()) => true,
+        Ok(()) => Ended::Done,
         Err(DriveError::Submit(SubmitError::Rejected(rejection))) => {
-            // Another hospital was first, most often; the ledger shows it at the next look.
             tracing::debug!(study, kind = rejection.kind(), "the ledger did not take it");
-            false
+            Ended::NotTaken
         }
         Err(error) => {
             match &error {
@@ -163,7 +257,7 @@ async fn perform(shared: &Shared, vault: &Vault, key: &SigningKey, due: &Due) ->
                 _ => {}
             }
             warn!(study, duty = due.duty.name(), %error, "not done; it will be tried again");
-            false
+            Ended::Failed { kind: error.kind(), told: error.told(), message: error.to_string() }
         }
     }
 }
@@ -176,16 +270,22 @@ impl Duty {
             Self::Attest { .. } => "attest",
             Self::Release { .. } => "release",
             Self::FailRound { .. } => "fail",
-            Self::KeepSum { .. } => "keep",
+            Self::KeepSum { .. } | Self::KeepGuarded { .. } => "keep",
+            Self::Seal { .. } => "seal",
+            Self::Disclose { .. } => "disclose",
         }
     }
 }
 
-async fn attempt(shared: &Shared, vault: &Vault, key: &SigningKey, due: &Due) -> Result<(), DriveError> {
+async fn attempt(shared: &Arc<Shared>, vault: &Vault, key: &SigningKey, due: &Due) -> Result<(), DriveError> {
     let study = due.study;
     let payload = match &due.duty {
         Duty::OpenRound => Payload::OpenRound(OpenRound { study }),
-        Duty::Release { round } => Payload::Release(Release { study, round: *round }),
+        Duty::Release { round } => {
+            // What nobody has any more must not be called released.
+            guarded::keep(shared, study, *round).await?;
+            Payload::Release(Release { study, round: *round })
+        }
         Duty::FailRound { round } => Payload::FailRound(FailRound { study, round: *round }),
         Duty::Contribute { round } => {
             let bytes = contribution(shared, vault, &study, *round).await?;
@@ -201,6 +301,18 @@ async fn attempt(shared: &Shared, vault: &Vault, key: &SigningKey, due: &Due) ->
             let sum = hash::content(&bytes);
             shared.rounds.keep(&study, *round, Piece::Sum, &bytes)?;
             Payload::Attest(Attest { study, round: *round, sum })
+        }
+        Duty::Seal { round, contributions } => {
+            let round = GuardedRound::read(shared, &study, *round).ok_or(RoleError::NoRound)?;
+            guarded::seal(shared, &round, contributions).await?
+        }
+        Duty::Disclose { round, aggregator, sum, seeds } => {
+            let round = GuardedRound::read(shared, &study, *round).ok_or(RoleError::NoRound)?;
+            guarded::disclose(shared, &round, *aggregator, *sum, *seeds).await?
+        }
+        Duty::KeepGuarded { round } => {
+            guarded::keep(shared, study, *round).await?;
+            return Ok(());
         }
         Duty::KeepSum { round, sum: attested, contributions } => {
             let kept = shared.rounds.get(&study, *round, Piece::Sum)?;
@@ -230,7 +342,11 @@ async fn contribution(
     if let Some(bytes) = shared.rounds.get(study, round, Piece::Contribution)? {
         return Ok(bytes);
     }
-    let task = task(shared, study, round)?;
+    let mut task = task(shared, study, round)?;
+    if let Some(found) = GuardedRound::read(shared, study, round) {
+        let custodian_key = guarded::public_key(shared, &found.roles).await?;
+        task.guard = Some(GuardTask { custodian_key, sealing_key: found.roles.sealing_key });
+    }
     let started = Instant::now();
     let bytes = vault.contribute(&task).await?;
     shared.rounds.keep(study, round, Piece::Contribution, &bytes)?;
@@ -258,8 +374,32 @@ fn task(shared: &Shared, study: &StudyId, round: RoundNumber) -> Result<Task, Dr
             roster: running.roster.iter().filter_map(blinding_key).collect(),
             permissions: state.permissions(study, round, &shared.hospital)?,
             subjects: state.figures().subjects,
+            privacy_loss: state.privacy_loss(&shared.hospital),
+            guard: None,
+            history: history(state, &shared.hospital),
         })
     })?
+}
+
+/// What became of every round that the hospital was to contribute to, those of private studies left out. One that ended
+/// before it did counts as incomplete: what was computed for it has not left.
+fn history(state: &State, own: &HospitalId) -> History {
+    let mut history = History::new();
+    let remembered =
+        state.studies().filter(|study| !matches!(study.proposal.spec.protection, Protection::Private { .. }));
+    for study in remembered {
+        for round in study.course.rounds.iter().filter(|round| round.has(own)) {
+            let standing = match round.ended {
+                Some((_, RoundEnd::Released)) => Standing::Released,
+                // Once all have contributed, the sum may have been seen, whatever became of the round.
+                Some(_) if !round.is_complete() => Standing::Incomplete,
+                _ if round.contributions.contains_key(own) => Standing::Contributed,
+                _ => continue,
+            };
+            history.insert((study.id, round.number), standing);
+        }
+    }
+    history
 }
 
 /// The sum of all contributions, each fetched from its maker and checked against the ledger.
@@ -274,7 +414,8 @@ async fn sum(
         let bytes = if *hospital == shared.hospital {
             shared.rounds.get(study, round, Piece::Contribution)?.ok_or(DriveError::Lost)?
         } else {
-            shared.peers.contribution(*hospital, study, round, committed).await?
+            let of = (*study, round);
+            shared.peers.fetch(*hospital, &Wanted::of_round(BlobKind::Contribution, of, *committed)).await?
         };
         parts.push(EncryptedCells::from_bytes(&bytes)?);
     }

@@ -1,9 +1,9 @@
 //! What a hospital owes to the studies on the ledger: a pure function of the ledger's state and the hospital's name.
 
 use consilium_ledger::state::State;
-use consilium_ledger::state::members::majority;
 use consilium_ledger::state::study::{Phase, Study};
 use consilium_protocol::ids::{ContentHash, HospitalId, RoundNumber, StudyId, Timestamp};
+use consilium_protocol::study::Protection;
 
 /// One thing to do for a study.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +14,24 @@ pub enum Duty {
     Contribute {
         /// The round.
         round: RoundNumber,
+    },
+    /// As aggregator: fetch all contributions, add them up, compute under encryption which groups pass, pad, and seal.
+    Seal {
+        /// The round.
+        round: RoundNumber,
+        /// Who committed to what.
+        contributions: Vec<(HospitalId, ContentHash)>,
+    },
+    /// As custodian: fetch the seeds, read those that pass, and seal them to the researcher.
+    Disclose {
+        /// The round.
+        round: RoundNumber,
+        /// Who has the padded sum and the seeds.
+        aggregator: HospitalId,
+        /// The hash of the sum.
+        sum: ContentHash,
+        /// The hash of the seeds.
+        seeds: ContentHash,
     },
     /// Fetch all contributions, add them up, and attest the sum.
     Attest {
@@ -40,6 +58,12 @@ pub enum Duty {
         sum: ContentHash,
         /// Who committed to what.
         contributions: Vec<(HospitalId, ContentHash)>,
+    },
+    /// Keep the padded sum and the disclosed seeds of a released guarded round, so that the researcher can fetch them
+    /// here, too.
+    KeepGuarded {
+        /// The round.
+        round: RoundNumber,
     },
 }
 
@@ -69,10 +93,15 @@ fn due(state: &State, study: &Study<'_>, own: &HospitalId, now: Timestamp) -> Op
             let everybody_decided = course.decisions.len() == state.members().len();
             let grace_is_over = since.plus_millis(state.genesis().deadlines.grace_ms) <= now;
             let enough = approvers.len() >= state.genesis().policy.min_hospitals as usize;
-            if (everybody_decided || grace_is_over) && enough { at(Duty::OpenRound, rank) } else { None }
+            let can_open = enough && has_roles(state, study, &approvers, grace_is_over);
+            if (everybody_decided || grace_is_over) && can_open { at(Duty::OpenRound, rank) } else { None }
         }
         Phase::Collecting { round } | Phase::Combining { round } => {
             let running = course.round(round)?;
+            // What can be released is released, however late: such a round cannot be failed.
+            if running.result().is_some() {
+                return at(Duty::Release { round }, rank_of(&running.roster, own)?);
+            }
             let deadline = running.opened.time.plus_millis(state.genesis().deadlines.round_ms);
             if deadline <= now {
                 // Whoever is of the roster and did its part ends the round first; then any member may.
@@ -86,20 +115,47 @@ fn due(state: &State, study: &Study<'_>, own: &HospitalId, now: Timestamp) -> Op
                 let contributed = running.contributions.contains_key(own);
                 return if contributed { None } else { at(Duty::Contribute { round }, 0) };
             }
-            if !running.attestations.contains_key(own) {
-                let contributions = running.contributions.iter().map(|(id, c)| (*id, c.hash)).collect();
-                return at(Duty::Attest { round, contributions }, 0);
+            let contributions = || running.contributions.iter().map(|(id, c)| (*id, c.hash)).collect();
+            match &running.guard {
+                None if !running.attestations.contains_key(own) => {
+                    at(Duty::Attest { round, contributions: contributions() }, 0)
+                }
+                Some(guard) if guard.awaited() == Some(*own) => {
+                    let disclose = guard.sealed.map(|sealed| Duty::Disclose {
+                        round,
+                        aggregator: guard.roles.aggregator,
+                        sum: sealed.sum.hash,
+                        seeds: sealed.seeds.hash,
+                    });
+                    at(disclose.unwrap_or_else(|| Duty::Seal { round, contributions: contributions() }), 0)
+                }
+                None | Some(_) => None,
             }
-            let attested = running.leading_sum().is_some_and(|(_, n)| n >= majority(running.roster.len()));
-            if attested { at(Duty::Release { round }, rank_of(&running.roster, own)?) } else { None }
         }
         Phase::Released { round, sum } => {
             let released = course.round(round)?;
             let contributions = released.contributions.iter().map(|(id, c)| (*id, c.hash)).collect();
-            if released.has(own) { at(Duty::KeepSum { round, sum, contributions }, 0) } else { None }
+            let keep = match released.guard {
+                Some(_) => Duty::KeepGuarded { round },
+                None => Duty::KeepSum { round, sum, contributions },
+            };
+            if released.has(own) { at(keep, 0) } else { None }
         }
         Phase::Proposed | Phase::Rejected | Phase::Withdrawn | Phase::Expired | Phase::Failed => None,
     }
+}
+
+/// Whether roles can be drawn, which only a guarded round has: among all who may have one, or when the grace is over, among
+/// two of them at least.
+fn has_roles(state: &State, study: &Study<'_>, approvers: &[HospitalId], grace_is_over: bool) -> bool {
+    if study.proposal.spec.protection != Protection::Guarded {
+        return true;
+    }
+    let own = state.researchers().get(&study.proposal.researcher).and_then(|researcher| researcher.hospital);
+    let candidates = approvers.iter().filter(|id| own != Some(**id));
+    let (with_keys, without): (Vec<&HospitalId>, Vec<&HospitalId>) =
+        candidates.partition(|id| state.guard_keys(id).is_some());
+    with_keys.len() >= 2 && (without.is_empty() || grace_is_over)
 }
 
 fn rank_of(hospitals: &[HospitalId], own: &HospitalId) -> Option<u32> {

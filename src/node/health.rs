@@ -6,6 +6,7 @@ use std::time::Duration;
 use consilium_ledger::consensus::Condition;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
+use tracing::{info, warn};
 
 use super::Shared;
 
@@ -50,9 +51,18 @@ pub fn readiness(shared: &Shared) -> Readiness {
     }
 }
 
-/// Keeps the gRPC health service up to date.
+/// Keeps the gRPC health service up to date, and the log on who is connected: the network's own words on it are many.
 pub async fn report(shared: Arc<Shared>, reporter: HealthReporter) {
+    let mut before = 0;
     loop {
+        let others = shared.genesis.member.len() - 1;
+        let connected = shared.consensus.health().peers_connected;
+        if connected > before {
+            info!(connected, others, "other members are connected");
+        } else if connected < before {
+            warn!(connected, others, "other members have left; the network tries to reach them again");
+        }
+        before = connected;
         let status = match readiness(&shared) {
             Readiness::Ready => ServingStatus::Serving,
             Readiness::CatchingUp | Readiness::Halted(_) => ServingStatus::NotServing,

@@ -71,6 +71,7 @@ async fn metrics(State(shared): State<Arc<Shared>>) -> String {
         metric("transactions_total", "counter", "Transactions on the ledger.", figures.transactions);
         metric("grants_total", "counter", "Consent documents on the ledger.", figures.grants);
     }
+    metric("failing_duties", "gauge", "Duties to studies that fail now.", shared.failing.count() as u64);
     let counters = &shared.counters;
     let own = [
         ("submitted_total", "Transactions handed in here.", &counters.submitted),

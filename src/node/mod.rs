@@ -9,10 +9,14 @@
 //! ```
 //!
 //! The [`driver`] looks at the ledger after every block and does what the hospital owes: opens rounds, contributes,
-//! adds up, attests, releases. What it owes is a pure function of the ledger ([`duties`]); the vault computes.
+//! adds up, attests, releases; and in a guarded study, where it has a role, seals or discloses ([`guarded`]). What it owes is a pure function of the ledger ([`duties`]); the vault computes.
 
+mod cohorts;
 mod driver;
 mod duties;
+pub mod failing;
+mod guard_keys;
+mod guarded;
 mod health;
 mod metrics;
 mod peers;
@@ -20,6 +24,7 @@ mod rounds;
 mod services;
 mod start;
 mod submit;
+mod tables;
 mod vault;
 
 use consilium_ledger::consensus::ConsensusHandle;
@@ -29,6 +34,7 @@ use consilium_protocol::ids::HospitalId;
 
 pub use rounds::MAX_CIPHERTEXT_BYTES;
 pub use start::{NodeError, run};
+pub(crate) use vault::for_steward;
 
 /// What the parts of a node share.
 struct Shared {
@@ -40,7 +46,9 @@ struct Shared {
     peers: peers::Peers,
     submitted: submit::Submissions,
     rounds: rounds::Rounds,
+    guard_keys: guard_keys::GuardKeyring,
     counters: metrics::Counters,
+    failing: failing::Board,
 }
 
 /// Checks that configuration, keys and genesis file of a home fit together.

@@ -1,4 +1,4 @@
-//! The other members' nodes: transactions are spread to them, contributions are fetched from them.
+//! The other members' nodes: transactions are spread to them, ciphertexts and keys are fetched from them.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use consilium_protocol::genesis::Genesis;
 use consilium_protocol::ids::{ContentHash, HospitalId, RoundNumber, StudyId};
 use consilium_protocol::tx::SignedTx;
 use consilium_protocol::wire::peer_client::PeerClient;
-use consilium_protocol::wire::{ContributionRequest, GossipRequest, MAX_MESSAGE_BYTES};
+use consilium_protocol::wire::{BlobKind, BlobRequest, GossipRequest, MAX_MESSAGE_BYTES};
 use tokio::sync::mpsc;
 use tonic::transport::Channel;
 use tracing::{debug, warn};
@@ -23,7 +23,7 @@ const BATCH_BYTES: usize = 1 << 20;
 /// How often a batch is tried before it is left to the block that will include it.
 const TRIES: u32 = 5;
 
-/// A contribution that could not be had.
+/// A ciphertext or key that could not be had.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FetchError {
@@ -31,7 +31,7 @@ pub enum FetchError {
     #[error("hospital {0:?} is no member")]
     NoMember(HospitalId),
     /// The member does not answer or refuses.
-    #[error("hospital {0:?} did not give its contribution")]
+    #[error("hospital {0:?} did not give what it committed to")]
     Refused(HospitalId),
     /// What came is not what the ledger says.
     #[error("hospital {0:?} gave other bytes than it committed to on the ledger; they are not used")]
@@ -74,29 +74,44 @@ impl Peers {
         }
     }
 
-    /// Fetches a member's contribution and checks that it is what the ledger says.
+    /// Fetches a ciphertext or key from the member that committed to it, and checks that it is what the ledger says.
     ///
     /// # Errors
     /// [`FetchError`].
-    pub async fn contribution(
-        &self,
-        from: HospitalId,
-        study: &StudyId,
-        round: RoundNumber,
-        hash: &ContentHash,
-    ) -> Result<Vec<u8>, FetchError> {
+    pub async fn fetch(&self, from: HospitalId, wanted: &Wanted) -> Result<Vec<u8>, FetchError> {
         let other = self.others.get(&from).ok_or(FetchError::NoMember(from))?;
-        let mut request = tonic::Request::new(ContributionRequest {
-            study: study.as_bytes().to_vec(),
-            round: round.get(),
-            hash: hash.as_bytes().to_vec(),
+        let (study, round) =
+            wanted.of.map_or((Vec::new(), 0), |(study, round)| (study.as_bytes().to_vec(), round.get()));
+        let mut request = tonic::Request::new(BlobRequest {
+            kind: wanted.kind.into(),
+            study,
+            round,
+            hash: wanted.hash.as_bytes().to_vec(),
         });
-        request.set_timeout(Duration::from_secs(60));
-        let chunks = other.client.clone().contribution(request).await.map_err(|_| FetchError::Refused(from))?;
-        let bytes = client::collect(chunks.into_inner(), MAX_CIPHERTEXT_BYTES as usize)
-            .await
-            .map_err(|_| FetchError::Refused(from))?;
-        if client::is_content(&bytes, hash) { Ok(bytes) } else { Err(FetchError::NotCommitted(from)) }
+        request.set_timeout(Duration::from_secs(120));
+        let chunks = other.client.clone().blob(request).await.map_err(|_| FetchError::Refused(from))?;
+        let bytes = client::collect(chunks.into_inner(), wanted.limit).await.map_err(|_| FetchError::Refused(from))?;
+        if client::is_content(&bytes, &wanted.hash) { Ok(bytes) } else { Err(FetchError::NotCommitted(from)) }
+    }
+}
+
+/// What is fetched from another member.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted {
+    /// What it is.
+    pub kind: BlobKind,
+    /// Of which round; none for keys.
+    pub of: Option<(StudyId, RoundNumber)>,
+    /// Its SHA-256 on the ledger.
+    pub hash: ContentHash,
+    /// How many bytes it has at most.
+    pub limit: usize,
+}
+
+impl Wanted {
+    /// A ciphertext of a round.
+    pub const fn of_round(kind: BlobKind, of: (StudyId, RoundNumber), hash: ContentHash) -> Self {
+        Self { kind, of: Some(of), hash, limit: MAX_CIPHERTEXT_BYTES as usize }
     }
 }
 

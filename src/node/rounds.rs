@@ -9,15 +9,19 @@ use consilium_protocol::ids::{RoundNumber, StudyId};
 use crate::home::files::{self, FileError, Readable};
 
 /// The longest ciphertext of a round, in bytes.
-pub const MAX_CIPHERTEXT_BYTES: u64 = 128 * 1024 * 1024;
+pub const MAX_CIPHERTEXT_BYTES: u64 = 256 * 1024 * 1024;
 
 /// What is kept of a round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Piece {
     /// The hospital's own encrypted contribution.
     Contribution,
-    /// The sum of all contributions.
+    /// The sum of all contributions; padded in a guarded round.
     Sum,
+    /// The seeds of a guarded round's pads, under the custodian's key.
+    Seeds,
+    /// The seeds that passed, sealed to the researcher.
+    DisclosedSeeds,
 }
 
 /// The folder of rounds.
@@ -40,6 +44,8 @@ impl Rounds {
         let kind = match piece {
             Piece::Contribution => "contribution",
             Piece::Sum => "sum",
+            Piece::Seeds => "seeds",
+            Piece::DisclosedSeeds => "disclosed",
         };
         self.folder.join(format!("{study}-{round}.{kind}"))
     }

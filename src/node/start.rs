@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use consilium_engine::cohort::Limits;
 use consilium_engine::pseudonym::LinkSecret;
-use consilium_engine::store::{Store, StoreError};
+use consilium_engine::store::StoreError;
 use consilium_ledger::consensus::signer::Signer;
 use consilium_ledger::consensus::{self, ConsensusConfig, ConsensusKeys, Peer, StartError};
 use consilium_ledger::mempool::{Mempool, MempoolLimits, SharedMempool};
@@ -20,10 +20,14 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
+use super::cohorts::{Cohorts, CohortsError};
 use super::driver::Driver;
+use super::failing::Board;
+use super::guard_keys::{self, GuardKeyring};
 use super::peers::Peers;
 use super::rounds::Rounds;
 use super::submit::Submissions;
+use super::tables::Tables;
 use super::vault::Vault;
 use super::{Shared, metrics, services};
 use crate::home::config::{ConfigError, NodeConfig};
@@ -69,6 +73,9 @@ pub enum NodeError {
     /// The ledger cannot be opened.
     #[error(transparent)]
     Chain(#[from] ChainError),
+    /// The memory of contributed cohorts cannot be used.
+    #[error(transparent)]
+    Cohorts(#[from] CohortsError),
     /// An address cannot be bound.
     #[error(transparent)]
     Bind(#[from] BindError),
@@ -157,7 +164,7 @@ pub async fn run(home: &Path, stop: CancellationToken) -> Result<(), NodeError> 
     let Setup { config, genesis, member, signing, consensus, peer, blinding, link, identity } = setup;
     let grpc = listener::bind(config.listen.grpc).await?;
     let http = listener::bind(config.listen.metrics).await?;
-    let store = Store::open(&config.store).await?;
+    let tables = Tables::open(&config.store).await?;
 
     let ledger_dir = home.path().join("ledger");
     crate::home::files::create_private_dir(&ledger_dir)?;
@@ -173,7 +180,7 @@ pub async fn run(home: &Path, stop: CancellationToken) -> Result<(), NodeError> 
 
     let members: BTreeSet<_> = genesis.member.iter().map(|m| m.tls_certificate).collect();
     let server_tls = tls::server(&identity, members)?;
-    let min_site_count = config.policy.unwrap_or_default().over(&genesis.policy).min_site_count;
+    let own_policy = config.policy.unwrap_or_default().over(&genesis.policy);
     let shared = Arc::new(Shared {
         hospital: member.id,
         genesis_toml: genesis.to_toml().map_err(HomeError::from)?,
@@ -182,16 +189,20 @@ pub async fn run(home: &Path, stop: CancellationToken) -> Result<(), NodeError> 
         consensus,
         submitted: Submissions::default(),
         rounds: Rounds::open(home.path().join("rounds"))?,
+        guard_keys: GuardKeyring::open(home.path())?,
         counters: metrics::Counters::default(),
+        failing: Board::open(home.path())?,
         genesis: genesis.clone(),
     });
     let vault = Arc::new(Vault {
         chain: genesis.chain_id.clone(),
         hospital: member.id,
-        store,
+        tables,
         link,
         blinding,
-        min_site_count,
+        policy: genesis.policy,
+        own_policy,
+        cohorts: Cohorts::open(home.path())?,
         limits: Limits {
             memory_bytes: usize::try_from(config.limits.memory_mib).unwrap_or(usize::MAX).saturating_mul(1 << 20),
             time: Duration::from_secs(config.limits.seconds),
@@ -200,7 +211,9 @@ pub async fn run(home: &Path, stop: CancellationToken) -> Result<(), NodeError> 
     });
 
     let telling = tokio::spawn(tell(shared.clone()));
-    let driver = Driver { shared: shared.clone(), vault, key: Arc::new(signing) };
+    let key = Arc::new(signing);
+    let registering = tokio::spawn(guard_keys::register(shared.clone(), key.clone()));
+    let driver = Driver { shared: shared.clone(), vault, key };
     let driving = tokio::spawn(driver.run());
     let measuring = tokio::spawn(metrics::serve(http, shared.clone()));
     info!(
@@ -214,6 +227,7 @@ pub async fn run(home: &Path, stop: CancellationToken) -> Result<(), NodeError> 
     let served = services::serve(grpc, server_tls, shared.clone(), stop).await;
     info!("the node stops");
     driving.abort();
+    registering.abort();
     measuring.abort();
     telling.abort();
     shared.consensus.stop().await;

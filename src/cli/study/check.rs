@@ -5,11 +5,14 @@ use std::path::PathBuf;
 use consilium_engine::cells::EncryptedCells;
 use consilium_engine::cohort::{self, CohortError, Reads};
 use consilium_engine::statistics::Layout;
+use consilium_protocol::policy::DisclosurePolicy;
 use consilium_protocol::study::{Categories, Statistic, StatisticKind, StudySpec};
 use serde_json::json;
 
+use super::protection::{self, Consortium};
 use super::read_spec;
-use crate::cli::{Failure, Global, term};
+use crate::cli::{Failure, Global, counted, term};
+use crate::home::Home;
 
 /// `study check`
 #[derive(clap::Args, Debug)]
@@ -20,14 +23,23 @@ pub(crate) struct Args {
 }
 
 pub(super) async fn run(args: &Args, global: &Global) -> Result<(), Failure> {
-    let spec = read_spec(&args.file)?;
-    let reads =
-        cohort::check(&spec).await.map_err(|e| Failure::new(format!("{}: cohort.sql: {e}", args.file.display())))?;
+    let (spec, reads) = read_spec(&args.file).await?;
     let layout = Layout::of(&spec)?;
     let bytes = EncryptedCells::encoded_bytes(layout.cells())?;
     let domains: Vec<String> = reads.domains().iter().map(ToString::to_string).collect();
+    let consortium = Home::open(&global.home).ok().and_then(|home| home.genesis().ok());
+    let consortium = match &consortium {
+        Some(genesis) => Consortium { policy: genesis.policy, hospitals: genesis.member.len(), known: true },
+        None => Consortium { policy: DisclosurePolicy::default(), hospitals: 4, known: false },
+    };
+    if consortium.known && !consortium.policy.allows(&spec.protection) {
+        return Err(Failure::new(
+            "this consortium allows no open studies; set protection = \"guarded\" or \"private\" in the study file",
+        ));
+    }
+    let protected = protection::look(&spec, &layout, &consortium).await?;
     let report = json!({
-        "valid": true, "title": spec.title, "purpose": spec.purpose,
+        "valid": true, "protection": spec.protection.name(), "protected": protected, "title": spec.title, "purpose": spec.purpose,
         "reads": reads.tables().iter().map(|t| json!({ "table": t.name, "columns": t.columns })).collect::<Vec<_>>(),
         "domains": domains, "cells": layout.cells(), "bytes": bytes, "canonical_bytes": spec.to_canonical().len(),
     });
@@ -38,15 +50,16 @@ pub(super) async fn run(args: &Args, global: &Global) -> Result<(), Failure> {
         text.push_str(&tables_in_words(&reads));
         text.push_str(&format!(
             "\nWhat leaves a hospital\n\n  {} sums and counts, blinded and encrypted, {}; no row, and nothing that anyone can \
-             read\n  before the contributions of all hospitals are added up.\n",
+             read before the contributions of all hospitals are added up.\n",
             layout.cells(),
             term::bytes(bytes as u64)
         ));
+        text.push_str(&protected.in_words(&spec, &consortium));
         text.push_str(&format!(
-            "\nConsents must allow: aggregate statistics, purpose {}, data: {}.\nNext: consilium study submit {}",
+            "\nConsents must allow: aggregate statistics, purpose {}, data: {}.\nNext: {}",
             spec.purpose,
             domains.join(", "),
-            args.file.display()
+            global.next(&format!("study submit {}", args.file.display()))
         ));
         text
     });
@@ -101,10 +114,10 @@ fn in_words(statistic: &Statistic, spec: &StudySpec) -> String {
         text.push_str(name);
         if let Some(dimension) = spec.dimension(name) {
             let how = match dimension.categories {
-                Categories::Values(_) => "values",
-                Categories::Edges(_) => "intervals",
+                Categories::Values(_) => "value",
+                Categories::Edges(_) => "interval",
             };
-            text.push_str(&format!(" ({} {how}, other, missing)", dimension.len()));
+            text.push_str(&format!(" ({}, other, missing)", counted(dimension.len() as u64, how)));
         }
     }
     text

@@ -1,16 +1,19 @@
 //! `study list`, `show`, `watch` and `withdraw`.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use consilium_protocol::study::StudySpec;
 use consilium_protocol::tx::{Payload, Signer, WithdrawStudy};
 use consilium_protocol::wire;
 use serde_json::{Value, json};
 
-use super::{WhichArgs, check, fetch, locate};
+use super::{WhichArgs, check, fetch, here, locate};
 use crate::cli::{Failure, Global, connect, term};
 use crate::home::{Home, Role};
 use crate::net::client::refused;
+
+/// How often `watch` asks those whom a round waits for what they cannot do.
+const ASK_OTHERS: Duration = Duration::from_secs(5);
 
 pub(super) async fn list(global: &Global) -> Result<(), Failure> {
     let home = Home::open(&global.home)?;
@@ -38,7 +41,7 @@ pub(crate) fn summaries(studies: &[wire::StudySummary]) -> String {
                 s.purpose.clone(),
                 format!("{}, {}", s.researcher_name, s.organisation),
                 s.phase.clone(),
-                format!("{} of {}", s.approvals, s.members),
+                format!("{}/{}", s.approvals, s.members),
                 s.rejections.to_string(),
                 term::moment(s.proposed_ms),
             ]
@@ -57,18 +60,24 @@ pub(crate) fn summary_json(s: &wire::StudySummary) -> Value {
 }
 
 pub(super) async fn show(args: &WhichArgs, global: &Global) -> Result<(), Failure> {
-    let (_, node, study) = locate(args, global).await?;
+    let (home, node, study) = locate(args, global).await?;
     let reply = fetch(&study, &node).await?;
     let summary = reply.summary.clone().unwrap_or_default();
     let spec = StudySpec::from_canonical(&reply.spec)?;
     let reads = check::reads_in_words(&spec).await;
+    let own = home.role() == Role::Hospital;
+    let here = if own && !is_final(&summary.phase) { Some(here::try_here(&home, &spec).await?) } else { None };
+    let failing = if own { here::failing_here(&home, Some(&study)) } else { Vec::new() };
+    let told = here::asked_elsewhere(&home.genesis()?, &study, &reply).await;
     let report = json!({
         "summary": summary_json(&summary),
         "spec": spec,
         "decisions": reply.decisions.iter().map(|d| json!({ "hospital": d.hospital, "name": d.name,
             "approved": d.approved, "reason": d.reason, "height": d.height })).collect::<Vec<_>>(),
         "rounds": reply.rounds.iter().map(round_json).collect::<Vec<_>>(),
-        "deadline_ms": reply.deadline_ms,
+        "deadline_ms": reply.deadline_ms, "here": here, "failing": failing,
+        "failing_elsewhere": told.iter().map(|(name, told)| json!({ "name": name, "duty": told.duty,
+            "kind": told.kind, "since_ms": told.since_ms })).collect::<Vec<_>>(),
     });
     term::show(global.json, &report, |_| {
         let mut text = term::facts([
@@ -79,7 +88,7 @@ pub(super) async fn show(args: &WhichArgs, global: &Global) -> Result<(), Failur
             ("phase", summary.phase.clone()),
             ("proposed", format!("{}, block {}", term::moment(summary.proposed_ms), summary.proposed_height)),
             ("deadline", term::moment(reply.deadline_ms)),
-            ("about", spec.description.trim().to_string()),
+            ("about", spec.description.split_whitespace().collect::<Vec<_>>().join(" ")),
         ]);
         text.push('\n');
         text.push_str(&check::plain_words(&spec));
@@ -96,6 +105,19 @@ pub(super) async fn show(args: &WhichArgs, global: &Global) -> Result<(), Failur
         if !reply.rounds.is_empty() {
             text.push_str("\n\nRounds\n\n");
             text.push_str(&rounds(&reply.rounds));
+        }
+        if let Some(here) = &here {
+            text.push_str("\n\nAt this hospital\n\n");
+            text.push_str(here::here_text(here).trim_end());
+        }
+        if !failing.is_empty() {
+            let over = failing.iter().all(|f| f.over);
+            text.push_str(&format!("\n\nWhat this hospital {} do\n\n", if over { "could not" } else { "cannot" }));
+            text.push_str(&here::failing_text(&failing));
+        } else if !told.is_empty() {
+            let running = !is_final(&summary.phase);
+            text.push_str(&format!("\n\nWhat it {} for\n\n", if running { "waits" } else { "waited" }));
+            text.push_str(&here::told_text(&told, running));
         }
         text
     });
@@ -176,8 +198,11 @@ pub(crate) fn is_final(phase: &str) -> bool {
 }
 
 pub(super) async fn watch(args: &WhichArgs, global: &Global) -> Result<(), Failure> {
-    let (_, node, study) = locate(args, global).await?;
+    let (home, node, study) = locate(args, global).await?;
+    let genesis = home.genesis()?;
     let mut last = String::new();
+    let mut told = String::new();
+    let mut ask_at = Instant::now() + ASK_OTHERS;
     let spinner = term::spinner("waiting");
     loop {
         let reply = fetch(&study, &node).await?;
@@ -193,12 +218,20 @@ pub(super) async fn watch(args: &WhichArgs, global: &Global) -> Result<(), Failu
             });
             last = standing;
         }
+        if Instant::now() >= ask_at {
+            ask_at = Instant::now() + ASK_OTHERS;
+            let now = here::told_text(&here::asked_elsewhere(&genesis, &study, &reply).await, true);
+            if now != told && !now.is_empty() && !global.json {
+                spinner.suspend(|| term::line(now.trim_end()));
+            }
+            told = now;
+        }
         if is_final(&summary.phase) {
             spinner.finish_and_clear();
             return match summary.phase.as_str() {
                 "released" => {
                     if !global.json {
-                        term::line(format!("Next: consilium study result {}", study.short()));
+                        term::line(format!("Next: {}", global.next(&format!("study result {}", study.short()))));
                     }
                     Ok(())
                 }
@@ -217,8 +250,8 @@ pub(super) async fn withdraw(args: &WhichArgs, global: &Global) -> Result<(), Fa
     let key = home.signing_key()?;
     let payload = Payload::WithdrawStudy(WithdrawStudy { study });
     let included = node.submit(Signer::Researcher(key.researcher()), &key, payload).await?;
-    term::show(global.json, &json!({ "study": study, "height": included.height }), |_| {
-        format!("study {} is withdrawn, block {}", study.short(), included.height)
+    term::show(global.json, &json!({ "study": study, "height": included.height, "tx": included.hash }), |_| {
+        format!("study {} is withdrawn, block {}\n\n  transaction  {}", study.short(), included.height, included.hash)
     });
     Ok(())
 }

@@ -2,12 +2,16 @@
 
 mod check;
 mod follow;
+mod here;
+mod place;
+mod protection;
 mod result;
 mod submit;
 
 use std::path::PathBuf;
 
 use clap::Subcommand;
+use consilium_engine::cohort::{self, Reads};
 use consilium_protocol::ids::StudyId;
 use consilium_protocol::study::StudySpec;
 use consilium_protocol::wire;
@@ -16,6 +20,7 @@ use super::{Failure, Global, connect};
 use crate::home::files;
 use crate::home::{Home, Role};
 use crate::net::client::{Node, refused};
+use crate::node::failing::Told;
 
 /// `consilium study`
 #[derive(clap::Args, Debug)]
@@ -66,15 +71,17 @@ pub(crate) async fn run(args: Args, global: &Global) -> Result<(), Failure> {
     }
 }
 
-/// Reads a study file.
-pub(crate) fn read_spec(path: &std::path::Path) -> Result<StudySpec, Failure> {
+/// Reads a study file, and checks it as far as can be without data; also says what its query reads.
+async fn read_spec(path: &std::path::Path) -> Result<(StudySpec, Reads), Failure> {
     let text = files::read_text(path, 1_048_576)?;
-    StudySpec::from_toml(&text).map_err(|e| {
+    let spec = StudySpec::from_toml(&text).map_err(|e| {
         Failure::new(format!(
             "{} cannot be used:\n{e}\ncorrect it, then run `consilium study check` again",
             path.display()
         ))
-    })
+    })?;
+    let reads = cohort::check(&spec).await.map_err(|e| place::refusal(path, &text, &spec, &e))?;
+    Ok((spec, reads))
 }
 
 /// The study that a person means: an id, its first digits, or the newest that this home submitted.
@@ -107,8 +114,15 @@ pub(crate) async fn find(which: Option<&str>, home: &Home, node: &Node) -> Resul
 
 /// Asks for one study.
 pub(crate) async fn fetch(study: &StudyId, node: &Node) -> Result<wire::StudyReply, Failure> {
+    Ok(fetch_told(study, node).await?.0)
+}
+
+/// As [`fetch`], with what the asked hospital cannot do for the study.
+async fn fetch_told(study: &StudyId, node: &Node) -> Result<(wire::StudyReply, Vec<Told>), Failure> {
     let request = wire::StudyRequest { study: study.as_bytes().to_vec() };
-    Ok(node.ledger().study(request).await.map_err(refused)?.into_inner())
+    let response = node.ledger().study(request).await.map_err(refused)?;
+    let told = Told::all(response.metadata());
+    Ok((response.into_inner(), told))
 }
 
 /// Home, node and study of a command.
@@ -125,5 +139,7 @@ pub(crate) fn folder(home: &Home, study: &StudyId) -> PathBuf {
 }
 
 pub(crate) use follow::{is_final, standing, summaries, summary_json};
+pub(crate) use here::{failing_here, failing_text, try_here};
 pub(crate) use result::{open_result, table_text};
-pub(crate) use submit::EXAMPLE;
+pub use submit::propose;
+pub(crate) use submit::{EXAMPLE, GUARDED};

@@ -5,23 +5,30 @@ use std::sync::Arc;
 
 use clap::ValueEnum;
 use consilium_engine::cells::{EncryptedCells, StudySecretKey, open};
-use consilium_engine::disclosure::{Released, release};
+use consilium_engine::disclosure::{Released, guarded, private, release};
+use consilium_engine::guard::{PadRound, Seed, open_guarded};
+use consilium_engine::privacy::{epsilon, honest_of};
 use consilium_engine::result::table::{self, TableOptions};
-use consilium_engine::result::{Provenance, StudyResult, csv, json};
+use consilium_engine::result::{GuardRoles, NoiseStatement, Provenance, StudyResult, csv, json};
 use consilium_engine::statistics::Layout;
 use consilium_protocol::genesis::Genesis;
 use consilium_protocol::hash;
-use consilium_protocol::ids::{AppHash, ContentHash, Height, RoundNumber, StudyId};
-use consilium_protocol::study::{StudySpec, study_id};
+use consilium_protocol::ids::{AppHash, ContentHash, Height, HospitalId, RoundNumber, StudyId};
+use consilium_protocol::sealing::{Content, Context};
+use consilium_protocol::study::{Protection, StudySpec, study_id};
 use consilium_protocol::wire;
 use parquet::arrow::ArrowWriter;
 
+use super::submit::sealing_key;
 use super::{WhichArgs, fetch, find, folder};
 use crate::cli::{Failure, Global, connect, term};
 use crate::home::files::{self, Readable};
 use crate::home::{Home, Role};
-use crate::net::client::{Node, refused};
+use crate::net::client::{Node, ResultPart, refused};
 use crate::node::MAX_CIPHERTEXT_BYTES;
+
+/// At which δ the ε of a private study is stated.
+pub(super) const DELTA: f64 = 1e-6;
 
 /// `study result`
 #[derive(clap::Args, Debug)]
@@ -62,6 +69,12 @@ pub(crate) struct Opened {
 }
 
 pub(super) async fn run(args: &Args, global: &Global) -> Result<(), Failure> {
+    if global.json && args.out.is_none() && args.format.is_some_and(|format| format != Format::Json) {
+        return Err(Failure::usage("--json and --format say different things; leave one of them out"));
+    }
+    if args.format == Some(Format::Parquet) && args.out.is_none() {
+        return Err(Failure::usage("a Parquet file is binary; say where with --out"));
+    }
     let home = Home::open_as(&global.home, Role::Researcher)?;
     let node = connect(&home, global).await?;
     let study = find(args.which.study.as_deref(), &home, &node).await?;
@@ -82,7 +95,7 @@ pub(super) async fn run(args: &Args, global: &Global) -> Result<(), Failure> {
         Format::Json => json::render(&opened.result, &opened.provenance)?,
         Format::Parquet => {
             let path =
-                args.out.as_deref().ok_or_else(|| Failure::new("a Parquet file is binary; say where with --out"))?;
+                args.out.as_deref().ok_or_else(|| Failure::usage("a Parquet file is binary; say where with --out"))?;
             return write_parquet(&opened, path, global);
         }
     };
@@ -126,8 +139,10 @@ pub(crate) async fn open_result(home: &Home, node: &Node, study: &StudyId) -> Re
     let reply = fetch(study, node).await?;
     let spec = StudySpec::from_canonical(&reply.spec)?;
     // The study is what its id says, whatever the node says.
-    let named = study_id(&genesis.chain_id, &key.researcher(), &reply.spec, &reply.public_key);
-    if named != *study {
+    let sealing: Option<[u8; 32]> = reply.sealing_key[..].try_into().ok();
+    let named =
+        sealing.map(|sealing| study_id(&genesis.chain_id, &key.researcher(), &reply.spec, &reply.public_key, &sealing));
+    if named != Some(*study) {
         return Err(Failure::integrity(
             "the study that the node gave is not the one of this id, or not yours; ask another member with --node",
         ));
@@ -146,13 +161,19 @@ pub(crate) async fn open_result(home: &Home, node: &Node, study: &StudyId) -> Re
         }
     };
     let sum = ContentHash::try_from(&round.sum[..])?;
-    let confirmed = confirm(&genesis, node, study, &sum).await?;
-    let bytes = fetch_sum(&genesis, node, study, &sum).await?;
+    let confirmed = confirm(&genesis, node, study, round).await?;
+    let bytes = fetch_part(&genesis, node, study, ResultPart::Sum, &sum).await?;
     let secret = zeroize::Zeroizing::new(files::read_bytes(&folder(home, study).join("secret.key"), 65_536)?);
-    let secret = StudySecretKey::from_bytes(&secret)?;
-    let layout = Layout::of(&spec)?;
-    let cells = open(&EncryptedCells::from_bytes(&bytes)?, &secret, round.roster.len())?;
-    let result = release(&spec, &layout, &genesis.policy, round.roster.len(), cells)?;
+    let opening = Opening { genesis: &genesis, spec: &spec, secret: &secret, hospitals: round.roster.len() };
+    let joint = EncryptedCells::from_bytes(&bytes)?;
+    let result = match &round.guard {
+        None => opening.whole(&joint)?,
+        Some(guard) => {
+            let hash = ContentHash::try_from(&guard.disclosed[..])?;
+            let seeds = fetch_part(&genesis, node, study, ResultPart::Seeds, &hash).await?;
+            opening.what_passed(*study, round, joint, &seeds)?
+        }
+    };
     let status = node.ledger().status(wire::StatusRequest {}).await.map_err(refused)?.into_inner();
     let provenance = Provenance {
         study: *study,
@@ -162,18 +183,22 @@ pub(crate) async fn open_result(home: &Home, node: &Node, study: &StudyId) -> Re
         round: RoundNumber::new(round.number),
         sum,
         policy: genesis.policy,
+        threshold: spec.threshold(&genesis.policy),
+        protection: spec.protection,
+        roles: round.guard.as_ref().map(|guard| roles(&genesis, guard)),
+        noise: noise(&spec, round.roster.len()),
         app_hash: AppHash::try_from(&status.app_hash[..])?,
         software: format!("consilium {}", env!("CARGO_PKG_VERSION")),
     };
     Ok(Opened { result, provenance, confirmed })
 }
 
-/// How many members say that this is the attested sum. One that says otherwise stops everything.
+/// How many members say the same of the round that gave the result. One that says otherwise stops everything.
 async fn confirm(
     genesis: &Genesis,
     node: &Node,
     study: &StudyId,
-    sum: &ContentHash,
+    round: &wire::Round,
 ) -> Result<(usize, usize), Failure> {
     let mut confirmed = 0;
     for member in &genesis.member {
@@ -185,12 +210,11 @@ async fn confirm(
                 Err(_) => None,
             }
         };
-        let said: Option<Vec<u8>> = reply.and_then(|r| r.rounds.into_iter().find(|r| !r.sum.is_empty())).map(|r| r.sum);
-        match said {
-            Some(said) if said == sum.as_bytes() => confirmed += 1,
+        match reply.and_then(|reply| reply.rounds.into_iter().find(|r| !r.sum.is_empty())) {
+            Some(said) if said == *round => confirmed += 1,
             Some(_) => {
                 return Err(Failure::integrity(format!(
-                    "{} and {} disagree on the sum of this study; do not use it, and have the ledger audited",
+                    "{} and {} disagree on the result of this study; do not use it, and have the ledger audited",
                     node.member.name, member.name
                 )));
             }
@@ -201,17 +225,84 @@ async fn confirm(
     Ok((confirmed, genesis.member.len()))
 }
 
-/// The encrypted sum, from the first member that has the right bytes.
-async fn fetch_sum(genesis: &Genesis, node: &Node, study: &StudyId, sum: &ContentHash) -> Result<Vec<u8>, Failure> {
+/// The parts of a study that were kept from everybody but the researcher, opened.
+struct Opening<'a> {
+    genesis: &'a Genesis,
+    spec: &'a StudySpec,
+    secret: &'a [u8],
+    hospitals: usize,
+}
+
+impl Opening<'_> {
+    /// An open or private study.
+    fn whole(&self, joint: &EncryptedCells) -> Result<Released<StudyResult>, Failure> {
+        let (spec, policy) = (self.spec, &self.genesis.policy);
+        let layout = Layout::of(spec)?;
+        let cells = open(joint, &StudySecretKey::from_bytes(self.secret)?, self.hospitals)?;
+        Ok(match spec.protection {
+            Protection::Private { .. } => private::release(spec, &layout, policy, self.hospitals, cells)?,
+            _ => release(spec, &layout, policy, self.hospitals, cells)?,
+        })
+    }
+
+    /// A guarded study: only the groups whose seeds the custodian disclosed.
+    fn what_passed(
+        &self,
+        study: StudyId,
+        round: &wire::Round,
+        joint: EncryptedCells,
+        sealed: &[u8],
+    ) -> Result<Released<StudyResult>, Failure> {
+        let custodian: HospitalId = round.guard.as_ref().map_or("", |guard| &guard.custodian).parse()?;
+        let number = RoundNumber::new(round.number);
+        let chain = &self.genesis.chain_id;
+        let context = Context { content: Content::Seeds, chain, study, round: number, from: custodian };
+        let plain = sealing_key(self.secret).open(&context, sealed)?;
+        let plan = guarded::plan(self.spec, &self.genesis.policy, self.hospitals)?;
+        let (seeds, rest) = plain.as_chunks::<{ Seed::BYTES }>();
+        if seeds.len() != plan.shape.groups() || !rest.is_empty() {
+            return Err(Failure::integrity("the custodian sealed something else than seeds; have the ledger audited"));
+        }
+        // Those after the groups are of their ends, which have no cells.
+        let seeds: Vec<Option<Seed>> = seeds[..plan.groups.len()].iter().map(Seed::from_bytes).collect();
+        let secret = StudySecretKey::from_bytes(self.secret)?;
+        let pads = PadRound { study, round: number };
+        let opened = open_guarded(joint, &secret, self.hospitals, &plan.groups, &seeds, &pads)?;
+        Ok(guarded::release(self.spec, &self.genesis.policy, self.hospitals, &opened)?)
+    }
+}
+
+fn roles(genesis: &Genesis, guard: &wire::Guard) -> GuardRoles {
+    let name = |id: &str| {
+        let member = id.parse().ok().and_then(|id: HospitalId| genesis.member(&id).map(|m| m.name.clone()));
+        member.unwrap_or_else(|| id.to_string())
+    };
+    GuardRoles { aggregator: name(&guard.aggregator), custodian: name(&guard.custodian) }
+}
+
+fn noise(spec: &StudySpec, hospitals: usize) -> Option<NoiseStatement> {
+    let Protection::Private { rho } = spec.protection else { return None };
+    let honest = honest_of(hospitals);
+    Some(NoiseStatement { rho, honest, delta: DELTA, epsilon: epsilon(rho, DELTA) })
+}
+
+/// A part of the result, from the first member that has the right bytes.
+async fn fetch_part(
+    genesis: &Genesis,
+    node: &Node,
+    study: &StudyId,
+    part: ResultPart,
+    sum: &ContentHash,
+) -> Result<Vec<u8>, Failure> {
     let limit = MAX_CIPHERTEXT_BYTES as usize;
-    if let Ok(bytes) = node.result(study, limit).await
+    if let Ok(bytes) = node.result(study, part, limit).await
         && hash::content(&bytes) == *sum
     {
         return Ok(bytes);
     }
     for member in genesis.member.iter().filter(|m| m.id != node.member.id) {
         let Ok(other) = Node::connect(&genesis.chain_id, member, None).await else { continue };
-        if let Ok(bytes) = other.result(study, limit).await
+        if let Ok(bytes) = other.result(study, part, limit).await
             && hash::content(&bytes) == *sum
         {
             return Ok(bytes);

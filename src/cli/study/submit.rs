@@ -3,7 +3,10 @@
 use std::path::PathBuf;
 
 use consilium_engine::cells::StudySecretKey;
-use consilium_protocol::study::study_id;
+use consilium_protocol::hash;
+use consilium_protocol::ids::StudyId;
+use consilium_protocol::sealing::SealingKey;
+use consilium_protocol::study::{StudySpec, study_id};
 use consilium_protocol::tx::{Payload, ProposeStudy, Signer};
 use serde_json::json;
 
@@ -11,9 +14,12 @@ use super::{folder, read_spec};
 use crate::cli::{Failure, Global, connect, term};
 use crate::home::files::{self, Readable};
 use crate::home::{Home, Role};
+use crate::net::client::{ClientError, Included, Node};
 
 /// The example that `study new` writes; the demo runs the same file.
 pub(crate) const EXAMPLE: &str = include_str!("../../../examples/studies/glycaemia.toml");
+/// The guarded study that the demo runs.
+pub(crate) const GUARDED: &str = include_str!("../../../examples/studies/stroke.toml");
 
 /// `study new`
 #[derive(clap::Args, Debug)]
@@ -41,41 +47,56 @@ pub(super) fn new(args: &NewArgs, global: &Global) -> Result<(), Failure> {
 
 pub(super) async fn submit(args: &SubmitArgs, global: &Global) -> Result<(), Failure> {
     let home = Home::open_as(&global.home, Role::Researcher)?;
-    let spec = read_spec(&args.file)?;
-    consilium_engine::cohort::check(&spec).await.map_err(|e| {
-        Failure::new(format!("{} cannot be used: {e}\nsee `consilium study check {0}`", args.file.display()))
-    })?;
+    let (spec, _) = read_spec(&args.file).await?;
     let node = connect(&home, global).await?;
-    let key = home.signing_key()?;
-    let (secret, public) = StudySecretKey::generate()?;
-    let canonical = spec.to_canonical();
-    let public = public.to_bytes();
-    let study = study_id(node.chain(), &key.researcher(), &canonical, &public);
-    // The key is kept before the ledger knows of the study: a result that nobody can open helps nobody.
-    let folder = folder(&home, &study);
-    files::create_private_dir(&folder)?;
-    files::create(&folder.join("secret.key"), &secret.to_bytes(), Readable::ByOwner)?;
-    files::create(&folder.join("study.bin"), &canonical, Readable::ByAll)?;
+    super::protection::possible(&spec, &home.genesis()?)?;
     let spinner = term::spinner(format!("waiting until {} has it in a block", node.member.name));
-    let payload = Payload::ProposeStudy(ProposeStudy { spec: canonical, public_key: public });
-    let submitted = node.submit(Signer::Researcher(key.researcher()), &key, payload).await;
+    let proposed = propose(&home, &node, &spec).await;
     spinner.finish_and_clear();
-    let included = match submitted {
-        Ok(included) => included,
-        Err(error @ crate::net::client::ClientError::Rejected { .. }) => {
-            // It will never be computed; its key opens nothing.
-            let _ = std::fs::remove_dir_all(&folder);
-            return Err(error.into());
-        }
-        Err(error) => return Err(error.into()),
-    };
+    let (study, included) = proposed?;
+    let folder = folder(&home, &study);
     term::show(global.json, &json!({ "study": study, "height": included.height, "tx": included.hash }), |_| {
         format!(
-            "submitted in block {}\n\n  study  {study}\n\nThe key that opens its result is in {}; keep a copy.\n\
-             Next: consilium study watch",
+            "submitted in block {}\n\n  study        {study}\n  transaction  {}\n\nThe key that opens its result is in {}; \
+             keep a copy.\nNext: {}",
             included.height,
-            folder.display()
+            included.hash,
+            folder.display(),
+            global.next("study watch")
         )
     });
     Ok(())
+}
+
+/// Proposes a study; the key that opens its result stays in the researcher's home.
+///
+/// # Errors
+/// [`Failure`] when the ledger refuses or does not answer.
+pub async fn propose(home: &Home, node: &Node, spec: &StudySpec) -> Result<(StudyId, Included), Failure> {
+    let key = home.signing_key()?;
+    let (secret, public) = StudySecretKey::generate()?;
+    let (canonical, public_key) = (spec.to_canonical(), public.to_bytes());
+    let secret = secret.to_bytes();
+    let sealing_key = sealing_key(&secret).public_key();
+    let study = study_id(node.chain(), &key.researcher(), &canonical, &public_key, &sealing_key);
+    // The key is kept before the ledger knows of the study: a result that nobody can open helps nobody.
+    let folder = folder(home, &study);
+    files::create_private_dir(&folder)?;
+    files::create(&folder.join("secret.key"), &secret, Readable::ByOwner)?;
+    files::create(&folder.join("study.bin"), &canonical, Readable::ByAll)?;
+    let payload = Payload::ProposeStudy(ProposeStudy { spec: canonical, public_key, sealing_key });
+    match node.submit(Signer::Researcher(key.researcher()), &key, payload).await {
+        Ok(included) => Ok((study, included)),
+        Err(error @ ClientError::Rejected { .. }) => {
+            // It will never be computed; its key opens nothing.
+            let _ = std::fs::remove_dir_all(&folder);
+            Err(error.into())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The key to which a custodian seals what passed, of the bytes of the study's secret key: who has one has both.
+pub(crate) fn sealing_key(secret: &[u8]) -> SealingKey {
+    SealingKey::from_seed(hash::tagged("consilium/study-sealing-key/v1", &[secret]))
 }

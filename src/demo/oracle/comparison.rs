@@ -6,7 +6,7 @@ use consilium_engine::disclosure::Rule;
 use consilium_engine::result::{Estimate, StudyResult};
 use consilium_protocol::study::StatisticKind;
 
-use super::{Cell, Expected, Table, nano};
+use super::{Cell, Expected, Hidden, Table, nano};
 
 /// How many numbers agree, and which do not.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -44,7 +44,7 @@ pub fn compare(result: &StudyResult, expected: &Expected) -> Comparison {
                 let wanted = wanted.remove(&(row.group.clone(), measure.name));
                 let place = || format!("{} [{}] {}", statistic.name, row.group.join(", "), measure.name);
                 comparison.cells += 1;
-                if wanted.is_some_and(|wanted| agrees(measure.value, wanted, expected.indistinct)) {
+                if wanted.is_some_and(|wanted| agrees(measure.value, wanted, expected.hidden)) {
                     comparison.equal += 1;
                 } else {
                     comparison.differing.push(format!("{}: {:?}, expected {wanted:?}", place(), measure.value));
@@ -59,14 +59,18 @@ pub fn compare(result: &StudyResult, expected: &Expected) -> Comparison {
     comparison
 }
 
-fn agrees(value: Estimate, wanted: Wanted, indistinct: bool) -> bool {
+fn agrees(value: Estimate, wanted: Wanted, hidden: Hidden) -> bool {
     // Both round a few times on different ways.
     let near = |a: f64, b: f64| (a - b).abs() <= 1e-9 * b.abs().max(1e-3);
-    let rule = if indistinct { Rule::SmallCountOrComplement } else { Rule::SmallCount };
+    let rules: &[Rule] = match hidden {
+        Hidden::Small => &[Rule::SmallCount],
+        Hidden::Indistinct => &[Rule::SmallCountOrComplement],
+        Hidden::Guarded => &[Rule::SmallCount, Rule::SmallCountOrPart],
+    };
     match (value, wanted) {
         (Estimate::Count(value), Wanted::Whole(wanted)) => i128::from(value) == wanted,
         (Estimate::Real(value), Wanted::Real(wanted)) => near(value, wanted),
-        (Estimate::Suppressed(by), Wanted::Hidden) => by == rule,
+        (Estimate::Suppressed(by), Wanted::Hidden) => rules.contains(&by),
         (Estimate::Undefined, Wanted::Nothing) => true,
         _ => false,
     }

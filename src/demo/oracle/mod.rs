@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 
 use arrow::array::RecordBatch;
 use consilium_protocol::policy::DisclosurePolicy;
-use consilium_protocol::study::{Decimal, StatisticKind, StudySpec, Variable};
+use consilium_protocol::study::{Decimal, Protection, StatisticKind, StudySpec, Variable};
 
 pub use comparison::{Comparison, compare};
 use rows::{Cut, Value, column};
@@ -24,8 +24,18 @@ use rows::{Cut, Value, column};
 pub struct Expected {
     hospitals: usize,
     tables: Vec<Table>,
-    /// Whether suppressed numbers must not say which of them are small.
-    indistinct: bool,
+    hidden: Hidden,
+}
+
+/// What suppressed numbers must say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Hidden {
+    /// That they are small.
+    Small,
+    /// Not which of them are small.
+    Indistinct,
+    /// Of a guarded study: that they are small, or wait for what is.
+    Guarded,
 }
 
 /// One statistic: who is where.
@@ -53,19 +63,22 @@ struct Cell {
     hidden: bool,
 }
 
-/// What `rows`, each hospital's consenting cohort, must yield under `policy`.
+/// What `rows`, each hospital's consenting cohort, must yield under `policy`, in an open study or in a guarded one of
+/// counts, whose finest statistic all others are sums of.
 ///
 /// # Panics
 /// When a cohort lacks a declared column or has it in a type that its declaration does not fit: this is for cohorts
 /// that the engine accepts.
 pub fn pooled(spec: &StudySpec, rows: &[Vec<RecordBatch>], policy: &DisclosurePolicy) -> Expected {
     let mut tables: Vec<Table> = spec.statistics.iter().map(|statistic| Table::new(spec, statistic)).collect();
+    let open = spec.protection == Protection::Open;
     for hospital in rows {
         for table in &mut tables {
             let own = table.tally(hospital);
             for (key, values) in own {
+                let held_back = open && table.is_held_back(&values, policy.min_site_count as usize);
                 let cell = table.cells.entry(key).or_default();
-                if values.len() < policy.min_site_count as usize {
+                if held_back {
                     cell.withheld += 1;
                 } else {
                     cell.n += values.len() as i128;
@@ -74,8 +87,14 @@ pub fn pooled(spec: &StudySpec, rows: &[Vec<RecordBatch>], policy: &DisclosurePo
             }
         }
     }
-    let indistinct = suppression::hide(&mut tables, i128::from(policy.min_joint_count));
-    Expected { hospitals: rows.len(), tables, indistinct }
+    let k = i128::from(policy.min_joint_count.max(spec.min_joint_count));
+    let hidden = if open {
+        if suppression::hide(&mut tables, k) { Hidden::Indistinct } else { Hidden::Small }
+    } else {
+        suppression::hide_unions(&mut tables, k);
+        Hidden::Guarded
+    };
+    Expected { hospitals: rows.len(), tables, hidden }
 }
 
 impl Table {
@@ -119,6 +138,18 @@ impl Table {
         groups
     }
 
+    /// Whether a hospital keeps a group to itself: it is small, or so few are off an end of the variable that is summed up.
+    fn is_held_back(&self, values: &[Option<i128>], fewest: usize) -> bool {
+        let sums = matches!(
+            self.kind,
+            StatisticKind::Sum { .. } | StatisticKind::Mean { .. } | StatisticKind::Variance { .. }
+        );
+        let off = |end: i128| values.iter().flatten().filter(|value| **value != end).count();
+        let few = |count: usize| count > 0 && count < fewest;
+        let variable = self.variable.as_ref().filter(|_| sums);
+        values.len() < fewest || variable.is_some_and(|variable| few(off(0)) || few(off(most(variable))))
+    }
+
     fn labels(&self, key: &[usize]) -> Vec<String> {
         self.cuts.iter().zip(key).map(|((_, cut), part)| cut.label(*part)).collect()
     }
@@ -127,12 +158,14 @@ impl Table {
 /// Steps of the resolution above the minimum, rounded half up, from 0 to as many as the range has.
 fn steps(x: f64, variable: &Variable) -> i128 {
     let (min, max, resolution) = (variable.min.to_f64(), variable.max.to_f64(), variable.resolution.to_f64());
-    let most = {
-        let (span, step) = (nano(variable.max) - nano(variable.min), nano(variable.resolution));
-        span / step + i128::from(span % step * 2 >= step)
-    };
     let steps = ((x.max(min).min(max) - min) / resolution + 0.0).round();
-    (steps as i128).min(most)
+    (steps as i128).min(most(variable))
+}
+
+/// How many steps the variable's range has.
+fn most(variable: &Variable) -> i128 {
+    let (span, step) = (nano(variable.max) - nano(variable.min), nano(variable.resolution));
+    span / step + i128::from(span % step * 2 >= step)
 }
 
 /// A decimal in units of 10^-9, of which it is a whole number.

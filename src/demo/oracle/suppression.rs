@@ -62,6 +62,29 @@ pub(super) fn hide(tables: &mut [Table], k: i128) -> bool {
     indistinct
 }
 
+/// Hides what is small, and in a guarded study every sum of cells of which one is.
+pub(super) fn hide_unions(tables: &mut [Table], k: i128) {
+    let small: Vec<Vec<bool>> =
+        tables.iter().map(|table| table.cells.values().map(|cell| (1..k).contains(&cell.n)).collect()).collect();
+    let is_small = |place: &Place| small[place.0][place.1];
+    let mut hidden: BTreeSet<Place> = BTreeSet::new();
+    for (t, cells) in small.iter().enumerate() {
+        hidden.extend((0..cells.len()).map(|c| (t, c)).filter(is_small));
+    }
+    for [a, b] in lines(tables) {
+        for (one, parts) in [(&a, &b), (&b, &a)] {
+            if one.len() == 1 && parts.iter().any(is_small) {
+                hidden.extend(one);
+            }
+        }
+    }
+    for (t, table) in tables.iter_mut().enumerate() {
+        for (c, cell) in table.cells.values_mut().enumerate() {
+            cell.hidden = hidden.contains(&(t, c));
+        }
+    }
+}
+
 fn lines(tables: &[Table]) -> Vec<Line> {
     let mut lines = Vec::new();
     for (i, a) in tables.iter().enumerate() {

@@ -84,6 +84,7 @@ impl Ledger for LedgerService {
                 ledger_bytes,
                 grant_bytes: figures.grant_bytes,
                 grants: figures.grants,
+                guard_keys: state.members().iter().filter(|m| state.guard_keys(&m.id).is_some()).count() as u32,
             }
         });
         Ok(Response::new(reply.map_err(storage)?))
@@ -170,7 +171,9 @@ impl Ledger for LedgerService {
     async fn study(&self, request: Request<wire::StudyRequest>) -> Result<Response<wire::StudyReply>, Status> {
         let study = study_id(&request.into_inner().study)?;
         let reply = self.shared.chain.read(|state| state.study(&study).map(|s| views::study(state, &s)));
-        reply.map_err(storage)?.map(Response::new).ok_or_else(|| unknown_study(&study))
+        let mut response = reply.map_err(storage)?.map(Response::new).ok_or_else(|| unknown_study(&study))?;
+        self.shared.failing.told(&study).iter().for_each(|told| told.attach(response.metadata_mut()));
+        Ok(response)
     }
 
     async fn researchers(
@@ -218,10 +221,21 @@ impl Ledger for LedgerService {
     type ResultStream = Streamed<Chunk>;
 
     async fn result(&self, request: Request<wire::ResultRequest>) -> Result<Response<Self::ResultStream>, Status> {
-        let study = study_id(&request.into_inner().study)?;
-        let phase = self.shared.chain.read(|state| state.study(&study).map(|s| s.course.phase)).map_err(storage)?;
-        let (round, sum) = match phase.ok_or_else(|| unknown_study(&study))? {
-            Phase::Released { round, sum } => (round, sum),
+        let request = request.into_inner();
+        let study = study_id(&request.study)?;
+        let found = self.shared.chain.read(|state| {
+            state.study(&study).map(|study| {
+                let guard = study.course.rounds.last().and_then(|round| round.guard);
+                (study.course.phase, guard.and_then(|guard| guard.disclosed))
+            })
+        });
+        let (phase, disclosed) = found.map_err(storage)?.ok_or_else(|| unknown_study(&study))?;
+        let (round, piece, wanted) = match phase {
+            Phase::Released { round, sum } if !request.seeds => (round, Piece::Sum, sum),
+            Phase::Released { round, .. } => match disclosed {
+                Some(disclosed) => (round, Piece::DisclosedSeeds, disclosed.seeds.hash),
+                None => return Err(Status::failed_precondition("the study is not guarded, its result needs no seeds")),
+            },
             other => {
                 return Err(Status::failed_precondition(format!(
                     "the study is {}, there is no result; follow it with `consilium study watch`",
@@ -229,8 +243,8 @@ impl Ledger for LedgerService {
                 )));
             }
         };
-        let kept = self.shared.rounds.get(&study, round, Piece::Sum).map_err(storage)?;
-        let bytes = kept.filter(|bytes| hash::content(bytes) == sum).ok_or_else(|| {
+        let kept = self.shared.rounds.get(&study, round, piece).map_err(storage)?;
+        let bytes = kept.filter(|bytes| hash::content(bytes) == wanted).ok_or_else(|| {
             Status::unavailable("this member does not have the joint result (yet); ask another with --node")
         })?;
         Ok(Response::new(Box::pin(super::chunks(bytes))))

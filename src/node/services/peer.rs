@@ -3,11 +3,12 @@
 
 use std::sync::Arc;
 
+use consilium_ledger::state::study::Round;
 use consilium_protocol::hash;
 use consilium_protocol::ids::{ContentHash, HospitalId, RoundNumber, StudyId};
 use consilium_protocol::tx::SignedTx;
 use consilium_protocol::wire::peer_server::Peer;
-use consilium_protocol::wire::{Chunk, ContributionRequest, GossipReply, GossipRequest};
+use consilium_protocol::wire::{BlobKind, BlobRequest, Chunk, GossipReply, GossipRequest};
 use tokio::net::TcpStream;
 use tokio_stream::Stream;
 use tonic::transport::server::{TcpConnectInfo, TlsConnectInfo};
@@ -17,6 +18,7 @@ use super::super::Shared;
 use super::super::metrics::count;
 use super::super::rounds::Piece;
 use super::super::submit::{self, Origin};
+use crate::home::FileError;
 use crate::net::tls;
 
 /// The service.
@@ -48,34 +50,68 @@ impl Peer for PeerService {
         Ok(Response::new(GossipReply {}))
     }
 
-    type ContributionStream = std::pin::Pin<Box<dyn Stream<Item = Result<Chunk, Status>> + Send>>;
+    type BlobStream = std::pin::Pin<Box<dyn Stream<Item = Result<Chunk, Status>> + Send>>;
 
-    async fn contribution(
-        &self,
-        request: Request<ContributionRequest>,
-    ) -> Result<Response<Self::ContributionStream>, Status> {
+    async fn blob(&self, request: Request<BlobRequest>) -> Result<Response<Self::BlobStream>, Status> {
         let caller = caller(&request, &self.shared)?;
         let request = request.into_inner();
         let malformed = |_| Status::invalid_argument("the request's fields have the wrong length");
-        let study = StudyId::try_from(&request.study[..]).map_err(malformed)?;
         let wanted = ContentHash::try_from(&request.hash[..]).map_err(malformed)?;
-        let round = RoundNumber::new(request.round);
-        // Only to the roster, and only what stands on the ledger.
-        let committed = self.shared.chain.read(|state| {
-            let study = state.study(&study)?;
-            let round = study.course.round(round).filter(|round| round.has(&caller))?;
-            round.contributions.get(&self.shared.hospital).map(|c| c.hash)
-        });
-        let committed = committed.map_err(|_| Status::internal("the ledger cannot be read"))?;
-        if committed != Some(wanted) {
-            return Err(Status::permission_denied("this contribution is for the roster of its round alone"));
-        }
-        let kept = self.shared.rounds.get(&study, round, Piece::Contribution);
+        let unreadable = |_: FileError| Status::internal("what was asked for cannot be read here");
+        let kept = match request.kind() {
+            BlobKind::Unspecified => return Err(Status::invalid_argument("the request does not say what it wants")),
+            BlobKind::GuardPublicKey => Some(self.shared.guard_keys.public_key().map_err(unreadable)?),
+            BlobKind::GuardServerKey => Some(self.shared.guard_keys.server_key().map_err(unreadable)?),
+            kind @ (BlobKind::Contribution | BlobKind::Seeds | BlobKind::Sum | BlobKind::DisclosedSeeds) => {
+                let study = StudyId::try_from(&request.study[..]).map_err(malformed)?;
+                let number = RoundNumber::new(request.round);
+                let own = self.shared.hospital;
+                let admitted = self.shared.chain.read(|state| {
+                    let round = state.study(&study)?.course.round(number)?;
+                    admitted(round, kind, &own, &caller)
+                });
+                let admitted = admitted.map_err(|_| Status::internal("the ledger cannot be read"))?;
+                let Some((piece, hash)) = admitted.filter(|(_, hash)| *hash == wanted) else {
+                    return Err(Status::permission_denied("this is not for the caller, or is not on the ledger"));
+                };
+                let kept = self.shared.rounds.get(&study, number, piece).map_err(unreadable)?;
+                kept.filter(|bytes| hash::content(bytes) == hash)
+            }
+        };
         let bytes = kept
-            .map_err(|_| Status::internal("the contribution cannot be read"))?
             .filter(|bytes| hash::content(bytes) == wanted)
-            .ok_or_else(|| Status::not_found("the contribution is not kept here any more"))?;
+            .ok_or_else(|| Status::not_found("what was asked for is not kept here any more"))?;
         Ok(Response::new(Box::pin(super::chunks(bytes))))
+    }
+}
+
+/// What of a round the caller may have from this hospital, and its hash on the ledger.
+///
+/// Contributions are for those who add them up, when all are in. What the aggregator makes for the custodian is for the
+/// custodian; padded sum and disclosed seeds are for the roster once the custodian has disclosed, and not before: until then
+/// the round may still fail.
+fn admitted(round: &Round, kind: BlobKind, own: &HospitalId, caller: &HospitalId) -> Option<(Piece, ContentHash)> {
+    if !round.has(caller) {
+        return None;
+    }
+    match (kind, &round.guard) {
+        // A round that ended before all contributed has shown nobody anything: hospitals forget its cohorts, and the next
+        // may have fewer of them.
+        (BlobKind::Contribution, guard) if round.is_complete() => {
+            let adds_up = guard.is_none_or(|guard| guard.roles.aggregator == *caller);
+            let own = round.contributions.get(own).filter(|_| adds_up)?;
+            Some((Piece::Contribution, own.hash))
+        }
+        (BlobKind::Seeds, Some(guard)) if guard.roles.custodian == *caller && guard.roles.aggregator == *own => {
+            guard.sealed.map(|sealed| (Piece::Seeds, sealed.seeds.hash))
+        }
+        (BlobKind::Sum, Some(guard)) if guard.disclosed.is_some() || guard.roles.custodian == *caller => {
+            guard.sealed.map(|sealed| (Piece::Sum, sealed.sum.hash))
+        }
+        (BlobKind::DisclosedSeeds, Some(guard)) => {
+            guard.disclosed.map(|disclosed| (Piece::DisclosedSeeds, disclosed.seeds.hash))
+        }
+        _ => None,
     }
 }
 

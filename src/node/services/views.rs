@@ -4,9 +4,9 @@ use consilium_ledger::state::State;
 use consilium_ledger::state::consent::SubjectKey;
 use consilium_ledger::state::members::{Ballot, BallotOutcome};
 use consilium_ledger::state::reading::UseRecord;
-use consilium_ledger::state::study::{Round, RoundEnd, Study};
+use consilium_ledger::state::study::{Guard, Round, RoundEnd, Study};
 use consilium_protocol::consent::{Basis, Reason};
-use consilium_protocol::ids::{HospitalId, TxHash};
+use consilium_protocol::ids::{ContentHash, HospitalId, TxHash};
 use consilium_protocol::wire;
 
 pub(super) fn name_of(state: &State, hospital: &HospitalId) -> String {
@@ -29,6 +29,7 @@ pub(super) fn summary(state: &State, study: &Study<'_>) -> wire::StudySummary {
         approvals: tally.in_favour as u32,
         rejections: tally.against as u32,
         members: state.members().len() as u32,
+        protection: study.proposal.spec.protection.name().to_string(),
     }
 }
 
@@ -48,6 +49,7 @@ pub(super) fn study(state: &State, study: &Study<'_>) -> wire::StudyReply {
         decisions: decisions.collect(),
         rounds: study.course.rounds.iter().map(round).collect(),
         deadline_ms: deadline.map_or(0, |d| d.get()),
+        sealing_key: study.proposal.sealing_key.to_vec(),
     }
 }
 
@@ -72,9 +74,23 @@ fn round(round: &Round) -> wire::Round {
         roster: round.roster.iter().map(ToString::to_string).collect(),
         contributions: contributions.collect(),
         attestations: attestations.collect(),
-        sum: round.attested_sum().filter(|_| released).map(|s| s.as_bytes().to_vec()).unwrap_or_default(),
+        sum: round.result().filter(|_| released).map(|s| s.as_bytes().to_vec()).unwrap_or_default(),
         released_height: round.ended.filter(|_| released).map_or(0, |(at, _)| at.height.get()),
         outcome: round.ended.map_or("running", |(_, end)| end.name()).to_string(),
+        guard: round.guard.as_ref().map(guard),
+    }
+}
+
+fn guard(guard: &Guard) -> wire::Guard {
+    let hash = |hash: ContentHash| hash.as_bytes().to_vec();
+    wire::Guard {
+        aggregator: guard.roles.aggregator.to_string(),
+        custodian: guard.roles.custodian.to_string(),
+        sum: guard.sealed.map(|sealed| hash(sealed.sum.hash)).unwrap_or_default(),
+        seeds: guard.sealed.map(|sealed| hash(sealed.seeds.hash)).unwrap_or_default(),
+        sealed_height: guard.sealed.map_or(0, |sealed| sealed.height.get()),
+        disclosed: guard.disclosed.map(|disclosed| hash(disclosed.seeds.hash)).unwrap_or_default(),
+        disclosed_height: guard.disclosed.map_or(0, |disclosed| disclosed.height.get()),
     }
 }
 

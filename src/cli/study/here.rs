@@ -1,0 +1,148 @@
+//! Whether a study can be computed at this hospital, found out before anybody waits for it; and what its node cannot do.
+
+use consilium_engine::cohort::{self, Limits};
+use consilium_engine::pseudonym::LinkSecret;
+use consilium_engine::store::{Store, StoreError};
+use consilium_protocol::consent::Permissions;
+use consilium_protocol::genesis::Genesis;
+use consilium_protocol::ids::{Height, StudyId};
+use consilium_protocol::study::StudySpec;
+use consilium_protocol::wire;
+use serde::Serialize;
+
+use super::fetch_told;
+use crate::cli::{Failure, counted, term};
+use crate::home::Home;
+use crate::home::config::NodeConfig;
+use crate::home::secrets::{self, Kind};
+use crate::net::client::Node;
+use crate::node::failing::{self, Failing, Told};
+use crate::node::for_steward;
+
+/// What a study would meet at this hospital.
+#[derive(Debug, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Here {
+    /// Why it cannot be computed, and what to do.
+    pub(crate) problem: Option<String>,
+    /// What a steward should know all the same.
+    pub(crate) remarks: Vec<String>,
+}
+
+/// Plans and runs a study's query over the hospital's own tables with nobody's consent: what is wrong with tables and
+/// columns shows, and no row is read.
+pub(crate) async fn try_here(home: &Home, spec: &StudySpec) -> Result<Here, Failure> {
+    let config = NodeConfig::read(home.path())?;
+    let link = LinkSecret::from_seed(*secrets::read(home.path(), Kind::Link)?);
+    let spinner = term::spinner("holding the study against the hospital's tables");
+    let here = match Store::open(&config.store).await {
+        Ok(store) => with_nobody(&store, &link, spec).await,
+        // The node would not have started without: this is another machine than the node's.
+        Err(error @ StoreError::NoFolder { .. }) => {
+            let remark = format!("not held against the hospital's tables on this machine: {error}");
+            Here { problem: None, remarks: vec![remark] }
+        }
+        Err(error) => Here { problem: Some(error.to_string()), remarks: Vec::new() },
+    };
+    spinner.finish_and_clear();
+    Ok(here)
+}
+
+async fn with_nobody(store: &Store, link: &LinkSecret, spec: &StudySpec) -> Here {
+    let nobody = Permissions { height: Height::new(0), classes: Vec::new(), subjects: Vec::new() };
+    let reads = match cohort::run(store, link, &nobody, spec, &Limits::default()).await {
+        Ok(cohort) => cohort.reads,
+        Err(error) => return Here { problem: Some(for_steward(&error)), remarks: Vec::new() },
+    };
+    let tables = store.summary().tables;
+    let is_empty = |name: &str| tables.iter().any(|t| t.name == name && (t.rows == Some(0) || t.format == "empty"));
+    let empty = reads.tables().iter().filter(|read| is_empty(&read.name));
+    Here { problem: None, remarks: empty.map(|read| format!("the table {} is empty here", read.name)).collect() }
+}
+
+/// In words, for `study show`.
+pub(crate) fn here_text(here: &Here) -> String {
+    let mut text = match &here.problem {
+        Some(problem) => format!("  It cannot run here: {problem}\n"),
+        None => "  Nothing in this hospital's tables speaks against it.\n".to_string(),
+    };
+    if here.problem.is_none() && !here.remarks.is_empty() {
+        text.clear();
+    }
+    for remark in &here.remarks {
+        text.push_str(&format!("  Note: {remark}\n"));
+    }
+    text
+}
+
+/// What this hospital's node cannot do for one study, also when it is too late; or for all studies now.
+pub(crate) fn failing_here(home: &Home, study: Option<&StudyId>) -> Vec<Failing> {
+    let mut failing = failing::read(home.path());
+    failing.retain(|f| study.map_or(!f.over, |study| f.study == *study));
+    failing
+}
+
+/// Each with what is wrong below.
+pub(crate) fn failing_text(failing: &[Failing]) -> String {
+    let one = |f: &Failing| {
+        let verb = if f.over { "could not" } else { "cannot" };
+        let (study, since, tries) = (f.study.short(), term::moment(f.since_ms), counted(f.tries.into(), "attempt"));
+        format!("  {verb} {} to study {study} since {since}, {tries}: {}\n    {}\n", f.duty, f.kind, f.message)
+    };
+    failing.iter().map(one).collect()
+}
+
+/// What the hospitals that the last round waits for, or waited for in vain, say that they cannot do: the kind of error
+/// alone, with the hospital's name.
+pub(crate) async fn asked_elsewhere(
+    genesis: &Genesis,
+    study: &StudyId,
+    reply: &wire::StudyReply,
+) -> Vec<(String, Told)> {
+    let Some(round) = reply.rounds.last().filter(|round| round.sum.is_empty()) else { return Vec::new() };
+    let complete = round.contributions.len() == round.roster.len();
+    let done = if complete { &round.attestations } else { &round.contributions };
+    let silent = genesis.member.iter().filter(|member| {
+        let id = member.id.to_string();
+        round.roster.contains(&id) && done.iter().all(|c| c.hospital != id)
+    });
+    let asked = silent.map(async |member| {
+        let node = Node::connect(&genesis.chain_id, member, None).await.ok()?;
+        let (_, told) = fetch_told(study, &node).await.ok()?;
+        Some(told.into_iter().map(|told| (member.name.clone(), told)).collect::<Vec<_>>())
+    });
+    futures::future::join_all(asked).await.into_iter().flatten().flatten().collect()
+}
+
+/// One line for each.
+pub(crate) fn told_text(told: &[(String, Told)], running: bool) -> String {
+    let verb = if running { "cannot" } else { "could not" };
+    let lines = told.iter().map(|(name, told)| {
+        let kind = match told.kind.as_str() {
+            failing::LOCAL => "for a reason that only the hospital may know",
+            kind => kind,
+        };
+        format!("  {name} {verb} {}: {kind}, since {}; its steward sees more\n", told.duty, term::moment(told.since_ms))
+    });
+    lines.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_researcher_reads_the_kind_and_who_to_ask() {
+        let told = |kind: &str| Told { duty: "contribute".to_string(), kind: kind.to_string(), since_ms: 1_000 };
+        let text =
+            told_text(&[("North".to_string(), told("unknown_table")), ("South".to_string(), told("local"))], true);
+        assert!(text.contains("North cannot contribute: unknown_table, since 1970-01-01 00:00:01Z"), "{text}");
+        assert!(text.contains("South") && text.contains("only the hospital may know"), "{text}");
+    }
+
+    #[test]
+    fn remarks_take_the_place_of_the_all_clear() {
+        assert!(here_text(&Here::default()).contains("Nothing"));
+        let noted = Here { problem: None, remarks: vec!["the table death is empty here".to_string()] };
+        assert_eq!(here_text(&noted), "  Note: the table death is empty here\n");
+    }
+}

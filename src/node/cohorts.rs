@@ -1,0 +1,198 @@
+//! The cohorts that this hospital contributed, remembered on disk and encrypted, so that no later study can be
+//! subtracted from an earlier one.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use consilium_engine::rerun::{Basis, CohortMemory, MemoryFormatError, MemoryKey, RerunError, SubjectSet};
+use consilium_protocol::ids::{RoundNumber, StudyId};
+use consilium_protocol::keys::{NoRandomness, random_bytes};
+use tokio::sync::Mutex;
+use tracing::info;
+
+use crate::home::SecretError;
+use crate::home::files::{self, FileError, Readable};
+use crate::home::secrets::{self, Kind};
+
+const FILE: &str = "cohorts.bin";
+/// 4 GiB: a memory of a hundred million subjects.
+const MAX_BYTES: u64 = 1 << 32;
+
+/// A memory that cannot be used. Carries nothing of a cohort.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CohortsError {
+    /// The file cannot be read or written.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The key cannot be used.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// The operating system gives no randomness.
+    #[error(transparent)]
+    Randomness(#[from] NoRandomness),
+    /// The file is damaged, or of another key.
+    #[error(transparent)]
+    Format(#[from] MemoryFormatError),
+    /// One of file and key is missing.
+    #[error(
+        "{0} is not there, so it is not known which cohorts this hospital contributed; restore it from your backup. If \
+         this hospital never contributed to a study, remove cohorts.bin and secrets/memory.secret and start again"
+    )]
+    Lost(PathBuf),
+    /// The memory is older than the ledger.
+    #[error(
+        "cohorts.bin does not know of this hospital's contribution to study {0}, so it is from an old backup; restore the \
+         newest together with secrets/memory.secret"
+    )]
+    Behind(StudyId),
+    /// The cohort is too close to earlier ones.
+    #[error(transparent)]
+    Rerun(#[from] RerunError),
+}
+
+/// What the ledger says of a round that this hospital was to contribute to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// This hospital contributed, and the sum may be or become known.
+    Contributed,
+    /// Its result was released.
+    Released,
+    /// It ended before all had contributed, so that no sum of it can be opened.
+    Incomplete,
+}
+
+/// The rounds whose cohorts are to be remembered, those of private studies left out.
+pub type History = BTreeMap<(StudyId, RoundNumber), Standing>;
+
+/// The memory of a hospital's home.
+#[derive(Debug)]
+pub struct Cohorts {
+    path: PathBuf,
+    key: MemoryKey,
+    memory: Mutex<CohortMemory>,
+}
+
+impl Cohorts {
+    /// Opens the memory, which is made if neither file nor key are there.
+    ///
+    /// # Errors
+    /// [`CohortsError`].
+    pub fn open(home: &Path) -> Result<Self, CohortsError> {
+        let path = home.join(FILE);
+        let key_path = secrets::path(home, Kind::Memory);
+        match (path.exists(), key_path.exists()) {
+            (false, false) => {
+                secrets::create(home, Kind::Memory, &random_bytes()?)?;
+                let key = MemoryKey::from_seed(*secrets::read(home, Kind::Memory)?);
+                let memory = CohortMemory::new();
+                files::replace(&path, &memory.to_bytes(&key)?, Readable::ByOwner)?;
+                Ok(Self { path, key, memory: Mutex::new(memory) })
+            }
+            (true, true) => {
+                let key = MemoryKey::from_seed(*secrets::read(home, Kind::Memory)?);
+                let memory = CohortMemory::from_bytes(&key, &files::read_bytes(&path, MAX_BYTES)?)?;
+                Ok(Self { path, key, memory: Mutex::new(memory) })
+            }
+            (false, true) => Err(CohortsError::Lost(path)),
+            (true, false) => Err(CohortsError::Lost(key_path)),
+        }
+    }
+
+    /// Checks that nothing about fewer than `k` patients follows from this cohort and earlier ones, and remembers it
+    /// before anything leaves.
+    ///
+    /// # Errors
+    /// [`CohortsError`]; nothing may leave then.
+    pub async fn contribute(
+        &self,
+        study: StudyId,
+        round: RoundNumber,
+        basis: &Basis,
+        cohort: &SubjectSet,
+        k: u32,
+        history: &History,
+    ) -> Result<(), CohortsError> {
+        let mut memory = self.memory.lock().await;
+        let mut changed = memory.clone();
+        let pending: Vec<_> = changed.pending().filter(|earlier| *earlier != (study, round)).collect();
+        for (earlier, number) in pending {
+            match history.get(&(earlier, number)) {
+                Some(Standing::Released) => drop(changed.released(earlier, number)),
+                Some(Standing::Incomplete) => drop(changed.failed(earlier, number)),
+                Some(Standing::Contributed) | None => {}
+            }
+        }
+        let seen = history.iter().filter(|(_, standing)| **standing != Standing::Incomplete);
+        if let Some(((behind, _), _)) =
+            seen.into_iter().find(|((study, round), _)| changed.standing(*study, *round).is_none())
+        {
+            return Err(CohortsError::Behind(*behind));
+        }
+        let same = changed.contribute(study, round, basis, cohort, k)?;
+        files::replace(&self.path, &changed.to_bytes(&self.key)?, Readable::ByOwner)?;
+        *memory = changed;
+        if same.iter().any(|other| *other != study) {
+            info!(study = study.short(), "an earlier study was over the same cohort");
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use consilium_protocol::ids::{ContentHash, SubjectId};
+
+    const BASIS: Basis = Basis { roster: ContentHash::from_bytes([4; 32]), terms: ContentHash::from_bytes([1; 32]) };
+
+    fn cohort(range: std::ops::Range<u8>) -> SubjectSet {
+        range.map(|name| SubjectId::from_bytes([name; 16])).collect()
+    }
+
+    fn study(name: u8) -> StudyId {
+        StudyId::from_bytes([name; 32])
+    }
+
+    #[tokio::test]
+    async fn what_was_contributed_is_known_after_a_restart() {
+        let home = tempfile::tempdir().expect("a temporary folder");
+        files::create_private_dir(&home.path().join("secrets")).expect("a folder");
+        let round = RoundNumber::new(0);
+        let cohorts = Cohorts::open(home.path()).expect("a memory");
+        let empty = std::fs::read(home.path().join(FILE)).expect("a file");
+        let history = |standing| History::from([((study(1), round), standing)]);
+        cohorts.contribute(study(1), round, &BASIS, &cohort(0..50), 11, &History::new()).await.expect("the first");
+        let again = Cohorts::open(home.path()).expect("a memory");
+        let contributed = history(Standing::Contributed);
+        let close = again.contribute(study(2), round, &BASIS, &cohort(0..49), 11, &contributed).await;
+        assert!(matches!(close, Err(CohortsError::Rerun(RerunError::TooClose { study: of })) if of == study(1)));
+        // From before the first contribution.
+        std::fs::write(home.path().join(FILE), empty).expect("written");
+        let old = Cohorts::open(home.path()).expect("a memory");
+        let behind = old.contribute(study(2), round, &BASIS, &cohort(90..99), 11, &contributed).await;
+        assert!(matches!(behind, Err(CohortsError::Behind(of)) if of == study(1)));
+        // What ended without a sum is forgotten; what was released is not.
+        let incomplete = history(Standing::Incomplete);
+        again
+            .contribute(study(2), round, &BASIS, &cohort(0..49), 11, &incomplete)
+            .await
+            .expect("the first is forgotten");
+        let released = History::from([((study(2), round), Standing::Released)]);
+        assert!(again.contribute(study(3), round, &BASIS, &cohort(0..48), 11, &released).await.is_err());
+    }
+
+    #[test]
+    fn half_a_memory_is_not_believed() {
+        let home = tempfile::tempdir().expect("a temporary folder");
+        files::create_private_dir(&home.path().join("secrets")).expect("a folder");
+        Cohorts::open(home.path()).expect("a memory");
+        std::fs::rename(home.path().join(FILE), home.path().join("away")).expect("moved");
+        assert!(matches!(Cohorts::open(home.path()), Err(CohortsError::Lost(_))));
+        std::fs::rename(home.path().join("away"), home.path().join(FILE)).expect("moved");
+        std::fs::write(home.path().join(FILE), b"csl-coho nonsense").expect("written");
+        assert!(matches!(Cohorts::open(home.path()), Err(CohortsError::Format(_))));
+        std::fs::remove_file(secrets::path(home.path(), Kind::Memory)).expect("removed");
+        assert!(matches!(Cohorts::open(home.path()), Err(CohortsError::Lost(_))));
+    }
+}
