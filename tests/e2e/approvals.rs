@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use consilium::cli::propose;
 use consilium::net::client::ClientError;
 use consilium_protocol::tx::{OpenRound, Payload};
 
@@ -12,7 +13,7 @@ fn two_of_four_approvals_compute_nothing() {
     alone(async || {
         let world = World::ready(60, QUICK).await?;
         let node = world.node().await?;
-        let study = world.consortium.propose(&world.researcher, &node, &headcount()).await?;
+        let study = propose(&world.researcher, &node, &headcount()).await?.0;
         world.consortium.approve(0, study).await?;
         world.consortium.approve(1, study).await?;
         // An approver that tries to open the round anyway is refused by the ledger.

@@ -30,7 +30,7 @@ fn files_and_flags_that_are_wrong() {
     refusal(&home, &["study", "frobnicate"], 2);
     refusal(&home, &["init", "hospital", "--name", "A"], 2);
     let args = ["init", "hospital", "--name", "A", "--address", "nonsense", "--store", "/tmp"];
-    assert!(refusal(&home, &args, 1).contains("host:port"));
+    assert!(refusal(&home, &args, 2).contains("host:port"));
     assert!(!home.join("role.toml").exists(), "nothing is half done");
 
     assert!(consilium(&home, &["init", "researcher", "--name", "R"]).status.success());

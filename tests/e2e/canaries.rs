@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use consilium::cli::propose;
 use consilium::demo::acts::follow;
 use consilium::demo::consortium::Consortium;
 use consilium_protocol::genesis::Deadlines;
@@ -119,7 +120,7 @@ fn no_value_of_a_patient_is_in_anything_that_is_kept_or_said() {
         let node = consortium.node(0).await?;
         let mut phases = Vec::new();
         for spec in std::iter::once(headcount()).chain(failing()) {
-            let study = consortium.propose(&researcher, &node, &spec).await?;
+            let study = propose(&researcher, &node, &spec).await?.0;
             for position in 0..4 {
                 consortium.approve(position, study).await?;
             }

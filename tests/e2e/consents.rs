@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use consilium::cli::opened;
+use consilium::cli::{opened, propose};
 use consilium::demo::acts::follow;
 use consilium::demo::{oracle, plain};
 use consilium_protocol::consent::{Disease, Purpose, Window};
@@ -37,7 +37,7 @@ fn only_those_who_consent_are_counted_exactly() {
         world.accredit().await?;
         let node = world.node().await?;
         let spec = headcount();
-        let study = world.consortium.propose(&world.researcher, &node, &spec).await?;
+        let study = propose(&world.researcher, &node, &spec).await?.0;
         for position in 0..4 {
             world.consortium.approve(position, study).await?;
         }
@@ -60,7 +60,7 @@ fn only_those_who_consent_are_counted_exactly() {
         for position in 0..4 {
             world.consortium.witness_revocations(position, &world.persons[position][20..]).await?;
         }
-        let study = world.consortium.propose(&world.researcher, &node, &spec).await?;
+        let study = propose(&world.researcher, &node, &spec).await?.0;
         for position in 0..4 {
             world.consortium.approve(position, study).await?;
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use consilium::cli::opened;
+use consilium::cli::{opened, propose};
 use consilium::demo::acts::follow;
 use consilium::home::Home;
 use consilium::home::config::NodeConfig;
@@ -19,7 +19,7 @@ use consilium_protocol::ids::{HospitalId, RoundNumber};
 use consilium_protocol::keys::BlindingKey;
 use consilium_protocol::tx::{Contribute, Payload};
 use consilium_protocol::wire::peer_server::{Peer, PeerServer};
-use consilium_protocol::wire::{Chunk, ContributionRequest, GossipReply, GossipRequest};
+use consilium_protocol::wire::{BlobRequest, Chunk, GossipReply, GossipRequest};
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status};
 
@@ -37,12 +37,9 @@ impl Peer for Forger {
         Ok(Response::new(GossipReply {}))
     }
 
-    type ContributionStream = Pin<Box<dyn Stream<Item = Result<Chunk, Status>> + Send>>;
+    type BlobStream = Pin<Box<dyn Stream<Item = Result<Chunk, Status>> + Send>>;
 
-    async fn contribution(
-        &self,
-        _: Request<ContributionRequest>,
-    ) -> Result<Response<Self::ContributionStream>, Status> {
+    async fn blob(&self, _: Request<BlobRequest>) -> Result<Response<Self::BlobStream>, Status> {
         let mut bytes = self.contribution.clone();
         if self.forging.load(Ordering::SeqCst) {
             let middle = bytes.len() / 2;
@@ -75,7 +72,7 @@ fn a_contribution_changed_by_one_byte_is_never_used() {
         world.accredit().await?;
         let node = world.node().await?;
         let spec = headcount();
-        let study = world.consortium.propose(&world.researcher, &node, &spec).await?;
+        let study = propose(&world.researcher, &node, &spec).await?.0;
         for position in 0..3 {
             world.consortium.approve(position, study).await?;
         }

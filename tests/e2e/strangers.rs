@@ -4,7 +4,7 @@ use consilium::net::client::{ClientError, Node, channel};
 use consilium::net::tls::{self, Identity};
 use consilium_protocol::ids::ContentHash;
 use consilium_protocol::wire::peer_client::PeerClient;
-use consilium_protocol::wire::{ContributionRequest, GossipRequest};
+use consilium_protocol::wire::{BlobKind, BlobRequest, GossipRequest};
 
 use crate::support::{QUICK, World, alone};
 
@@ -28,8 +28,9 @@ fn a_peer_whose_key_is_not_on_the_ledger_is_refused() {
         let mut nobody = PeerClient::new(channel(&member.address, config)?);
         let refused = nobody.gossip(GossipRequest { txs: vec![] }).await.unwrap_err();
         assert_eq!(refused.code(), tonic::Code::Unauthenticated);
-        let request = ContributionRequest { study: vec![0; 32], round: 0, hash: vec![0; 32] };
-        assert_eq!(nobody.contribution(request).await.unwrap_err().code(), tonic::Code::Unauthenticated);
+        let kind = BlobKind::Contribution.into();
+        let request = BlobRequest { kind, study: vec![0; 32], round: 0, hash: vec![0; 32] };
+        assert_eq!(nobody.blob(request).await.unwrap_err().code(), tonic::Code::Unauthenticated);
 
         // A member's own certificate opens them.
         let home = consilium::home::Home::open(&world.consortium.hospitals[1].home)?;

@@ -51,7 +51,7 @@ pub fn plan(folder: PathBuf, deadlines: Deadlines) -> Plan {
         program: program(),
         hospitals: ["North", "South", "West", "East"].map(String::from).to_vec(),
         chain_id: "test".to_string(),
-        policy: DisclosurePolicy::default(),
+        policy: DisclosurePolicy { open_studies: true, ..DisclosurePolicy::default() },
         deadlines,
         heartbeat_ms: 1_000,
     }
@@ -126,6 +126,7 @@ version = 1
 title = "Headcount"
 description = "How many patients there are."
 purpose = "HMB"
+protection = "open"
 
 [cohort]
 subject = "person_id"

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use consilium::cli::opened;
+use consilium::cli::{opened, propose};
 use consilium::demo::acts::follow;
 use consilium::demo::consortium::Consortium;
 use consilium::demo::{oracle, plain};
@@ -68,7 +68,7 @@ fn public_data_give_what_plain_sql_over_the_pooled_files_gives() {
     alone(async || {
         let folder = tempfile::tempdir()?;
         let mut setup = plan(folder.path().to_path_buf(), QUICK);
-        setup.policy = DisclosurePolicy { min_joint_count: 11, min_site_count: 2, min_hospitals: 3 };
+        setup.policy = DisclosurePolicy { min_site_count: 2, open_studies: true, ..DisclosurePolicy::default() };
         let mut consortium = Consortium::found(setup)?;
         let persons = split(&from, &consortium)?;
         consortium.start_all()?;
@@ -84,7 +84,7 @@ fn public_data_give_what_plain_sql_over_the_pooled_files_gives() {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/studies/visits.toml");
         let spec = StudySpec::from_toml(&fs::read_to_string(file)?)?;
         let node = consortium.node(0).await?;
-        let study = consortium.propose(&researcher, &node, &spec).await?;
+        let study = propose(&researcher, &node, &spec).await?.0;
         for position in 0..4 {
             consortium.approve(position, study).await?;
         }

@@ -1,0 +1,283 @@
+//! Guarded and private studies over real processes: what is released, what is suppressed under encryption, who may fetch
+//! what, and what happens when a role fails or a revocation could be subtracted.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use consilium::cli::{Failure, identity, opened, propose};
+use consilium::demo::acts::follow;
+use consilium::demo::{oracle, plain};
+use consilium::home::Home;
+use consilium::net::client::{self, ClientError, Node, refused};
+use consilium::net::tls;
+use consilium_engine::disclosure::Rule;
+use consilium_engine::result::Estimate;
+use consilium_protocol::genesis::Deadlines;
+use consilium_protocol::ids::{HospitalId, StudyId};
+use consilium_protocol::study::StudySpec;
+use consilium_protocol::wire::peer_client::PeerClient;
+use consilium_protocol::wire::{self, BlobKind, BlobRequest};
+
+use crate::support::{QUICK, World, alone, research};
+
+/// Long enough to compute under encryption on a busy machine.
+const PATIENT: Deadlines = Deadlines { round_ms: 40_000, ..QUICK };
+
+/// Patients by sex and age, of which the oldest are few.
+fn by_age(protection: &str) -> StudySpec {
+    StudySpec::from_toml(&format!(
+        r#"
+version = 1
+title = "Patients by age"
+description = "How many patients of each age there are."
+purpose = "HMB"
+{protection}
+
+[cohort]
+subject = "person_id"
+sql = "SELECT person_id, 2026 - year_of_birth AS age FROM person"
+
+[[dimension]]
+name = "age"
+edges = [0, 60, 95, 130]
+
+[[statistic]]
+name = "all"
+kind = "count"
+
+[[statistic]]
+name = "by age"
+kind = "count"
+by = ["age"]
+"#
+    ))
+    .unwrap()
+}
+
+/// The same about women alone: another cohort.
+fn women(protection: &str) -> StudySpec {
+    let mut spec = by_age(protection);
+    spec.cohort.sql.push_str(" WHERE gender_concept_id = 8532");
+    spec
+}
+
+async fn approved(world: &World, node: &Node, spec: &StudySpec) -> Result<StudyId, Failure> {
+    let study = propose(&world.researcher, node, spec).await?.0;
+    for position in 0..4 {
+        world.consortium.approve(position, study).await?;
+    }
+    Ok(study)
+}
+
+async fn expected(world: &World, spec: &StudySpec, roster: &[usize]) -> Result<oracle::Expected, Failure> {
+    let mut cohorts = Vec::new();
+    for position in roster {
+        let allowed: BTreeSet<i64> = world.persons[*position].iter().copied().collect();
+        cohorts.push(plain::cohort(&world.consortium.hospitals[*position].store, &allowed, spec).await?);
+    }
+    Ok(oracle::pooled(spec, &cohorts, &world.consortium.genesis.policy))
+}
+
+/// The positions of aggregator and custodian.
+fn roles(world: &World, round: &wire::Round) -> (usize, usize) {
+    let guard = round.guard.as_ref().expect("a guarded round");
+    let position = |id: &str| {
+        let id: HospitalId = id.parse().expect("a hospital");
+        world.consortium.hospitals.iter().position(|hospital| hospital.member.id == id).expect("a member")
+    };
+    (position(&guard.aggregator), position(&guard.custodian))
+}
+
+async fn study(node: &Node, study: &StudyId) -> Result<wire::StudyReply, Failure> {
+    let request = wire::StudyRequest { study: study.as_bytes().to_vec() };
+    Ok(node.ledger().study(request).await.map_err(refused)?.into_inner())
+}
+
+/// Asks a member's node for a blob under another member's TLS identity.
+async fn fetch(world: &World, from: usize, by: usize, request: BlobRequest) -> Result<Vec<u8>, Failure> {
+    let (holder, caller) = (&world.consortium.hospitals[from], &world.consortium.hospitals[by]);
+    let identity = identity(&Home::open(&caller.home)?)?;
+    let config = tls::client(Some(&identity), holder.member.tls_certificate)?;
+    let mut peer = PeerClient::new(client::channel(&holder.member.address, config)?);
+    let chunks = peer.blob(request).await.map_err(refused)?.into_inner();
+    Ok(client::collect(chunks, 1 << 28).await?)
+}
+
+#[test]
+fn small_groups_are_suppressed_under_encryption_and_nobody_else_may_fetch_a_thing() {
+    alone(async || {
+        let world = World::ready(200, PATIENT).await?;
+        let node = world.node().await?;
+        let spec = by_age("protection = \"guarded\"");
+        let id = approved(&world, &node, &spec).await?;
+        let reply = follow(&node, &id, Duration::from_secs(120)).await?;
+        assert_eq!(reply.summary.clone().unwrap().phase, "released");
+
+        let result = opened(&world.researcher, &node, &id).await?;
+        let comparison = oracle::compare(result.get(), &expected(&world, &spec, &[0, 1, 2, 3]).await?);
+        assert!(comparison.differing.is_empty(), "{:?}", comparison.differing);
+        assert_eq!(comparison.equal, comparison.cells);
+        let by_age = &result.get().statistics[1];
+        assert!(matches!(by_age.rows[0].measures[0].value, Estimate::Count(count) if count > 100));
+        assert_eq!(by_age.rows[2].measures[0].value, Estimate::Suppressed(Rule::SmallCount), "the oldest");
+        let all = result.get().statistics[0].rows[0].measures[0].value;
+        assert_eq!(all, Estimate::Suppressed(Rule::SmallCountOrPart), "it would tell how many the oldest are");
+
+        // Everybody may have what is released; only the roles what is not.
+        let round = &reply.rounds[0];
+        let (aggregator, custodian) = roles(&world, round);
+        let other = (0..4).find(|i| ![aggregator, custodian].contains(i)).expect("a third");
+        let guard = round.guard.clone().unwrap();
+        let contribution = |of: usize| {
+            let hospital = world.consortium.hospitals[of].member.id.to_string();
+            round.contributions.iter().find(|c| c.hospital == hospital).expect("a contribution").hash.clone()
+        };
+        let ask = |kind: BlobKind, hash: Vec<u8>| BlobRequest {
+            kind: kind.into(),
+            study: id.as_bytes().to_vec(),
+            round: 0,
+            hash,
+        };
+        let sealed = contribution(other);
+        assert!(fetch(&world, other, aggregator, ask(BlobKind::Contribution, sealed.clone())).await.is_ok());
+        assert!(fetch(&world, other, custodian, ask(BlobKind::Contribution, sealed)).await.is_err());
+        let seeds = || ask(BlobKind::Seeds, guard.seeds.clone());
+        assert!(fetch(&world, aggregator, custodian, seeds()).await.is_ok());
+        assert!(fetch(&world, aggregator, other, seeds()).await.is_err());
+        assert!(fetch(&world, aggregator, other, ask(BlobKind::Sum, guard.sum.clone())).await.is_ok());
+        Ok(())
+    });
+}
+
+/// The custodian's position, once a condition holds of the round.
+async fn custodian_when(
+    world: &World,
+    node: &Node,
+    id: &StudyId,
+    ready: impl Fn(&wire::Round) -> bool,
+) -> Result<usize, Failure> {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        assert!(Instant::now() < deadline, "the round does not come so far");
+        let reply = study(node, id).await?;
+        if let Some(round) = reply.rounds.last().filter(|round| ready(round)) {
+            return Ok(roles(world, round).1);
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[test]
+fn others_take_the_roles_when_the_custodian_of_a_complete_round_is_down() {
+    alone(async || {
+        let mut world = World::ready(200, Deadlines { round_ms: 20_000, ..QUICK }).await?;
+        let node = world.node().await?;
+        let spec = by_age("protection = \"guarded\"");
+        let id = approved(&world, &node, &spec).await?;
+        let down = custodian_when(&world, &node, &id, |round| round.contributions.len() == 4).await?;
+        world.consortium.kill(down).await?;
+        let asked = (0..4).find(|i| *i != down).expect("another");
+        let node = world.consortium.node(asked).await?;
+        custodian_when(&world, &node, &id, |round| round.number == 1).await?;
+        // Its numbers would follow from a result without it, so the round waits for it; the roles do not.
+        world.start(&[down]).await?;
+        let reply = follow(&node, &id, Duration::from_secs(180)).await?;
+        assert_eq!(reply.summary.unwrap().phase, "released");
+        assert!(reply.rounds.iter().all(|round| round.roster.len() == 4));
+        let (aggregator, custodian) = roles(&world, &reply.rounds[1]);
+        let before = roles(&world, &reply.rounds[0]);
+        assert!([before.0, before.1].iter().all(|role| ![aggregator, custodian].contains(role)));
+        let result = opened(&world.researcher, &node, &id).await?;
+        let comparison = oracle::compare(result.get(), &expected(&world, &spec, &[0, 1, 2, 3]).await?);
+        assert!(comparison.differing.is_empty(), "{:?}", comparison.differing);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_round_goes_on_without_a_custodian_that_did_not_contribute() {
+    alone(async || {
+        let mut world = World::ready(200, Deadlines { round_ms: 20_000, ..QUICK }).await?;
+        let node = world.node().await?;
+        // A first study, so that keys are there; and one hospital that computes nothing, so that the round stays open.
+        let first = approved(&world, &node, &by_age("protection = \"guarded\"")).await?;
+        assert_eq!(follow(&node, &first, Duration::from_secs(180)).await?.summary.unwrap().phase, "released");
+        let spec = women("protection = \"guarded\"");
+        let id = propose(&world.researcher, &node, &spec).await?.0;
+        for position in [1, 2, 3] {
+            world.consortium.approve(position, id).await?;
+        }
+        world.consortium.kill(3).await?;
+        world.consortium.approve(0, id).await?;
+        let reply = follow(&node, &id, Duration::from_secs(180)).await?;
+        assert_eq!(reply.summary.unwrap().phase, "released");
+        let last = reply.rounds.last().expect("a round");
+        assert_eq!((reply.rounds[0].roster.len(), last.roster.len()), (4, 3));
+        let result = opened(&world.researcher, &node, &id).await?;
+        let comparison = oracle::compare(result.get(), &expected(&world, &spec, &[0, 1, 2]).await?);
+        assert!(comparison.differing.is_empty(), "{:?}", comparison.differing);
+        Ok(())
+    });
+}
+
+#[test]
+fn neither_a_revocation_nor_a_hospital_can_be_subtracted() {
+    alone(async || {
+        let world = World::ready(60, QUICK).await?;
+        let node = world.node().await?;
+        let spec = by_age("protection = \"open\"");
+        let first = approved(&world, &node, &spec).await?;
+        follow(&node, &first, Duration::from_secs(60)).await?;
+        // With nobody's mind changed, the same cohort can be asked about again.
+        let again = approved(&world, &node, &by_age("protection = \"open\"\nmin_joint_count = 12")).await?;
+        assert_eq!(follow(&node, &again, Duration::from_secs(60)).await?.summary.unwrap().phase, "released");
+        // One patient of one hospital thinks again.
+        world.consortium.witness_revocations(1, &world.persons[1][..1]).await?;
+        let second = approved(&world, &node, &spec).await?;
+        let reply = follow(&node, &second, Duration::from_secs(60)).await?;
+        let rosters: Vec<usize> = reply.rounds.iter().map(|round| round.roster.len()).collect();
+        assert_eq!(rosters, [4, 3], "that hospital does not contribute again");
+        let told = |hospital: usize| {
+            let path = world.consortium.hospitals[hospital].home.join("failing.json");
+            std::fs::read_to_string(path).map_err(|error| Failure::new(error.to_string()))
+        };
+        assert!(told(1)?.contains("\"rerun\"") && told(1)?.contains(&first.to_string()), "{}", told(1)?);
+        // Without it, its own numbers would follow from the two results: nobody contributes.
+        assert_eq!(reply.summary.unwrap().phase, "failed");
+        assert!(reply.rounds[1].contributions.is_empty());
+        for other in [0, 2, 3] {
+            assert!(told(other)?.contains("other hospitals took part"), "{}", told(other)?);
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn a_private_study_is_noisy_and_spends_the_budget() {
+    alone(async || {
+        let world = World::ready(400, QUICK).await?;
+        world.consortium.witness_grants(0, &world.persons[0], &research()).await?;
+        let node = world.node().await?;
+        let spec = by_age("protection = \"private\"\nrho = 0.3");
+        let id = approved(&world, &node, &spec).await?;
+        let reply = follow(&node, &id, Duration::from_secs(60)).await?;
+        assert_eq!(reply.summary.unwrap().phase, "released");
+        let result = opened(&world.researcher, &node, &id).await?;
+        let all = result.get().statistics[0].rows[0].measures[0].value.noisy().expect("a noisy count");
+        assert!((all.value - 1600.0).abs() < 10.0 * all.sigma, "{all:?}");
+        assert!(all.sigma > 0.5 && all.low < all.value && all.value < all.high);
+
+        // The rest of a budget of 1, to the last bit.
+        for rho in ["0.3", "0.3", "0.1"] {
+            let id = approved(&world, &node, &by_age(&format!("protection = \"private\"\nrho = {rho}"))).await?;
+            let reply = follow(&node, &id, Duration::from_secs(60)).await?;
+            assert_eq!(reply.summary.unwrap().phase, "released");
+        }
+        let id = propose(&world.researcher, &node, &by_age("protection = \"private\"\nrho = 0.000001")).await?.0;
+        match world.consortium.approve(0, id).await {
+            Err(ClientError::Rejected { kind, .. }) => assert_eq!(kind, "privacy_budget"),
+            other => panic!("{other:?}"),
+        }
+        Ok(())
+    });
+}
