@@ -120,3 +120,76 @@ const _: fn() = || {
     fn is_connected<T: tonic::transport::server::Connected<ConnectInfo = TlsConnectInfo<TcpConnectInfo>>>() {}
     is_connected::<tokio_rustls::server::TlsStream<TcpStream>>();
 };
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use consilium_ledger::state::Moment;
+    use consilium_ledger::state::study::{Contribution, Disclosed, Guard, Roles, Sealed};
+    use consilium_protocol::ids::{Height, Timestamp};
+    use consilium_protocol::tx::Blob;
+
+    use super::*;
+
+    fn hospital(name: u8) -> HospitalId {
+        HospitalId::from_public_key([name; 32])
+    }
+
+    fn blob(name: u8) -> Blob {
+        Blob { hash: ContentHash::from_bytes([name; 32]), bytes: 1 }
+    }
+
+    /// A round of hospitals 1 to 4 to which the first `contributed`; in a guarded one, 1 is aggregator and 2 custodian.
+    fn round(guarded: bool, contributed: u8) -> Round {
+        let height = Height::new(3);
+        let contribution = |name| Contribution { hash: blob(name).hash, bytes: 1, height };
+        let roles = Roles {
+            aggregator: hospital(1),
+            custodian: hospital(2),
+            sealing_key: [9; 32],
+            public_key: blob(90),
+            server_key: blob(91),
+        };
+        Round {
+            number: RoundNumber::new(0),
+            opened: Moment { height, time: Timestamp::new(5) },
+            roster: (1..=4).map(hospital).collect(),
+            contributions: (1..=contributed).map(|name| (hospital(name), contribution(name))).collect(),
+            attestations: BTreeMap::new(),
+            guard: guarded.then_some(Guard { roles, sealed: None, disclosed: None }),
+            ended: None,
+        }
+    }
+
+    /// Who of 1 to 5 may have it from `own`.
+    fn callers(round: &Round, kind: BlobKind, own: u8) -> Vec<u8> {
+        (1..=5).filter(|caller| admitted(round, kind, &hospital(own), &hospital(*caller)).is_some()).collect()
+    }
+
+    #[test]
+    fn contributions_are_for_those_who_add_up_once_all_are_in() {
+        for guarded in [false, true] {
+            assert!(callers(&round(guarded, 3), BlobKind::Contribution, 3).is_empty());
+        }
+        assert_eq!(callers(&round(false, 4), BlobKind::Contribution, 3), [1, 2, 3, 4]);
+        assert_eq!(callers(&round(true, 4), BlobKind::Contribution, 3), [1]);
+    }
+
+    #[test]
+    fn what_the_roles_make_is_for_the_next_and_then_for_the_roster() {
+        let mut round = round(true, 4);
+        let all = [BlobKind::Seeds, BlobKind::Sum, BlobKind::DisclosedSeeds];
+        assert!(all.iter().all(|kind| callers(&round, *kind, 1).is_empty()));
+        let guard = round.guard.as_mut().expect("a guarded round");
+        let height = Height::new(4);
+        guard.sealed = Some(Sealed { sum: blob(80), seeds: blob(81), height });
+        assert_eq!(all.map(|kind| callers(&round, kind, 1)), [vec![2], vec![2], vec![]]);
+        assert!(callers(&round, BlobKind::Seeds, 3).is_empty(), "the aggregator alone has them");
+        let guard = round.guard.as_mut().expect("a guarded round");
+        guard.disclosed = Some(Disclosed { seeds: blob(82), height });
+        assert_eq!(all.map(|kind| callers(&round, kind, 2)), [vec![], vec![1, 2, 3, 4], vec![1, 2, 3, 4]]);
+        let found = admitted(&round, BlobKind::DisclosedSeeds, &hospital(2), &hospital(4));
+        assert!(matches!(found, Some((Piece::DisclosedSeeds, hash)) if hash == blob(82).hash));
+    }
+}

@@ -107,7 +107,7 @@ fn refusals(joint: &EncryptedCells, researcher: &StudySecretKey, revealed: Vec<O
     };
     assert!(cells::open(joint, researcher, 4).is_err());
     let other = PadRound { round: RoundNumber::new(1), ..ROUND };
-    assert_eq!(open(&revealed, &other), Err(GuardError::Opening(OpeningError::Noise)));
+    assert!(matches!(open(&revealed, &other), Err(GuardError::Opening(OpeningError::Noise | OpeningError::LimbSum))));
     let seed = |group: usize| Seed::from_bytes(seeds[group].as_bytes());
     assert!(matches!(open(&[None, seed(2), seed(1)], &ROUND), Err(GuardError::Opening(_))));
     assert_eq!(open(&[seed(0), None, None], &ROUND), Ok(()));
