@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -10,7 +11,7 @@ use std::time::{Duration, Instant};
 use consilium_protocol::consent::Base;
 use consilium_protocol::genesis::{Deadlines, GENESIS_VERSION, Genesis, Member};
 use consilium_protocol::ids::{ChainId, Timestamp};
-use consilium_protocol::keys::SigningKey;
+use consilium_protocol::keys::{NoRandomness, SigningKey};
 use consilium_protocol::policy::DisclosurePolicy;
 use consilium_protocol::tx::{Payload, Signer};
 use consilium_protocol::wire;
@@ -65,12 +66,26 @@ pub struct Consortium {
     plan: Plan,
 }
 
-/// Ports that are free now. All are held until all are known, so that none is given twice.
+/// The ports that nodes listen on: below those that operating systems give to outgoing connections (Linux from 32768,
+/// others from 49152), because one node's connection could otherwise sit on the port of another that is not up yet.
+const PORTS: Range<u16> = 20_000..32_000;
+
+/// Ports that are free now. All are held until all are known, so that none is given twice; the search starts anywhere, so
+/// that two consortia founded at a time hardly meet.
 fn free_ports(count: usize) -> Result<Vec<u16>, Failure> {
-    let listeners: Result<Vec<TcpListener>, _> =
-        (0..count).map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).collect();
-    let ports: Result<Vec<u16>, _> = listeners?.iter().map(|l| l.local_addr().map(|a| a.port())).collect();
-    Ok(ports?)
+    let start = getrandom::u32().map_err(|_| NoRandomness)?;
+    let mut around: Vec<u16> = PORTS.collect();
+    around.rotate_left(start as usize % PORTS.len());
+    let free = around.into_iter().filter_map(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok());
+    let held: Vec<TcpListener> = free.take(count).collect();
+    if held.len() < count {
+        return Err(Failure::new(format!(
+            "fewer than {count} of the ports {} to {} are free on this machine; stop some of what listens there",
+            PORTS.start,
+            PORTS.end - 1
+        )));
+    }
+    Ok(held.iter().map(|listener| listener.local_addr().map(|a| a.port())).collect::<Result<_, _>>()?)
 }
 
 impl Consortium {

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, copy_bidirectional};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -40,6 +40,7 @@ pub(super) struct Door {
     public: TcpListener,
     outgoing: Vec<(TcpListener, Peer)>,
     inner: SocketAddr,
+    held: Option<TcpSocket>,
     identity: Identity,
 }
 
@@ -51,9 +52,8 @@ impl Door {
         for peer in peers {
             outgoing.push((TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?, peer.clone()));
         }
-        // Libp2p binds it in a moment; should another process take it before, starting fails and says so.
-        let inner = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?.local_addr()?;
-        Ok(Self { public, outgoing, inner, identity })
+        let (inner, held) = hold_port()?;
+        Ok(Self { public, outgoing, inner, held, identity })
     }
 
     /// Where libp2p is to listen.
@@ -72,13 +72,30 @@ impl Door {
         let acceptor = TlsAcceptor::from(Arc::new(self.identity.accepting(&keys)?));
         let connections = Arc::new(Semaphore::new(CONNECTIONS_PER_PEER * keys.len().max(1)));
         let mut tasks = JoinSet::new();
-        tasks.spawn(accept_members(self.public, acceptor, self.inner, connections));
+        let (public, inner, held) = (self.public, self.inner, self.held);
+        tasks.spawn(async move {
+            let _held = held;
+            accept_members(public, acceptor, inner, connections).await;
+        });
         for (listener, peer) in self.outgoing {
             let connector = TlsConnector::from(Arc::new(self.identity.connecting(peer.peer_public_key)?));
             tasks.spawn(reach_member(listener, connector, peer));
         }
         Ok(tasks)
     }
+}
+
+/// A free loopback port for libp2p, which binds it in a moment.
+///
+/// On Linux a socket that is bound and does not listen keeps the port from everybody but those who name it and allow its
+/// reuse, as libp2p does (socket(7), SO_REUSEADDR). Elsewhere another process can take the port before; starting then
+/// fails and says so.
+fn hold_port() -> io::Result<(SocketAddr, Option<TcpSocket>)> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_reuseaddr(cfg!(target_os = "linux"))?;
+    socket.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
+    let address = socket.local_addr()?;
+    Ok((address, cfg!(target_os = "linux").then_some(socket)))
 }
 
 async fn accept_members(public: TcpListener, acceptor: TlsAcceptor, inner: SocketAddr, connections: Arc<Semaphore>) {

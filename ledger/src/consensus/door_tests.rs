@@ -68,3 +68,15 @@ async fn who_does_not_speak_tls_hears_nothing_of_malachite() {
     let _ = timeout(HANDSHAKE_TIMEOUT * 2, stream.read_to_end(&mut heard)).await.expect("turned away");
     assert!(!heard.windows(11).any(|window| window == b"multistream"), "{heard:?}");
 }
+
+#[tokio::test]
+#[cfg(target_os = "linux")]
+async fn the_port_for_libp2p_is_kept_from_others() {
+    let (address, held) = hold_port().expect("a free port");
+    let other = TcpSocket::new_v4().expect("a socket");
+    assert!(other.bind(address).is_err(), "a program that does not ask for reuse");
+    let libp2p = TcpListener::bind(address).await.expect("named and reused");
+    assert_eq!(libp2p.local_addr().expect("bound"), address);
+    drop(held);
+    TcpStream::connect(address).await.expect("the listener stays");
+}
