@@ -407,6 +407,14 @@ pub enum Rejection {
         /// The study.
         study: StudyId,
     },
+    /// A private study asks for less noise than the hospitals can share out.
+    #[error("rho = {asked} needs less noise than all hospitals can share out; propose the study with at most {most}")]
+    RhoTooLarge {
+        /// What the study asks for.
+        asked: MicroRho,
+        /// The largest that a study of as many statistics can ask for.
+        most: MicroRho,
+    },
 }
 
 impl Rejection {
@@ -470,6 +478,7 @@ impl Rejection {
             Self::NotInRole { .. } => "not_in_role",
             Self::NotSealed { .. } => "not_sealed",
             Self::NotDisclosed { .. } => "not_disclosed",
+            Self::RhoTooLarge { .. } => "rho_too_large",
         }
     }
 }

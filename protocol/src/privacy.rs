@@ -107,6 +107,18 @@ impl<'de> Deserialize<'de> for MicroRho {
     }
 }
 
+/// How many hospitals of a roster are honest, at least, when fewer than half are not.
+pub const fn honest_of(roster: usize) -> usize {
+    roster / 2 + 1
+}
+
+/// The largest ρ of a study with so many statistics for which a roster can share out the noise in whole numbers: every
+/// share has a standard deviation of at least 1. The least noise is on counts that are alone in their bundle (one subject
+/// changes them by 1), and every statistic has such.
+pub const fn most_rho(statistics: usize, roster: usize) -> MicroRho {
+    MicroRho::new(statistics as u64 * 1_000_000 / (2 * honest_of(roster) as u64))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -158,5 +170,10 @@ mod tests {
         assert_eq!(MicroRho::new(u64::MAX).checked_add(MicroRho::new(1)), None);
         assert_eq!(MicroRho::new(3).saturating_sub(MicroRho::new(2)), MicroRho::new(1));
         assert_eq!(MicroRho::new(2).saturating_sub(MicroRho::new(3)), MicroRho::new(0));
+    }
+
+    #[test]
+    fn fewer_than_half_leave_so_many() {
+        assert_eq!([1, 2, 3, 4, 5, 20].map(honest_of), [1, 2, 2, 3, 3, 11]);
     }
 }

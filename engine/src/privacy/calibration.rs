@@ -18,7 +18,7 @@
 
 use std::f64::consts::PI;
 
-use consilium_protocol::privacy::MicroRho;
+use consilium_protocol::privacy::{MicroRho, honest_of};
 
 /// Parts of one in which standard deviations are counted.
 const UNIT: u64 = 64;
@@ -30,24 +30,13 @@ const UNIT: u64 = 64;
 /// 2·exp(-32²/2) < 2^-737.
 const MOST_JOINT_LOG2: u32 = 57;
 
-/// How many hospitals of a roster are honest, at least, when fewer than half are not.
-pub const fn honest_of(roster: usize) -> usize {
-    roster / 2 + 1
-}
-
-/// The largest ρ of a study with so many statistics at which every share has a standard deviation of at least 1. The
-/// least noise is on counts that are alone in their bundle (Δ = 1, parts = `blocks`), and every statistic has such.
-pub(super) fn most_rho(blocks: usize, honest: usize) -> MicroRho {
-    MicroRho::new(blocks as u64 * 1_000_000 / (2 * honest as u64))
-}
-
 /// The standard deviation of one hospital's noise in one cell, in 64ths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct ShareDeviation(u64);
 
 impl ShareDeviation {
     /// For a cell of this sensitivity that has a `parts`-th of `rho`; `None` when the joint noise of `roster` hospitals
-    /// could overflow. `rho` is above 0 and at most [`most_rho`].
+    /// could overflow. `rho` is above 0 and at most [`most_rho`](consilium_protocol::privacy::most_rho).
     pub(super) fn of(sensitivity: u64, parts: usize, rho: MicroRho, roster: usize) -> Option<Self> {
         let honest = honest_of(roster) as u128;
         // √(parts / 2ρh), times 2^32, rounded up: at most 2^8 parts times 2^20 millionths times 2^64.
@@ -86,13 +75,10 @@ fn tau(deviation: f64, honest: usize) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use consilium_protocol::privacy::most_rho;
+
     use super::*;
     use crate::cells::MAX_HOSPITALS;
-
-    #[test]
-    fn fewer_than_half_leave_so_many() {
-        assert_eq!([1, 2, 3, 4, 5, 20].map(honest_of), [1, 2, 2, 3, 3, 11]);
-    }
 
     /// Shares over rosters, parts of ρ from the largest down, and sensitivities, each with its claim: sensitivity, share,
     /// how many are honest, and the ρ that it may cost.
@@ -101,7 +87,7 @@ mod tests {
         for roster in [1, 2, 3, 4, 5, 7, 10, 20, 50, 101, 333, 1_000, MAX_HOSPITALS] {
             let honest = honest_of(roster);
             for blocks in [1, 2, 7, 64] {
-                let most = most_rho(blocks, honest).get() as f64;
+                let most = most_rho(blocks, roster).get() as f64;
                 // Close to the largest, where τ matters, and then down in large steps.
                 let factors = (0..50).map(|i| 1.0 - f64::from(i) / 500.0).chain((1..60).map(|i| 0.75f64.powi(i)));
                 let rhos = factors.map(|factor| MicroRho::new((most * factor) as u64));

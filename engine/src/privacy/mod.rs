@@ -20,7 +20,6 @@ mod expect;
 mod plan;
 mod source;
 
-pub use calibration::honest_of;
 pub use epsilon::{delta, epsilon, epsilon_simple};
 pub use error::PrivacyError;
 pub use estimate::{NoisyBundle, NoisyEstimate};

@@ -1,12 +1,12 @@
 //! From a study and its ρ to the noise in every cell.
 
-use consilium_protocol::privacy::MicroRho;
+use consilium_protocol::privacy::{MicroRho, honest_of, most_rho};
 use consilium_protocol::study::StudySpec;
 use rand::CryptoRng;
 use zeroize::Zeroizing;
 
 use super::PrivacyError;
-use super::calibration::{ShareDeviation, honest_of, most_rho};
+use super::calibration::ShareDeviation;
 use super::source::Noise;
 use crate::cells::MAX_HOSPITALS;
 use crate::statistics::{Block, Bundle, Content, Layout, Scale};
@@ -55,7 +55,7 @@ impl NoisePlan {
     /// The largest ρ that hospitals can share out in whole numbers. A larger one would not get a better result: the least
     /// noise that a hospital adds has a standard deviation of 1.
     pub fn most_rho(layout: &Layout, roster: usize) -> MicroRho {
-        most_rho(layout.blocks().len(), honest_of(roster))
+        most_rho(layout.blocks().len(), roster)
     }
 
     fn add(&mut self, spec: &StudySpec, layout: &Layout, block: &Block) -> Result<(), PrivacyError> {

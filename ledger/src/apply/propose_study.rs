@@ -1,6 +1,7 @@
 //! An accredited researcher asks for a study.
 
 use consilium_protocol::keys::BlindingKey;
+use consilium_protocol::privacy::most_rho;
 use consilium_protocol::study::{StudySpec, study_id};
 use consilium_protocol::tx::{MAX_STUDY_KEY_BYTES, ProposeStudy};
 
@@ -28,6 +29,11 @@ pub(super) fn apply(context: &mut Context<'_>, payload: ProposeStudy) -> Outcome
     let (asked, left) = (spec.protection.loss(), policy.privacy_budget);
     if asked > left {
         return Err(Rejection::PrivacyBudget { asked, left });
+    }
+    // Fewer hospitals than all can share out more; a study must not come to depend on who stays away.
+    let most = most_rho(spec.statistics.len(), context.members());
+    if asked > most {
+        return Err(Rejection::RhoTooLarge { asked, most });
     }
     let quota = policy.studies_per_researcher;
     if context.state.studies_of(&researcher, context.moment.time) >= quota {

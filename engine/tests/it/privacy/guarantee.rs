@@ -1,7 +1,7 @@
 //! ρ as claimed against ρ as it is: the divergence of the exact sums of shares, order by order.
 
-use consilium_engine::privacy::{NoisePlan, honest_of};
-use consilium_protocol::privacy::MicroRho;
+use consilium_engine::privacy::NoisePlan;
+use consilium_protocol::privacy::{MicroRho, honest_of};
 
 use super::exact::{discrete_gaussian, divergence, sum_of};
 use super::mechanism::{study, study_over};

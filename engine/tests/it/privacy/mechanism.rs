@@ -1,7 +1,8 @@
 //! A private study as an attacker meets it: who is in the cohort goes in, joint cells come out, again and again.
 
-use consilium_engine::privacy::{NoisePlan, honest_of};
+use consilium_engine::privacy::NoisePlan;
 use consilium_engine::statistics::Layout;
+use consilium_protocol::privacy::honest_of;
 use consilium_protocol::study::{StatisticKind, StudySpec};
 use rand::SeedableRng;
 use rand::rngs::ChaCha20Rng;

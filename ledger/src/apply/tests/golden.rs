@@ -325,6 +325,10 @@ fn rejections() {
         (Rejection::NotInRole { hospital: hospital() }, "36[aa*32]"),
         (Rejection::NotSealed { study }, "37[55*32]"),
         (Rejection::NotDisclosed { study }, "38[55*32]"),
+        (
+            Rejection::RhoTooLarge { asked: MicroRho::new(2), most: MicroRho::new(1) },
+            "3902000000000000000100000000000000",
+        ),
     ];
     let mut kinds = std::collections::BTreeSet::new();
     for (rejection, expected) in &all {

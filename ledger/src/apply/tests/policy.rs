@@ -2,7 +2,7 @@ use consilium_protocol::ids::{RoundNumber, StudyId};
 use consilium_protocol::policy::DisclosurePolicy;
 use consilium_protocol::privacy::MicroRho;
 use consilium_protocol::study::Protection;
-use consilium_protocol::tx::{FailRound, OpenRound, Payload};
+use consilium_protocol::tx::{Contribute, FailRound, OpenRound, Payload};
 
 use crate::rejection::Rejection;
 use crate::state::study::Phase;
@@ -102,6 +102,48 @@ fn budgets_are_each_hospitals_own_and_a_round_goes_on_with_those_that_have_some_
 }
 
 #[test]
+fn less_noise_than_all_hospitals_can_share_out_is_refused_before_it_costs_anything() {
+    let mut ledger = ledger(4, |_| ());
+    // Three of four are honest, and the study has one statistic: 1 / (2·3).
+    let (asked, most) = (MicroRho::new(166_667), MicroRho::new(166_666));
+    assert_eq!(ledger.propose_protected(1, private(166_667)).1, Err(Rejection::RhoTooLarge { asked, most }));
+    assert_eq!(ledger.propose_protected(1, private(166_666)).1, Ok(()));
+}
+
+/// A private study over five hospitals, of which the one in the middle has budget for one round only; with its first round
+/// ended after so many contributed.
+fn failed_with_one_that_is_out_of_budget(contributions: u8) -> Phase {
+    let mut ledger = ledger(5, |policy| policy.privacy_budget = MicroRho::new(100));
+    let mut run = |name: u8, approvers: &[usize]| {
+        let (study, _) = ledger.propose_protected(name, private(30));
+        approvers.iter().for_each(|i| assert_eq!(ledger.approve(*i, study), Ok(())));
+        ledger.now += ledger.consortium.genesis.deadlines.grace_ms;
+        let opener = Who::Hospital(approvers[0]);
+        assert_eq!(ledger.one(opener, Payload::OpenRound(OpenRound { study })), Ok(()));
+        study
+    };
+    run(1, &[0, 1, 2]);
+    run(2, &[2, 3, 4]);
+    let study = run(3, &[0, 1, 2, 3, 4]);
+    let round = RoundNumber::new(0);
+    for i in 0..contributions {
+        let contribution = crate::testing::content(i);
+        let payload = Payload::Contribute(Contribute { study, round, contribution, bytes: 64 });
+        assert_eq!(ledger.one(Who::Hospital(usize::from(i)), payload), Ok(()));
+    }
+    ledger.now += ledger.consortium.genesis.deadlines.round_ms;
+    assert_eq!(ledger.one(Who::Hospital(0), Payload::FailRound(FailRound { study, round })), Ok(()));
+    phase(&ledger, study)
+}
+
+#[test]
+fn after_a_complete_round_no_hospital_is_left_out_for_want_of_budget() {
+    assert_eq!(failed_with_one_that_is_out_of_budget(5), Phase::Failed);
+    // Nobody can have seen a sum over all: the others go on.
+    assert_eq!(failed_with_one_that_is_out_of_budget(4), Phase::Collecting { round: RoundNumber::new(1) });
+}
+
+#[test]
 fn another_round_is_charged_too_and_fails_where_nothing_is_left() {
     let mut ledger = ledger(3, |policy| policy.privacy_budget = MicroRho::new(100));
     let (study, _) = ledger.propose_protected(1, private(50));
@@ -109,7 +151,7 @@ fn another_round_is_charged_too_and_fails_where_nothing_is_left() {
     assert_eq!(open(&mut ledger, study), Ok(()));
     for (round, loss) in [(0, 100), (1, 100)] {
         for i in 0..3u8 {
-            let payload = consilium_protocol::tx::Contribute {
+            let payload = Contribute {
                 study,
                 round: RoundNumber::new(round),
                 contribution: crate::testing::content(i),
@@ -123,4 +165,8 @@ fn another_round_is_charged_too_and_fails_where_nothing_is_left() {
         assert_eq!(ledger.state.privacy_loss(&ledger.consortium.hospital(0)), MicroRho::new(loss));
     }
     assert_eq!(ledger.state.study(&study).expect("a study").course.phase, Phase::Failed);
+}
+
+fn phase(ledger: &Ledger, study: StudyId) -> Phase {
+    ledger.state.study(&study).expect("a study").course.phase
 }

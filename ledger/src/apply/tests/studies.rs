@@ -35,9 +35,13 @@ fn each_reason_not_to_propose() {
     let entitled = Entitled::Researcher;
     assert_eq!(ledger.one(Who::Hospital(0), Ledger::study_proposal(2)), Err(Rejection::NotEntitled { entitled }));
     let good = spec(2).to_canonical();
-    let propose = |spec: Vec<u8>, key: usize| {
-        Payload::ProposeStudy(ProposeStudy { spec, public_key: vec![7; key], sealing_key: [4; 32] })
+    let propose_sealed = |spec: Vec<u8>, key: usize, sealing_key: [u8; 32]| {
+        Payload::ProposeStudy(ProposeStudy { spec, public_key: vec![7; key], sealing_key })
     };
+    let propose = |spec, key| propose_sealed(spec, key, [4; 32]);
+    // RFC 7748, section 6.1: u = 0 and u = 1 are of small order.
+    let mut one = [0; 32];
+    one[0] = 1;
     let mut trailing = good.clone();
     trailing.push(0);
     let mut version = good.clone();
@@ -52,6 +56,8 @@ fn each_reason_not_to_propose() {
         (propose(invalid.to_canonical(), 3), Rejection::Spec(SpecFault::Invalid)),
         (propose(good.clone(), 0), Rejection::StudyKey),
         (propose(good.clone(), MAX_STUDY_KEY_BYTES + 1), Rejection::StudyKey),
+        (propose_sealed(good.clone(), 3, [0; 32]), Rejection::StudyKey),
+        (propose_sealed(good.clone(), 3, one), Rejection::StudyKey),
     ];
     for (payload, rejection) in cases {
         assert_eq!(ledger.one(RESEARCHER, payload), Err(rejection));
