@@ -21,3 +21,9 @@ pub mod home;
 pub mod net;
 pub mod node;
 pub mod vocabulary;
+
+// The ledger's own test fixture; it sees that crate from outside.
+#[cfg(test)]
+#[allow(dead_code, reason = "shared: each user needs a part of it")]
+#[path = "../ledger/src/testing.rs"]
+mod testing;

@@ -161,3 +161,7 @@ fn has_roles(state: &State, study: &Study<'_>, approvers: &[HospitalId], grace_i
 fn rank_of(hospitals: &[HospitalId], own: &HospitalId) -> Option<u32> {
     hospitals.iter().position(|h| h == own).map(|position| position as u32)
 }
+
+#[cfg(test)]
+#[path = "duties_tests.rs"]
+mod tests;

@@ -1,0 +1,150 @@
+use consilium_protocol::keys::BlindingKey;
+use consilium_protocol::tx::{
+    Attest, Blob, Contribute, DiscloseSeeds, OpenRound, Payload, RegisterGuardKeys, Release, SealSum,
+};
+
+use super::*;
+use crate::testing::{Ledger, Who, content};
+
+const ROUND: RoundNumber = RoundNumber::new(0);
+
+fn blob(name: u8) -> Blob {
+    Blob { hash: content(name), bytes: 64 }
+}
+
+/// What each member owes, with its rank, `ahead` milliseconds after the last block.
+fn owed(ledger: &Ledger, ahead: u64) -> Vec<Option<(Duty, u32)>> {
+    let now = Timestamp::new(ledger.now + ahead);
+    let of = |i| duties(&ledger.state, &ledger.consortium.hospital(i), now);
+    (0..ledger.state.members().len()).map(|i| of(i).pop().map(|due| (due.duty, due.rank))).collect()
+}
+
+fn does(ledger: &mut Ledger, i: usize, payload: Payload) {
+    assert_eq!(ledger.one(Who::Hospital(i), payload), Ok(()));
+}
+
+fn contribute(ledger: &mut Ledger, i: usize, study: StudyId) {
+    let contribution = Contribute { study, round: ROUND, contribution: content(i as u8), bytes: 64 };
+    does(ledger, i, Payload::Contribute(contribution));
+}
+
+/// Who contributed what, as [`contribute`] does.
+fn contributions(ledger: &Ledger, members: &[usize]) -> Vec<(HospitalId, ContentHash)> {
+    members.iter().map(|i| (ledger.consortium.hospital(*i), content(*i as u8))).collect()
+}
+
+/// Past the deadline of a round that was opened in the last blocks.
+fn late(ledger: &Ledger) -> u64 {
+    ledger.consortium.genesis.deadlines.round_ms
+}
+
+#[test]
+fn approvers_open_a_round_when_all_have_decided_or_the_grace_is_over() {
+    let mut ledger = Ledger::new(4);
+    let study = ledger.proposed();
+    let grace = ledger.consortium.genesis.deadlines.grace_ms;
+    [0, 2].into_iter().for_each(|i| assert_eq!(ledger.approve(i, study), Ok(())));
+    assert_eq!(owed(&ledger, grace), [None, None, None, None], "two of four are not more than half");
+    assert_eq!(ledger.approve(3, study), Ok(()));
+    assert_eq!(owed(&ledger, grace - 1), [None, None, None, None]);
+    let open = |rank| Some((Duty::OpenRound, rank));
+    assert_eq!(owed(&ledger, grace), [open(0), None, open(1), open(2)]);
+    assert_eq!(ledger.approve(1, study), Ok(()));
+    assert_eq!(owed(&ledger, 0), [open(0), open(1), open(2), open(3)]);
+}
+
+#[test]
+fn a_round_is_collected_attested_released_and_kept_by_its_roster() {
+    let mut ledger = Ledger::new(4);
+    let study = ledger.opened(&[0, 1, 2]);
+    let contribute_now = || Some((Duty::Contribute { round: ROUND }, 0));
+    contribute(&mut ledger, 1, study);
+    assert_eq!(owed(&ledger, 0), [contribute_now(), None, contribute_now(), None]);
+    [0, 2].into_iter().for_each(|i| contribute(&mut ledger, i, study));
+
+    let all = contributions(&ledger, &[0, 1, 2]);
+    let attest = || Some((Duty::Attest { round: ROUND, contributions: all.clone() }, 0));
+    assert_eq!(owed(&ledger, 0), [attest(), attest(), attest(), None]);
+    let sum = content(9);
+    does(&mut ledger, 0, Payload::Attest(Attest { study, round: ROUND, sum }));
+    assert_eq!(owed(&ledger, 0), [None, attest(), attest(), None], "one of three is not more than half");
+    does(&mut ledger, 1, Payload::Attest(Attest { study, round: ROUND, sum }));
+    let release = |rank| Some((Duty::Release { round: ROUND }, rank));
+    assert_eq!(owed(&ledger, 0), [release(0), release(1), release(2), None]);
+
+    does(&mut ledger, 0, Payload::Release(Release { study, round: ROUND }));
+    let keep = || Some((Duty::KeepSum { round: ROUND, sum, contributions: all.clone() }, 0));
+    assert_eq!(owed(&ledger, late(&ledger)), [keep(), keep(), keep(), None]);
+}
+
+#[test]
+fn a_round_without_result_is_ended_at_its_deadline_by_its_roster_first() {
+    let mut ledger = Ledger::new(4);
+    let study = ledger.opened(&[1, 2, 3]);
+    let opened = ledger.state.study(&study).expect("a study").course.rounds[0].opened.time.get();
+    let left = opened + late(&ledger) - ledger.now;
+    let contribute_now = || Some((Duty::Contribute { round: ROUND }, 0));
+    assert_eq!(owed(&ledger, left - 1), [None, contribute_now(), contribute_now(), contribute_now()]);
+    let fail = |rank| Some((Duty::FailRound { round: ROUND }, rank));
+    assert_eq!(owed(&ledger, left), [fail(3), fail(0), fail(1), fail(2)]);
+}
+
+#[test]
+fn a_result_is_released_however_late() {
+    let mut ledger = Ledger::new(4);
+    let study = ledger.opened(&[0, 1, 2]);
+    [0, 1, 2].into_iter().for_each(|i| contribute(&mut ledger, i, study));
+    [0, 1]
+        .into_iter()
+        .for_each(|i| does(&mut ledger, i, Payload::Attest(Attest { study, round: ROUND, sum: content(9) })));
+    let release = |rank| Some((Duty::Release { round: ROUND }, rank));
+    assert_eq!(owed(&ledger, late(&ledger)), [release(0), release(1), release(2), None]);
+    ledger.now += late(&ledger);
+    does(&mut ledger, 0, Payload::Release(Release { study, round: ROUND }));
+}
+
+#[test]
+fn a_guarded_round_waits_for_keys_and_then_for_one_role_at_a_time() {
+    let mut ledger = Ledger::new(3);
+    ledger.accredit(1);
+    let (study, outcome) = ledger.propose_protected(1, Protection::Guarded);
+    assert_eq!(outcome, Ok(()));
+    let register = |ledger: &mut Ledger, i: usize| {
+        let sealing_key = BlindingKey::from_seed([i as u8 + 50; 32]).public_key();
+        let keys = RegisterGuardKeys { public_key: blob(1), server_key: blob(2), sealing_key };
+        does(ledger, i, Payload::RegisterGuardKeys(keys));
+    };
+    register(&mut ledger, 0);
+    (0..3).for_each(|i| assert_eq!(ledger.approve(i, study), Ok(())));
+    let grace = ledger.consortium.genesis.deadlines.grace_ms;
+    assert_eq!(owed(&ledger, grace), [None, None, None], "one alone can take no two roles");
+    register(&mut ledger, 1);
+    let open = |rank| Some((Duty::OpenRound, rank));
+    assert_eq!(owed(&ledger, 0), [None, None, None], "the third may still register");
+    assert_eq!(owed(&ledger, grace), [open(0), open(1), open(2)]);
+    register(&mut ledger, 2);
+    assert_eq!(owed(&ledger, 0), [open(0), open(1), open(2)]);
+
+    does(&mut ledger, 0, Payload::OpenRound(OpenRound { study }));
+    (0..3).for_each(|i| contribute(&mut ledger, i, study));
+    let course = ledger.state.study(&study).expect("a study").course;
+    let roles = course.running_round().expect("a round").guard.expect("a guard").roles;
+    let position = |id| (0..3).find(|i| ledger.consortium.hospital(*i) == id).expect("a member");
+    let (aggregator, custodian) = (position(roles.aggregator), position(roles.custodian));
+    let alone = |i: usize, duty: Duty| {
+        let mut owed = vec![None; 3];
+        owed[i] = Some((duty, 0));
+        owed
+    };
+    let seal = Duty::Seal { round: ROUND, contributions: contributions(&ledger, &[0, 1, 2]) };
+    assert_eq!(owed(&ledger, 0), alone(aggregator, seal));
+    does(&mut ledger, aggregator, Payload::SealSum(SealSum { study, round: ROUND, sum: blob(5), seeds: blob(6) }));
+    let disclose =
+        Duty::Disclose { round: ROUND, aggregator: roles.aggregator, sum: blob(5).hash, seeds: blob(6).hash };
+    assert_eq!(owed(&ledger, 0), alone(custodian, disclose));
+    does(&mut ledger, custodian, Payload::DiscloseSeeds(DiscloseSeeds { study, round: ROUND, seeds: blob(7) }));
+    let release = |rank| Some((Duty::Release { round: ROUND }, rank));
+    assert_eq!(owed(&ledger, late(&ledger)), [release(0), release(1), release(2)]);
+    does(&mut ledger, 0, Payload::Release(Release { study, round: ROUND }));
+    assert_eq!(owed(&ledger, 0), vec![Some((Duty::KeepGuarded { round: ROUND }, 0)); 3]);
+}
