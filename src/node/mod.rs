@@ -9,7 +9,8 @@
 //! ```
 //!
 //! The [`driver`] looks at the ledger after every block and does what the hospital owes: opens rounds, contributes,
-//! adds up, attests, releases; and in a guarded study, where it has a role, seals or discloses ([`guarded`]). What it owes is a pure function of the ledger ([`duties`]); the vault computes.
+//! adds up, attests, releases; and in a guarded study, where it has a role, seals or discloses ([`guarded`]). What it
+//! owes is a pure function of the ledger ([`duties`]); the vault computes.
 
 mod cohorts;
 mod driver;

@@ -248,7 +248,8 @@ impl Vault {
     }
 
     async fn remember(&self, task: &Task, cohort: &Cohort) -> Result<(), VaultError> {
-        // The policy's threshold, not the study's: by one of their choice, researchers could find out how large a cohort is.
+        // The policy's threshold, not the study's: by one of their choice, researchers could find out how large a
+        // cohort is.
         let k = self.own_policy.min_joint_count;
         let ids: Vec<&[u8]> = task.roster.iter().map(|(id, _)| id.public_key().as_slice()).collect();
         let roster = ContentHash::from_bytes(hash::tagged("consilium/cohort-roster/v1", &ids));

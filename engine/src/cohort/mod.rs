@@ -1,9 +1,10 @@
 //! A study's cohort: from its SQL to one row per consenting patient.
 //!
 //! [`run`] takes the way of every query: it is parsed and held against a list of what cohorts may consist of (`parse`),
-//! planned over gated tables only (`plan`), its plan is searched for identifiers in the wrong place (`lineage`) for joins
-//! that explode, and in a private study for rows made of several patients' (`patientwise`), and it runs within limits of memory, rows and time (`run`, `watch`). [`check`] takes the same way
-//! without data, so that a researcher learns of a refusal before a hospital does.
+//! planned over gated tables only (`plan`), its plan is searched for identifiers in the wrong place (`lineage`), for joins
+//! that explode, and for rows made of several patients' (`patientwise`), and it runs within limits of memory, rows and time
+//! (`run`, `watch`). [`check`] takes the same way without data, so that a researcher learns of a refusal before a hospital
+//! does.
 
 mod error;
 pub(crate) mod functions;

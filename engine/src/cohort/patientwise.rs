@@ -1,9 +1,10 @@
-//! For private studies: that every row of a query comes from one patient's rows alone.
+//! That every row of a query comes from one patient's rows alone.
 //!
-//! Differential privacy counts on it: one patient more or less must change no row but their own. So a plan's rows are
-//! either *public*, from tables without a subject, or each *of one patient*, whose subject column is among them. Joins of
-//! patients' rows are by the subject, aggregates are grouped by it, and subqueries come out of the optimizer as such joins
-//! or are public. In doubt a query is refused.
+//! Every protection counts on it. A threshold protects groups of patients, so one patient copied into everybody's row must
+//! not look like a group; differential privacy says that one patient more or less changes no row but their own. So a
+//! plan's rows are either *public*, from tables without a subject, or each *of one patient*, whose subject column is
+//! among them. Joins of patients' rows are by the subject, aggregates are grouped by it, and subqueries come out of the
+//! optimizer as such joins or are public. In doubt a query is refused.
 
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, DataFusionError};

@@ -1,8 +1,8 @@
 //! How much noise one hospital adds to one cell, in whole numbers.
 //!
-//! A subject changes a cell by at most its *sensitivity* Δ. Of a study's ρ a cell has ρ/parts. A single discrete Gaussian of
-//! standard deviation σ would need σ² = Δ²·parts / 2ρ; each of the honest hospitals, h at least, adds one of σ²/h. Their
-//! sum is not quite a discrete Gaussian, and costs up to
+//! A subject changes a cell by at most its *sensitivity* Δ. Of a study's ρ a cell has ρ/parts. A single discrete
+//! Gaussian of standard deviation σ would need σ² = Δ²·parts / 2ρ; each of the honest hospitals, h at least, adds one
+//! of σ²/h. Their sum is not quite a discrete Gaussian, and costs up to
 //!
 //! ```text
 //! ½ (Δ / √h·s + τ)²      τ = 10 Σ_{k=1}^{h-1} exp(-2π² s² k/(k+1))
@@ -12,9 +12,9 @@
 //! τ. It suffices when s ≥ 1: τ falls like exp(-π²s²), and what a 64th saves only like 1/s². `tests/it/privacy` checks this
 //! inequality and, independently, the divergence of the exact sums.
 //!
-//! Sources: C. Canonne, G. Kamath and T. Steinke, "The Discrete Gaussian for Differential Privacy", NeurIPS 2020, theorem 4;
-//! P. Kairouz, Z. Liu and T. Steinke, "The Distributed Discrete Gaussian Mechanism for Federated Learning with Secure
-//! Aggregation", ICML 2021 (arXiv 2102.06387), proposition 14, third bound, for one coordinate.
+//! Sources: C. Canonne, G. Kamath and T. Steinke, "The Discrete Gaussian for Differential Privacy", NeurIPS 2020,
+//! theorem 4; P. Kairouz, Z. Liu and T. Steinke, "The Distributed Discrete Gaussian Mechanism for Federated Learning
+//! with Secure Aggregation", ICML 2021 (arXiv 2102.06387), proposition 14, third bound, for one coordinate.
 
 use std::f64::consts::PI;
 

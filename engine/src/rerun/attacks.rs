@@ -140,7 +140,8 @@ fn trackers_with_padding() {
     // The target is 0..3. Padded, next to the padding alone:
     let padding = memory(&[cohort(3..200)]);
     assert_eq!(padding.check(&cohort(0..200), &ROSTER, K), too_close(0));
-    // The general tracker of Denning and others: with T = 100..500, q(target) = q(target or T) + q(target or not T) - q(all).
+    // The general tracker of Denning and others: with T = 100..500, q(target) = q(target or T) + q(target or not T) -
+    // q(all).
     let general = memory(&[cohort(0..1000), cohort((0..3).chain(100..500))]);
     assert_eq!(general.check(&cohort((0..100).chain(500..1000)), &ROSTER, K), complement([0, 1]));
     let other_order = memory(&[cohort((0..3).chain(100..500)), cohort((0..100).chain(500..1000))]);

@@ -119,8 +119,9 @@ impl CohortMemory {
         Self::default()
     }
 
-    /// Whether a cohort may be contributed, by the rule of this module: `k` is the policy's `min_joint_count`. Answers with the studies, of which this may be one, that had exactly this
-    /// cohort: their statistics and the new ones can be combined freely.
+    /// Whether a cohort may be contributed, by the rule of this module: `k` is the policy's `min_joint_count`. Answers
+    /// with the studies, of which this may be one, that had exactly this cohort: their statistics and the new ones can
+    /// be combined freely.
     ///
     /// # Errors
     /// [`RerunError::TooClose`], [`RerunError::Complement`] and [`RerunError::OtherRoster`], for the first study or pair in

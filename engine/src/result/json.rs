@@ -1,7 +1,7 @@
 //! The result as one JSON object: `result` and `provenance`.
 //!
-//! A number is a number, a noisy one `{"value", "sigma", "low", "high"}` (95 %), a suppressed one `{"suppressed": "<rule>"}`, and one that does not exist, such as the mean of
-//! nobody, `null`.
+//! A number is a number, a noisy one `{"value", "sigma", "low", "high"}` (95 %), a suppressed one `{"suppressed":
+//! "<rule>"}`, and one that does not exist, such as the mean of nobody, `null`.
 
 use serde::Serialize;
 

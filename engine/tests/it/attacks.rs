@@ -1,8 +1,9 @@
 //! Ten known attacks on released statistics, each against the public interface, each failing.
 //!
-//! 1 and 2, 6, 7: D. E. Denning, P. J. Denning, M. D. Schwartz, "The Tracker", ACM TODS 4, 1979, and re-runs; 3: complementary
-//! suppression; 4: OHDSI/CohortDiagnostics issue 658; 5: EHDEN/CatalogueExport issue 39; 8: averaging of fresh noise, the
-//! reason for SHRINE's lock-out; 9: datashield/dsBase issue 250; 10: saturated models, `nfilter.glm` of DataSHIELD.
+//! 1 and 2, 6, 7: D. E. Denning, P. J. Denning, M. D. Schwartz, "The Tracker", ACM TODS 4, 1979, and re-runs; 3:
+//! complementary suppression; 4: OHDSI/CohortDiagnostics issue 658; 5: EHDEN/CatalogueExport issue 39; 8: averaging of
+//! fresh noise, the reason for SHRINE's lock-out; 9: datashield/dsBase issue 250; 10: saturated models, `nfilter.glm`
+//! of DataSHIELD.
 
 use std::sync::Arc;
 

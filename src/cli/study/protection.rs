@@ -86,8 +86,8 @@ pub(super) async fn look(spec: &StudySpec, layout: &Layout, consortium: &Consort
     }
 }
 
-/// How many groups' work a study is: every group is sealed, its ends too, which is about half of it; those with a bit of their own are
-/// decided.
+/// How many groups' work a study is: every group is sealed, its ends too, which is about half of it; those with a bit
+/// of their own are decided.
 fn weight(plan: &GuardPlan) -> f64 {
     (plan.sealed() + plan.decided()) as f64 / 2.0
 }

@@ -88,8 +88,8 @@ impl Peer for PeerService {
 /// What of a round the caller may have from this hospital, and its hash on the ledger.
 ///
 /// Contributions are for those who add them up, when all are in. What the aggregator makes for the custodian is for the
-/// custodian; padded sum and disclosed seeds are for the roster once the custodian has disclosed, and not before: until then
-/// the round may still fail.
+/// custodian; padded sum and disclosed seeds are for the roster once the custodian has disclosed, and not before: until
+/// then the round may still fail.
 fn admitted(round: &Round, kind: BlobKind, own: &HospitalId, caller: &HospitalId) -> Option<(Piece, ContentHash)> {
     if !round.has(caller) {
         return None;

@@ -7,8 +7,9 @@
 //!
 //! 1. All cuts of one column are nested ([`cuts`]), or the study is refused.
 //! 2. The *roots* are the blocks that no other refines; blocks of the same groups count once. If some are in a ring, the
-//!    study is refused, or they are tied together as one root ([`Rings`]). Then roots have an order in which each root R has a *parent* P, and meets all earlier roots in
-//!    it ([`tree`]): R ∧ Q is refined by P for every earlier root Q, where ∧ is the finest common coarsening.
+//!    study is refused, or they are tied together as one root ([`Rings`]). Then roots have an order in which each root
+//!    R has a *parent* P, and meets all earlier roots in it ([`tree`]): R ∧ Q is refined by P for every earlier root Q,
+//!    where ∧ is the finest common coarsening.
 //! 3. Groups of the first root stand alone: each is released when it passes. Of any other root R, all groups in one class
 //!    of R ∧ P stand and fall together: they are released when they all pass and all of P's groups in the class are
 //!    released. Tied roots stand and fall as a whole.
@@ -23,9 +24,9 @@
 //!
 //! An *atom* is a combination of the finest parts of all columns. A released number is a sum over atoms.
 //!
-//! **What can be computed is not small**, unless roots are tied. If the count of any set T of atoms is a linear combination of released counts,
-//! then T is a disjoint union of groups that pass. So it counts nobody, or at least k; in particular it is no group that
-//! does not pass, and no difference of two released groups is small.
+//! **What can be computed is not small**, unless roots are tied. If the count of any set T of atoms is a linear
+//! combination of released counts, then T is a disjoint union of groups that pass. So it counts nobody, or at least k;
+//! in particular it is no group that does not pass, and no difference of two released groups is small.
 //!
 //! *Proof.* By rule 4 only roots matter. Take the last root R, its parent P, and 1_T = f + h with f over R's released
 //! groups and h over those of other roots. Within a class of R ∧ P, f depends on R's group, h does not, and every R-group

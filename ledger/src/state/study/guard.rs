@@ -79,8 +79,9 @@ impl Guard {
 }
 
 /// Draws the roles of a round among candidates: of those that have keys, the two that come first, those relieved after
-/// all others and otherwise by the SHA-256, labelled `consilium/roles/v1`, of: application hash before the block ‖ study ‖ round (4 bytes, little-endian) ‖
-/// hospital. The first is the custodian, the second the aggregator; `None` when there are not two.
+/// all others and otherwise by the SHA-256, labelled `consilium/roles/v1`, of: application hash before the block ‖
+/// study ‖ round (4 bytes, little-endian) ‖ hospital. The first is the custodian, the second the aggregator; `None`
+/// when there are not two.
 ///
 /// Every member draws the same. The proposer of a block can choose among few blocks at most, and gains a role, not a key.
 pub(crate) fn draw(
