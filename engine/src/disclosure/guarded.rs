@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use consilium_protocol::policy::DisclosurePolicy;
-use consilium_protocol::study::StudySpec;
+use consilium_protocol::study::{Protection, StudySpec};
 
 use super::dependence::{BitRef as Bit, Dependence, DependenceError, Rings};
 use super::suppression::Counts;
@@ -157,6 +157,9 @@ pub fn release(
     roster: usize,
     opened: &GuardedCells,
 ) -> Result<Released<StudyResult>, DisclosureError> {
+    if spec.protection != Protection::Guarded {
+        return Err(DisclosureError::Protection);
+    }
     let plan = plan(spec, policy, roster).map_err(|_| DisclosureError::Layout)?;
     let layout = Layout::of(spec).map_err(|_| DisclosureError::Layout)?;
     check_frame(policy, roster)?;

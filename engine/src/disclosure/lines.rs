@@ -8,8 +8,7 @@
 //! The common coarsening of two tables is taken axis by axis, over the columns that both cut: parts of the two cuts
 //! that overlap, directly or by way of others, belong together.
 
-use consilium_protocol::study::{CategoryValue, Decimal};
-
+use super::spans::spans;
 use crate::statistics::{Axis, Block, Layout, Part};
 
 /// Bundles of one block and bundles of another that are about the same subjects, by their positions in the layout.
@@ -100,40 +99,6 @@ fn overlap(a: &Part, b: &Part) -> bool {
             (Some(a), Some(b)) => a.iter().any(|one| b.iter().any(|other| one.meets(other))),
             _ => true,
         },
-    }
-}
-
-/// The numbers from `from` on (or from the smallest on) up to, and without, `to` (or all).
-struct Span {
-    from: Option<Decimal>,
-    to: Option<Decimal>,
-}
-
-impl Span {
-    fn meets(&self, other: &Self) -> bool {
-        let starts_before_end = |a: &Self, b: &Self| match (a.from, b.to) {
-            (Some(from), Some(to)) => from < to,
-            _ => true,
-        };
-        starts_before_end(self, other) && starts_before_end(other, self)
-    }
-}
-
-/// The intervals that a part is made of, if it is made of intervals.
-fn spans(part: &Part) -> Option<Vec<Span>> {
-    let span = |from, to| Span { from, to };
-    match part {
-        Part::Interval(from, to) => Some(vec![span(Some(*from), Some(*to))]),
-        Part::Below(to) => Some(vec![span(None, Some(*to))]),
-        Part::AtLeast(from) => Some(vec![span(Some(*from), None)]),
-        Part::Outside(from, to) => Some(vec![span(None, Some(*from)), span(Some(*to), None)]),
-        Part::Value(CategoryValue::Integer(value)) => {
-            // Decimals have nine places: nothing stands between a whole number and what follows it at the last place.
-            let from = Decimal::new(*value, 0).ok()?;
-            let next = value.checked_mul(1_000_000_000)?.checked_add(1)?;
-            Some(vec![span(Some(from), Some(Decimal::new(next, 9).ok()?))])
-        }
-        Part::Value(_) | Part::Other | Part::Present | Part::Missing => None,
     }
 }
 

@@ -19,6 +19,7 @@ mod lines;
 pub mod private;
 mod released;
 mod sound;
+mod spans;
 mod suppression;
 
 use consilium_protocol::policy::{DisclosurePolicy, PolicyError};
@@ -53,8 +54,8 @@ pub enum DisclosureError {
     /// The layout belongs to another study, or the cells to another layout.
     #[error("the cells do not belong to this study; fetch the study and its sum from the ledger again")]
     Layout,
-    /// The study is not an open one.
-    #[error("the study is not open, so its cells cannot be opened as a whole; open it with a matching release")]
+    /// The study has another protection than this way of release is for.
+    #[error("the study has another protection; open its result in the way that is for that")]
     Protection,
     /// No honest hospitals' numbers add up to these.
     #[error(
@@ -76,6 +77,24 @@ fn check_frame(policy: &DisclosurePolicy, roster: usize) -> Result<(), Disclosur
     Ok(())
 }
 
+/// What a release starts with where all cells were opened at once.
+fn check_opened(
+    spec: &StudySpec,
+    layout: &Layout,
+    policy: &DisclosurePolicy,
+    roster: usize,
+    opened: &OpenedCells,
+) -> Result<(), DisclosureError> {
+    check_frame(policy, roster)?;
+    if opened.hospitals() != roster {
+        return Err(DisclosureError::Roster);
+    }
+    if Layout::of(spec).ok().as_ref() != Some(layout) || opened.len() != layout.cells() {
+        return Err(DisclosureError::Layout);
+    }
+    Ok(())
+}
+
 /// Passes the opened cells of an open study through disclosure control.
 ///
 /// `roster` is the size of the round's roster on the ledger; `policy` is the consortium's, or a stricter one. The cells
@@ -90,16 +109,10 @@ pub fn release(
     roster: usize,
     opened: OpenedCells,
 ) -> Result<Released<StudyResult>, DisclosureError> {
-    check_frame(policy, roster)?;
     if spec.protection != Protection::Open {
         return Err(DisclosureError::Protection);
     }
-    if opened.hospitals() != roster {
-        return Err(DisclosureError::Roster);
-    }
-    if Layout::of(spec).ok().as_ref() != Some(layout) || opened.len() != layout.cells() {
-        return Err(DisclosureError::Layout);
-    }
+    check_opened(spec, layout, policy, roster, &opened)?;
     let cells = opened.values();
     let broken = |block: usize| DisclosureError::Broken { statistic: spec.statistics[block].name.clone() };
     sound::check_bundles(spec, layout, cells, roster).map_err(broken)?;

@@ -6,7 +6,7 @@
 use consilium_protocol::policy::DisclosurePolicy;
 use consilium_protocol::study::{Protection, StudySpec};
 
-use super::{DisclosureError, Released, Rule, check_frame};
+use super::{DisclosureError, Released, Rule, check_opened};
 use crate::cells::OpenedCells;
 use crate::privacy::NoisePlan;
 use crate::result::StudyResult;
@@ -23,14 +23,8 @@ pub fn release(
     roster: usize,
     opened: OpenedCells,
 ) -> Result<Released<StudyResult>, DisclosureError> {
-    check_frame(policy, roster)?;
-    if opened.hospitals() != roster {
-        return Err(DisclosureError::Roster);
-    }
-    let Protection::Private { rho } = spec.protection else { return Err(DisclosureError::Layout) };
-    if Layout::of(spec).ok().as_ref() != Some(layout) || opened.len() != layout.cells() {
-        return Err(DisclosureError::Layout);
-    }
+    let Protection::Private { rho } = spec.protection else { return Err(DisclosureError::Protection) };
+    check_opened(spec, layout, policy, roster, &opened)?;
     let plan = NoisePlan::of(spec, layout, rho, roster).map_err(|_| DisclosureError::Layout)?;
     let cells = opened.values();
     let k = i64::from(spec.threshold(policy));

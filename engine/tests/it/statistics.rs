@@ -2,6 +2,7 @@
 //! oracle that pools the rows.
 
 mod cohorts;
+mod guarded;
 mod proofs;
 mod refusals;
 mod round;

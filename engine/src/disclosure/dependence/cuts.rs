@@ -4,8 +4,9 @@
 //! have differences that are groups nobody asked for, and that no bit guards. Where containment cannot be told from
 //! the study alone, it is taken not to hold, and the study is refused.
 
-use consilium_protocol::study::{Decimal, StudySpec};
+use consilium_protocol::study::StudySpec;
 
+use super::super::spans::spans;
 use super::DependenceError;
 use crate::statistics::{Layout, Part};
 
@@ -102,34 +103,9 @@ fn is_within(part: &Part, whole: &Part) -> bool {
     }
 }
 
-/// The numbers from `from` on (or from the smallest on) up to, and without, `to` (or all).
-struct Span {
-    from: Option<Decimal>,
-    to: Option<Decimal>,
-}
-
-impl Span {
-    fn is_within(&self, whole: &Self) -> bool {
-        let from = whole.from.is_none_or(|bound| self.from.is_some_and(|from| from >= bound));
-        let to = whole.to.is_none_or(|bound| self.to.is_some_and(|to| to <= bound));
-        from && to
-    }
-}
-
-fn spans(part: &Part) -> Option<Vec<Span>> {
-    let span = |from, to| Span { from, to };
-    match part {
-        Part::Interval(from, to) => Some(vec![span(Some(*from), Some(*to))]),
-        Part::Below(to) => Some(vec![span(None, Some(*to))]),
-        Part::AtLeast(from) => Some(vec![span(Some(*from), None)]),
-        Part::Outside(from, to) => Some(vec![span(None, Some(*from)), span(Some(*to), None)]),
-        Part::Value(_) | Part::Other | Part::Present | Part::Missing => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use consilium_protocol::study::CategoryValue;
+    use consilium_protocol::study::{CategoryValue, Decimal};
 
     use super::*;
 

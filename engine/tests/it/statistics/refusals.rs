@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Float64Array, RecordBatch, StringArray, UInt8Array};
-use consilium_engine::disclosure::{DisclosureError, release};
+use consilium_engine::disclosure::{DisclosureError, private, release};
 use consilium_engine::statistics::{Layout, OFFLINE_SUBJECTS, StatisticsError, compute};
-use consilium_protocol::study::StudySpec;
+use consilium_protocol::privacy::MicroRho;
+use consilium_protocol::study::{Protection, StudySpec};
 
 use super::cohorts::{Chance, cohort, study};
 use super::round::{open_cells, open_joint, policy};
@@ -65,6 +66,19 @@ fn cells_of_another_study_or_roster_are_refused() {
     assert_eq!(release(&spec, &layout, &policy, 3, longer).err(), Some(DisclosureError::Layout));
     let toothless = consilium_protocol::policy::DisclosurePolicy { min_joint_count: 1, ..policy };
     assert!(matches!(release(&spec, &layout, &toothless, 3, opened()), Err(DisclosureError::Policy(_))));
+}
+
+#[test]
+fn a_result_is_released_only_in_the_way_of_its_studys_protection() {
+    let noisy = Protection::Private { rho: MicroRho::new(1_000) };
+    for protection in [Protection::Open, Protection::Guarded, noisy] {
+        let spec = StudySpec { protection, ..study(&[("count", vec![])]) };
+        let layout = Layout::of(&spec).expect("a valid study");
+        let (policy, opened) = (policy(11, 5), || open_joint(vec![50, 0]));
+        let refused = |way| (protection != way).then_some(DisclosureError::Protection);
+        assert_eq!(release(&spec, &layout, &policy, 3, opened()).err(), refused(Protection::Open));
+        assert_eq!(private::release(&spec, &layout, &policy, 3, opened()).err(), refused(noisy));
+    }
 }
 
 #[tokio::test]

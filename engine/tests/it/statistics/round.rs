@@ -1,5 +1,6 @@
 //! One round of a study among hospitals, without a ledger.
 
+use std::ops::Range;
 use std::sync::OnceLock;
 
 use arrow::array::RecordBatch;
@@ -8,6 +9,7 @@ use consilium_engine::cells::{
     contribute, open,
 };
 use consilium_engine::disclosure::{DisclosureError, Released, release};
+use consilium_engine::guard::{GuardedCells, PadRound, Seed, open_guarded, pad};
 use consilium_engine::result::StudyResult;
 use consilium_engine::statistics::{Layout, OFFLINE_SUBJECTS, compute};
 use consilium_protocol::ids::{ChainId, HospitalId, RoundNumber, StudyId};
@@ -47,6 +49,12 @@ fn blinds(hospitals: usize, cells: usize) -> Vec<Blinds> {
     members.iter().map(own).collect()
 }
 
+fn encrypted(vectors: &[Vec<i64>]) -> Vec<EncryptedCells> {
+    let blinds = blinds(vectors.len(), vectors[0].len());
+    let encrypt = |(cells, blinds): (&Vec<i64>, Blinds)| contribute(cells, blinds, &keys().1).expect("fitting blinds");
+    vectors.iter().zip(blinds).map(encrypt).collect()
+}
+
 fn opened(contributions: &[EncryptedCells]) -> OpenedCells {
     let sum = combine(contributions).expect("contributions of one round");
     open(&sum, &keys().0, contributions.len()).expect("an honest sum")
@@ -54,15 +62,25 @@ fn opened(contributions: &[EncryptedCells]) -> OpenedCells {
 
 /// Opens the sum of these vectors of cells, whatever they hold.
 pub(super) fn open_cells(vectors: &[Vec<i64>]) -> OpenedCells {
-    let blinds = blinds(vectors.len(), vectors[0].len());
-    let encrypt = |(cells, blinds): (&Vec<i64>, Blinds)| contribute(cells, blinds, &keys().1).expect("fitting blinds");
-    opened(&vectors.iter().zip(blinds).map(encrypt).collect::<Vec<_>>())
+    opened(&encrypted(vectors))
 }
 
 /// Opens cells that three hospitals add up to, the first with all of them.
 pub(super) fn open_joint(joint: Vec<i64>) -> OpenedCells {
     let nothing = vec![0; joint.len()];
     open_cells(&[joint, nothing.clone(), nothing])
+}
+
+/// Pads cells that three hospitals add up to, and opens the groups that passed.
+pub(super) fn open_passed(joint: Vec<i64>, groups: &[Range<usize>], passed: &[bool]) -> GuardedCells {
+    let nothing = vec![0; joint.len()];
+    let mut sum = combine(&encrypted(&[joint, nothing.clone(), nothing])).expect("contributions of one round");
+    let round = PadRound { study: StudyId::from_bytes([1; 32]), round: RoundNumber::new(0) };
+    let seed = |group: usize| Seed::from_bytes(&[group as u8 + 1; Seed::BYTES]).expect("not all zeros");
+    let seeds: Vec<Seed> = (0..groups.len()).map(seed).collect();
+    pad(&mut sum, groups, &seeds, &round).expect("groups of these cells");
+    let revealed: Vec<Option<Seed>> = passed.iter().enumerate().map(|(i, passed)| passed.then(|| seed(i))).collect();
+    open_guarded(sum, &keys().0, 3, groups, &revealed, &round).expect("an honest sum")
 }
 
 /// Releases what the cohorts add up to.

@@ -1,0 +1,47 @@
+//! Parts of a column as intervals of numbers, to compare parts of different cuts.
+
+use consilium_protocol::study::{CategoryValue, Decimal};
+
+use crate::statistics::Part;
+
+/// The numbers from `from` on (or from the smallest on) up to, and without, `to` (or all).
+pub(super) struct Span {
+    from: Option<Decimal>,
+    to: Option<Decimal>,
+}
+
+impl Span {
+    /// Whether a number is in both.
+    pub(super) fn meets(&self, other: &Self) -> bool {
+        let starts_before_end = |a: &Self, b: &Self| match (a.from, b.to) {
+            (Some(from), Some(to)) => from < to,
+            _ => true,
+        };
+        starts_before_end(self, other) && starts_before_end(other, self)
+    }
+
+    /// Whether every number of this is in the other.
+    pub(super) fn is_within(&self, whole: &Self) -> bool {
+        let from = whole.from.is_none_or(|bound| self.from.is_some_and(|from| from >= bound));
+        let to = whole.to.is_none_or(|bound| self.to.is_some_and(|to| to <= bound));
+        from && to
+    }
+}
+
+/// The intervals that a part is made of, if it is made of intervals.
+pub(super) fn spans(part: &Part) -> Option<Vec<Span>> {
+    let span = |from, to| Span { from, to };
+    match part {
+        Part::Interval(from, to) => Some(vec![span(Some(*from), Some(*to))]),
+        Part::Below(to) => Some(vec![span(None, Some(*to))]),
+        Part::AtLeast(from) => Some(vec![span(Some(*from), None)]),
+        Part::Outside(from, to) => Some(vec![span(None, Some(*from)), span(Some(*to), None)]),
+        Part::Value(CategoryValue::Integer(value)) => {
+            // Decimals have nine places: nothing stands between a whole number and what follows it at the last place.
+            let from = Decimal::new(*value, 0).ok()?;
+            let next = value.checked_mul(1_000_000_000)?.checked_add(1)?;
+            Some(vec![span(Some(from), Some(Decimal::new(next, 9).ok()?))])
+        }
+        Part::Value(_) | Part::Other | Part::Present | Part::Missing => None,
+    }
+}
