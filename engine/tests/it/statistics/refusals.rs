@@ -66,6 +66,14 @@ fn cells_of_another_study_or_roster_are_refused() {
     assert_eq!(release(&spec, &layout, &policy, 3, longer).err(), Some(DisclosureError::Layout));
     let toothless = consilium_protocol::policy::DisclosurePolicy { min_joint_count: 1, ..policy };
     assert!(matches!(release(&spec, &layout, &toothless, 3, opened()), Err(DisclosureError::Policy(_))));
+
+    let noisy = StudySpec { protection: Protection::Private { rho: MicroRho::new(1_000) }, ..spec };
+    let refused = |roster, opened| private::release(&noisy, &layout, &policy, roster, opened).err();
+    assert_eq!(refused(3, opened()), None);
+    assert_eq!(refused(4, opened()), Some(DisclosureError::Roster));
+    assert_eq!(refused(2, opened()), Some(DisclosureError::TooFewHospitals { roster: 2, needed: 3 }));
+    let longer = open_cells(&[vec![50, 0, 0], vec![0; 3], vec![0; 3]]);
+    assert_eq!(refused(3, longer), Some(DisclosureError::Layout));
 }
 
 #[test]
