@@ -1,24 +1,25 @@
 //! `consilium export` and `consilium audit`: the ledger as a file, and what anyone can make of it with public keys
 //! alone.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Read, Write as _};
 use std::path::{Path, PathBuf};
 
+use consilium_engine::cohort;
 use consilium_ledger::audit::{AuditReport, Focus, audit as replay};
 use consilium_ledger::block::Block;
 use consilium_ledger::certificate::Certificate;
 use consilium_ledger::export::{ExportError, ExportReader, ExportWriter};
 use consilium_protocol::genesis::Genesis;
 use consilium_protocol::ids::{StudyId, SubjectId};
-use consilium_protocol::study::study_id;
+use consilium_protocol::study::{StudySpec, study_id};
 use consilium_protocol::tx::{Payload, Signer};
 use consilium_protocol::wire;
 use serde_json::{Value, json};
 
 use super::{Failure, Global, connect, counted, member_named, term};
-use crate::home::{self, Home};
+use crate::home::{self, FileError, Home};
 use crate::net::client::{Node, refused};
 
 /// `consilium export`
@@ -80,7 +81,8 @@ pub(crate) async fn write_export(genesis: &Genesis, node: &Node, path: &Path) ->
     let mut name = path.file_name().unwrap_or_default().to_os_string();
     name.push(".new");
     let temporary = path.with_file_name(name);
-    let mut file = BufWriter::new(File::create(&temporary)?);
+    let created = File::create(&temporary);
+    let mut file = BufWriter::new(created.map_err(|source| FileError::of_writing(path, source))?);
     let mut writer = ExportWriter::new(&mut file, &genesis.hash())?;
     let mut count = 0;
     while let Some(exported) = blocks.message().await.map_err(refused)? {
@@ -98,7 +100,7 @@ pub(crate) async fn write_export(genesis: &Genesis, node: &Node, path: &Path) ->
     Ok(count)
 }
 
-pub(crate) fn audit(args: &AuditArgs, global: &Global) -> Result<(), Failure> {
+pub(crate) async fn audit(args: &AuditArgs, global: &Global) -> Result<(), Failure> {
     let genesis = match &args.genesis {
         Some(path) => home::read_genesis(path)?,
         None => Home::open(&global.home)
@@ -116,7 +118,7 @@ pub(crate) fn audit(args: &AuditArgs, global: &Global) -> Result<(), Failure> {
         (_, _, Some(member)) => member_named(&genesis, member).map(|member| Some(Focus::Member(member.id))),
         (Some(prefix), ..) => {
             let named = Named::read(&genesis, open()?).map_err(|e| broken(&e))?;
-            one(&named.studies, "study", prefix).map(|study| Some(Focus::Study(study)))
+            one(&named.studies.keys().copied().collect(), "study", prefix).map(|study| Some(Focus::Study(study)))
         }
         (_, Some(prefix), _) => {
             let named = Named::read(&genesis, open()?).map_err(|e| broken(&e))?;
@@ -127,8 +129,12 @@ pub(crate) fn audit(args: &AuditArgs, global: &Global) -> Result<(), Failure> {
     // Also where nothing of the name was found: only a ledger that holds can say that something is not on it.
     let report = replay(&genesis, open()?, focus.as_ref().ok().copied().flatten());
     spinner.finish_and_clear();
-    let report = report.map_err(|e| broken(&e))?;
+    let mut report = report.map_err(|e| broken(&e))?;
     focus?;
+    if !report.uses.is_empty() {
+        let named = Named::read(&genesis, open()?).map_err(|e| broken(&e))?;
+        narrow(&mut report, &named.studies).await;
+    }
     term::show(global.json, &report_json(&report), |_| audit_text(&report, &genesis));
     Ok(())
 }
@@ -136,7 +142,7 @@ pub(crate) fn audit(args: &AuditArgs, global: &Global) -> Result<(), Failure> {
 /// What an export's transactions name, before any of it is checked.
 #[derive(Default)]
 struct Named {
-    studies: BTreeSet<StudyId>,
+    studies: BTreeMap<StudyId, Vec<u8>>,
     subjects: BTreeSet<SubjectId>,
 }
 
@@ -148,7 +154,8 @@ impl Named {
             for tx in &block.txs {
                 match (tx.signer, tx.decode_body().map(|body| body.payload)) {
                     (Signer::Researcher(id), Ok(Payload::ProposeStudy(p))) => {
-                        named.studies.insert(study_id(&genesis.chain_id, &id, &p.spec, &p.public_key, &p.sealing_key));
+                        let study = study_id(&genesis.chain_id, &id, &p.spec, &p.public_key, &p.sealing_key);
+                        named.studies.insert(study, p.spec);
                     }
                     (_, Ok(Payload::Enrol(p))) => named.subjects.extend(p.subjects.iter().map(|e| e.subject)),
                     _ => {}
@@ -156,6 +163,19 @@ impl Named {
             }
         }
         Ok(named)
+    }
+}
+
+/// Leaves of what consent opened only what the studies' queries name, as a patient's own history does.
+async fn narrow(report: &mut AuditReport, specs: &BTreeMap<StudyId, Vec<u8>>) {
+    for (_, used) in &mut report.uses {
+        let spec = specs.get(&used.study).and_then(|spec| StudySpec::from_canonical(spec).ok());
+        let Some(spec) = spec else { continue };
+        // A query over tables that one hospital declares cannot be read here; then all that consent opened is left.
+        if let Ok(reads) = cohort::check(&spec).await {
+            let domains = reads.domains();
+            used.domains.retain(|domain| domains.contains(domain));
+        }
     }
 }
 
@@ -202,7 +222,7 @@ pub(crate) fn audit_text(report: &AuditReport, genesis: &Genesis) -> String {
                 let domains: Vec<String> = u.domains.iter().map(ToString::to_string).collect();
                 let read = if u.allowed { domains.join(", ") } else { "no: not permitted".to_string() };
                 let when = term::moment(u.opened.time.get());
-                [u.opened.height.to_string(), when, u.study.short(), read, u.phase.name().to_string()]
+                [u.opened.height.to_string(), when, u.study.short(), read, u.outcome.to_string()]
             }),
         ));
     }

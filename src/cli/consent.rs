@@ -328,7 +328,7 @@ pub(crate) async fn history(args: &HistoryArgs, global: &Global) -> Result<(), F
 
 /// Leaves of what consent opened only what the study's query names. A query over tables that one hospital declares cannot
 /// be read here; then all that consent opened is left.
-async fn narrow(replies: &mut [wire::SubjectReply], node: &Node) -> Result<(), Failure> {
+pub(crate) async fn narrow(replies: &mut [wire::SubjectReply], node: &Node) -> Result<(), Failure> {
     let mut read: BTreeMap<Vec<u8>, Option<BTreeSet<String>>> = BTreeMap::new();
     for used in replies.iter_mut().flat_map(|reply| &mut reply.uses).filter(|used| used.allowed) {
         let domains = match read.get(&used.study) {
@@ -354,7 +354,7 @@ pub(crate) fn history_json(reply: &wire::SubjectReply, diseases: &DiseaseTree) -
         "documents": reply.documents.iter().map(|d| document_json(d, diseases)).collect::<Vec<_>>(),
         "uses": reply.uses.iter().map(|u| json!({ "study": hex::encode(&u.study), "title": u.title,
             "researcher": u.researcher_name, "organisation": u.organisation, "purpose": u.purpose, "round": u.round,
-            "height": u.height, "time_ms": u.time_ms, "phase": u.phase, "allowed": u.allowed, "domains": u.domains,
+            "height": u.height, "time_ms": u.time_ms, "outcome": u.outcome, "allowed": u.allowed, "domains": u.domains,
             "documents": u.documents.iter().map(hex::encode).collect::<Vec<_>>(), "reasons": u.reasons,
         })).collect::<Vec<_>>() })
 }
@@ -393,7 +393,7 @@ pub(crate) fn history_text(reply: &wire::SubjectReply, diseases: &DiseaseTree) -
                 u.purpose.clone(),
                 mine,
                 under,
-                u.phase.clone(),
+                u.outcome.clone(),
             ]
         }),
     ));

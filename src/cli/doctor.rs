@@ -93,18 +93,21 @@ pub(crate) async fn run(_: &Args, global: &Global) -> Result<(), Failure> {
                         find("member", Verdict::Warning, format!("{}: answers, but not to questions", member.name))
                     }
                 },
-                Err(error) => {
-                    find(if member.id == own { "own node" } else { "member" }, Verdict::Warning, error.to_string())
+                Err(_) if member.id == own => {
+                    let detail = format!("{} does not answer; start it with `consilium node`", member.name);
+                    find("own node", Verdict::Warning, detail);
                 }
+                Err(error) => find("member", Verdict::Warning, error.to_string()),
             }
         }
     }
     let clock = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_millis() as u64;
     find("clock", Verdict::Good, format!("{}; blocks more than 10 s ahead of it are refused", term::moment(clock)));
 
+    let warned = findings.iter().any(|f| f.verdict == Verdict::Warning);
     let bad = findings.iter().filter(|f| f.verdict == Verdict::Bad).count();
     term::show(global.json, &findings, |findings| {
-        term::table(
+        let table = term::table(
             ["", "what", "finding"],
             findings.iter().map(|f| {
                 let mark = match f.verdict {
@@ -114,7 +117,8 @@ pub(crate) async fn run(_: &Args, global: &Global) -> Result<(), Failure> {
                 };
                 [mark.to_string(), f.what.to_string(), f.detail.clone()]
             }),
-        )
+        );
+        if warned { format!("{table}\n\n??  worth a look, the node works all the same") } else { table }
     });
     if bad == 0 {
         Ok(())

@@ -164,7 +164,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
             Command::Consent(args) => consent::run(args, &global).await,
             Command::History(args) => consent::history(&args, &global).await,
             Command::Export(args) => audit::export(&args, &global).await,
-            Command::Audit(args) => audit::audit(&args, &global),
+            Command::Audit(args) => audit::audit(&args, &global).await,
             Command::Doctor(args) => doctor::run(&args, &global).await,
             Command::Demo(args) => crate::demo::run(args, &global).await,
         }

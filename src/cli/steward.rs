@@ -7,7 +7,7 @@ use consilium_protocol::tx::{AccreditResearcher, Approve, Payload, Reject, Signe
 use consilium_protocol::wire;
 use serde_json::json;
 
-use super::study::{self, WhichArgs};
+use super::study::{self, Now, WhichArgs};
 use super::{Failure, Global, connect, member_named, term};
 use crate::home::{Home, Role};
 use crate::net::client::{Included, Node, refused};
@@ -156,7 +156,7 @@ pub(crate) async fn approve(args: &ApproveArgs, global: &Global) -> Result<(), F
     let home = Home::open_as(&global.home, Role::Hospital)?;
     let (node, study) = to_decide(&args.which, &home, global).await?;
     let spec = StudySpec::from_canonical(&study::fetch(&study, &node).await?.spec)?;
-    let here = study::try_here(&home, &spec).await?;
+    let here = study::try_here(&home, &spec, &Now::ask(&node).await?).await?;
     for remark in &here.remarks {
         term::warn(remark);
     }
@@ -164,8 +164,8 @@ pub(crate) async fn approve(args: &ApproveArgs, global: &Global) -> Result<(), F
         Some(problem) if args.anyway => term::warn(format!("the study cannot run here: {problem}")),
         Some(problem) => {
             return Err(Failure::new(format!(
-                "the study cannot run here: {problem}\nnothing was decided; mend it, or reject the study; to approve it all the same, as when the tables \
-                 will be mended before it runs, add --anyway"
+                "the study cannot run here: {problem}\nnothing was decided; mend it, or reject the study; to approve it all the \
+                 same, as when it will be mended before the study runs, add --anyway"
             )));
         }
         None => {}

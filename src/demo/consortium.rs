@@ -66,6 +66,11 @@ pub struct Consortium {
     plan: Plan,
 }
 
+/// What a node says of something that stands in a block at another node, and will in a moment at this one.
+const NOT_YET_HERE: [&str; 2] = ["unknown_study", "unknown_proposal"];
+/// How long a node may take to have a block that another has.
+const ONE_BLOCK_LATER: Duration = Duration::from_secs(5);
+
 /// The ports that nodes listen on: below those that operating systems give to outgoing connections (Linux from 32768,
 /// others from 49152), because one node's connection could otherwise sit on the port of another that is not up yet.
 const PORTS: Range<u16> = 20_000..32_000;
@@ -294,7 +299,18 @@ impl Consortium {
     /// [`ClientError`].
     pub async fn submit_as(&self, position: usize, payload: Payload) -> Result<Included, ClientError> {
         let hospital = &self.hospitals[position];
-        self.node(position).await?.submit(Signer::Hospital(hospital.member.id), &hospital.key, payload).await
+        let (node, signer) = (self.node(position).await?, Signer::Hospital(hospital.member.id));
+        let deadline = Instant::now() + ONE_BLOCK_LATER;
+        loop {
+            match node.submit(signer, &hospital.key, payload.clone()).await {
+                Err(ClientError::Rejected { kind, .. })
+                    if NOT_YET_HERE.contains(&kind.as_str()) && Instant::now() < deadline =>
+                {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+                other => return other,
+            }
+        }
     }
 }
 

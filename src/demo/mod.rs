@@ -27,10 +27,10 @@ Examples:
   consilium demo --json > report.json
   consilium demo --keep")]
 pub struct Args {
-    /// Patients of each hospital
+    /// Patients of each hospital, 100 to 1,000,000
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(100..=1_000_000))]
     patients: u32,
-    /// Hospitals
+    /// Hospitals, 4 to 16
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(4..=16))]
     hospitals: u32,
     /// Where all chance comes from

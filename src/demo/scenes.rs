@@ -21,8 +21,8 @@ use super::report::{Consents, GuardedStudy, Ledger, Report};
 use super::stage::Stage;
 use super::synthetic::{Synthetic, write_store};
 use super::{Args, oracle, plain};
-use crate::cli::consent::{ask, history_json, history_text};
-use crate::cli::study::{EXAMPLE, GUARDED, open_result, propose, table_text};
+use crate::cli::consent::{ask, history_json, history_text, narrow};
+use crate::cli::study::{GUARDED, OPEN, open_result, propose, table_text};
 use crate::cli::{Failure, Global, audit, term};
 use crate::home::{Home, Role};
 use crate::net::client::refused;
@@ -118,7 +118,7 @@ pub(super) async fn play(args: &Args, folder: &Path, global: &Global) -> Result<
 
     stage.begin("submit", "submitting the study");
     let node = consortium.node(0).await?;
-    let spec = StudySpec::from_toml(EXAMPLE)?;
+    let spec = StudySpec::from_toml(OPEN)?;
     let study = propose(&researcher, &node, &spec).await?.0;
     stage.end(&format!("the researcher submits study {}: {}", study.short(), spec.title));
 
@@ -349,7 +349,10 @@ async fn patient_history(
     home.join(&consortium.genesis)?;
     let key = wallet.key_at(&consortium.hospitals[0].member.id);
     let node = consortium.node(0).await?;
-    Ok(ask(&node, Signer::Patient(key.patient()), &key, None).await?)
+    let mut replies = [ask(&node, Signer::Patient(key.patient()), &key, None).await?];
+    narrow(&mut replies, &node).await?;
+    let [reply] = replies;
+    Ok(reply)
 }
 
 async fn figures(consortium: &Consortium, export: &Path) -> Result<Ledger, Failure> {

@@ -11,6 +11,9 @@ pub enum FileError {
     /// The file is not there.
     #[error("{0} is not there; check the path")]
     Missing(PathBuf),
+    /// The folder for a new file is not there.
+    #[error("the folder {0} is not there; make it, or write the file elsewhere")]
+    NoFolder(PathBuf),
     /// The file exists already and would be overwritten.
     #[error("{0} exists already and is left as it is; choose another name, or move it away first")]
     Exists(PathBuf),
@@ -39,6 +42,17 @@ fn next_step(error: &io::Error) -> &'static str {
         io::ErrorKind::ReadOnlyFilesystem => "the file system is mounted read-only; remount it or choose another place",
         io::ErrorKind::InvalidData => "it is not a text file; is it the right one?",
         _ => "check the path and try again",
+    }
+}
+
+impl FileError {
+    /// Why a file could not be written.
+    pub(crate) fn of_writing(path: &Path, source: io::Error) -> Self {
+        let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty() && !parent.is_dir());
+        match (source.kind(), folder) {
+            (io::ErrorKind::NotFound, Some(folder)) => Self::NoFolder(folder.to_path_buf()),
+            _ => io_error(path, source),
+        }
     }
 }
 
@@ -132,7 +146,7 @@ pub fn replace(path: &Path, content: &[u8], readable: Readable) -> Result<(), Fi
     };
     write().map_err(|e| {
         let _ = fs::remove_file(&temporary);
-        io_error(path, e)
+        FileError::of_writing(path, e)
     })
 }
 

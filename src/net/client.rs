@@ -58,7 +58,9 @@ pub enum ClientError {
         message: String,
     },
     /// The transaction waits still.
-    #[error("transaction {0} is not in a block yet; ask again with `consilium tx {0}`")]
+    #[error(
+        "transaction {0} is not in a block yet, and may still come into one: ask with `consilium tx {0}` before you do the same again"
+    )]
     Waiting(TxHash),
     /// The node's answer makes no sense.
     #[error(

@@ -32,7 +32,7 @@ pub enum CohortsError {
     #[error(transparent)]
     Randomness(#[from] NoRandomness),
     /// The file is damaged, or of another key.
-    #[error(transparent)]
+    #[error("cohorts.bin: {0}")]
     Format(#[from] MemoryFormatError),
     /// One of file and key is missing.
     #[error(
@@ -74,6 +74,15 @@ pub struct Cohorts {
 }
 
 impl Cohorts {
+    /// Checks that the memory can be opened, or that there is none yet.
+    ///
+    /// # Errors
+    /// [`CohortsError`].
+    pub fn check(home: &Path) -> Result<(), CohortsError> {
+        let none = !home.join(FILE).exists() && !secrets::path(home, Kind::Memory).exists();
+        if none { Ok(()) } else { Self::open(home).map(drop) }
+    }
+
     /// Opens the memory, which is made if neither file nor key are there.
     ///
     /// # Errors

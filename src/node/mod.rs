@@ -35,7 +35,7 @@ use consilium_protocol::ids::HospitalId;
 
 pub use rounds::MAX_CIPHERTEXT_BYTES;
 pub use start::{NodeError, run};
-pub(crate) use vault::for_steward;
+pub(crate) use vault::{for_steward, own_policy_allows};
 
 /// What the parts of a node share.
 struct Shared {
@@ -52,12 +52,14 @@ struct Shared {
     failing: failing::Board,
 }
 
-/// Checks that configuration, keys and genesis file of a home fit together.
+/// Checks that configuration, keys and genesis file of a home fit together, and that nothing that its node must remember
+/// is lost.
 ///
 /// # Errors
 /// [`NodeError`]: the first thing that does not fit.
 pub fn check(home: &crate::home::Home) -> Result<(), NodeError> {
-    start::Setup::read(home).map(drop)
+    start::Setup::read(home)?;
+    start::check_memories(home)
 }
 
 /// Writes a signer's file that signs nothing up to a height, in place of a lost or damaged one.

@@ -1,7 +1,8 @@
 //! Starting and stopping a node.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -76,6 +77,12 @@ pub enum NodeError {
     /// The memory of contributed cohorts cannot be used.
     #[error(transparent)]
     Cohorts(#[from] CohortsError),
+    /// There is a ledger, but nothing to say what this node signed for it.
+    #[error(
+        "the signer's file {0} is missing although there is a ledger; put it back, or ask another member for the \
+         ledger's current height and run `consilium node --renew-signer <height>`"
+    )]
+    NoSigner(PathBuf),
     /// An address cannot be bound.
     #[error(transparent)]
     Bind(#[from] BindError),
@@ -154,6 +161,20 @@ impl Setup {
     }
 }
 
+/// Checks what a node has written down beside the ledger, without changing it.
+///
+/// # Errors
+/// [`NodeError`]: the first thing that is lost or damaged.
+pub(super) fn check_memories(home: &Home) -> Result<(), NodeError> {
+    Cohorts::check(home.path())?;
+    let ledger = home.path().join("ledger");
+    let signer = ConsensusConfig::new(ledger.clone(), SocketAddr::from(([127, 0, 0, 1], 0)), Vec::new()).signer_path();
+    if ledger.join("ledger.redb").exists() && !signer.exists() {
+        return Err(NodeError::NoSigner(signer));
+    }
+    Ok(())
+}
+
 /// Runs a hospital's node until it is told to stop.
 ///
 /// # Errors
@@ -166,32 +187,40 @@ pub async fn run(home: &Path, stop: CancellationToken) -> Result<(), NodeError> 
     let http = listener::bind(config.listen.metrics).await?;
     let tables = Tables::open(&config.store).await?;
 
+    let rounds = Rounds::open(home.path().join("rounds"))?;
+    let guard_keys = GuardKeyring::open(home.path())?;
+    let cohorts = Cohorts::open(home.path())?;
+    let failing = Board::open(home.path())?;
+    let peers = Peers::new(&genesis, member.id, &identity)?;
+    let members: BTreeSet<_> = genesis.member.iter().map(|m| m.tls_certificate).collect();
+    let server_tls = tls::server(&identity, members)?;
+    let genesis_toml = genesis.to_toml().map_err(HomeError::from)?;
+
+    // Last, when nothing else can stand in the way: consensus must be stopped, not dropped.
     let ledger_dir = home.path().join("ledger");
     crate::home::files::create_private_dir(&ledger_dir)?;
     let chain = Chain::open(&ledger_dir.join("ledger.redb"), &genesis)?;
     let mempool = SharedMempool::new(Mempool::new(MempoolLimits::default(), chain.read(|s| s.height())?));
     let others = genesis.member.iter().filter(|m| m.id != member.id);
-    let peers =
+    let to_dial =
         others.map(|m| Peer { id: m.id, address: m.consensus_address.clone(), peer_public_key: m.peer_key }).collect();
-    let mut consensus_config = ConsensusConfig::new(ledger_dir, config.listen.consensus, peers);
+    let mut consensus_config = ConsensusConfig::new(ledger_dir, config.listen.consensus, to_dial);
     consensus_config.heartbeat = Duration::from_millis(config.consensus.heartbeat_ms);
     let keys = ConsensusKeys { member: member.id, consensus, peer };
     let consensus = consensus::start(consensus_config, keys, Arc::new(chain.clone()), mempool).await?;
 
-    let members: BTreeSet<_> = genesis.member.iter().map(|m| m.tls_certificate).collect();
-    let server_tls = tls::server(&identity, members)?;
     let own_policy = config.policy.unwrap_or_default().over(&genesis.policy);
     let shared = Arc::new(Shared {
         hospital: member.id,
-        genesis_toml: genesis.to_toml().map_err(HomeError::from)?,
-        peers: Peers::new(&genesis, member.id, &identity)?,
+        genesis_toml,
+        peers,
         chain: chain.clone(),
         consensus,
         submitted: Submissions::default(),
-        rounds: Rounds::open(home.path().join("rounds"))?,
-        guard_keys: GuardKeyring::open(home.path())?,
+        rounds,
+        guard_keys,
         counters: metrics::Counters::default(),
-        failing: Board::open(home.path())?,
+        failing,
         genesis: genesis.clone(),
     });
     let vault = Arc::new(Vault {
@@ -202,7 +231,7 @@ pub async fn run(home: &Path, stop: CancellationToken) -> Result<(), NodeError> 
         blinding,
         policy: genesis.policy,
         own_policy,
-        cohorts: Cohorts::open(home.path())?,
+        cohorts,
         limits: Limits {
             memory_bytes: usize::try_from(config.limits.memory_mib).unwrap_or(usize::MAX).saturating_mul(1 << 20),
             time: Duration::from_secs(config.limits.seconds),

@@ -84,8 +84,8 @@ pub enum VaultError {
     Encryption(#[from] ContributionError),
     /// This hospital's own policy is stricter than the study.
     #[error(
-        "this hospital's own policy demands {0}, which the study does not keep to; reject such studies, or change [policy] \
-         in config.toml"
+        "this hospital's own policy demands {0}, which the study does not keep to; change [policy] in consilium.toml, or \
+         agree with the researcher on another study"
     )]
     Policy(&'static str),
     /// The cohort is too close to an earlier one, or it is not known which those were.
@@ -121,12 +121,40 @@ pub fn for_steward(error: &CohortError) -> String {
     }
 }
 
+/// What a hospital demands of a study beyond its consortium: `own` is its policy, `privacy_loss` what private studies cost
+/// its patients, this one included.
+///
+/// # Errors
+/// [`VaultError::Policy`].
+pub fn own_policy_allows(
+    own: &DisclosurePolicy,
+    consortium: &DisclosurePolicy,
+    spec: &StudySpec,
+    hospitals: usize,
+    privacy_loss: MicroRho,
+) -> Result<(), VaultError> {
+    if !own.allows(&spec.protection) {
+        return Err(VaultError::Policy("open_studies = false"));
+    }
+    if spec.threshold(consortium) < own.min_joint_count {
+        return Err(VaultError::Policy("a larger min_joint_count"));
+    }
+    if (hospitals as u64) < u64::from(own.min_hospitals) {
+        return Err(VaultError::Policy("more hospitals (min_hospitals)"));
+    }
+    if spec.protection.loss() > MicroRho::ZERO && privacy_loss > own.privacy_budget {
+        return Err(VaultError::Policy("a smaller privacy_budget"));
+    }
+    Ok(())
+}
+
 impl VaultError {
     /// The kind of error, one word.
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Store(_) => "store",
             Self::Cohort(error) => error.kind(),
+            Self::Statistics(StatisticsError::Overflow { .. }) => "overflow",
             Self::Statistics(_) => "statistics",
             Self::Blinding(_) => "blinding",
             Self::Key(_) => "study_key",
@@ -142,6 +170,8 @@ impl VaultError {
     /// The kind as others than the hospital may hear it: an error in which rows had a part is a bit about them.
     pub const fn told(&self) -> &'static str {
         match self {
+            // How many are enrolled is on the ledger.
+            Self::Statistics(StatisticsError::Overflow { .. }) => self.kind(),
             Self::Store(_) | Self::Statistics(_) | Self::Cohorts(_) => LOCAL,
             Self::Cohort(error) if error.depends_on_data() => LOCAL,
             Self::Cohort(_)
@@ -188,7 +218,7 @@ impl Vault {
     /// [`VaultError`]; nothing has left then.
     pub async fn contribute(&self, task: &Task) -> Result<Vec<u8>, VaultError> {
         let spec = &task.spec;
-        self.check_own_policy(task)?;
+        own_policy_allows(&self.own_policy, &self.policy, spec, task.roster.len(), task.privacy_loss)?;
         let key = StudyPublicKey::from_bytes(&task.public_key)?;
         let layout = Layout::of(spec)?;
         let store = self.tables.current().await?;
@@ -227,24 +257,6 @@ impl Vault {
                 Ok(sealing::seal(&guard.sealing_key, &context, &parts.to_bytes())?)
             }
         }
-    }
-
-    /// What this hospital demands beyond the consortium.
-    fn check_own_policy(&self, task: &Task) -> Result<(), VaultError> {
-        let (own, spec) = (&self.own_policy, &task.spec);
-        if !own.allows(&spec.protection) {
-            return Err(VaultError::Policy("open_studies = false"));
-        }
-        if spec.threshold(&self.policy) < own.min_joint_count {
-            return Err(VaultError::Policy("a larger min_joint_count"));
-        }
-        if (task.roster.len() as u64) < u64::from(own.min_hospitals) {
-            return Err(VaultError::Policy("more hospitals (min_hospitals)"));
-        }
-        if spec.protection.loss() > MicroRho::ZERO && task.privacy_loss > own.privacy_budget {
-            return Err(VaultError::Policy("a smaller privacy_budget"));
-        }
-        Ok(())
     }
 
     async fn remember(&self, task: &Task, cohort: &Cohort) -> Result<(), VaultError> {

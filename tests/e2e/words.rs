@@ -93,6 +93,109 @@ fn a_hospital_says_what_it_cannot_do_and_goes_on_once_that_is_mended() {
     });
 }
 
+/// A study whose sum of squares would overflow over 160 patients.
+const WIDE: &str = r#"
+version = 1
+title = "Wide"
+description = "Squares that are too large."
+purpose = "HMB"
+protection = "open"
+
+[cohort]
+subject = "person_id"
+sql = "SELECT person_id, year_of_birth AS x FROM person"
+
+[[variable]]
+name = "x"
+min = 0
+max = 2000000000
+resolution = 1
+
+[[statistic]]
+name = "Squares"
+kind = "variance"
+of = "x"
+"#;
+
+#[test]
+fn what_will_be_refused_is_said_before_anybody_waits_for_it() {
+    alone(async || {
+        let mut world = World::ready(40, QUICK).await?;
+        let home = world.consortium.hospitals[0].home.clone();
+        let researcher = world.researcher.path().to_path_buf();
+        let node = world.node().await?;
+        let study = propose(&world.researcher, &node, &headcount()).await?.0;
+        let short = study.short();
+
+        // The hospital's own policy.
+        let config = home.join("consilium.toml");
+        let text = fs::read_to_string(&config)?;
+        fs::write(&config, format!("{text}\n[policy]\nmin_joint_count = 20\n"))?;
+        let refused = run(&home, &["approve", &short], 1);
+        assert!(refused.contains("min_joint_count") && refused.contains("consilium.toml"), "{refused}");
+        assert!(run(&home, &["study", "show", &short], 0).contains("It cannot run here: this hospital's own policy"));
+        fs::write(&config, text)?;
+
+        // Sums over those who are enrolled; who is in no consortium yet is told of it.
+        let folder = tempfile::tempdir()?;
+        let file = folder.path().join("wide.toml");
+        fs::write(&file, WIDE)?;
+        let file = file.to_str().unwrap();
+        for command in ["check", "submit"] {
+            let refused = run(&researcher, &["study", command, file], 1);
+            assert!(refused.contains("`Squares` could overflow"), "{refused}");
+        }
+        let noted = run(folder.path(), &["study", "check", file], 0);
+        assert!(noted.contains("Note: with 16,777,216 patients enrolled") && noted.contains("`Squares`"), "{noted}");
+
+        // Any consortium allows what `study new` writes, and it says what waits for what.
+        let new = folder.path().join("new.toml");
+        run(&researcher, &["study", "new", new.to_str().unwrap()], 0);
+        let checked = run(&researcher, &["study", "check", new.to_str().unwrap()], 0);
+        assert!(
+            checked.contains("guarded: the joint counts of") && checked.contains(" waits for groups of "),
+            "{checked}"
+        );
+
+        // What a node must remember.
+        let secret = home.join("secrets").join("memory.secret");
+        fs::rename(&secret, folder.path().join("memory.secret"))?;
+        for command in [&["doctor"][..], &["config", "check"]] {
+            let refused = run(&home, command, 1);
+            assert!(refused.contains("memory.secret is not there"), "{refused}");
+        }
+        fs::rename(folder.path().join("memory.secret"), &secret)?;
+        run(&home, &["config", "check"], 0);
+
+        let other = world.consortium.researcher("other")?;
+        let refused = run(other.path(), &["study", "result", &short], 1);
+        assert!(refused.contains("this study is of Tester, University"), "{refused}");
+
+        watching_goes_on_at_another_node(&mut world, &researcher, study).await
+    });
+}
+
+/// The node that is asked goes down; the study and who follows it go on.
+async fn watching_goes_on_at_another_node(world: &mut World, researcher: &Path, study: StudyId) -> Result<(), Failure> {
+    let watch = Command::new(program())
+        .args(["study", "watch", &study.short(), "--home"])
+        .arg(researcher)
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()?;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let asked = world.consortium.genesis.member[0].id;
+    let position = world.consortium.hospitals.iter().position(|h| h.member.id == asked).expect("a member");
+    world.consortium.kill(position).await?;
+    for other in (0..4).filter(|other| *other != position) {
+        world.consortium.approve(other, study).await?;
+    }
+    let watched = tokio::task::spawn_blocking(move || watch.wait_with_output()).await.expect("no panic")?;
+    assert!(watched.status.success(), "{}", said(&watched));
+    assert!(said(&watched).contains("released"), "{}", said(&watched));
+    Ok(())
+}
+
 /// Audits by the first digits and by names, and of what is not there.
 fn audits(world: &World, researcher: &Path, study: &StudyId) -> Result<(), Failure> {
     let file = researcher.join("ledger.export");

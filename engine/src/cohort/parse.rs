@@ -65,7 +65,7 @@ pub(super) fn parse(sql: &str) -> Result<Parsed, CohortError> {
         .with_recursion_limit(NESTING)
         .with_tokens_with_locations(tokens)
         .parse_statements()
-        .map_err(|e| syntax(&e))?;
+        .map_err(|e| syntax(&e, sql))?;
     let (Some(statement), None) = (statements.pop(), statements.pop()) else {
         return Err(CohortError::NotOneStatement);
     };
@@ -83,7 +83,7 @@ pub(super) fn parse(sql: &str) -> Result<Parsed, CohortError> {
 }
 
 /// Of the parser's message only the place is used: the message quotes the query.
-fn syntax(error: &ParserError) -> CohortError {
+fn syntax(error: &ParserError, sql: &str) -> CohortError {
     let text = match error {
         ParserError::RecursionLimitExceeded => {
             return CohortError::TooLarge { what: "more than 48 levels of nesting" };
@@ -95,7 +95,13 @@ fn syntax(error: &ParserError) -> CohortError {
         let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
         rest[..digits].parse().ok()
     };
-    CohortError::Syntax { line: number("Line: ").unwrap_or(0), column: number("Column: ").unwrap_or(0) }
+    // The end of the query has no place in messages.
+    let end = || {
+        let last = sql.trim_end().lines().last().unwrap_or_default();
+        (sql.trim_end().lines().count() as u64, last.chars().count() as u64 + 1)
+    };
+    let (line, column) = number("Line: ").zip(number("Column: ")).unwrap_or_else(end);
+    CohortError::Syntax { line, column }
 }
 
 #[derive(Default)]

@@ -5,7 +5,7 @@
 //! groups that passed into a result: the others were never opened, so it has nothing to decide about them, only to say
 //! that they are suppressed and by which rule.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use consilium_protocol::policy::DisclosurePolicy;
@@ -49,6 +49,24 @@ impl GuardPlan {
     /// How many groups are released whatever becomes of others, if they pass themselves.
     pub fn standing_alone(&self) -> usize {
         (0..self.groups.len()).filter(|group| self.dependence.stands_alone(*group)).count()
+    }
+
+    /// By statistic which others have groups that its own wait for.
+    pub fn waits_for(&self, layout: &Layout) -> Vec<BTreeSet<usize>> {
+        let of_group = |group: &usize| layout.blocks().iter().position(|block| block.bundles.contains(group));
+        let mut of_sets: Vec<BTreeSet<usize>> = Vec::with_capacity(self.dependence.sets.len());
+        let of = |bit: &Bit, of_sets: &[BTreeSet<usize>]| match bit {
+            Bit::Group(group) => of_group(group).into_iter().collect(),
+            Bit::Set(set) => of_sets[*set].clone(),
+        };
+        for set in &self.dependence.sets {
+            of_sets.push(set.members.iter().flat_map(|member| of(member, &of_sets)).collect());
+        }
+        let waits = layout.blocks().iter().map(|block| {
+            let all = self.dependence.release[block.bundles.clone()].iter().flat_map(|bit| of(bit, &of_sets));
+            all.filter(|statistic| *statistic != block.statistic).collect()
+        });
+        waits.collect()
     }
 
     /// How many groups are sealed, ends included.

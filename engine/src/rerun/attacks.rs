@@ -186,8 +186,8 @@ fn nothing_of_a_cohort_is_said() {
     assert_eq!(
         error.to_string(),
         format!(
-            "the cohort is nearly that of study {}, so a few patients could be told from the two results; reject the \
-             study, or wait until the cohorts differ by more patients",
+            "the cohort is nearly that of study {}, so a few patients could be told from the two results; ask the \
+             researcher for a cohort that is the same, or differs by more patients",
             study(0)
         )
     );

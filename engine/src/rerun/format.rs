@@ -48,7 +48,7 @@ const HEADER: usize = 34;
 #[non_exhaustive]
 pub enum MemoryFormatError {
     /// The first bytes are not those of a memory.
-    #[error("this is no memory of contributed cohorts; check which file was taken")]
+    #[error("this is no memory of contributed cohorts; restore it and its key from one backup")]
     Magic,
     /// Another version of the format.
     #[error("the memory of contributed cohorts has format version {found}, this program reads {VERSION}; update it")]

@@ -51,8 +51,8 @@ pub use memory::{Basis, CohortMemory, Standing, SubjectSet};
 pub enum RerunError {
     /// The cohort is nearly one that was contributed.
     #[error(
-        "the cohort is nearly that of study {study}, so a few patients could be told from the two results; reject the \
-         study, or wait until the cohorts differ by more patients"
+        "the cohort is nearly that of study {study}, so a few patients could be told from the two results; ask the \
+         researcher for a cohort that is the same, or differs by more patients"
     )]
     TooClose {
         /// The earlier study.
@@ -61,7 +61,7 @@ pub enum RerunError {
     /// The cohort, and two that were contributed, nearly add up.
     #[error(
         "the cohort nearly follows from those of studies {} and {}, so a few patients could be told from the three \
-         results; reject the study, or wait until the cohorts differ by more patients", studies[0], studies[1]
+         results; ask the researcher for a cohort that is the same, or differs by more patients", studies[0], studies[1]
     )]
     Complement {
         /// The earlier studies.
@@ -70,8 +70,8 @@ pub enum RerunError {
     /// The cohort was contributed together with other hospitals.
     #[error(
         "the cohort is that of study {study}, or follows from it, and other hospitals took part in that one, so a single \
-         hospital's own numbers could be told from the two results; reject the study, or ask for it again when the same \
-         hospitals take part"
+         hospital's own numbers could be told from the two results; have it asked for again when the same hospitals take \
+         part"
     )]
     OtherRoster {
         /// The earlier study.

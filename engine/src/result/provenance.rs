@@ -1,6 +1,6 @@
 //! Where a result came from, so that anyone can check it against the ledger.
 
-use consilium_protocol::ids::{AppHash, ContentHash, Height, RoundNumber, StudyId};
+use consilium_protocol::ids::{ContentHash, Height, RoundNumber, StudyId};
 use consilium_protocol::policy::DisclosurePolicy;
 use consilium_protocol::privacy::MicroRho;
 use consilium_protocol::study::Protection;
@@ -33,8 +33,8 @@ pub struct Provenance {
     pub noise: Option<NoiseStatement>,
     /// The consortium's policy that the result was released under.
     pub policy: DisclosurePolicy,
-    /// The ledger's application hash at the release.
-    pub app_hash: AppHash,
+    /// The block that released it.
+    pub released: Height,
     /// The program and version that opened the result.
     pub software: String,
 }
@@ -89,13 +89,16 @@ impl Provenance {
             }
             (Protection::Guarded | Protection::Private { .. }, ..) => {}
         }
-        entries.push(("joint counts of 0", if self.policy.show_zeros { "shown" } else { "suppressed" }.to_string()));
+        if !matches!(self.protection, Protection::Private { .. }) {
+            let zeros = if self.policy.show_zeros { "shown" } else { "suppressed" };
+            entries.push(("joint counts of 0", zeros.to_string()));
+        }
         if self.policy.rounding > 1 {
             entries.push(("counts rounded to", self.policy.rounding.to_string()));
         }
         entries.extend([
             ("hospitals at least", self.policy.min_hospitals.to_string()),
-            ("application hash", self.app_hash.to_string()),
+            ("released at height", self.released.to_string()),
             ("software", self.software.clone()),
         ]);
         entries

@@ -1,14 +1,24 @@
 //! An accredited researcher asks for a study.
 
 use consilium_protocol::keys::BlindingKey;
-use consilium_protocol::privacy::most_rho;
+use consilium_protocol::privacy::{MicroRho, most_rho};
 use consilium_protocol::study::{StudySpec, study_id};
 use consilium_protocol::tx::{MAX_STUDY_KEY_BYTES, ProposeStudy};
 
 use super::{Context, Outcome};
 use crate::event::Event;
 use crate::rejection::{Rejection, SpecFault};
+use crate::state::members::majority;
 use crate::state::study::{Course, Proposal};
+
+/// The most that a study may lose, so that enough members can still take part.
+fn privacy_left(context: &Context<'_>) -> MicroRho {
+    let state = &*context.state;
+    let mut left: Vec<MicroRho> = state.members().iter().map(|member| state.privacy_left(&member.id)).collect();
+    left.sort_unstable_by(|a, b| b.cmp(a));
+    let needed = majority(left.len()).max(state.genesis().policy.min_hospitals as usize);
+    left.get(needed - 1).copied().unwrap_or_default()
+}
 
 pub(super) fn apply(context: &mut Context<'_>, payload: ProposeStudy) -> Outcome {
     let researcher = context.researcher()?;
@@ -26,7 +36,7 @@ pub(super) fn apply(context: &mut Context<'_>, payload: ProposeStudy) -> Outcome
     if !policy.allows(&spec.protection) {
         return Err(Rejection::OpenStudiesForbidden);
     }
-    let (asked, left) = (spec.protection.loss(), policy.privacy_budget);
+    let (asked, left) = (spec.protection.loss(), privacy_left(context));
     if asked > left {
         return Err(Rejection::PrivacyBudget { asked, left });
     }

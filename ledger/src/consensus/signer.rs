@@ -73,7 +73,7 @@ pub enum SignerError {
     /// The file is damaged.
     #[error(
         "the signer's file {path} is damaged; keep it, ask another member for the ledger's current height, \
-         and renew the file above that height: without it this node could sign twice"
+         and run `consilium node --renew-signer <height>`: without the file this node could sign twice"
     )]
     Corrupt {
         /// The file.
@@ -82,7 +82,7 @@ pub enum SignerError {
     /// There is no file although the ledger has blocks.
     #[error(
         "the signer's file {path} is missing although the ledger has {height} blocks; put it back, or ask another \
-         member for the ledger's current height and renew the file above that height"
+         member for the ledger's current height and run `consilium node --renew-signer <height>`"
     )]
     Missing {
         /// Where the file should be.

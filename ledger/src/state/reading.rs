@@ -13,7 +13,7 @@ use consilium_protocol::ids::{
 };
 
 use super::consent::{Document, SubjectKey};
-use super::study::{Phase, Round, Study};
+use super::study::{Round, Study};
 use super::{Moment, State};
 
 /// Consent cannot be read for such a round.
@@ -40,8 +40,8 @@ pub struct UseRecord {
     pub round: RoundNumber,
     /// When it opened: the block after which consent was read.
     pub opened: Moment,
-    /// Where the study stands now.
-    pub phase: Phase,
+    /// What came of the round, as one word.
+    pub outcome: &'static str,
     /// Whether the hospital committed to a contribution to the round.
     pub contributed: bool,
     /// Whether anything of the subject could be read.
@@ -169,7 +169,7 @@ impl State {
             study: study.id,
             round: round.number,
             opened: round.opened,
-            phase: study.course.phase,
+            outcome: round.outcome(),
             contributed: round.contributions.contains_key(&key.hospital),
             allowed: !decision.allowed.is_empty(),
             documents: allowing,

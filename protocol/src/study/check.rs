@@ -236,8 +236,8 @@ impl super::Dimension {
 }
 
 impl Variable {
-    /// `min` and `max` in steps of the resolution, or `None` when the resolution is not positive or the range is
-    /// more than 2^31 steps.
+    /// `min` and `max` in steps of the resolution, or `None` when the resolution is not positive, or one is
+    /// more than 2^31 steps from 0.
     pub fn steps(&self) -> Option<(i64, i64)> {
         let (min, max) = (self.min.steps_of(self.resolution)?, self.max.steps_of(self.resolution)?);
         let near = |steps: i64| steps.unsigned_abs() <= 1 << 31;

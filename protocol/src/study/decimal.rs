@@ -130,7 +130,7 @@ impl Serialize for Decimal {
 impl<'de> Deserialize<'de> for Decimal {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
-        #[serde(untagged)]
+        #[serde(untagged, expecting = "a number is written without quotation marks, for example 0.5")]
         enum Number {
             Integer(i64),
             // The shortest decimal that reads back as this fraction is what was written, up to 15 digits.

@@ -4,14 +4,14 @@ use std::path::PathBuf;
 
 use consilium_engine::cells::EncryptedCells;
 use consilium_engine::cohort::{self, CohortError, Reads};
-use consilium_engine::statistics::Layout;
+use consilium_engine::statistics::{Layout, OFFLINE_SUBJECTS, prove_bounds};
 use consilium_protocol::policy::DisclosurePolicy;
 use consilium_protocol::study::{Categories, Statistic, StatisticKind, StudySpec};
 use serde_json::json;
 
 use super::protection::{self, Consortium};
-use super::read_spec;
-use crate::cli::{Failure, Global, counted, term};
+use super::{Now, read_spec};
+use crate::cli::{Failure, Global, connect, counted, term};
 use crate::home::Home;
 
 /// `study check`
@@ -28,15 +28,34 @@ pub(super) async fn run(args: &Args, global: &Global) -> Result<(), Failure> {
     let bytes = EncryptedCells::encoded_bytes(layout.cells())?;
     let domains: Vec<String> = reads.domains().iter().map(ToString::to_string).collect();
     let consortium = Home::open(&global.home).ok().and_then(|home| home.genesis().ok());
-    let consortium = match &consortium {
-        Some(genesis) => Consortium { policy: genesis.policy, hospitals: genesis.member.len(), known: true },
-        None => Consortium { policy: DisclosurePolicy::default(), hospitals: 4, known: false },
+    let now = match &consortium {
+        Some(_) => asked(global).await,
+        None => None,
+    };
+    let home = consortium.as_ref();
+    let consortium = match home {
+        Some(genesis) => Consortium {
+            policy: genesis.policy,
+            hospitals: genesis.member.len(),
+            known: true,
+            left: now.as_ref().map(|now| now.left(genesis)),
+        },
+        None => Consortium { policy: DisclosurePolicy::default(), hospitals: 4, known: false, left: None },
     };
     if consortium.known && !consortium.policy.allows(&spec.protection) {
         return Err(Failure::new(
             "this consortium allows no open studies; set protection = \"guarded\" or \"private\" in the study file",
         ));
     }
+    let unbounded = match &now {
+        Some(now) => {
+            now.prove_bounds(&spec)?;
+            home.map_or(Ok(()), |genesis| protection::affordable(&spec, genesis, now))?;
+            None
+        }
+        // Hospitals prove it for those who are enrolled then.
+        None => prove_bounds(&spec, &layout, OFFLINE_SUBJECTS).err(),
+    };
     let protected = protection::look(&spec, &layout, &consortium).await?;
     let report = json!({
         "valid": true, "protection": spec.protection.name(), "protected": protected, "title": spec.title, "purpose": spec.purpose,
@@ -55,6 +74,10 @@ pub(super) async fn run(args: &Args, global: &Global) -> Result<(), Failure> {
             term::bytes(bytes as u64)
         ));
         text.push_str(&protected.in_words(&spec, &consortium));
+        if let Some(error) = &unbounded {
+            let enrolled = term::number(OFFLINE_SUBJECTS);
+            text.push_str(&format!("\nNote: with {enrolled} patients enrolled, {error}\n"));
+        }
         text.push_str(&format!(
             "\nConsents must allow: aggregate statistics, purpose {}, data: {}.\nNext: {}",
             spec.purpose,
@@ -64,6 +87,13 @@ pub(super) async fn run(args: &Args, global: &Global) -> Result<(), Failure> {
         text
     });
     Ok(())
+}
+
+/// What a node says of the ledger's bounds, if one can be asked: none is needed to check a file.
+async fn asked(global: &Global) -> Option<Now> {
+    let home = Home::open(&global.home).ok()?;
+    let node = connect(&home, global).await.ok()?;
+    Now::ask(&node).await.ok()
 }
 
 /// What a study reads, one line per table.

@@ -7,7 +7,7 @@ use consilium_protocol::tx::{Payload, Signer, WithdrawStudy};
 use consilium_protocol::wire;
 use serde_json::{Value, json};
 
-use super::{WhichArgs, check, fetch, here, locate};
+use super::{Now, WhichArgs, check, fetch, here, locate};
 use crate::cli::{Failure, Global, connect, term};
 use crate::home::{Home, Role};
 use crate::net::client::refused;
@@ -66,7 +66,11 @@ pub(super) async fn show(args: &WhichArgs, global: &Global) -> Result<(), Failur
     let spec = StudySpec::from_canonical(&reply.spec)?;
     let reads = check::reads_in_words(&spec).await;
     let own = home.role() == Role::Hospital;
-    let here = if own && !is_final(&summary.phase) { Some(here::try_here(&home, &spec).await?) } else { None };
+    let here = if own && !is_final(&summary.phase) {
+        Some(here::try_here(&home, &spec, &Now::ask(&node).await?).await?)
+    } else {
+        None
+    };
     let failing = if own { here::failing_here(&home, Some(&study)) } else { Vec::new() };
     let told = here::asked_elsewhere(&home.genesis()?, &study, &reply).await;
     let report = json!({
@@ -139,14 +143,14 @@ fn decisions(decisions: &[wire::Decision]) -> String {
 
 fn rounds(rounds: &[wire::Round]) -> String {
     term::table(
-        ["round", "consent read at", "roster", "contributed", "attested", "outcome"],
+        ["round", "consent read at", "roster", "contributed", "then", "outcome"],
         rounds.iter().map(|r| {
             [
                 r.number.to_string(),
                 format!("block {}", r.height),
                 r.roster.len().to_string(),
                 r.contributions.len().to_string(),
-                r.attestations.len().to_string(),
+                after(r),
                 r.outcome.clone(),
             ]
         }),
@@ -166,6 +170,16 @@ fn round_json(r: &wire::Round) -> Value {
     })
 }
 
+/// How far a round has come after the contributions.
+fn after(round: &wire::Round) -> String {
+    match &round.guard {
+        None => format!("{} attested", round.attestations.len()),
+        Some(guard) if guard.disclosed_height > 0 => "compared and disclosed".to_string(),
+        Some(guard) if guard.sealed_height > 0 => "compared".to_string(),
+        Some(_) => "not compared yet".to_string(),
+    }
+}
+
 /// One line on where a study stands.
 pub(crate) fn standing(reply: &wire::StudyReply) -> String {
     let summary = reply.summary.clone().unwrap_or_default();
@@ -173,14 +187,15 @@ pub(crate) fn standing(reply: &wire::StudyReply) -> String {
     if summary.rejections > 0 {
         text.push_str(&format!(", {} rejected", summary.rejections));
     }
+    if summary.phase == "approved" && summary.approvals + summary.rejections < summary.members {
+        text.push_str("; a round opens when the others have decided, or their time to do so is over");
+    }
     if let Some(round) = reply.rounds.last() {
-        text.push_str(&format!(
-            "; round {}: {} of {} contributed, {} attested",
-            round.number,
-            round.contributions.len(),
-            round.roster.len(),
-            round.attestations.len()
-        ));
+        let (contributed, of) = (round.contributions.len(), round.roster.len());
+        text.push_str(&format!("; round {}: {contributed} of {of} contributed, {}", round.number, after(round)));
+        if round.number > 0 {
+            text.push_str(&format!("; round {} gave no result", round.number - 1));
+        }
         let silent: Vec<&String> =
             round.roster.iter().filter(|h| round.contributions.iter().all(|c| c.hospital != **h)).collect();
         if summary.phase == "collecting" && !silent.is_empty() {
@@ -198,14 +213,22 @@ pub(crate) fn is_final(phase: &str) -> bool {
 }
 
 pub(super) async fn watch(args: &WhichArgs, global: &Global) -> Result<(), Failure> {
-    let (home, node, study) = locate(args, global).await?;
+    let (home, mut node, study) = locate(args, global).await?;
     let genesis = home.genesis()?;
     let mut last = String::new();
     let mut told = String::new();
     let mut ask_at = Instant::now() + ASK_OTHERS;
     let spinner = term::spinner("waiting");
     loop {
-        let reply = fetch(&study, &node).await?;
+        let reply = match fetch(&study, &node).await {
+            Ok(reply) => reply,
+            // Who named a node wants that one; all others are answered by whichever runs.
+            Err(_) if global.node.is_none() && home.role() != Role::Hospital => {
+                node = connect(&home, global).await?;
+                fetch(&study, &node).await?
+            }
+            Err(failure) => return Err(failure),
+        };
         let summary = reply.summary.clone().unwrap_or_default();
         let standing = standing(&reply);
         if standing != last {

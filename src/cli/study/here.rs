@@ -6,18 +6,19 @@ use consilium_engine::store::{Store, StoreError};
 use consilium_protocol::consent::Permissions;
 use consilium_protocol::genesis::Genesis;
 use consilium_protocol::ids::{Height, StudyId};
+use consilium_protocol::privacy::MicroRho;
 use consilium_protocol::study::StudySpec;
 use consilium_protocol::wire;
 use serde::Serialize;
 
-use super::fetch_told;
+use super::{Now, fetch_told};
 use crate::cli::{Failure, counted, term};
 use crate::home::Home;
 use crate::home::config::NodeConfig;
 use crate::home::secrets::{self, Kind};
 use crate::net::client::Node;
 use crate::node::failing::{self, Failing, Told};
-use crate::node::for_steward;
+use crate::node::{for_steward, own_policy_allows};
 
 /// What a study would meet at this hospital.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
@@ -30,8 +31,14 @@ pub(crate) struct Here {
 
 /// Plans and runs a study's query over the hospital's own tables with nobody's consent: what is wrong with tables and
 /// columns shows, and no row is read.
-pub(crate) async fn try_here(home: &Home, spec: &StudySpec) -> Result<Here, Failure> {
+///
+/// What the hospital's own policy demands beyond the consortium's, and what could overflow over those enrolled `now`, is a
+/// problem, too.
+pub(crate) async fn try_here(home: &Home, spec: &StudySpec, now: &Now) -> Result<Here, Failure> {
     let config = NodeConfig::read(home.path())?;
+    if let Err(problem) = bounded_here(home, &config, spec, now) {
+        return Ok(Here { problem: Some(problem.message().to_string()), remarks: Vec::new() });
+    }
     let link = LinkSecret::from_seed(*secrets::read(home.path(), Kind::Link)?);
     let spinner = term::spinner("holding the study against the hospital's tables");
     let here = match Store::open(&config.store).await {
@@ -45,6 +52,14 @@ pub(crate) async fn try_here(home: &Home, spec: &StudySpec) -> Result<Here, Fail
     };
     spinner.finish_and_clear();
     Ok(here)
+}
+
+fn bounded_here(home: &Home, config: &NodeConfig, spec: &StudySpec, now: &Now) -> Result<(), Failure> {
+    let (genesis, id) = (home.genesis()?, home.signing_key()?.hospital());
+    let own = config.policy.unwrap_or_default().over(&genesis.policy);
+    let loss = now.spent_by(&id).checked_add(spec.protection.loss()).unwrap_or(MicroRho::new(u64::MAX));
+    own_policy_allows(&own, &genesis.policy, spec, genesis.member.len(), loss)?;
+    Ok(now.prove_bounds(spec)?)
 }
 
 async fn with_nobody(store: &Store, link: &LinkSecret, spec: &StudySpec) -> Here {
@@ -119,6 +134,9 @@ pub(crate) fn told_text(told: &[(String, Told)], running: bool) -> String {
     let lines = told.iter().map(|(name, told)| {
         let kind = match told.kind.as_str() {
             failing::LOCAL => "for a reason that only the hospital may know",
+            "own_policy" => "its own policy is stricter than the study (own_policy)",
+            "overflow" => "a sum could overflow; give its variable tighter bounds (overflow)",
+            "others_unreachable" => "it cannot reach other hospitals (others_unreachable)",
             kind => kind,
         };
         format!("  {name} {verb} {}: {kind}, since {}; its steward sees more\n", told.duty, term::moment(told.since_ms))

@@ -3,6 +3,7 @@
 mod check;
 mod follow;
 mod here;
+mod now;
 mod place;
 mod protection;
 mod result;
@@ -140,6 +141,7 @@ pub(crate) fn folder(home: &Home, study: &StudyId) -> PathBuf {
 
 pub(crate) use follow::{is_final, standing, summaries, summary_json};
 pub(crate) use here::{failing_here, failing_text, try_here};
+pub(crate) use now::Now;
 pub(crate) use result::{open_result, table_text};
 pub use submit::propose;
-pub(crate) use submit::{EXAMPLE, GUARDED};
+pub(crate) use submit::{GUARDED, OPEN};

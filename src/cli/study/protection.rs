@@ -13,9 +13,11 @@ use consilium_protocol::genesis::Genesis;
 use consilium_protocol::ids::{ChainId, HospitalId, RoundNumber, StudyId};
 use consilium_protocol::keys::BlindingKey;
 use consilium_protocol::policy::DisclosurePolicy;
+use consilium_protocol::privacy::MicroRho;
 use consilium_protocol::study::{Protection, StudySpec};
 use serde::Serialize;
 
+use super::Now;
 use super::result::DELTA;
 use crate::cli::{Failure, counted, term};
 
@@ -30,15 +32,33 @@ pub(super) struct Consortium {
     pub(super) hospitals: usize,
     /// Whether this home belongs to one; else the usual one is taken.
     pub(super) known: bool,
+    /// What is left of its privacy budgets, where a node could be asked.
+    pub(super) left: Option<MicroRho>,
 }
 
 /// What the protection of a study takes and costs.
 #[derive(Serialize)]
 #[serde(untagged)]
 pub(super) enum Protected {
-    Open { min_joint_count: u32, min_site_count: u32 },
-    Guarded { min_joint_count: u32, groups: usize, standing_alone: usize, hospitals: usize, seconds_here: f64 },
-    Private { epsilon: f64, delta: f64, hospitals: usize, errors: Vec<Errors> },
+    Open {
+        min_joint_count: u32,
+        min_site_count: u32,
+    },
+    Guarded {
+        min_joint_count: u32,
+        groups: usize,
+        standing_alone: usize,
+        /// Statistics with the statistics that they wait for, by name.
+        waits_for: Vec<(String, Vec<String>)>,
+        hospitals: usize,
+        seconds_here: f64,
+    },
+    Private {
+        epsilon: f64,
+        delta: f64,
+        hospitals: usize,
+        errors: Vec<Errors>,
+    },
 }
 
 /// The errors to expect in groups of one size.
@@ -59,6 +79,18 @@ pub(super) fn possible(spec: &StudySpec, genesis: &Genesis) -> Result<(), Failur
     Ok(())
 }
 
+/// Whether enough hospitals have enough of their privacy budgets left.
+pub(super) fn affordable(spec: &StudySpec, genesis: &Genesis, now: &Now) -> Result<(), Failure> {
+    let (asked, left) = (spec.protection.loss(), now.left(genesis));
+    if asked > left {
+        return Err(Failure::new(format!(
+            "the study spends rho = {asked}, and of the privacy budget {left} is left at enough hospitals; ask for a rho of at \
+             most that"
+        )));
+    }
+    Ok(())
+}
+
 /// Looks at what the protection takes and costs; for a guarded study, tries it.
 pub(super) async fn look(spec: &StudySpec, layout: &Layout, consortium: &Consortium) -> Result<Protected, Failure> {
     let (policy, hospitals) = (&consortium.policy, consortium.hospitals);
@@ -68,6 +100,9 @@ pub(super) async fn look(spec: &StudySpec, layout: &Layout, consortium: &Consort
         Protection::Guarded => {
             let plan = guarded::plan(spec, policy, hospitals)?;
             let (groups, standing_alone) = (plan.groups.len(), plan.standing_alone());
+            let name = |statistic: usize| spec.statistics[statistic].name.clone();
+            let waits = plan.waits_for(layout).into_iter().enumerate().filter(|(_, others)| !others.is_empty());
+            let waits_for = waits.map(|(one, others)| (name(one), others.into_iter().map(name).collect())).collect();
             let spinner = term::spinner("comparing a few groups under encryption to see how long it takes here");
             let zeros = policy.show_zeros;
             let tried = tokio::task::spawn_blocking(move || seconds(hospitals, min_joint_count, zeros)).await;
@@ -75,7 +110,7 @@ pub(super) async fn look(spec: &StudySpec, layout: &Layout, consortium: &Consort
             let each =
                 tried.map_err(|_| Failure::new("the trial was given up; try again"))??.as_secs_f64() / TRIED as f64;
             let seconds_here = each * weight(&plan);
-            Ok(Protected::Guarded { min_joint_count, groups, standing_alone, hospitals, seconds_here })
+            Ok(Protected::Guarded { min_joint_count, groups, standing_alone, waits_for, hospitals, seconds_here })
         }
         Protection::Private { rho } => {
             let plan = NoisePlan::of(spec, layout, rho, hospitals)?;
@@ -129,7 +164,7 @@ impl Protected {
                 "  open: each hospital keeps back its own counts below {min_site_count}; joint counts below \
                  {min_joint_count} are suppressed when your program has opened them\n"
             )),
-            Self::Guarded { min_joint_count, groups, standing_alone, seconds_here, .. } => {
+            Self::Guarded { min_joint_count, groups, standing_alone, waits_for, seconds_here, .. } => {
                 let waiting = groups - standing_alone;
                 text.push_str(&format!(
                     "  guarded: the joint counts of {} are compared with {min_joint_count} under encryption; \
@@ -141,6 +176,9 @@ impl Protected {
                         "  {waiting} of them are sums of others, or share a total with others, and are shown only if those \
                          are\n"
                     ));
+                    for (statistic, others) in waits_for {
+                        text.push_str(&format!("    {statistic} waits for groups of {}\n", others.join(", ")));
+                    }
                 }
                 text.push_str(&format!(
                     "  about {} of computing under encryption on a machine like this one\n",
@@ -156,7 +194,14 @@ impl Protected {
                     consortium.policy.privacy_budget
                 ));
                 text.push_str(&errors_table(errors));
+                if let Some(left) = consortium.left {
+                    text.push_str(&format!("  of the budget {left} is left now, at enough hospitals for a round\n"));
+                }
             }
+        }
+        let (own, policy) = (spec.min_joint_count, consortium.policy.min_joint_count);
+        if (1..policy).contains(&own) {
+            text.push_str(&format!("  min_joint_count = {own} changes nothing: the consortium's {policy} holds\n"));
         }
         if !consortium.known {
             text.push_str("  (for the usual policy and four hospitals; your own consortium may differ)\n");

@@ -13,7 +13,7 @@ use consilium_engine::result::{GuardRoles, NoiseStatement, Provenance, StudyResu
 use consilium_engine::statistics::Layout;
 use consilium_protocol::genesis::Genesis;
 use consilium_protocol::hash;
-use consilium_protocol::ids::{AppHash, ContentHash, Height, HospitalId, RoundNumber, StudyId};
+use consilium_protocol::ids::{ContentHash, Height, HospitalId, RoundNumber, StudyId};
 use consilium_protocol::privacy::honest_of;
 use consilium_protocol::sealing::{Content, Context};
 use consilium_protocol::study::{Protection, StudySpec, study_id};
@@ -25,7 +25,7 @@ use super::{WhichArgs, fetch, find, folder};
 use crate::cli::{Failure, Global, connect, term};
 use crate::home::files::{self, Readable};
 use crate::home::{Home, Role};
-use crate::net::client::{Node, ResultPart, refused};
+use crate::net::client::{Node, ResultPart};
 use crate::node::MAX_CIPHERTEXT_BYTES;
 
 /// At which δ the ε of a private study is stated.
@@ -139,16 +139,22 @@ pub(crate) async fn open_result(home: &Home, node: &Node, study: &StudyId) -> Re
     let key = home.signing_key()?;
     let reply = fetch(study, node).await?;
     let spec = StudySpec::from_canonical(&reply.spec)?;
+    let summary = reply.summary.clone().unwrap_or_default();
+    if summary.researcher != key.researcher().to_string() {
+        let whose = format!("{}, {}", summary.researcher_name, summary.organisation);
+        return Err(Failure::new(format!(
+            "this study is of {whose}; only the home that submitted it opens its result"
+        )));
+    }
     // The study is what its id says, whatever the node says.
     let sealing: Option<[u8; 32]> = reply.sealing_key[..].try_into().ok();
     let named =
         sealing.map(|sealing| study_id(&genesis.chain_id, &key.researcher(), &reply.spec, &reply.public_key, &sealing));
     if named != Some(*study) {
         return Err(Failure::integrity(
-            "the study that the node gave is not the one of this id, or not yours; ask another member with --node",
+            "the study that the node gave is not the one of this id; do not trust it, and ask another member with --node",
         ));
     }
-    let summary = reply.summary.clone().unwrap_or_default();
     let round = match reply.rounds.iter().find(|r| !r.sum.is_empty()) {
         Some(round) if summary.phase == "released" => round,
         _ if super::is_final(&summary.phase) => {
@@ -175,7 +181,6 @@ pub(crate) async fn open_result(home: &Home, node: &Node, study: &StudyId) -> Re
             opening.what_passed(*study, round, joint, &seeds)?
         }
     };
-    let status = node.ledger().status(wire::StatusRequest {}).await.map_err(refused)?.into_inner();
     let provenance = Provenance {
         study: *study,
         title: spec.title.clone(),
@@ -188,7 +193,7 @@ pub(crate) async fn open_result(home: &Home, node: &Node, study: &StudyId) -> Re
         protection: spec.protection,
         roles: round.guard.as_ref().map(|guard| roles(&genesis, guard)),
         noise: noise(&spec, round.roster.len()),
-        app_hash: AppHash::try_from(&status.app_hash[..])?,
+        released: Height::new(round.released_height),
         software: format!("consilium {}", env!("CARGO_PKG_VERSION")),
     };
     Ok(Opened { result, provenance, confirmed })

@@ -10,15 +10,15 @@ use consilium_protocol::study::{StudySpec, study_id};
 use consilium_protocol::tx::{Payload, ProposeStudy, Signer};
 use serde_json::json;
 
-use super::{folder, read_spec};
+use super::{Now, folder, read_spec};
 use crate::cli::{Failure, Global, connect, term};
 use crate::home::files::{self, Readable};
 use crate::home::{Home, Role};
 use crate::net::client::{ClientError, Included, Node};
 
-/// The example that `study new` writes; the demo runs the same file.
-pub(crate) const EXAMPLE: &str = include_str!("../../../examples/studies/glycaemia.toml");
-/// The guarded study that the demo runs.
+/// The open study that the demo runs.
+pub(crate) const OPEN: &str = include_str!("../../../examples/studies/glycaemia.toml");
+/// The guarded study that the demo runs, and `study new` writes: every consortium allows it.
 pub(crate) const GUARDED: &str = include_str!("../../../examples/studies/stroke.toml");
 
 /// `study new`
@@ -38,7 +38,7 @@ pub(crate) struct SubmitArgs {
 }
 
 pub(super) fn new(args: &NewArgs, global: &Global) -> Result<(), Failure> {
-    files::create(&args.file, EXAMPLE.as_bytes(), Readable::ByAll)?;
+    files::create(&args.file, GUARDED.as_bytes(), Readable::ByAll)?;
     term::show(global.json, &json!({ "file": args.file }), |_| {
         format!("{} is an example over OMOP tables. Change it, then: consilium study check {0}", args.file.display())
     });
@@ -49,7 +49,14 @@ pub(super) async fn submit(args: &SubmitArgs, global: &Global) -> Result<(), Fai
     let home = Home::open_as(&global.home, Role::Researcher)?;
     let (spec, _) = read_spec(&args.file).await?;
     let node = connect(&home, global).await?;
-    super::protection::possible(&spec, &home.genesis()?)?;
+    let genesis = home.genesis()?;
+    super::protection::possible(&spec, &genesis)?;
+    let now = Now::ask(&node).await?;
+    now.prove_bounds(&spec)?;
+    super::protection::affordable(&spec, &genesis, &now)?;
+    if let Some(earlier) = submitted_before(&home, &spec) {
+        term::warn(format!("the same study was submitted before, as {earlier}; withdraw the one that is not needed"));
+    }
     let spinner = term::spinner(format!("waiting until {} has it in a block", node.member.name));
     let proposed = propose(&home, &node, &spec).await;
     spinner.finish_and_clear();
@@ -66,6 +73,16 @@ pub(super) async fn submit(args: &SubmitArgs, global: &Global) -> Result<(), Fai
         )
     });
     Ok(())
+}
+
+/// The folder's name of a study of this home that asks for the same.
+fn submitted_before(home: &Home, spec: &StudySpec) -> Option<String> {
+    let canonical = spec.to_canonical();
+    let studies = std::fs::read_dir(home.path().join("studies")).ok()?;
+    let same =
+        |folder: &std::fs::DirEntry| std::fs::read(folder.path().join("study.bin")).is_ok_and(|b| b == canonical);
+    let earlier = studies.filter_map(Result::ok).find(same)?;
+    Some(earlier.file_name().to_string_lossy().into_owned())
 }
 
 /// Proposes a study; the key that opens its result stays in the researcher's home.

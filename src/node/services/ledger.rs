@@ -84,6 +84,7 @@ impl Ledger for LedgerService {
                 ledger_bytes,
                 grant_bytes: figures.grant_bytes,
                 grants: figures.grants,
+                privacy_spent: views::privacy_spent(state),
                 guard_keys: state.members().iter().filter(|m| state.guard_keys(&m.id).is_some()).count() as u32,
             }
         });

@@ -13,6 +13,12 @@ pub(super) fn name_of(state: &State, hospital: &HospitalId) -> String {
     state.genesis().member(hospital).map_or_else(|| hospital.short(), |m| m.name.clone())
 }
 
+pub(super) fn privacy_spent(state: &State) -> Vec<wire::PrivacySpent> {
+    let spent = |id: &HospitalId| state.privacy_loss(id).get();
+    let members = state.members().iter();
+    members.map(|m| wire::PrivacySpent { hospital: m.id.to_string(), micro_rho: spent(&m.id) }).collect()
+}
+
 pub(super) fn summary(state: &State, study: &Study<'_>) -> wire::StudySummary {
     let tally = study.course.tally();
     let researcher = state.researchers().get(&study.proposal.researcher);
@@ -76,7 +82,7 @@ fn round(round: &Round) -> wire::Round {
         attestations: attestations.collect(),
         sum: round.result().filter(|_| released).map(|s| s.as_bytes().to_vec()).unwrap_or_default(),
         released_height: round.ended.filter(|_| released).map_or(0, |(at, _)| at.height.get()),
-        outcome: round.ended.map_or("running", |(_, end)| end.name()).to_string(),
+        outcome: round.outcome().to_string(),
         guard: round.guard.as_ref().map(guard),
     }
 }
@@ -168,7 +174,7 @@ fn use_record(state: &State, record: &UseRecord) -> Option<wire::UseRecord> {
         round: record.round.get(),
         height: record.opened.height.get(),
         time_ms: record.opened.time.get(),
-        phase: record.phase.name().to_string(),
+        outcome: record.outcome.to_string(),
         allowed: record.allowed,
         documents: record.documents.iter().map(|d| d.as_bytes().to_vec()).collect(),
         domains: record.domains.iter().map(ToString::to_string).collect(),

@@ -1,8 +1,11 @@
 //! What is released of a guarded study: the groups that were opened, if they are what the guard lets pass.
 
+use std::collections::BTreeSet;
+
 use consilium_engine::disclosure::guarded::{plan, release};
 use consilium_engine::disclosure::{DisclosureError, Rule};
 use consilium_engine::result::Estimate;
+use consilium_engine::statistics::Layout;
 use consilium_protocol::policy::DisclosurePolicy;
 use consilium_protocol::study::{Protection, StudySpec};
 
@@ -45,6 +48,14 @@ fn what_passed_is_released_and_the_rest_says_which_rule_hides_it() {
     assert!(matches!(some, Err(DisclosureError::Broken { .. })), "a negative count was opened");
     let some = released(&policy, [100, 91, 9, 0, -55], [0; 5], [false, true, false, true, false]);
     assert_eq!(some, Ok(vec![part, Estimate::Count(91), small, Estimate::Count(0), small]));
+}
+
+#[test]
+fn a_total_waits_for_its_parts() {
+    let (spec, policy) = (guarded(), policy(K, 5));
+    let layout = Layout::of(&spec).expect("a valid study");
+    let waits = plan(&spec, &policy, 3).expect("a study that can be guarded").waits_for(&layout);
+    assert_eq!(waits, [BTreeSet::from([1]), BTreeSet::new()]);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use arrow::array::{Array, AsArray};
 use arrow::datatypes::Float64Type;
 use consilium_engine::disclosure::Released;
 use consilium_engine::result::{Provenance, StudyResult, arrow as long, csv, json, table};
-use consilium_protocol::ids::{AppHash, ContentHash, Height, RoundNumber, StudyId};
+use consilium_protocol::ids::{ContentHash, Height, RoundNumber, StudyId};
 use consilium_protocol::study::Protection;
 
 use super::cohorts::{Chance, cohort, study};
@@ -35,7 +35,7 @@ fn provenance() -> Provenance {
         roles: None,
         noise: None,
         policy: policy(11, 5),
-        app_hash: AppHash::from_bytes([3; 32]),
+        released: Height::new(1203),
         software: "consilium 0.1.0".to_string(),
     }
 }

@@ -59,11 +59,8 @@ fn the_privacy_budget_is_refused_exactly_past_its_bound() {
     assert_eq!(ledger.propose_protected(1, private(101)).1, Err(Rejection::PrivacyBudget { asked, left }));
     let mut run = |name: u8, rho: u64| {
         let (study, outcome) = ledger.propose_protected(name, private(rho));
-        assert_eq!(outcome, Ok(()));
-        let decisions: Vec<_> = (0..3).map(|i| ledger.approve(i, study)).collect();
-        if decisions.iter().any(Result::is_err) {
-            return decisions[0].clone();
-        }
+        outcome?;
+        (0..3).for_each(|i| assert_eq!(ledger.approve(i, study), Ok(())));
         open(&mut ledger, study)
     };
     assert_eq!(run(1, 60), Ok(()));
@@ -86,8 +83,8 @@ fn budgets_are_each_hospitals_own_and_a_round_goes_on_with_those_that_have_some_
         assert_eq!(outcome, Ok(()));
         study
     };
-    // Both are approved before either is charged.
-    let (first, second) = (propose(&mut ledger, 1), propose(&mut ledger, 2));
+    // All are proposed, and two approved, before any is charged.
+    let (first, second, third) = (propose(&mut ledger, 1), propose(&mut ledger, 2), propose(&mut ledger, 3));
     (0..3).for_each(|i| assert_eq!(ledger.approve(i, first), Ok(())));
     (0..4).for_each(|i| assert_eq!(ledger.approve(i, second), Ok(())));
     assert_eq!(open(&mut ledger, first), Ok(()));
@@ -95,10 +92,12 @@ fn budgets_are_each_hospitals_own_and_a_round_goes_on_with_those_that_have_some_
     assert_eq!(open(&mut ledger, second), too_few);
     let spent = |ledger: &Ledger, i: usize| ledger.state.privacy_loss(&ledger.consortium.hospital(i)).get();
     assert_eq!([0, 1, 2, 3].map(|i| spent(&ledger, i)), [60, 60, 60, 0]);
-    let (hidden, _) = ledger.propose_protected(3, private(60));
-    assert_eq!(ledger.approve(3, hidden), Ok(()));
-    let left = MicroRho::new(40);
-    assert_eq!(ledger.approve(0, hidden), Err(Rejection::PrivacyBudget { asked: MicroRho::new(60), left }));
+    assert_eq!(ledger.approve(3, third), Ok(()));
+    let refused = |asked| Err(Rejection::PrivacyBudget { asked: MicroRho::new(asked), left: MicroRho::new(40) });
+    assert_eq!(ledger.approve(0, third), refused(60));
+    // Three of four must take part; the fourth alone has more left.
+    assert_eq!(ledger.propose_protected(4, private(41)).1, refused(41));
+    assert_eq!(ledger.propose_protected(4, private(40)).1, Ok(()));
 }
 
 #[test]

@@ -3,7 +3,6 @@ use consilium_protocol::ids::{Height, RoundNumber, StudyId};
 use consilium_protocol::tx::{FailRound, Payload, Revocation, Revoke};
 
 use crate::state::reading::ReadingError;
-use crate::state::study::Phase;
 use crate::testing::{Ledger, Who, content, paper, permit, subject};
 
 const FIRST: RoundNumber = RoundNumber::new(0);
@@ -129,7 +128,7 @@ fn a_subject_sees_every_round_that_could_have_read_its_data() {
     let history = |hospital, name| ledger.state.history(&ledger.subject_key(hospital, name));
     let record = history(0, 1).remove(0);
     assert_eq!((record.study, record.round, record.allowed), (study, FIRST, true));
-    assert_eq!(record.phase, Phase::Collecting { round: FIRST });
+    assert_eq!(record.outcome, "running");
     assert_eq!((record.documents.len(), record.domains.len()), (1, 10));
     let denied = history(0, 2).remove(0);
     assert!(!denied.allowed && denied.domains.is_empty());

@@ -113,6 +113,11 @@ impl Round {
         self.roster.binary_search(hospital).is_ok()
     }
 
+    /// How it ended, or that it runs, as one word.
+    pub fn outcome(&self) -> &'static str {
+        self.ended.map_or("running", |(_, end)| end.name())
+    }
+
     /// Whether all contributions are in.
     pub fn is_complete(&self) -> bool {
         self.contributions.len() == self.roster.len()
