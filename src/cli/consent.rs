@@ -129,7 +129,7 @@ pub(crate) async fn accounts(
         let signer = Signer::Patient(key.patient());
         match ask(node, signer, &key, None).await {
             Ok(reply) => accounts.push(Account { member: member.clone(), key, reply }),
-            Err(ClientError::Refused(_)) => {}
+            Err(ClientError::NotFound(_)) => {}
             Err(error) => return Err(error.into()),
         }
     }
@@ -312,7 +312,13 @@ pub(crate) async fn history(args: &HistoryArgs, global: &Global) -> Result<(), F
         (Role::Hospital, Some(person)) => {
             let subject = super::patients::subject(&home, person)?;
             let key = home.signing_key()?;
-            vec![ask(&node, Signer::Hospital(key.hospital()), &key, Some(subject)).await?]
+            let asked = ask(&node, Signer::Hospital(key.hospital()), &key, Some(subject)).await;
+            vec![asked.map_err(|error| match error {
+                ClientError::NotFound(_) => Failure::new(format!(
+                    "patient {person} is not on the ledger; enrol them with `consilium patients enrol`"
+                )),
+                error => error.into(),
+            })?]
         }
         (Role::Hospital, None) => return Err(Failure::usage("say whose history with --person")),
         _ => return Err(Failure::new("a history is a patient's own; use --home with the patient's wallet")),

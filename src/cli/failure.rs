@@ -94,9 +94,11 @@ fn exit_of(error: &ClientError) -> Exit {
         ClientError::Unreachable { .. } | ClientError::NotNow(_) | ClientError::Waiting(_) => Exit::NotReady,
         ClientError::Rejected { kind, .. } if kind == "busy" => Exit::NotReady,
         ClientError::NotTheMember { .. } => Exit::Integrity,
-        ClientError::Refused(_) | ClientError::Rejected { .. } | ClientError::Malformed | ClientError::Tls(_) => {
-            Exit::Refused
-        }
+        ClientError::Refused(_)
+        | ClientError::NotFound(_)
+        | ClientError::Rejected { .. }
+        | ClientError::Malformed
+        | ClientError::Tls(_) => Exit::Refused,
     }
 }
 

@@ -46,6 +46,9 @@ pub enum ClientError {
     /// The node refused the question.
     #[error("{0}")]
     Refused(String),
+    /// The ledger has nothing of this name.
+    #[error("{0}")]
+    NotFound(String),
     /// The node stopped answering, or took too long.
     #[error("{0}")]
     NotNow(String),
@@ -241,6 +244,7 @@ pub fn refused(status: tonic::Status) -> ClientError {
         tonic::Code::Internal | tonic::Code::Unknown => {
             ClientError::Refused("the node failed to answer; its log says why".to_string())
         }
+        tonic::Code::NotFound => ClientError::NotFound(status.message().to_string()),
         _ => ClientError::Refused(status.message().to_string()),
     }
 }

@@ -33,17 +33,19 @@ pub(super) async fn list(global: &Global) -> Result<(), Failure> {
 /// Studies as a table.
 pub(crate) fn summaries(studies: &[wire::StudySummary]) -> String {
     term::table(
-        ["study", "title", "purpose", "researcher", "phase", "for", "against", "proposed"],
+        ["study", "title", "purpose", "researcher", "phase", "approved", "proposed"],
         studies.iter().map(|s| {
+            let against = if s.rejections > 0 { format!(", {} against", s.rejections) } else { String::new() };
+            let moment = term::moment(s.proposed_ms);
             [
                 hex::encode(s.study.get(..4).unwrap_or_default()),
                 s.title.clone(),
                 s.purpose.clone(),
                 format!("{}, {}", s.researcher_name, s.organisation),
                 s.phase.clone(),
-                format!("{}/{}", s.approvals, s.members),
-                s.rejections.to_string(),
-                term::moment(s.proposed_ms),
+                format!("{} of {}{against}", s.approvals, s.members),
+                // The day is enough to tell studies apart; `study show` has the second.
+                moment.split(' ').next().unwrap_or_default().to_string(),
             ]
         }),
     )
