@@ -16,6 +16,7 @@ use consilium_protocol::ids::{StudyId, SubjectId};
 use consilium_protocol::study::{StudySpec, study_id};
 use consilium_protocol::tx::{Payload, Signer};
 use consilium_protocol::wire;
+use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
 use super::{Failure, Global, connect, counted, member_named, term};
@@ -59,7 +60,9 @@ pub(crate) async fn export(args: &ExportArgs, global: &Global) -> Result<(), Fai
     let home = Home::open(&global.home)?;
     let genesis = home.genesis()?;
     let node = connect(&home, global).await?;
-    let blocks = write_export(&genesis, &node, &args.out).await?;
+    let bar = term::progress("exporting", 0);
+    let blocks = write_export(&genesis, &node, &args.out, &bar).await?;
+    bar.finish_and_clear();
     let bytes = std::fs::metadata(&args.out)?.len();
     term::show(global.json, &json!({ "file": args.out, "blocks": blocks, "bytes": bytes }), |_| {
         format!(
@@ -74,10 +77,15 @@ pub(crate) async fn export(args: &ExportArgs, global: &Global) -> Result<(), Fai
 }
 
 /// Writes the ledger of a node to a file; says how many blocks it has.
-pub(crate) async fn write_export(genesis: &Genesis, node: &Node, path: &Path) -> Result<u64, Failure> {
+pub(crate) async fn write_export(
+    genesis: &Genesis,
+    node: &Node,
+    path: &Path,
+    bar: &ProgressBar,
+) -> Result<u64, Failure> {
     let height = node.ledger().status(wire::StatusRequest {}).await.map_err(refused)?.into_inner().height;
     let mut blocks = node.ledger().export(wire::ExportRequest { from_height: 1 }).await.map_err(refused)?.into_inner();
-    let bar = term::progress("exporting", height);
+    bar.set_length(height);
     let mut name = path.file_name().unwrap_or_default().to_os_string();
     name.push(".new");
     let temporary = path.with_file_name(name);
@@ -96,7 +104,6 @@ pub(crate) async fn write_export(genesis: &Genesis, node: &Node, path: &Path) ->
     file.flush()?;
     file.get_ref().sync_all()?;
     std::fs::rename(&temporary, path)?;
-    bar.finish_and_clear();
     Ok(count)
 }
 
@@ -271,9 +278,12 @@ pub(crate) fn figures(report: &AuditReport) -> String {
         .iter()
         .map(|(kind, k)| format!("{} {}", kind.replace('_', " "), term::number(k.accepted + k.rejected)))
         .collect();
-    let grants = match report.bytes_per_grant() {
-        Some(bytes) => format!("{} granted, {bytes} bytes of ledger each", term::number(report.figures.grants)),
-        None => "none".to_string(),
+    let grants = match report.figures.grants {
+        0 => "none".to_string(),
+        grants => {
+            let each = report.figures.grant_bytes as f64 / grants as f64;
+            format!("{} granted, {each:.1} bytes of ledger each", term::number(grants))
+        }
     };
     term::facts([
         ("blocks", term::number(report.head.moment.height.get())),

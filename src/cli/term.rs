@@ -34,10 +34,28 @@ pub fn show<T: Serialize>(json: bool, value: &T, text: impl FnOnce(&T) -> String
     if json {
         line(serde_json::to_string_pretty(value).unwrap_or_default());
     } else {
-        let text = text(value);
-        match width() {
-            Some(width) => line(layout::text(text.trim_end(), width)),
-            None => line(text.trim_end()),
+        say(text(value).trim_end());
+    }
+}
+
+/// Prints a text, its lines broken at words where the terminal is narrow.
+pub fn say(text: &str) {
+    match width() {
+        Some(width) => line(layout::text(text, width)),
+        None => line(text),
+    }
+}
+
+/// Prints a numbered step with what it took at the right, as wide as the terminal and no wider than reads well.
+pub fn step(number: usize, text: &str, seconds: f64) {
+    const WIDEST: usize = 104;
+    let time = format!("{seconds:>6.1} s");
+    let room = width().unwrap_or(WIDEST).min(WIDEST).saturating_sub(4 + 1 + time.len()).max(24);
+    let text = layout::paragraph(text, room);
+    for (position, part) in text.lines().enumerate() {
+        match position {
+            0 => line(format!("{number:>2}  {part:<room$} {time}")),
+            _ => line(format!("    {part}")),
         }
     }
 }

@@ -13,6 +13,7 @@ use consilium_protocol::tx::Signer;
 use consilium_protocol::wallet::Wallet;
 use consilium_protocol::wire;
 use futures::future::try_join_all;
+use indicatif::ProgressBar;
 
 use super::acts::follow;
 use super::consents::{Choice, choices};
@@ -163,7 +164,7 @@ pub(super) async fn play(args: &Args, folder: &Path, global: &Global) -> Result<
 
     stage.begin("audit", "auditing the ledger");
     let export = folder.join("ledger.export");
-    audit::write_export(&consortium.genesis, &node, &export).await?;
+    audit::write_export(&consortium.genesis, &node, &export, &ProgressBar::hidden()).await?;
     let file = std::io::BufReader::new(std::fs::File::open(&export)?);
     let audited = consilium_ledger::audit::audit(&consortium.genesis, file, None)
         .map_err(|e| Failure::integrity(format!("the audit failed: {e}")))?;

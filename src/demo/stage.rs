@@ -26,8 +26,8 @@ impl Stage {
             return;
         }
         match &self.current {
-            Some((_, _, bar)) => bar.suspend(|| term::line(text)),
-            None => term::line(text),
+            Some((_, _, bar)) => bar.suspend(|| term::say(text)),
+            None => term::say(text),
         }
     }
 
@@ -44,12 +44,7 @@ impl Stage {
         let seconds = started.elapsed().as_secs_f64();
         self.phases.push(Phase { name, seconds });
         if !self.quiet {
-            let number = self.phases.len();
-            let mut lines = text.lines();
-            term::line(format!("{number:>2}  {:<92} {seconds:>6.1} s", lines.next().unwrap_or_default()));
-            for more in lines {
-                term::line(format!("    {more}"));
-            }
+            term::step(self.phases.len(), text, seconds);
         }
     }
 
