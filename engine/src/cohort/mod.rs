@@ -3,7 +3,7 @@
 //! [`run`] takes the way of every query: it is parsed and held against a list of what cohorts may consist of (`parse`),
 //! planned over gated tables only (`plan`), its plan is searched for identifiers in the wrong place (`lineage`), for joins
 //! that explode, and for rows made of several patients' (`patientwise`), and it runs within limits of memory, rows and time
-//! (`run`, `watch`). [`check`] takes the same way without data, so that a researcher learns of a refusal before a hospital
+//! (`run`, `watch`). Its expressions give a value or NULL for every row (`total`). [`check`] takes the same way without data, so that a researcher learns of a refusal before a hospital
 //! does.
 
 mod error;
@@ -13,6 +13,7 @@ mod parse;
 mod patientwise;
 mod plan;
 mod run;
+pub(crate) mod total;
 mod types;
 mod watch;
 
