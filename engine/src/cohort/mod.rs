@@ -4,8 +4,9 @@
 //! planned over gated tables only (`plan`), its plan is searched for identifiers in the wrong place (`lineage`), its
 //! subqueries are brought into forms that the query engine gets right (`subqueries`), it is searched for joins
 //! that explode, and for rows made of several patients' (`patientwise`), and it runs within limits of memory, rows and time
-//! (`run`, `watch`). [`check`] takes the same way without data, so that a researcher learns of a refusal before a hospital
-//! does.
+//! (`run`, `watch`). Its expressions give a value or NULL for every row (`total`), and what is the same for all rows is
+//! computed once (`fold`). [`check`] takes the same way without data, so that a researcher learns of a refusal before a
+//! hospital does.
 
 mod dialect;
 mod error;
@@ -17,6 +18,7 @@ mod patientwise;
 mod plan;
 mod run;
 mod subqueries;
+pub(crate) mod total;
 mod types;
 mod watch;
 

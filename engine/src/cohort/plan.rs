@@ -18,7 +18,7 @@ use super::error::CohortError;
 use super::lineage::{Trace, trace};
 use super::parse::parse;
 use super::types::{Wanted, wanted};
-use super::{patientwise, subqueries};
+use super::{patientwise, subqueries, total};
 use crate::gate::GatedTable;
 use crate::store::omop;
 
@@ -62,7 +62,8 @@ pub(super) struct Planned {
 
 /// Plans the cohort of a study over the tables of a session.
 pub(super) async fn plan(context: &SessionContext, spec: &StudySpec) -> Result<Planned, CohortError> {
-    let parsed = parse(&spec.cohort.sql)?;
+    let mut parsed = parse(&spec.cohort.sql)?;
+    total::rewrite(&mut parsed.statement)?;
     for table in &parsed.tables {
         if !context.table_exist(table.as_str()).unwrap_or(false) {
             return Err(CohortError::UnknownTable { name: table.clone() });
@@ -89,7 +90,9 @@ pub(super) async fn physical(
     state: &SessionState,
     plan: &LogicalPlan,
 ) -> Result<Arc<dyn datafusion::physical_plan::ExecutionPlan>, CohortError> {
-    state.query_planner().create_physical_plan(plan, state).await.map_err(|e| unplannable(&e))
+    let plan = state.query_planner().create_physical_plan(plan, state).await.map_err(|e| unplannable(&e))?;
+    total::verify(&plan)?;
+    Ok(plan)
 }
 
 /// What the engine's refusal to plan means. Only names are taken from it, and these are the query's own.
@@ -101,6 +104,9 @@ fn unplannable(error: &DataFusionError) -> CohortError {
             DataFusionError::Shared(inner) => error = inner,
             DataFusionError::Collection(errors) if !errors.is_empty() => error = &errors[0],
             DataFusionError::SchemaError(schema, _) => return of_names(schema),
+            DataFusionError::External(inner) => {
+                return inner.downcast_ref::<CohortError>().cloned().unwrap_or(CohortError::Unplannable);
+            }
             _ => return CohortError::Unplannable,
         }
     }
