@@ -3,10 +3,13 @@
 #![allow(unreachable_pub, reason = "modules of one test binary")]
 
 mod attacks;
+mod caps;
+mod families;
 mod gate;
 mod guard;
 mod hospital;
 mod hostile;
+mod one_row;
 mod patientwise;
 mod privacy;
 mod real;
