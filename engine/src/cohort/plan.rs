@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use consilium_protocol::consent::Domain;
 use consilium_protocol::study::StudySpec;
-use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNodeRecursion};
 use datafusion::common::{Column, DataFusionError, SchemaError};
 use datafusion::datasource::source_as_provider;
 use datafusion::execution::SessionState;
@@ -18,7 +18,7 @@ use super::error::CohortError;
 use super::lineage::{Trace, trace};
 use super::parse::parse;
 use super::types::{Wanted, wanted};
-use super::{patientwise, subqueries, total};
+use super::{patientwise, single, size, subqueries, total};
 use crate::gate::GatedTable;
 use crate::store::omop;
 
@@ -53,7 +53,7 @@ impl Reads {
 
 /// A query that may run.
 pub(super) struct Planned {
-    /// Yields the subject, then the declared columns in the order of `columns`.
+    /// Yields the subject at [`single::SUBJECT`], then the declared columns in the order of `columns`.
     pub(super) plan: LogicalPlan,
     /// The declared columns with what is wanted of them.
     pub(super) columns: Vec<Wanted>,
@@ -72,9 +72,11 @@ pub(super) async fn plan(context: &SessionContext, spec: &StudySpec) -> Result<P
     let state = context.state();
     let statement = AnyStatement::Statement(Box::new(parsed.statement));
     let plan = state.statement_to_plan(statement).await.map_err(|e| unplannable(&e))?;
+    size::check(&plan)?;
     let traces = trace(&plan)?;
-    let (plan, columns) = declared_only(plan, &traces, spec)?;
-    let plan = subqueries::rewrite(plan)?;
+    let (written, columns) = declared_only(plan, &traces, spec)?;
+    let written = without_order(written)?;
+    let plan = subqueries::rewrite(written.clone())?;
     let plan = state.optimize(&plan).map_err(|e| unplannable(&e))?;
     refuse_cross_joins(&plan)?;
     patientwise::check(&plan)?;
@@ -82,6 +84,7 @@ pub(super) async fn plan(context: &SessionContext, spec: &StudySpec) -> Result<P
     for (wanted, field) in columns.iter().zip(plan.schema().fields().iter().skip(1)) {
         wanted.check(field.data_type())?;
     }
+    single::check(&written, state.config_options())?;
     Ok(Planned { plan, columns, reads })
 }
 
@@ -162,6 +165,17 @@ fn declared_only(
     }
     let plan = LogicalPlanBuilder::from(plan).project(exprs).and_then(|builder| builder.build());
     Ok((plan.map_err(|_| CohortError::Internal)?, columns))
+}
+
+/// The same rows, in any order: an ORDER BY of a query says nothing where there is no LIMIT, and costs a sort.
+fn without_order(plan: LogicalPlan) -> Result<LogicalPlan, CohortError> {
+    let unsorted = plan.transform_up_with_subqueries(|node| {
+        Ok(match node {
+            LogicalPlan::Sort(sort) => Transformed::yes(Arc::unwrap_or_clone(sort.input)),
+            other => Transformed::no(other),
+        })
+    });
+    unsorted.data().map_err(|_| CohortError::Internal)
 }
 
 /// A join without an equality multiplies its sides, unless one of them has a single row.

@@ -8,6 +8,7 @@ mod config;
 mod csv;
 mod error;
 mod folder;
+mod key;
 mod layout;
 pub(crate) mod omop;
 mod parquet;
@@ -67,7 +68,7 @@ impl Store {
         let mut ignored: Vec<_> =
             ignored.into_iter().map(|(file, why)| IgnoredFile { name: file, reason: why.to_string() }).collect();
         for (name, found) in &found {
-            let table = match found {
+            let mut table = match found {
                 Found::Csv(path, bytes) if *bytes > CSV_BYTES => {
                     return Err(StoreError::TooLargeForCsv { file: shown(path) });
                 }
@@ -81,6 +82,11 @@ impl Store {
                         continue;
                     }
                 },
+            };
+            table.key = match table.role {
+                // Checked below, for PERSON; no other table of patients promises a row each.
+                Role::Patients { subject, .. } => (name == "person").then_some(subject),
+                Role::Vocabulary => key::find(&config.folder, &table)?,
             };
             tables.insert(name.clone(), Arc::new(table));
         }

@@ -7,7 +7,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use arrow::record_batch::RecordBatch;
 use consilium_protocol::consent::Domain;
 
-use super::omop::Definition;
+use super::omop::{self, Definition};
 
 /// What a column holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,6 +116,8 @@ pub(crate) struct Table {
     pub(crate) withheld: Vec<String>,
     /// How many rows, where that is known.
     pub(crate) rows: Option<usize>,
+    /// The column whose values no two rows share, where that was checked.
+    pub(crate) key: Option<usize>,
     /// Where they are.
     pub(crate) source: Source,
 }
@@ -134,8 +136,9 @@ impl Table {
             },
             None => Role::Vocabulary,
         };
+        let key = omop::key(definition.name).and_then(position);
         let name = definition.name.to_string();
-        Self { name, role, columns, withheld: Vec::new(), rows: Some(0), source: Source::Empty }
+        Self { name, role, columns, withheld: Vec::new(), rows: Some(0), key, source: Source::Empty }
     }
 
     /// What queries see: the readable columns with their types.

@@ -4,10 +4,13 @@
 
 mod answers;
 mod attacks;
+mod caps;
+mod families;
 mod gate;
 mod guard;
 mod hospital;
 mod hostile;
+mod one_row;
 mod patientwise;
 mod privacy;
 mod real;
