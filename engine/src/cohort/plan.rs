@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use consilium_protocol::consent::Domain;
+use consilium_protocol::consent::{AllowedData, Domain, Opened, Windows};
 use consilium_protocol::study::StudySpec;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNodeRecursion};
 use datafusion::common::{Column, DataFusionError, SchemaError};
@@ -21,6 +21,7 @@ use super::types::{Wanted, wanted};
 use super::{patientwise, single, size, subqueries, total};
 use crate::gate::GatedTable;
 use crate::store::omop;
+use crate::store::table::{Dating, Role, Table};
 
 /// What a cohort query reads, by its plan.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -35,6 +36,8 @@ pub struct TableRead {
     pub name: String,
     /// The domain that consent must open; `None` for vocabularies.
     pub domain: Option<Domain>,
+    /// Whether its rows have days, so that consent's windows are about them.
+    pub dated: bool,
     /// The columns, by name.
     pub columns: Vec<String>,
 }
@@ -48,6 +51,16 @@ impl Reads {
     /// The domains that consent must open for the query to find anything.
     pub fn domains(&self) -> BTreeSet<Domain> {
         self.tables.iter().filter_map(|table| table.domain).collect()
+    }
+
+    /// Of what a patient opens, what the query reads: of each domain its tables with dates, those without, or both.
+    pub fn of(&self, allowed: &AllowedData) -> AllowedData {
+        let part = |(domain, opened): (Domain, &Opened)| {
+            let reads = |dated| self.tables.iter().any(|t| t.domain == Some(domain) && t.dated == dated);
+            let days = if reads(true) { opened.days.clone() } else { Windows::none() };
+            (domain, Opened { undated: opened.undated && reads(false), days })
+        };
+        allowed.iter().map(part).collect()
     }
 }
 
@@ -194,7 +207,7 @@ fn refuse_cross_joins(plan: &LogicalPlan) -> Result<(), CohortError> {
 
 /// The columns that an optimized plan scans or filters by.
 fn reads(plan: &LogicalPlan) -> Result<Reads, CohortError> {
-    let mut tables: BTreeMap<String, (Option<Domain>, BTreeSet<String>)> = BTreeMap::new();
+    let mut tables: BTreeMap<String, (Arc<Table>, BTreeSet<String>)> = BTreeMap::new();
     let mut strange = false;
     let visited = plan.apply_with_subqueries(|node| {
         let LogicalPlan::TableScan(scan) = node else { return Ok(TreeNodeRecursion::Continue) };
@@ -203,7 +216,7 @@ fn reads(plan: &LogicalPlan) -> Result<Reads, CohortError> {
             strange = true;
             return Ok(TreeNodeRecursion::Stop);
         };
-        let entry = tables.entry(gated.table.name.clone()).or_insert((gated.table.domain(), BTreeSet::new()));
+        let entry = tables.entry(gated.table.name.clone()).or_insert((Arc::clone(&gated.table), BTreeSet::new()));
         entry.1.extend(scan.projected_schema.fields().iter().map(|field| field.name().clone()));
         for filter in &scan.filters {
             entry.1.extend(filter.column_refs().into_iter().map(|column| column.name.clone()));
@@ -214,9 +227,10 @@ fn reads(plan: &LogicalPlan) -> Result<Reads, CohortError> {
     if strange {
         return Err(CohortError::Internal);
     }
-    let table = |(name, (domain, columns)): (String, (_, BTreeSet<String>))| TableRead {
+    let table = |(name, (table, columns)): (String, (Arc<Table>, BTreeSet<String>))| TableRead {
         name,
-        domain,
+        domain: table.domain(),
+        dated: matches!(table.role, Role::Patients { dating: Dating::Column(_) | Dating::Unsaid, .. }),
         columns: columns.into_iter().collect(),
     };
     Ok(Reads { tables: tables.into_iter().map(table).collect() })

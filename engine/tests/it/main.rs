@@ -16,3 +16,4 @@ mod privacy;
 mod real;
 mod statistics;
 mod store;
+mod windows;
