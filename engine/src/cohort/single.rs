@@ -329,7 +329,8 @@ impl Proof {
 
     /// A row number is NULL in rows made up and in no other: what it determined, it goes on to determine.
     fn optional_row_numbers(&mut self, padded: &Rows, columns: &[Attribute], identity: Attribute) {
-        let moved = |attribute: &Attribute| Some(columns[padded.columns.iter().position(|column| column == attribute)?]);
+        let moved =
+            |attribute: &Attribute| Some(columns[padded.columns.iter().position(|column| column == attribute)?]);
         for number in &padded.columns {
             let Some(within) = self.row_numbers.get(number) else { continue };
             let counted = [within.as_slice(), &[*number]].concat();

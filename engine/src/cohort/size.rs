@@ -250,7 +250,9 @@ impl Measured {
 
     fn equals<'e>(&mut self, scope: &mut Scope, conditions: impl IntoIterator<Item = &'e Expr>) {
         for condition in conditions {
-            if let Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq | Operator::IsNotDistinctFrom, right }) = condition {
+            if let Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq | Operator::IsNotDistinctFrom, right }) =
+                condition
+            {
                 self.equal(scope, left, right);
             }
         }

@@ -162,7 +162,8 @@ fn check(weight: Weight, name: Option<&String>) -> Result<(), CohortError> {
     match limits.into_iter().find(|(size, limit, ..)| size > limit) {
         None => Ok(()),
         Some((size, limit, unit, form)) => {
-            let part = name.map_or("the query".to_string(), |name| format!("`{}`", name.chars().take(120).collect::<String>()));
+            let part = name
+                .map_or("the query".to_string(), |name| format!("`{}`", name.chars().take(120).collect::<String>()));
             Err(CohortError::Outgrown { part, size, limit, unit, form })
         }
     }
