@@ -112,6 +112,11 @@ pub(crate) fn day(text: &str) -> i32 {
 pub(crate) struct Dice(u64);
 
 impl Dice {
+    /// Seeded; never all zeros, where it would stay.
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed | 1)
+    }
+
     pub(crate) fn roll(&mut self, sides: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;

@@ -12,3 +12,4 @@ mod privacy;
 mod real;
 mod statistics;
 mod store;
+mod total;

@@ -6,13 +6,13 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Schema};
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::logical_expr::Operator;
 use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
 use datafusion::physical_expr::expressions::{
-    BinaryExpr, CaseExpr, Column, DynamicFilterPhysicalExpr, InListExpr, IsNotNullExpr, IsNullExpr, LikeExpr, Literal,
-    NotExpr,
+    BinaryExpr, CaseExpr, CastExpr, Column, DynamicFilterPhysicalExpr, InListExpr, IsNotNullExpr, IsNullExpr, LikeExpr,
+    Literal, NotExpr,
 };
 use datafusion::physical_expr::scalar_subquery::ScalarSubqueryExpr;
 use datafusion::physical_expr::window::{
@@ -66,9 +66,13 @@ pub(in crate::cohort) fn verify(plan: &Arc<dyn ExecutionPlan>) -> Checked {
     }
     plan.schema().fields().iter().try_for_each(|field| column(field.data_type()))?;
     aggregates(plan)?;
+    let below = match plan.children().as_slice() {
+        [input] => Some(input.schema()),
+        _ => None,
+    };
     let mut outcome = Ok(());
     let visited = plan.apply_expressions(&mut |expr| {
-        outcome = expression(expr, false);
+        outcome = expression(expr, below.as_deref(), false);
         Ok(if outcome.is_ok() { TreeNodeRecursion::Continue } else { TreeNodeRecursion::Stop })
     });
     visited.map_err(|_| CohortError::Internal)?;
@@ -136,8 +140,9 @@ fn window(window: &Arc<dyn WindowExpr>) -> Checked {
     }
 }
 
-/// An expression and those that it is made of; `beside_sign` where it is an argument of + or -.
-fn expression(expr: &Arc<dyn PhysicalExpr>, beside_sign: bool) -> Checked {
+/// An expression and those that it is made of, over rows of a schema, where there is one input; `beside_sign` where it is
+/// an argument of + or -.
+fn expression(expr: &Arc<dyn PhysicalExpr>, below: Option<&Schema>, beside_sign: bool) -> Checked {
     let mut takes_spans = false;
     if let Some(literal) = expr.downcast_ref::<Literal>() {
         let found = literal.value().data_type();
@@ -163,10 +168,17 @@ fn expression(expr: &Arc<dyn PhysicalExpr>, beside_sign: bool) -> Checked {
         } else {
             column(function.return_type())?;
         }
+    } else if let Some(cast) = expr.downcast_ref::<CastExpr>() {
+        // Says of a column that it may be NULL, for a UNION with one that may be.
+        let same = |below| cast.expr().data_type(below).is_ok_and(|found| found == *cast.cast_type());
+        if !below.is_some_and(same) {
+            return unlisted("CastExpr");
+        }
     } else if !is_harmless(expr) {
-        return unlisted("an_expression");
+        // The name of its type, which stands first in what it prints for programmers.
+        return unlisted(format!("{expr:?}").split(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or_default());
     }
-    expr.children().into_iter().try_for_each(|child| expression(child, takes_spans))
+    expr.children().into_iter().try_for_each(|child| expression(child, below, takes_spans))
 }
 
 const fn compares(op: Operator) -> bool {
