@@ -6,6 +6,7 @@
 
 mod config;
 mod csv;
+mod edge;
 mod error;
 mod folder;
 mod key;

@@ -16,4 +16,5 @@ mod privacy;
 mod real;
 mod statistics;
 mod store;
+mod total;
 mod windows;
