@@ -62,6 +62,10 @@ const CONDITIONS: &[(&str, usize)] = &[
     ("p.gender_concept_id NOT IN (SELECT concept_id FROM concept WHERE concept_name = 'a')", 30),
     ("p.gender_concept_id NOT IN (SELECT concept_id FROM concept WHERE concept_name = 'z')", 60),
     ("p.year_of_birth NOT IN (SELECT concept_id FROM concept WHERE concept_id IS NOT NULL)", 60),
+    ("8840 IN (SELECT concept_id FROM concept)", 60),
+    ("5 IN (SELECT concept_id FROM concept)", 0),
+    ("5 NOT IN (SELECT concept_id FROM concept)", 0),
+    ("5 NOT IN (SELECT concept_id FROM concept WHERE concept_name < 'c')", 60),
     ("EXISTS (SELECT 1 FROM concept WHERE concept_name = 'a')", 60),
     ("NOT EXISTS (SELECT 1 FROM concept WHERE concept_name = 'a')", 0),
     ("NOT EXISTS (SELECT 1 FROM concept WHERE concept_name = 'z')", 60),
@@ -188,6 +192,11 @@ const REFUSED: &[(&str, &str)] = &[
     ),
     ("p.year_of_birth = ANY (SELECT o.unit_concept_id FROM observation o WHERE o.person_id = p.person_id)", "not allowed"),
     ("p.year_of_birth < p.gender_concept_id < 5", "a comparison of a comparison"),
+    (
+        "(SELECT first_value(o.unit_concept_id ORDER BY o.observation_date, o.observation_date) FROM observation o
+          WHERE o.person_id = p.person_id) = 1",
+        "the same key twice",
+    ),
 ];
 
 #[tokio::test]
