@@ -280,7 +280,7 @@ mod tests {
         assert_eq!((of_the_query.kind(), of_the_query.told()), ("unknown_table", "unknown_table"));
         for error in [
             VaultError::Cohort(CohortError::Evaluation),
-            VaultError::Cohort(CohortError::SeveralRowsPerSubject),
+            VaultError::Cohort(CohortError::SubjectNotAllowed),
             VaultError::Store(StoreError::NoPerson),
             VaultError::Statistics(StatisticsError::TooManyRows),
         ] {

@@ -9,10 +9,11 @@ use datafusion::sql::sqlparser::ast::{
     FunctionArguments, GroupByExpr, Ident, JoinConstraint, JoinOperator, ObjectName, Query, Select, SelectFlavor,
     SelectItem, SetExpr, Statement, TableFactor, TableWithJoins, UnaryOperator, Value, ValueWithSpan, Visit, Visitor,
 };
-use datafusion::sql::sqlparser::dialect::GenericDialect;
+use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 
+use super::dialect::CohortDialect;
 use super::error::CohortError;
 use super::functions::NAMES;
 use super::weight::Scales;
@@ -23,6 +24,8 @@ const TOKENS: usize = 5_000;
 const NESTING: usize = 48;
 /// How deep an expression may be, chains of operators included.
 const DEPTH: usize = 256;
+/// The most uses of POSITION, whose arguments the parser reads twice, each time with all that they hold.
+const POSITIONS: usize = 8;
 /// The longest text or number, in bytes.
 const LITERAL_BYTES: usize = 1_000;
 /// The longest IN list.
@@ -42,11 +45,15 @@ pub(super) fn parse(sql: &str) -> Result<Parsed, CohortError> {
     if sql.len() > SQL_BYTES {
         return Err(CohortError::TooLarge { what: "more than 16 KiB of text" });
     }
-    let tokens = Tokenizer::new(&GenericDialect {}, sql)
+    let tokens = Tokenizer::new(&CohortDialect, sql)
         .tokenize_with_location()
         .map_err(|e| CohortError::Syntax { line: e.location.line, column: e.location.column })?;
     if tokens.len() > 2 * TOKENS {
         return Err(CohortError::TooLarge { what: "more than 5,000 words and signs" });
+    }
+    let is_position = |token: &Token| matches!(token, Token::Word(word) if word.keyword == Keyword::POSITION);
+    if tokens.iter().filter(|t| is_position(&t.token)).count() > POSITIONS {
+        return Err(CohortError::TooLarge { what: "more than 8 uses of POSITION (strpos does the same)" });
     }
     let mut solid = tokens.iter().map(|t| &t.token).filter(|t| !matches!(t, Token::Whitespace(_)));
     match solid.next() {
@@ -59,7 +66,7 @@ pub(super) fn parse(sql: &str) -> Result<Parsed, CohortError> {
         Some(_) => return Err(CohortError::Syntax { line: 1, column: 1 }),
         None => return Err(CohortError::NotOneStatement),
     }
-    let mut statements = Parser::new(&GenericDialect {})
+    let mut statements = Parser::new(&CohortDialect)
         .with_recursion_limit(NESTING)
         .with_tokens_with_locations(tokens)
         .parse_statements()

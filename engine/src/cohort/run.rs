@@ -215,8 +215,7 @@ impl Collecting {
         let mut stream = execute_stream(plan, context).map_err(failed)?;
         while let Some(batch) = stream.next().await {
             let batch = batch.map_err(failed)?;
-            let subjects =
-                batch.column(SUBJECT).as_primitive_opt::<Int64Type>().ok_or(CohortError::Internal)?.clone();
+            let subjects = batch.column(SUBJECT).as_primitive_opt::<Int64Type>().ok_or(CohortError::Internal)?.clone();
             self.meet(&subjects)?;
             let kept = self.keep(&batch)?;
             // The list of those met has an entry for each.

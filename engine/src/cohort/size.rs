@@ -134,11 +134,11 @@ impl Measured {
     /// An expression of a step's own.
     fn whole(&mut self, expr: &Expr) -> Result<Size, CohortError> {
         let size = self.expression(expr)?;
-        let sorted: BTreeSet<usize> = size.sorted.iter().map(|column| self.representative(*column)).collect();
-        within(sorted.len() as u64, SORTED, "columns of windows", || shown(expr))?;
+        let sorted = self.classes(&size);
+        within(sorted, SORTED, "columns of windows", || shown(expr))?;
         within(size.parts, EXPRESSION, "parts", || shown(expr))?;
         within(size.levels, LEVELS, "levels", || shown(expr))?;
-        self.add(size.parts.saturating_add(size.extra).saturating_add(orders(sorted.len() as u64)))?;
+        self.add(size.parts.saturating_add(size.extra).saturating_add(orders(sorted)))?;
         Ok(size)
     }
 
@@ -250,7 +250,9 @@ impl Measured {
 
     fn equals<'e>(&mut self, scope: &mut Scope, conditions: impl IntoIterator<Item = &'e Expr>) {
         for condition in conditions {
-            if let Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq | Operator::IsNotDistinctFrom, right }) = condition {
+            if let Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq | Operator::IsNotDistinctFrom, right }) =
+                condition
+            {
                 self.equal(scope, left, right);
             }
         }
@@ -259,17 +261,27 @@ impl Measured {
     /// What is equal shares its order, and two columns that are equal count as one.
     fn equal(&mut self, scope: &mut Scope, one: &Expr, other: &Expr) {
         let both = read(scope, [one, other]);
-        let sorted: BTreeSet<usize> = both.iter().flat_map(|position| scope.sizes[*position].sorted.clone()).collect();
+        let sorted: BTreeSet<usize> = both
+            .iter()
+            .flat_map(|position| &scope.sizes[*position].sorted)
+            .map(|column| self.representative(*column))
+            .collect();
         let bare = matches!((unaliased(one), unaliased(other)), (Expr::Column(_), Expr::Column(_)));
-        if bare && both.iter().all(|position| scope.sizes[*position].sorted.len() <= 1) {
-            let representatives: Vec<usize> = sorted.iter().map(|column| self.representative(*column)).collect();
-            if let [one, other] = representatives.as_slice() {
-                self.sorted[*one] = *other;
-            }
+        let each_one = both.iter().all(|position| self.classes(&scope.sizes[*position]) <= 1);
+        if bare
+            && each_one
+            && let [one, other] = sorted.iter().copied().collect::<Vec<usize>>().as_slice()
+        {
+            self.sorted[*one] = *other;
         }
         for position in both {
             scope.sizes[position].sorted.extend(&sorted);
         }
+    }
+
+    /// How many columns of windows an expression is over, those that are equal counted once.
+    fn classes(&self, size: &Size) -> u64 {
+        size.sorted.iter().map(|column| self.representative(*column)).collect::<BTreeSet<usize>>().len() as u64
     }
 
     fn representative(&self, mut column: usize) -> usize {

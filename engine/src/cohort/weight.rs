@@ -156,13 +156,14 @@ fn check(weight: Weight, name: Option<&String>) -> Result<(), CohortError> {
     let limits = [
         (weight.tables, TABLES, "tables", "use each name fewer times, or split the study"),
         (weight.parts, PARTS, "columns, values and operators", "use each name fewer times, or split the study"),
-        (weight.levels, LEVELS, "queries within each other", "do in one SELECT what several do in turn"),
+        (weight.levels, LEVELS, "levels of queries within each other", "do in one SELECT what several do in turn"),
         (weight.rows, ROWS, "rows of VALUES", "join VALUES lists with tables, not with each other"),
     ];
     match limits.into_iter().find(|(size, limit, ..)| size > limit) {
         None => Ok(()),
         Some((size, limit, unit, form)) => {
-            let part = name.map_or("the query".to_string(), |name| format!("`{}`", name.chars().take(120).collect::<String>()));
+            let part = name
+                .map_or("the query".to_string(), |name| format!("`{}`", name.chars().take(120).collect::<String>()));
             Err(CohortError::Outgrown { part, size, limit, unit, form })
         }
     }

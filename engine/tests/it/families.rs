@@ -68,7 +68,12 @@ pub(crate) const FAMILIES: &[Family] = &[
     }),
     ("union of persons", |n| chain(n, PERSON, "SELECT * FROM $p UNION SELECT * FROM $p", LAST)),
     ("union all of persons", |n| {
-        chain(n, PERSON, "SELECT * FROM $p UNION ALL SELECT * FROM $p", "SELECT subject, max(x) AS x FROM $p GROUP BY subject")
+        chain(
+            n,
+            PERSON,
+            "SELECT * FROM $p UNION ALL SELECT * FROM $p",
+            "SELECT subject, max(x) AS x FROM $p GROUP BY subject",
+        )
     }),
     ("join of persons", |n| {
         chain(n, PERSON, "SELECT a.subject, b.x FROM $p a JOIN $p b ON a.subject = b.subject", LAST)
@@ -78,15 +83,27 @@ pub(crate) const FAMILIES: &[Family] = &[
     }),
     ("except by names", |n| chain(n, PERSON, "SELECT * FROM $p EXCEPT SELECT * FROM $p WHERE x > $i", LAST)),
     // Columns that are used twice.
-    ("x + x in WITH", |n| chain(n, PERSON, "SELECT subject, x+x AS x FROM $p", "SELECT subject, x FROM $p WHERE x > 0")),
+    ("x + x in WITH", |n| {
+        chain(n, PERSON, "SELECT subject, x+x AS x FROM $p", "SELECT subject, x FROM $p WHERE x > 0")
+    }),
     ("x + x in subqueries", |n| {
         format!("SELECT subject, x FROM ({}) t WHERE x > 0", nested(n, PERSON, "SELECT subject, x+x AS x FROM $p"))
     }),
     ("x + x with GROUP BY", |n| {
-        chain(n, PERSON, "SELECT subject, x+x AS x FROM $p GROUP BY subject, x+x", "SELECT subject, x FROM $p WHERE x > 0")
+        chain(
+            n,
+            PERSON,
+            "SELECT subject, x+x AS x FROM $p GROUP BY subject, x+x",
+            "SELECT subject, x FROM $p WHERE x > 0",
+        )
     }),
     ("CASE twice", |n| {
-        chain(n, PERSON, "SELECT subject, CASE WHEN x > $i THEN x ELSE -x END AS x FROM $p", "SELECT subject, x FROM $p WHERE x > 0")
+        chain(
+            n,
+            PERSON,
+            "SELECT subject, CASE WHEN x > $i THEN x ELSE -x END AS x FROM $p",
+            "SELECT subject, x FROM $p WHERE x > 0",
+        )
     }),
     ("coalesce twice", |n| {
         chain(n, PERSON, "SELECT subject, coalesce(x, x, $i) AS x FROM $p", "SELECT subject, x FROM $p WHERE x > 0")
@@ -145,22 +162,26 @@ pub(crate) const FAMILIES: &[Family] = &[
         format!("SELECT DISTINCT t.subject, 1 AS x FROM (SELECT p.person_id AS subject, a0.* FROM person p {joins}) t")
     }),
     ("** of joins", |n| {
-        let joins = each(n, " ", "JOIN (SELECT person_id AS p$i, year_of_birth AS y$i, month_of_birth AS m$i, race_concept_id AS r$i FROM person) a$i ON p$i=p.person_id");
+        let joins = each(
+            n,
+            " ",
+            "JOIN (SELECT person_id AS p$i, year_of_birth AS y$i, month_of_birth AS m$i, race_concept_id AS r$i FROM person) a$i ON p$i=p.person_id",
+        );
         format!("SELECT DISTINCT t.person_id AS subject, 1 AS x FROM (SELECT * FROM person p {joins}) t")
     }),
     ("chain of filters", |n| chain(n, PERSON, "SELECT * FROM $p WHERE x <> $i", LAST)),
     ("chain of GROUP BY", |n| chain(n, PERSON, "SELECT subject, max(x) AS x FROM $p GROUP BY subject", LAST)),
     ("chain of DISTINCT", |n| chain(n, PERSON, "SELECT DISTINCT subject, x+1 AS x FROM $p", LAST)),
     ("chain of windows", |n| {
+        chain(n, PERSON, "SELECT subject, row_number() OVER (PARTITION BY subject ORDER BY x) AS x FROM $p", LAST)
+    }),
+    ("chain of joins", |n| {
         chain(
             n,
             PERSON,
-            "SELECT subject, row_number() OVER (PARTITION BY subject ORDER BY x) AS x FROM $p",
+            "SELECT a.subject, a.x + b.month_of_birth AS x FROM $p a JOIN person b ON b.person_id = a.subject",
             LAST,
         )
-    }),
-    ("chain of joins", |n| {
-        chain(n, PERSON, "SELECT a.subject, a.x + b.month_of_birth AS x FROM $p a JOIN person b ON b.person_id = a.subject", LAST)
     }),
     ("chain of left joins", |n| {
         chain(
@@ -170,7 +191,14 @@ pub(crate) const FAMILIES: &[Family] = &[
             LAST,
         )
     }),
-    ("chain of unions", |n| chain(n, PERSON, "SELECT * FROM $p UNION SELECT person_id, $i FROM person", "SELECT subject, max(x) AS x FROM $p GROUP BY subject")),
+    ("chain of unions", |n| {
+        chain(
+            n,
+            PERSON,
+            "SELECT * FROM $p UNION SELECT person_id, $i FROM person",
+            "SELECT subject, max(x) AS x FROM $p GROUP BY subject",
+        )
+    }),
     ("chain of exists", |n| {
         chain(
             n,
@@ -188,7 +216,12 @@ pub(crate) const FAMILIES: &[Family] = &[
         )
     }),
     ("chain of casts", |n| {
-        chain(n, PERSON, "SELECT subject, CAST(CAST(x AS DOUBLE) AS BIGINT) AS x FROM $p", "SELECT subject, x FROM $p WHERE x > 0")
+        chain(
+            n,
+            PERSON,
+            "SELECT subject, CAST(CAST(x AS DOUBLE) AS BIGINT) AS x FROM $p",
+            "SELECT subject, x FROM $p WHERE x > 0",
+        )
     }),
     // Long expressions.
     ("sum", |n| by_person(&("year_of_birth".to_string() + &each(n, "", "+$i")))),
@@ -217,9 +250,7 @@ pub(crate) const FAMILIES: &[Family] = &[
     ("condition on a CASE of many", |n| {
         where_person(&format!("CASE {} END = 7", each(n, " ", "WHEN year_of_birth>$i THEN $i")))
     }),
-    ("CASE in CASE", |n| {
-        by_person(&format!("{}1{}", "CASE WHEN year_of_birth>0 THEN ".repeat(n), " END".repeat(n)))
-    }),
+    ("CASE in CASE", |n| by_person(&format!("{}1{}", "CASE WHEN year_of_birth>0 THEN ".repeat(n), " END".repeat(n)))),
     ("IN list", |n| where_person(&format!("year_of_birth IN ({})", each(n, ",", "$i")))),
     ("IN lists", |n| where_person(&each(n, " AND ", "year_of_birth IN (1,2,3,4,5,6,7,8,9)"))),
     ("NOT IN lists by OR", |n| where_person(&each(n, " OR ", "year_of_birth NOT IN ($i,9,8)"))),
@@ -243,14 +274,34 @@ pub(crate) const FAMILIES: &[Family] = &[
         let name = "a".repeat(n);
         format!("WITH {name} AS ({PERSON}) SELECT {name}.subject, {name}.x FROM {name}")
     }),
-    ("a long text", |n| where_person(&format!("year_of_birth > 0 AND {}", each(n, " AND ", "'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa$i' <> 'b'")))),
+    ("a long text", |n| {
+        where_person(&format!(
+            "year_of_birth > 0 AND {}",
+            each(n, " AND ", "'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa$i' <> 'b'")
+        ))
+    }),
+    // What a parser may read again and again.
+    ("POSITION in POSITION", |n| by_person(&format!("{}1{}", "position(".repeat(n), ", 1)".repeat(n)))),
+    ("NOT before a mistake", |n| where_person(&format!("{}1{}", "NOT (".repeat(n), " 1)".repeat(n)))),
+    ("CAST with a mistake", |n| by_person(&format!("{}1{}", "CAST(".repeat(n), " AS )".repeat(n)))),
+    ("OVERLAY as a function", |n| by_person(&format!("{}1{}", "overlay(".repeat(n), ", 1)".repeat(n)))),
+    ("a query plus one in IN", |n| where_person(&format!("{}1{}", "1 IN ((SELECT ".repeat(n), ") + 1)".repeat(n)))),
+    ("a joined query in parentheses", |n| {
+        let from = format!("{}1{}", "(SELECT 1 FROM ((SELECT ".repeat(n), ") a JOIN person ON true))".repeat(n));
+        by_person(&from)
+    }),
     // Many of a kind.
-    ("columns", |n| format!("SELECT person_id AS subject, 1 AS x,{} FROM person", each(n, ",", "year_of_birth+$i AS c$i"))),
+    ("columns", |n| {
+        format!("SELECT person_id AS subject, 1 AS x,{} FROM person", each(n, ",", "year_of_birth+$i AS c$i"))
+    }),
     ("columns through layers", |n| {
         let columns = each(40, ",", "c$i");
         chain(
             n,
-            &format!("SELECT person_id AS subject, year_of_birth AS x,{} FROM person", each(40, ",", "year_of_birth+$i AS c$i")),
+            &format!(
+                "SELECT person_id AS subject, year_of_birth AS x,{} FROM person",
+                each(40, ",", "year_of_birth+$i AS c$i")
+            ),
             &format!("SELECT subject,x+1 AS x,{columns} FROM $p"),
             LAST,
         )
@@ -259,7 +310,10 @@ pub(crate) const FAMILIES: &[Family] = &[
         let columns = each(40, ",", "c$i+1 AS c$i");
         chain(
             n,
-            &format!("SELECT person_id AS subject, year_of_birth AS x,{} FROM person", each(40, ",", "year_of_birth+$i AS c$i")),
+            &format!(
+                "SELECT person_id AS subject, year_of_birth AS x,{} FROM person",
+                each(40, ",", "year_of_birth+$i AS c$i")
+            ),
             &format!("SELECT subject,x+1 AS x,{columns} FROM $p"),
             &format!("SELECT subject, x FROM $p WHERE {}", each(40, " AND ", "c$i>0")),
         )
@@ -274,7 +328,10 @@ pub(crate) const FAMILIES: &[Family] = &[
     ("filtered aggregates", |n| grouped(&each(n, "+", "max(value_as_number) FILTER (WHERE unit_concept_id=$i)"))),
     ("HAVING", |n| format!("{} HAVING {}", grouped("1"), each(n, " AND ", "max(value_as_number)<>$i"))),
     ("GROUP BY of many", |n| {
-        format!("SELECT person_id AS subject, 1 AS x FROM person GROUP BY person_id,{}", each(n, ",", "year_of_birth+$i"))
+        format!(
+            "SELECT person_id AS subject, 1 AS x FROM person GROUP BY person_id,{}",
+            each(n, ",", "year_of_birth+$i")
+        )
     }),
     ("windows, each its own order", |n| {
         by_person(&each(n, "+", "row_number() OVER (PARTITION BY person_id ORDER BY year_of_birth+$i)"))
@@ -299,11 +356,16 @@ pub(crate) const FAMILIES: &[Family] = &[
     }),
     ("windows of one kind in sums of four", |n| {
         let windows = each(n + 3, ",", "max(year_of_birth+$i) OVER (PARTITION BY person_id) AS w$i");
-        let sums = (0..n).map(|i| format!("w{i}+w{}+w{}+w{} AS s{i}", i + 1, i + 2, i + 3)).collect::<Vec<_>>().join(",");
+        let sums =
+            (0..n).map(|i| format!("w{i}+w{}+w{}+w{} AS s{i}", i + 1, i + 2, i + 3)).collect::<Vec<_>>().join(",");
         format!("SELECT person_id AS subject, w0 AS x,{sums} FROM (SELECT person_id,{windows} FROM person) t")
     }),
     ("counting windows in one sum", |n| {
-        by_person(&each(n, "+", "count(nullif(year_of_birth,$i)) OVER (PARTITION BY person_id ORDER BY month_of_birth)"))
+        by_person(&each(
+            n,
+            "+",
+            "count(nullif(year_of_birth,$i)) OVER (PARTITION BY person_id ORDER BY month_of_birth)",
+        ))
     }),
     ("what a window sorts by, in one sum", |n| {
         let columns = each(n, ",", "year_of_birth+$i AS c$i");
@@ -324,29 +386,49 @@ pub(crate) const FAMILIES: &[Family] = &[
     ("ORDER BY, then a sum", |n| {
         let columns = each(n, ",", "year_of_birth+$i AS c$i");
         let (order, sum) = (each(n, ",", "c$i"), each(n, "+", "c$i"));
-        format!("SELECT person_id AS subject, {sum} AS x FROM (SELECT person_id,{columns} FROM person ORDER BY {order}) t")
+        format!(
+            "SELECT person_id AS subject, {sum} AS x FROM (SELECT person_id,{columns} FROM person ORDER BY {order}) t"
+        )
     }),
     ("first of many kinds", |n| {
-        let joins = each(n, " ", "LEFT JOIN (SELECT person_id, value_as_number AS v, row_number() OVER (PARTITION BY person_id ORDER BY measurement_date) AS n FROM measurement WHERE measurement_concept_id=$i) m$i ON m$i.person_id=p.person_id AND m$i.n=1");
+        let joins = each(
+            n,
+            " ",
+            "LEFT JOIN (SELECT person_id, value_as_number AS v, row_number() OVER (PARTITION BY person_id ORDER BY measurement_date) AS n FROM measurement WHERE measurement_concept_id=$i) m$i ON m$i.person_id=p.person_id AND m$i.n=1",
+        );
         format!("SELECT p.person_id AS subject, {} AS x FROM person p {joins}", each(n, "+", "m$i.v"))
     }),
     ("first of many kinds, all there", |n| {
-        let joins = each(n, " ", "JOIN (SELECT person_id, value_as_number AS v, row_number() OVER (PARTITION BY person_id ORDER BY measurement_date) AS n FROM measurement WHERE measurement_concept_id=$i) m$i ON m$i.person_id=p.person_id AND m$i.n=1");
+        let joins = each(
+            n,
+            " ",
+            "JOIN (SELECT person_id, value_as_number AS v, row_number() OVER (PARTITION BY person_id ORDER BY measurement_date) AS n FROM measurement WHERE measurement_concept_id=$i) m$i ON m$i.person_id=p.person_id AND m$i.n=1",
+        );
         format!("SELECT p.person_id AS subject, {} AS x FROM person p {joins}", each(n, "+", "m$i.v"))
     }),
     ("a CASE of 100 compared", |n| {
         let case = format!("CASE {} END", each(100, " ", "WHEN year_of_birth>$i THEN $i"));
-        format!("SELECT subject, x FROM (SELECT person_id AS subject, {case} AS x FROM person) t WHERE {}", each(n, " OR ", "x=$i"))
+        format!(
+            "SELECT subject, x FROM (SELECT person_id AS subject, {case} AS x FROM person) t WHERE {}",
+            each(n, " OR ", "x=$i")
+        )
     }),
     ("ORDER BY of many", |n| format!("{PERSON} ORDER BY {}", each(n, ",", "year_of_birth+$i"))),
     ("left joins of flags", |n| {
         format!(
             "SELECT p.person_id AS subject, p.year_of_birth AS x FROM person p {}",
-            each(n, " ", "LEFT JOIN (SELECT DISTINCT person_id, true AS f FROM condition_occurrence WHERE condition_concept_id=$i) t$i ON t$i.person_id=p.person_id")
+            each(
+                n,
+                " ",
+                "LEFT JOIN (SELECT DISTINCT person_id, true AS f FROM condition_occurrence WHERE condition_concept_id=$i) t$i ON t$i.person_id=p.person_id"
+            )
         )
     }),
     ("joins", |n| {
-        format!("SELECT p.person_id AS subject, p.year_of_birth AS x FROM person p {}", each(n, " ", "JOIN person t$i ON t$i.person_id=p.person_id"))
+        format!(
+            "SELECT p.person_id AS subject, p.year_of_birth AS x FROM person p {}",
+            each(n, " ", "JOIN person t$i ON t$i.person_id=p.person_id")
+        )
     }),
     ("joins in a row", |n| {
         let mut sql = "SELECT t0.person_id AS subject, t0.year_of_birth AS x FROM person t0".to_string();
@@ -358,7 +440,11 @@ pub(crate) const FAMILIES: &[Family] = &[
     ("joins by several columns", |n| {
         format!(
             "SELECT p.person_id AS subject, p.year_of_birth AS x FROM person p {} WHERE p.year_of_birth > 1950 AND p.month_of_birth = 3",
-            each(n, " ", "JOIN person t$i ON t$i.person_id=p.person_id AND t$i.year_of_birth=p.year_of_birth AND t$i.month_of_birth=p.month_of_birth")
+            each(
+                n,
+                " ",
+                "JOIN person t$i ON t$i.person_id=p.person_id AND t$i.year_of_birth=p.year_of_birth AND t$i.month_of_birth=p.month_of_birth"
+            )
         )
     }),
     ("joins by commas", |n| {
@@ -371,16 +457,31 @@ pub(crate) const FAMILIES: &[Family] = &[
     ("joins with ORs", |n| {
         format!(
             "SELECT p.person_id AS subject, p.year_of_birth AS x FROM person p {}",
-            each(n, " ", "JOIN person t$i ON t$i.person_id=p.person_id AND (t$i.year_of_birth>$i OR p.year_of_birth<$i)")
+            each(
+                n,
+                " ",
+                "JOIN person t$i ON t$i.person_id=p.person_id AND (t$i.year_of_birth>$i OR p.year_of_birth<$i)"
+            )
         )
     }),
     ("right joins", |n| {
-        format!("SELECT p.person_id AS subject, p.year_of_birth AS x FROM person p {}", each(n, " ", "JOIN (SELECT DISTINCT b.person_id FROM death a RIGHT JOIN person b ON a.person_id=b.person_id) t$i ON t$i.person_id=p.person_id"))
+        format!(
+            "SELECT p.person_id AS subject, p.year_of_birth AS x FROM person p {}",
+            each(
+                n,
+                " ",
+                "JOIN (SELECT DISTINCT b.person_id FROM death a RIGHT JOIN person b ON a.person_id=b.person_id) t$i ON t$i.person_id=p.person_id"
+            )
+        )
     }),
     ("joins of vocabularies", |n| {
         format!(
             "SELECT DISTINCT c.person_id AS subject, 1 AS x FROM condition_occurrence c {}",
-            each(n, " ", "JOIN concept_ancestor t$i ON t$i.descendant_concept_id=c.condition_concept_id AND t$i.ancestor_concept_id=$i")
+            each(
+                n,
+                " ",
+                "JOIN concept_ancestor t$i ON t$i.descendant_concept_id=c.condition_concept_id AND t$i.ancestor_concept_id=$i"
+            )
         )
     }),
     ("VALUES lists joined", |n| {
@@ -396,10 +497,24 @@ pub(crate) const FAMILIES: &[Family] = &[
         )
     }),
     ("exists", |n| {
-        format!("{PERSON} p WHERE {}", each(n, " AND ", "EXISTS (SELECT 1 FROM measurement m WHERE m.person_id=p.person_id AND m.unit_concept_id=$i)"))
+        format!(
+            "{PERSON} p WHERE {}",
+            each(
+                n,
+                " AND ",
+                "EXISTS (SELECT 1 FROM measurement m WHERE m.person_id=p.person_id AND m.unit_concept_id=$i)"
+            )
+        )
     }),
     ("exists by OR", |n| {
-        format!("{PERSON} p WHERE {}", each(n, " OR ", "EXISTS (SELECT 1 FROM measurement m WHERE m.person_id=p.person_id AND m.unit_concept_id=$i)"))
+        format!(
+            "{PERSON} p WHERE {}",
+            each(
+                n,
+                " OR ",
+                "EXISTS (SELECT 1 FROM measurement m WHERE m.person_id=p.person_id AND m.unit_concept_id=$i)"
+            )
+        )
     }),
     ("NOT IN subqueries", |n| {
         where_person(&each(n, " AND ", "person_id NOT IN (SELECT person_id FROM measurement WHERE unit_concept_id=$i)"))
@@ -408,7 +523,9 @@ pub(crate) const FAMILIES: &[Family] = &[
         let mut condition = "true".to_string();
         for i in (0..n).rev() {
             let around = if i == 0 { "p".to_string() } else { format!("m{}", i - 1) };
-            condition = format!("EXISTS (SELECT 1 FROM measurement m{i} WHERE m{i}.person_id={around}.person_id AND {condition})");
+            condition = format!(
+                "EXISTS (SELECT 1 FROM measurement m{i} WHERE m{i}.person_id={around}.person_id AND {condition})"
+            );
         }
         format!("{PERSON} p WHERE {condition}")
     }),
@@ -420,7 +537,10 @@ pub(crate) const FAMILIES: &[Family] = &[
         where_person(&condition)
     }),
     ("scalar subqueries", |n| {
-        format!("SELECT p.person_id AS subject, {} AS x FROM person p", each(n, "+", "(SELECT count(*) FROM measurement m WHERE m.person_id=p.person_id AND m.unit_concept_id=$i)"))
+        format!(
+            "SELECT p.person_id AS subject, {} AS x FROM person p",
+            each(n, "+", "(SELECT count(*) FROM measurement m WHERE m.person_id=p.person_id AND m.unit_concept_id=$i)")
+        )
     }),
     ("scalar subqueries in each other", |n| {
         let mut value = "1".to_string();
@@ -431,21 +551,36 @@ pub(crate) const FAMILIES: &[Family] = &[
         format!("SELECT p.person_id AS subject, {value} AS x FROM person p")
     }),
     ("unions", |n| {
-        format!("SELECT person_id AS subject, max(x) AS x FROM ({}) u GROUP BY person_id", each(n, " UNION ", "SELECT person_id, $i AS x FROM person"))
+        format!(
+            "SELECT person_id AS subject, max(x) AS x FROM ({}) u GROUP BY person_id",
+            each(n, " UNION ", "SELECT person_id, $i AS x FROM person")
+        )
     }),
     ("unions with ALL", |n| {
-        format!("SELECT person_id AS subject, sum(x) AS x FROM ({}) u GROUP BY person_id", each(n, " UNION ALL ", "SELECT person_id, $i AS x FROM death"))
+        format!(
+            "SELECT person_id AS subject, sum(x) AS x FROM ({}) u GROUP BY person_id",
+            each(n, " UNION ALL ", "SELECT person_id, $i AS x FROM death")
+        )
     }),
     ("unions without FROM", |n| {
-        format!("SELECT person_id AS subject, 1 AS x FROM person WHERE year_of_birth IN ({})", each(n, " UNION ALL ", "SELECT $i"))
+        format!(
+            "SELECT person_id AS subject, 1 AS x FROM person WHERE year_of_birth IN ({})",
+            each(n, " UNION ALL ", "SELECT $i")
+        )
     }),
     ("unions of wide rows", |n| {
-        format!("SELECT person_id AS subject, 1 AS x FROM ({}) u GROUP BY person_id", each(n, " UNION ALL ", "SELECT * FROM visit_occurrence"))
+        format!(
+            "SELECT person_id AS subject, 1 AS x FROM ({}) u GROUP BY person_id",
+            each(n, " UNION ALL ", "SELECT * FROM visit_occurrence")
+        )
     }),
     ("intersections", |n| each(n + 1, " INTERSECT ", PERSON)),
     ("differences", |n| each(n + 1, " EXCEPT ", PERSON)),
     ("VALUES", |n| {
-        format!("SELECT person_id AS subject, v.x FROM person JOIN (SELECT k, max(x) AS x FROM (VALUES {}) w(k,x) GROUP BY k) v ON v.k=year_of_birth", each(n, ",", "($i,$i)"))
+        format!(
+            "SELECT person_id AS subject, v.x FROM person JOIN (SELECT k, max(x) AS x FROM (VALUES {}) w(k,x) GROUP BY k) v ON v.k=year_of_birth",
+            each(n, ",", "($i,$i)")
+        )
     }),
     ("names that are not used", |n| {
         format!("WITH {} {PERSON}", each(n, ",", "c$i AS (SELECT person_id FROM measurement WHERE unit_concept_id=$i)"))

@@ -290,7 +290,9 @@ impl Drawn {
             5 => format!("{t}.{a} IN ({k})"),
             6 => format!("({t}.{a} = {k} OR {t}.{b} = 1)"),
             7 => format!("{t}.subject IN (SELECT person_id FROM death WHERE cause_concept_id = {k})"),
-            _ => format!("NOT EXISTS (SELECT 1 FROM measurement m WHERE m.person_id = {t}.subject AND m.unit_concept_id = {t}.{a})"),
+            _ => format!(
+                "NOT EXISTS (SELECT 1 FROM measurement m WHERE m.person_id = {t}.subject AND m.unit_concept_id = {t}.{a})"
+            ),
         }
     }
 
@@ -301,7 +303,9 @@ impl Drawn {
             0 | 1 => format!("{t}.{a}"),
             2 => format!("{t}.{a} + {t}.{b}"),
             3 => format!("CASE WHEN {t}.{a} = {k} THEN {t}.{b} ELSE 1 END"),
-            4 => format!("(SELECT count(*) FROM death d WHERE d.person_id = {t}.subject AND d.cause_concept_id = {t}.{a})"),
+            4 => format!(
+                "(SELECT count(*) FROM death d WHERE d.person_id = {t}.subject AND d.cause_concept_id = {t}.{a})"
+            ),
             _ => k.to_string(),
         }
     }
@@ -323,7 +327,9 @@ impl Drawn {
             4 => {
                 let number = self.one_of(&["row_number()", "rank()", "row_number()"]);
                 let (order, n) = (self.one_of(&["x", "y"]), self.one_of(&["= 1", "<= 1", "< 2", "= 2", "<= 2"]));
-                let numbered = format!("SELECT subject, x, y, {number} OVER (PARTITION BY subject{by} ORDER BY {order}) AS n {from}");
+                let numbered = format!(
+                    "SELECT subject, x, y, {number} OVER (PARTITION BY subject{by} ORDER BY {order}) AS n {from}"
+                );
                 format!("SELECT subject, x, y FROM ({numbered}) {} WHERE n {n}", self.name())
             }
             5 => {
@@ -340,7 +346,15 @@ impl Drawn {
             }
             6 | 7 => {
                 let (one, other) = (self.condition(&t), self.condition(&t));
-                let both = self.one_of(&[format!("{one} AND {other}"), one.clone()].iter().map(String::as_str).collect::<Vec<_>>().as_slice()).to_string();
+                let both = self
+                    .one_of(
+                        &[format!("{one} AND {other}"), one.clone()]
+                            .iter()
+                            .map(String::as_str)
+                            .collect::<Vec<_>>()
+                            .as_slice(),
+                    )
+                    .to_string();
                 format!("SELECT * {from} WHERE {both}")
             }
             8 => format!("SELECT subject, {} AS x, {} AS y {from}", self.value(&t), self.value(&t)),
@@ -356,9 +370,14 @@ impl Drawn {
                     _ => String::new(),
                 };
                 let subject = if kind == "RIGHT JOIN" { &u } else { &t };
-                let (x, y) = (self.one_of(&[t.as_str(), u.as_str()]).to_string(), self.one_of(&[t.as_str(), u.as_str()]).to_string());
+                let (x, y) = (
+                    self.one_of(&[t.as_str(), u.as_str()]).to_string(),
+                    self.one_of(&[t.as_str(), u.as_str()]).to_string(),
+                );
                 let (x, y) = (self.value(&x), self.value(&y));
-                format!("SELECT {subject}.subject, {x} AS x, {y} AS y {from} {kind} ({other}) {u} ON {u}.subject = {t}.subject{more}")
+                format!(
+                    "SELECT {subject}.subject, {x} AS x, {y} AS y {from} {kind} ({other}) {u} ON {u}.subject = {t}.subject{more}"
+                )
             }
             11 => {
                 let other = self.one_of(&[
@@ -395,13 +414,18 @@ async fn crowded(dice: &mut Dice) -> (Store, tempfile::TempDir) {
     let people = (1..=6).map(|id| format!("{id},{},{}", small(), small())).collect();
     write("person", "person_id,year_of_birth,month_of_birth", people);
     let mut events = || (0..20).map(|n| format!("{},{},{},2020-01-01", 1 + n % 6, small(), small())).collect();
-    write("condition_occurrence", "person_id,condition_concept_id,condition_type_concept_id,condition_start_date", events());
+    write(
+        "condition_occurrence",
+        "person_id,condition_concept_id,condition_type_concept_id,condition_start_date",
+        events(),
+    );
     write("measurement", "person_id,measurement_concept_id,unit_concept_id,measurement_date", events());
     write("death", "person_id,cause_concept_id,death_type_concept_id,death_date", events());
     write("concept", "concept_id,domain_id", (0..3).map(|id| format!("{id},a")).collect());
     let pairs = ["0,1", "0,1", "1,1", "1,2", "2,0", "2,1"];
     write("concept_ancestor", "ancestor_concept_id,descendant_concept_id", pairs.map(str::to_string).to_vec());
-    let config = toml::from_str(&format!("folder = {:?}", folder.path().display().to_string())).expect("a configuration");
+    let config =
+        toml::from_str(&format!("folder = {:?}", folder.path().display().to_string())).expect("a configuration");
     (Store::open(&config).await.expect("an open store"), folder)
 }
 
@@ -446,7 +470,8 @@ fn write_people(path: &std::path::Path, ids: &[i64]) {
     let ids: ArrayRef = Arc::new(Int64Array::from(ids.to_vec()));
     let born: ArrayRef = Arc::new(Int64Array::from_iter_values((0..ids.len()).map(|n| 1950 + n as i64)));
     let batch = RecordBatch::try_from_iter([("person_id", ids), ("year_of_birth", born)]).expect("a batch");
-    let plain = WriterProperties::builder().set_dictionary_enabled(false).set_statistics_enabled(EnabledStatistics::None);
+    let plain =
+        WriterProperties::builder().set_dictionary_enabled(false).set_statistics_enabled(EnabledStatistics::None);
     let file = std::fs::File::create(path).expect("a file");
     let mut writer = ArrowWriter::try_new(file, batch.schema(), Some(plain.build())).expect("a writer");
     writer.write(&batch).expect("written");
@@ -458,7 +483,8 @@ async fn who_has_two_rows_after_all_is_left_out_and_counted_and_nobody_else() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("person.parquet");
     write_people(&path, &[1, 2, 3, 4, 5]);
-    let config = toml::from_str(&format!("folder = {:?}", folder.path().display().to_string())).expect("a configuration");
+    let config =
+        toml::from_str(&format!("folder = {:?}", folder.path().display().to_string())).expect("a configuration");
     let store = Store::open(&config).await.expect("an open store");
     let permissions = everybody(&store, &link()).await;
     let with_columns = study("SELECT person_id AS subject, year_of_birth AS x FROM person", &["x"]);
