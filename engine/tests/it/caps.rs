@@ -138,7 +138,7 @@ async fn the_part_that_is_too_large_is_named_with_its_size_and_the_limit() {
     for (family, n, words) in [
         ("union of constants", 20, ["`c8`", "256 tables", "200"]),
         ("join of VALUES by names", 6, ["`c4`", "65536 rows", "10000"]),
-        ("chain of columns", 70, ["the query", "levels", "64"]),
+        ("chain of columns", 70, ["`c64`", "levels", "64"]),
         ("x + x in WITH", 14, ["column `x`", "parts", "4000"]),
         ("windows of one kind", 6, ["column `x`", "6 columns of windows", "4"]),
         ("joins", 120, ["the query", "parts", "30000"]),
