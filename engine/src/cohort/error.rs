@@ -118,6 +118,26 @@ pub enum CohortError {
         "the query cannot be planned (types that do not fit, arguments, or a column missing in GROUP BY); correct it"
     )]
     Unplannable,
+    /// A literal that is not what the query takes it for.
+    #[error("{text} is not {expected}; correct it, or write TRY_CAST where NULL is meant")]
+    Literal {
+        /// As written in the query, up to 40 characters.
+        text: String,
+        /// What it would have to be.
+        expected: &'static str,
+    },
+    /// A subquery in the place of a value that nothing holds to one row.
+    #[error(
+        "a subquery stands for a value and could have several rows; select an aggregate in it, such as max(…), without \
+         GROUP BY"
+    )]
+    SeveralValues,
+    /// A plan with a part that is not known to be unable to fail.
+    #[error("the query was planned with `{what}`, which has no place in a cohort; keep the query and report this")]
+    Unlisted {
+        /// The part, by the query engine's name for it.
+        what: String,
+    },
     /// A join of everything with everything.
     #[error("two tables are joined without an equality between them; join them ON person_id or another column of both")]
     CrossJoin,
@@ -202,8 +222,8 @@ pub enum CohortError {
         /// The limit in seconds.
         limit_s: u64,
     },
-    /// An expression failed on a row: a division by zero, a cast, an overflow.
-    #[error("an expression of the query fails on some row; use TRY_CAST, and NULLIF(…, 0) under a division")]
+    /// An expression failed on a row. Cannot happen: expressions give NULL where they have no answer.
+    #[error("an expression of the query failed on a row, which none should; keep the query and report this")]
     Evaluation,
     /// The hospital's files.
     #[error("{0}")]
@@ -244,6 +264,9 @@ impl CohortError {
             Self::Function { .. } => "function",
             Self::Parameter => "parameter",
             Self::Unplannable => "unplannable",
+            Self::Literal { .. } => "literal",
+            Self::SeveralValues => "several_values",
+            Self::Unlisted { .. } => "unlisted",
             Self::CrossJoin => "cross_join",
             Self::IdentifierInExpression { .. } => "identifier_in_expression",
             Self::WindowAcrossSubjects => "window_across_subjects",

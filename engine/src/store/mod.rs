@@ -6,12 +6,14 @@
 
 mod config;
 mod csv;
+mod edge;
 mod error;
 mod folder;
 mod key;
 mod layout;
 pub(crate) mod omop;
 mod parquet;
+pub(crate) mod reach;
 pub(crate) mod scan;
 mod subjects;
 mod summary;
@@ -31,7 +33,7 @@ pub use summary::{IgnoredFile, StoreSummary, TableSummary};
 use crate::pseudonym::LinkSecret;
 use folder::{Contents, Found, shown};
 use scan::Reader;
-use table::{Role, Source, Table};
+use table::{Dating, Role, Source, Table};
 
 /// The largest CSV file that is read into memory.
 pub const CSV_BYTES: u64 = 4 << 30;
@@ -128,9 +130,10 @@ impl Store {
             },
             domain: table.domain(),
             date: match table.role {
-                Role::Patients { date: Some(date), .. } => table.columns.get(date).map(|c| c.name.clone()),
+                Role::Patients { dating: Dating::Column(date), .. } => table.columns.get(date).map(|c| c.name.clone()),
                 _ => None,
             },
+            day_unsaid: matches!(table.role, Role::Patients { dating: Dating::Unsaid, .. }),
             rows: table.rows,
             readable: table.columns.iter().map(|c| c.name.clone()).collect(),
             withheld: table.withheld.clone(),

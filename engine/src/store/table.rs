@@ -76,11 +76,32 @@ pub(crate) enum Role {
         subject: usize,
         /// The domain that consent must open.
         domain: Domain,
-        /// The position of the column that consent's windows are about.
-        date: Option<usize>,
+        /// Which day, as consent's windows mean it, a row is of.
+        dating: Dating,
     },
     /// Nobody's: vocabularies.
     Vocabulary,
+}
+
+/// Which day the rows of a table are of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Dating {
+    /// That in the column at this position; a row may lack it.
+    Column(usize),
+    /// None: the table has no dates.
+    Undated,
+    /// One that nobody said: the table has dates, but none is declared to be that of its rows.
+    Unsaid,
+}
+
+impl Dating {
+    /// The position of the column with the day.
+    pub(crate) const fn column(self) -> Option<usize> {
+        match self {
+            Self::Column(position) => Some(position),
+            Self::Undated | Self::Unsaid => None,
+        }
+    }
 }
 
 /// Where a table's rows lie.
@@ -132,7 +153,7 @@ impl Table {
             Some(domain) => Role::Patients {
                 subject: columns.iter().position(|c| c.kind == Kind::Subject).unwrap_or_default(),
                 domain,
-                date: definition.date.and_then(position),
+                dating: definition.date.and_then(position).map_or(Dating::Undated, Dating::Column),
             },
             None => Role::Vocabulary,
         };

@@ -2,6 +2,7 @@
 
 #![allow(unreachable_pub, reason = "modules of one test binary")]
 
+mod answers;
 mod attacks;
 mod caps;
 mod families;
@@ -15,3 +16,5 @@ mod privacy;
 mod real;
 mod statistics;
 mod store;
+mod total;
+mod windows;
