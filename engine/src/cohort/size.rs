@@ -3,8 +3,9 @@
 //! The optimizer does so: it merges projections and moves conditions below them. A column that is used twice by the
 //! next, and that one twice by the next, is 2^n expressions then, and a chain of columns is one deep expression. So a
 //! plan is measured before it is optimised. Sizes saturate. Where the planner takes more than linear time, more is
-//! counted: a CASE under a comparison is taken apart in steps of quadratic size, and of an expression over columns that
-//! a window function made or sorted by, every order of these columns is tried in every direction.
+//! counted: a CASE under a comparison is taken apart in steps of quadratic size, subqueries within each other are visited
+//! twice as often with each level, and of an expression over columns that a window function made or sorted by, every order
+//! of these columns is tried in every direction.
 
 use std::collections::BTreeSet;
 
@@ -23,6 +24,8 @@ const LEVELS: u64 = 256;
 const ALL: u64 = 30_000;
 /// A table counts as so many parts: what reads it, and what a subquery over it becomes.
 const TABLE: u64 = 20;
+/// So many visits of a step count as a part: the optimizer visits what is in a subquery twice as often as what is around.
+const VISITS: u64 = 64;
 /// The most columns of windows that one expression may be over.
 const SORTED: u64 = 4;
 
@@ -73,6 +76,8 @@ struct Measured {
     sorted: Vec<usize>,
     /// The steps whose expressions are around the one that is measured.
     scopes: Vec<Scope>,
+    /// How many subqueries are around it.
+    subqueries: u32,
 }
 
 /// Measures a plan that is not yet optimised.
@@ -91,7 +96,8 @@ impl Measured {
         }
         let width = plan.schema().fields().len();
         let table = if matches!(plan, LogicalPlan::TableScan(_)) { TABLE } else { 0 };
-        self.add(table.saturating_add(width as u64))?;
+        let visits = 1u64.checked_shl(self.subqueries).unwrap_or(u64::MAX) / VISITS;
+        self.add(table.saturating_add(width as u64).saturating_add(visits))?;
         self.scopes.push(scope);
         let mut sizes = Vec::new();
         let mut outcome = Ok(());
@@ -174,7 +180,9 @@ impl Measured {
     /// A subquery goes with the expression that it stands in: all that it consists of counts as that expression's.
     fn subquery(&mut self, subquery: &Subquery) -> Result<Size, CohortError> {
         let before = self.all;
+        self.subqueries += 1;
         self.step(&subquery.subquery)?;
+        self.subqueries -= 1;
         let parts = self.all.saturating_sub(before);
         self.all = before;
         Ok(Size { parts, ..Size::one() })

@@ -82,6 +82,27 @@ pub(crate) const FAMILIES: &[Family] = &[
         chain(n, PERSON, "SELECT * FROM $p WHERE EXISTS (SELECT 1 FROM $p q WHERE q.subject = $p.subject)", LAST)
     }),
     ("except by names", |n| chain(n, PERSON, "SELECT * FROM $p EXCEPT SELECT * FROM $p WHERE x > $i", LAST)),
+    ("chain of IN of the one before", |n| {
+        chain(
+            n,
+            PERSON,
+            "SELECT person_id AS subject, $i AS x FROM person WHERE person_id IN (SELECT subject FROM $p)",
+            LAST,
+        )
+    }),
+    ("chain of EXISTS of the one before", |n| {
+        let step = "SELECT person_id AS subject, $i AS x FROM person a WHERE EXISTS (SELECT 1 FROM $p WHERE $p.subject = a.person_id)";
+        chain(n, PERSON, step, LAST)
+    }),
+    ("chain of NOT IN of the one before", |n| {
+        let step = "SELECT person_id AS subject, $i AS x FROM person WHERE person_id NOT IN (SELECT subject FROM $p)";
+        chain(n, PERSON, step, LAST)
+    }),
+    ("chain of values of the one before", |n| {
+        let step =
+            "SELECT person_id AS subject, (SELECT max(x) FROM $p WHERE $p.subject = a.person_id) AS x FROM person a";
+        chain(n, PERSON, step, LAST)
+    }),
     // Columns that are used twice.
     ("x + x in WITH", |n| {
         chain(n, PERSON, "SELECT subject, x+x AS x FROM $p", "SELECT subject, x FROM $p WHERE x > 0")
