@@ -107,7 +107,8 @@ impl Measured {
                 LogicalPlan::Filter(_) | LogicalPlan::Join(_) => split_conjunction(expr),
                 _ => vec![expr],
             };
-            outcome = parts.into_iter().try_for_each(|part| self.whole(part).map(|size| sizes.push(size)));
+            let of_rows = matches!(plan, LogicalPlan::Filter(_));
+            outcome = parts.into_iter().try_for_each(|part| self.whole(part, of_rows).map(|size| sizes.push(size)));
             Ok(if outcome.is_ok() { TreeNodeRecursion::Continue } else { TreeNodeRecursion::Stop })
         });
         visited.map_err(|_: DataFusionError| CohortError::Internal)?;
@@ -137,9 +138,9 @@ impl Measured {
         within(self.all, ALL, "parts", || "the query".to_string())
     }
 
-    /// An expression of a step's own.
-    fn whole(&mut self, expr: &Expr) -> Result<Size, CohortError> {
-        let size = self.expression(expr)?;
+    /// An expression of a step's own; a condition, if only whether it is true counts.
+    fn whole(&mut self, expr: &Expr, condition: bool) -> Result<Size, CohortError> {
+        let size = self.expression(expr, condition)?;
         let sorted = self.classes(&size);
         within(sorted, SORTED, "columns of windows", || shown(expr))?;
         within(size.parts, EXPRESSION, "parts", || shown(expr))?;
@@ -148,17 +149,23 @@ impl Measured {
         Ok(size)
     }
 
-    fn expression(&mut self, expr: &Expr) -> Result<Size, CohortError> {
+    fn expression(&mut self, expr: &Expr, condition: bool) -> Result<Size, CohortError> {
+        let connects = matches!(expr, Expr::BinaryExpr(BinaryExpr { op: Operator::And | Operator::Or, .. }));
         let mut size = match expr {
             Expr::Column(column) | Expr::OuterReferenceColumn(_, column) => return Ok(self.column(column)),
             Expr::ScalarSubquery(subquery) => self.subquery(subquery)?,
             Expr::Exists(exists) => self.subquery(&exists.subquery)?,
-            Expr::InSubquery(within) => self.subquery(&within.subquery)?,
+            Expr::InSubquery(within) => {
+                let size = self.subquery(&within.subquery)?;
+                // Where NULL is not false, whether there is a row, and whether there is a NULL, is asked, too.
+                let copies = if condition && !within.negated { 1 } else { 3 };
+                Size { parts: size.parts.saturating_mul(copies), ..size }
+            }
             _ => Size::default(),
         };
         let mut outcome = Ok(());
         let visited = expr.apply_children(|child| {
-            outcome = self.expression(child).map(|child| {
+            outcome = self.expression(child, condition && connects).map(|child| {
                 size.parts = size.parts.saturating_add(child.parts);
                 size.levels = size.levels.max(child.levels);
                 size.extra = size.extra.saturating_add(child.extra);
