@@ -94,6 +94,9 @@ const CONDITIONS: &[(&str, usize)] = &[
     ("p.gender_concept_id IS DISTINCT FROM NULL OR p.year_of_birth > 1970", 40),
     ("true = p.year_of_birth IN (1931, 1932)", 2),
     ("true = p.year_of_birth BETWEEN 1931 AND 1932", 2),
+    // NVL of what is neither a number nor a text.
+    ("date_part('epoch', nvl(TIMESTAMP '1969-12-31 23:59:59', TIMESTAMP '0001-01-01 00:00:00')) = -1", 60),
+    ("ifnull(DATE '2020-02-29', DATE '2020-01-01') > DATE '2020-02-01'", 60),
     // A condition that never holds.
     ("p.year_of_birth = 0 AND p.year_of_birth = 5", 0),
     ("1 = 0", 0),
