@@ -190,7 +190,7 @@ pub(crate) async fn store() -> (Store, tempfile::TempDir) {
         ],
     );
     let text = format!(
-        "folder = {:?}\n[tables.edges]\nsubject = \"patient\"\ndomain = \"measurement\"\ndate = \"taken\"\n",
+        "folder = {:?}\n[tables.edges]\nsubject = \"patient\"\ndomain = \"measurement\"\ndate = \"taken\"\nsingle = true\n",
         folder.path().display().to_string()
     );
     let config: StoreConfig = toml::from_str(&text).expect("a configuration");
