@@ -7,6 +7,7 @@ mod gate;
 mod guard;
 mod hospital;
 mod hostile;
+mod oracle;
 mod patientwise;
 mod privacy;
 mod real;
