@@ -14,6 +14,7 @@ mod down;
 mod forged;
 mod guarded;
 mod killed;
+mod slots;
 mod strangers;
 mod support;
 mod synthea;

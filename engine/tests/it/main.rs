@@ -2,14 +2,20 @@
 
 #![allow(unreachable_pub, reason = "modules of one test binary")]
 
+mod answers;
 mod attacks;
+mod caps;
+mod families;
 mod gate;
 mod guard;
 mod hospital;
 mod hostile;
 mod oracle;
+mod one_row;
 mod patientwise;
 mod privacy;
 mod real;
 mod statistics;
 mod store;
+mod total;
+mod windows;

@@ -55,7 +55,7 @@ const MIN: i64 = i64::MIN;
 const MAX: i64 = i64::MAX;
 
 /// A set of days as disjoint, sorted, non-adjacent periods.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize)]
 pub struct Windows(Vec<(i64, i64)>);
 
 impl Windows {
@@ -64,7 +64,7 @@ impl Windows {
         Self(Vec::new())
     }
 
-    /// Every day, and rows that have none.
+    /// Every day.
     pub fn unbounded() -> Self {
         Self(vec![(MIN, MAX)])
     }

@@ -17,8 +17,8 @@ use crate::home::Home;
 use crate::home::config::NodeConfig;
 use crate::home::secrets::{self, Kind};
 use crate::net::client::Node;
-use crate::node::failing::{self, Failing, Told};
-use crate::node::{for_steward, own_policy_allows};
+use crate::studies::failing::{self, Failing, Told};
+use crate::vault::{LOCAL, for_steward, own_policy_allows};
 
 /// What a study would meet at this hospital.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
@@ -133,7 +133,7 @@ pub(crate) fn told_text(told: &[(String, Told)], running: bool) -> String {
     let verb = if running { "cannot" } else { "could not" };
     let lines = told.iter().map(|(name, told)| {
         let kind = match told.kind.as_str() {
-            failing::LOCAL => "for a reason that only the hospital may know",
+            LOCAL => "for a reason that only the hospital may know",
             "own_policy" => "its own policy is stricter than the study (own_policy)",
             "overflow" => "a sum could overflow; give its variable tighter bounds (overflow)",
             "others_unreachable" => "it cannot reach other hospitals (others_unreachable)",

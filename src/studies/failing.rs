@@ -19,9 +19,6 @@ const MAX_BYTES: u64 = 16 * 1024 * 1024;
 /// Where an answer about a study says what the asked hospital cannot do for it.
 const METADATA: &str = "consilium-failing";
 
-/// The kind that stands for every error in which patients' rows had a part.
-pub const LOCAL: &str = "local";
-
 /// A duty that fails, for the hospital's own people. Carries no value of a patient.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failing {
@@ -56,7 +53,7 @@ pub struct Told {
 
 impl Told {
     /// Adds it to an answer.
-    pub(super) fn attach(&self, metadata: &mut MetadataMap) {
+    pub fn attach(&self, metadata: &mut MetadataMap) {
         if let Ok(value) = format!("{};{};{}", self.duty, self.kind, self.since_ms).parse() {
             metadata.append(METADATA, value);
         }
@@ -77,7 +74,7 @@ impl Told {
 
 /// What fails, and what failed until it was too late.
 #[derive(Debug)]
-pub(super) struct Board {
+pub struct Board {
     file: PathBuf,
     failing: Mutex<Vec<Failing>>,
 }
@@ -87,14 +84,14 @@ impl Board {
     ///
     /// # Errors
     /// [`FileError`] when what an earlier run left cannot be cleared.
-    pub(super) fn open(home: &Path) -> Result<Self, FileError> {
+    pub fn open(home: &Path) -> Result<Self, FileError> {
         let board = Self { file: home.join(FILE), failing: Mutex::default() };
         files::replace(&board.file, b"[]", Readable::ByOwner)?;
         Ok(board)
     }
 
     /// Says what fails from now on, if it differs.
-    pub(super) fn publish(&self, failing: Vec<Failing>) {
+    pub fn publish(&self, failing: Vec<Failing>) {
         let mut current = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
         if *current == failing {
             return;
@@ -107,14 +104,14 @@ impl Board {
     }
 
     /// What others are told about a study.
-    pub(super) fn told(&self, study: &StudyId) -> Vec<Told> {
+    pub fn told(&self, study: &StudyId) -> Vec<Told> {
         let failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
         let of = failing.iter().filter(|f| f.study == *study);
         of.map(|f| Told { duty: f.duty.clone(), kind: f.told.clone(), since_ms: f.since_ms }).collect()
     }
 
     /// How many duties fail now.
-    pub(super) fn count(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.failing.lock().unwrap_or_else(PoisonError::into_inner).iter().filter(|f| !f.over).count()
     }
 }
@@ -128,6 +125,7 @@ pub fn read(home: &Path) -> Vec<Failing> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::vault::LOCAL;
 
     fn failing(duty: &str) -> Failing {
         Failing {

@@ -1,0 +1,144 @@
+//! The hospital's own contribution to a round: asked of the vault once, kept on disk, the same ever after, and committed to
+//! at the end of a slot.
+
+use std::time::Instant;
+
+use consilium_ledger::state::State;
+use consilium_ledger::state::study::RoundEnd;
+use consilium_protocol::hash;
+use consilium_protocol::ids::{HospitalId, RoundNumber, StudyId, Timestamp};
+use consilium_protocol::study::Protection;
+use consilium_protocol::tx::Contribute;
+use tracing::info;
+
+use super::Studies;
+use super::attempt::DriveError;
+use super::guarded::{self, GuardedRound};
+use super::rounds::Piece;
+use super::slots::Slots;
+use crate::replica::submit::now;
+use crate::replica::{Replica, count};
+use crate::vault::{GuardTask, History, Standing, Task};
+
+/// How far this machine's clock may be behind the ledger's: as far as consensus bears it.
+const MAX_BEHIND_MS: u64 = 10_000;
+
+/// What the hospital commits to in a round, when it may be said: at the end of a slot, whether it was computed now, before,
+/// or could not be.
+pub(super) async fn commitment(
+    studies: &Studies,
+    study: &StudyId,
+    round: RoundNumber,
+) -> Result<Contribute, DriveError> {
+    let window = window(&studies.replica, study, round)?;
+    // Up to here, and in preparing the task, no row has a part: what fails, fails at once.
+    let made = match studies.kept.rounds.get(study, round, Piece::Contribution)? {
+        Some(bytes) => Ok((bytes, false)),
+        None => {
+            let task = task(studies, study, round).await?;
+            make(studies, &task).await.map(|bytes| (bytes, true))
+        }
+    };
+    // The bytes' hash takes time, too.
+    let made = made.map(|(bytes, new)| {
+        let contribution = hash::content(&bytes);
+        (Contribute { study: *study, round, contribution, bytes: bytes.len() as u64 }, new)
+    });
+    let ready = now();
+    tokio::time::sleep(window.slots.wait(ready)).await;
+    let (commitment, new) = made?;
+    if window.closes <= window.slots.leaves(ready) {
+        return Err(DriveError::TooLate);
+    }
+    if new {
+        count(&studies.counters.contributions);
+    }
+    Ok(commitment)
+}
+
+/// When contributions to a round may leave.
+struct Window {
+    slots: Slots,
+    closes: Timestamp,
+}
+
+fn window(replica: &Replica, study: &StudyId, round: RoundNumber) -> Result<Window, DriveError> {
+    replica.chain.read(|state| {
+        let found = state.study(study).ok_or(DriveError::NoStudy)?;
+        let opened = found.course.round(round).ok_or(DriveError::NoStudy)?.opened.time;
+        let behind_ms = state.time().get().saturating_sub(now().get());
+        if behind_ms > MAX_BEHIND_MS {
+            return Err(DriveError::Clock { behind_s: behind_ms / 1_000 });
+        }
+        let genesis = state.genesis();
+        Ok(Window {
+            slots: Slots { opened, slot_ms: genesis.policy.slot_ms() },
+            closes: opened.plus_millis(genesis.deadlines.round_ms),
+        })
+    })?
+}
+
+/// Has the contribution made. It is on disk before anybody hears of it.
+async fn make(studies: &Studies, task: &Task) -> Result<Vec<u8>, DriveError> {
+    let started = Instant::now();
+    let bytes = studies.vault.contribute(task).await?;
+    studies.kept.rounds.keep(&task.study, task.round, Piece::Contribution, &bytes)?;
+    info!(
+        study = task.study.short(),
+        round = task.round.get(),
+        bytes = bytes.len(),
+        ms = started.elapsed().as_millis() as u64,
+        "contribution computed, blinded and encrypted; it leaves at the end of the slot"
+    );
+    Ok(bytes)
+}
+
+/// What the vault is asked.
+async fn task(studies: &Studies, study: &StudyId, round: RoundNumber) -> Result<Task, DriveError> {
+    let guard = match GuardedRound::read(&studies.replica, study, round) {
+        Some(found) => {
+            let custodian_key = guarded::public_key(studies, &found.roles).await?;
+            Some(GuardTask { custodian_key, sealing_key: found.roles.sealing_key })
+        }
+        None => None,
+    };
+    let replica = &studies.replica;
+    replica.chain.read(|state| {
+        let found = state.study(study).ok_or(DriveError::NoStudy)?;
+        let running = found.course.round(round).ok_or(DriveError::NoStudy)?;
+        let blinding_key = |id: &HospitalId| replica.genesis.member(id).map(|m| (*id, m.blinding_key));
+        Ok(Task {
+            study: *study,
+            round,
+            spec: found.proposal.spec.clone(),
+            public_key: found.proposal.public_key.clone(),
+            roster: running.roster.iter().filter_map(blinding_key).collect(),
+            permissions: state.permissions(study, round, &replica.hospital)?,
+            subjects: state.figures().subjects,
+            privacy_loss: state.privacy_loss(&replica.hospital),
+            guard,
+            history: history(state, &replica.hospital),
+        })
+    })?
+}
+
+/// What became of every round that the hospital was to contribute to, those of private studies left out. One that ended
+/// before it did counts as incomplete: what was computed for it has not left.
+fn history(state: &State, own: &HospitalId) -> History {
+    let mut history = History::new();
+    let remembered =
+        state.studies().filter(|study| !matches!(study.proposal.spec.protection, Protection::Private { .. }));
+    for study in remembered {
+        for round in study.course.rounds.iter().filter(|round| round.has(own)) {
+            let standing = match round.ended {
+                Some((_, RoundEnd::Released)) => Standing::Released,
+                // Once all have contributed, the sum may have been seen, whatever became of the round.
+                Some(_) if !round.is_complete() => Standing::Incomplete,
+                _ if round.contributions.contains_key(own) => Standing::Contributed,
+                _ => continue,
+            };
+            history.insert((study.id, round.number), standing);
+        }
+    }
+    history
+}
