@@ -108,9 +108,11 @@ functions! {
     "date_part", "date_part('week', $1)", "extract(week FROM $1)::bigint", [Of(Day)], Some(Int);
     "date_part", "date_part('dow', $1)", "extract(dow FROM $1)::bigint", [Of(Day)], Some(Int);
     "date_part", "date_part('isodow', $1)", "extract(isodow FROM $1)::bigint", [Of(Day)], Some(Int);
-    "date_part", "date_part('isoyear', $1)", "extract(isoyear FROM $1)::bigint", [Of(Day)], Some(Int);
     "date_part", "date_part('doy', $1)", "extract(doy FROM $1)::bigint", [Of(Day)], Some(Int);
     "date_part", "date_part('epoch', $1)", "extract(epoch FROM $1)::float8", [Of(Day)], Some(Real);
+    "date_part", "date_part('hour', $1)", "extract(hour FROM $1::timestamp)::bigint", [Of(Day)], Some(Int);
+    "date_part", "date_part('millisecond', $1)", "extract(millisecond FROM $1)::bigint", [Of(Moment)], Some(Int);
+    "date_part", "date_part('week', $1)", "extract(week FROM $1)::bigint", [Of(Moment)], Some(Int);
     "date_part", "date_part('hour', $1)", "extract(hour FROM $1)::bigint", [Of(Moment)], Some(Int);
     "date_part", "date_part('minute', $1)", "extract(minute FROM $1)::bigint", [Of(Moment)], Some(Int);
     "date_part", "date_part('second', $1)", "floor(extract(second FROM $1))::bigint", [Of(Moment)], Some(Int);

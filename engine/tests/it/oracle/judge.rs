@@ -148,13 +148,6 @@ impl<'a> Judge<'a> {
                     Err(error) => Verdict::Misread(error),
                 };
             }
-            Err(CohortError::SeveralRowsPerSubject | CohortError::NullSubject) => {
-                return match self.session.rows(&theirs::text(&study.query)).await {
-                    Ok(rows) if is_cohort(&rows) => Verdict::Failed("several rows, or none's".to_string()),
-                    Ok(_) => Verdict::NoCohort,
-                    Err(error) => Verdict::Misread(error),
-                };
-            }
             Err(error) => return Verdict::Failed(error.kind().to_string()),
         };
         match self.session.rows(&theirs::text(&study.query)).await {
@@ -198,6 +191,7 @@ fn reason(error: &CohortError) -> String {
         CohortError::Construct { what } | CohortError::AcrossPatients { what } | CohortError::TooLarge { what } => {
             format!("{}: {what}", error.kind())
         }
+        CohortError::SeveralRowsPerSubject { part, .. } => format!("{}: {part}", error.kind()),
         CohortError::Function { name } => format!("function: {name}"),
         CohortError::ColumnType { found, needed, .. } => format!("column_type: {found} for {needed}"),
         _ => error.kind().to_string(),

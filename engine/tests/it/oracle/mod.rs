@@ -35,7 +35,7 @@ struct Tally {
     equal: usize,
     with_rows: usize,
     no_cohort: usize,
-    refused: BTreeMap<String, (usize, u64)>,
+    refused: BTreeMap<String, Vec<u64>>,
     covered: BTreeMap<String, usize>,
     faults: Vec<u64>,
     reports: String,
@@ -95,6 +95,18 @@ async fn cohorts_are_those_of_another_engine() {
     conclude(&tally, queries);
 }
 
+#[test]
+fn every_function_of_cohorts_is_drawn() {
+    let drawn: BTreeSet<&str> = functions::FUNCTIONS
+        .iter()
+        .map(|function| function.name)
+        .chain(functions::AGGREGATES.iter().map(|(name, _, _)| *name))
+        .chain(coverage::WINDOWS)
+        .collect();
+    let missing: Vec<&str> = consilium_engine::cohort::function_names().filter(|name| !drawn.contains(name)).collect();
+    assert!(missing.is_empty(), "add to functions.rs: {missing:?}");
+}
+
 fn count(tally: &mut Tally, seed: u64, study: &Study, verdict: Verdict) {
     match verdict {
         Verdict::Equal(rows) => {
@@ -107,7 +119,7 @@ fn count(tally: &mut Tally, seed: u64, study: &Study, verdict: Verdict) {
             }
         }
         Verdict::NoCohort => tally.no_cohort += 1,
-        Verdict::Refused(reason) => tally.refused.entry(reason).or_insert((0, seed)).0 += 1,
+        Verdict::Refused(reason) => tally.refused.entry(reason).or_default().push(seed),
         Verdict::Different { .. } | Verdict::Failed(_) | Verdict::Misread(_) => tally.faults.push(seed),
     }
 }
@@ -133,7 +145,7 @@ async fn report(session: &server::Session, seed: u64, study: &Study, small: &Sma
 }
 
 fn conclude(tally: &Tally, queries: u64) {
-    let refused: usize = tally.refused.values().map(|(count, _)| count).sum();
+    let refused: usize = tally.refused.values().map(Vec::len).sum();
     let mut text = format!(
         "{queries} studies: {} equal ({} of them with rows), {} no cohorts, {refused} refused, {} faults {:?}\n",
         tally.equal,
@@ -142,8 +154,9 @@ fn conclude(tally: &Tally, queries: u64) {
         tally.faults.len(),
         tally.faults,
     );
-    for (reason, (count, seed)) in &tally.refused {
-        writeln!(text, "  refused {count:5} (first seed {seed}): {reason}").expect("writing to a string");
+    for (reason, seeds) in &tally.refused {
+        let first = &seeds[..seeds.len().min(6)];
+        writeln!(text, "  refused {:5} (seeds {first:?}…): {reason}", seeds.len()).expect("writing to a string");
     }
     let covered: BTreeSet<String> = tally.covered.keys().cloned().collect();
     let missing: Vec<String> = coverage::expected().difference(&covered).cloned().collect();

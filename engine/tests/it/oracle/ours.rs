@@ -50,7 +50,7 @@ fn literal(literal: &Literal) -> String {
         Literal::Null(_) => "NULL".to_string(),
         Literal::Int(value) => value.to_string(),
         Literal::Real(value) => format!("{value:?}"),
-        Literal::Text(text) => format!("'{}'", text.replace('\'', "''")),
+        Literal::Text(text) | Literal::DayText(text) => format!("'{}'", text.replace('\'', "''")),
         Literal::Truth(value) => value.to_string().to_uppercase(),
         Literal::Day(day) => format!("DATE '{day}'"),
         Literal::Moment(moment) => format!("TIMESTAMP '{moment}'"),
@@ -185,8 +185,8 @@ pub(super) fn filled(text: &str, args: &[String]) -> String {
 /// Words for a type in CAST.
 pub(super) const fn type_names(ty: Type) -> &'static [&'static str] {
     match ty {
-        Type::Int => &["BIGINT", "INT", "INTEGER", "SMALLINT"],
-        Type::Real => &["DOUBLE", "DOUBLE PRECISION"],
+        Type::Int => &["BIGINT", "INT", "INTEGER", "SMALLINT", "TINYINT"],
+        Type::Real => &["DOUBLE", "DOUBLE PRECISION", "REAL", "FLOAT", "DECIMAL", "DECIMAL(6, 2)", "NUMERIC(3)"],
         Type::Text => &["TEXT", "VARCHAR"],
         Type::Truth => &["BOOLEAN"],
         Type::Day => &["DATE"],

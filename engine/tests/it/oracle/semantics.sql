@@ -43,10 +43,21 @@ CREATE FUNCTION o_power(a float8, b float8) RETURNS float8 LANGUAGE plpgsql AS $
 -- Halves are rounded away from zero.
 CREATE FUNCTION o_round(a float8) RETURNS float8 LANGUAGE sql AS $$
   SELECT CASE WHEN abs(a - trunc(a)) >= 0.5 THEN trunc(a) + sign(a) ELSE trunc(a) END $$;
-CREATE FUNCTION o_round(a float8, digits bigint) RETURNS float8 LANGUAGE sql AS $$
-  SELECT o_div(o_round(o_mul(a, o_power(10, digits::float8))), o_power(10, digits::float8)) $$;
-CREATE FUNCTION o_trunc(a float8, digits bigint) RETURNS float8 LANGUAGE sql AS $$
-  SELECT o_div(trunc(o_mul(a, o_power(10, digits::float8))), o_power(10, digits::float8)) $$;
+CREATE FUNCTION o_digits(a float8, digits bigint, cut boolean) RETURNS float8 LANGUAGE plpgsql AS $$
+  DECLARE scale float8; scaled float8;
+  BEGIN
+    IF digits > 308 THEN RETURN a; ELSIF digits < -308 THEN RETURN a * 0; END IF;
+    scale := power(10::float8, abs(digits)::float8);
+    scaled := CASE WHEN digits >= 0 THEN o_mul(a, scale) ELSE o_div(a, scale) END;
+    IF scaled IS NULL THEN RETURN CASE WHEN digits IS NOT NULL THEN a END; END IF;
+    scaled := CASE WHEN cut THEN trunc(scaled) ELSE o_round(scaled) END;
+    RETURN CASE WHEN digits >= 0 THEN o_div(scaled, scale) ELSE o_mul(scaled, scale) END;
+  END $$;
+CREATE FUNCTION o_round(a float8, digits bigint) RETURNS float8 LANGUAGE sql AS $$ SELECT o_digits(a, digits, false) $$;
+CREATE FUNCTION o_trunc(a float8, digits bigint) RETURNS float8 LANGUAGE sql AS $$ SELECT o_digits(a, digits, true) $$;
+-- Rounded to s digits after the point, NULL beyond p digits in all.
+CREATE FUNCTION o_decimal(a float8, p bigint, s bigint) RETURNS float8 LANGUAGE sql AS $$
+  SELECT CASE WHEN abs(o_round(a, s)) < power(10::float8, (p - s)::float8) THEN o_round(a, s) END $$;
 CREATE FUNCTION o_isnan(a float8) RETURNS boolean LANGUAGE sql AS $$ SELECT a = 'NaN'::float8 $$;
 
 CREATE FUNCTION o_near(n bigint) RETURNS int LANGUAGE sql AS $$
@@ -81,19 +92,24 @@ CREATE FUNCTION o_make_date(y bigint, m bigint, d bigint) RETURNS date LANGUAGE 
 -- Towards zero, NULL beyond 64 bits.
 CREATE FUNCTION o_int(x float8) RETURNS bigint LANGUAGE sql AS $$
   SELECT CASE WHEN x >= -9223372036854775808::float8 AND x < 9223372036854775808::float8 THEN trunc(x)::bigint END $$;
+CREATE FUNCTION o_within(x bigint, low bigint, high bigint) RETURNS bigint LANGUAGE sql AS $$
+  SELECT CASE WHEN x BETWEEN low AND high THEN x END $$;
+-- Blanks around count for nothing.
 CREATE FUNCTION o_int(s text) RETURNS bigint LANGUAGE plpgsql AS $$
-  BEGIN RETURN CASE WHEN s ~ '^[+-]?[0-9]+$' THEN s::bigint END; EXCEPTION WHEN data_exception THEN RETURN NULL; END $$;
+  BEGIN RETURN CASE WHEN btrim(s) ~ '^[+-]?[0-9]+$' THEN btrim(s)::bigint END;
+  EXCEPTION WHEN data_exception THEN RETURN NULL; END $$;
 CREATE FUNCTION o_real(s text) RETURNS float8 LANGUAGE plpgsql AS $$
-  BEGIN RETURN CASE WHEN s ~ '^[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?$' THEN s::float8 END;
+  BEGIN RETURN CASE WHEN btrim(s) ~ '^[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?$' THEN btrim(s)::float8 END;
   EXCEPTION WHEN data_exception THEN RETURN NULL; END $$;
 CREATE FUNCTION o_day(s text) RETURNS date LANGUAGE plpgsql AS $$
-  BEGIN RETURN CASE WHEN s ~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}$' THEN o_in(s::date) END;
+  BEGIN RETURN CASE WHEN btrim(s) ~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}( [0-9]{2}:[0-9]{2}:[0-9]{2})?$' THEN o_in(btrim(s)::date) END;
   EXCEPTION WHEN data_exception THEN RETURN NULL; END $$;
 CREATE FUNCTION o_moment(s text) RETURNS timestamp LANGUAGE plpgsql AS $$
-  BEGIN RETURN CASE WHEN s ~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}( [0-9]{2}:[0-9]{2}:[0-9]{2})?$' THEN o_in(s::timestamp) END;
+  BEGIN RETURN CASE WHEN btrim(s) ~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}( [0-9]{2}:[0-9]{2}:[0-9]{2})?$' THEN o_in(btrim(s)::timestamp) END;
   EXCEPTION WHEN data_exception THEN RETURN NULL; END $$;
-CREATE FUNCTION o_truth(s text) RETURNS boolean LANGUAGE plpgsql AS $$
-  BEGIN RETURN s::boolean; EXCEPTION WHEN data_exception THEN RETURN NULL; END $$;
+CREATE FUNCTION o_truth(s text) RETURNS boolean LANGUAGE sql AS $$
+  SELECT CASE WHEN lower(btrim(s)) IN ('true', 't', 'yes', 'y', 'on', '1') THEN true
+    WHEN lower(btrim(s)) IN ('false', 'f', 'no', 'n', 'off', '0') THEN false END $$;
 
 CREATE FUNCTION o_first(list anyarray) RETURNS anyelement LANGUAGE sql AS $$ SELECT list[1] $$;
 CREATE FUNCTION o_last(list anyarray) RETURNS anyelement LANGUAGE sql AS $$ SELECT list[array_length(list, 1)] $$;

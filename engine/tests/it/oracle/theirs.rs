@@ -42,7 +42,7 @@ fn literal(literal: &Literal) -> String {
         Literal::Null(_) => format!("(NULL::{ty})"),
         Literal::Int(value) => format!("('{value}'::{ty})"),
         Literal::Real(value) => format!("('{value:?}'::{ty})"),
-        Literal::Text(text) | Literal::Day(text) | Literal::Moment(text) => {
+        Literal::Text(text) | Literal::Day(text) | Literal::DayText(text) | Literal::Moment(text) => {
             format!("('{}'::{ty})", text.replace('\'', "''"))
         }
         Literal::Truth(value) => value.to_string(),
@@ -73,7 +73,10 @@ fn expr(of: &Expr) -> String {
         Expr::Not(inner) => format!("(NOT {})", expr(inner)),
         Expr::And(left, right) => format!("({} AND {})", expr(left), expr(right)),
         Expr::Or(left, right) => format!("({} OR {})", expr(left), expr(right)),
-        Expr::Compare { op, left, right } => format!("({} {op} {})", expr(left), expr(right)),
+        Expr::Compare { op, left, right } => {
+            let (left, right) = compared(left, right);
+            format!("({left} {op} {right})")
+        }
         Expr::Arithmetic { op, left, right } => arithmetic(op, left, right),
         Expr::Negate(inner) if inner.ty() == Type::Int => format!("o_neg({})", expr(inner)),
         Expr::Negate(inner) => format!("(- {})", expr(inner)),
@@ -95,7 +98,8 @@ fn expr(of: &Expr) -> String {
             format!("({} IS {}{word})", expr(e), not(*negated))
         }
         Expr::Distinct { negated, left, right } => {
-            format!("({} IS {}DISTINCT FROM {})", expr(left), not(*negated), expr(right))
+            let (left, right) = compared(left, right);
+            format!("({left} IS {}DISTINCT FROM {right})", not(*negated))
         }
         Expr::Case { operand, arms, otherwise, ty } => {
             let operand = operand.as_ref().map(|o| format!(" {}", expr(o))).unwrap_or_default();
@@ -103,7 +107,7 @@ fn expr(of: &Expr) -> String {
             let otherwise = otherwise.as_ref().map(|o| format!(" ELSE {}", typed(o, *ty))).unwrap_or_default();
             format!("(CASE{operand}{}{otherwise} END)", arms.collect::<String>())
         }
-        Expr::Cast { expr: e, to, .. } => cast(e, *to),
+        Expr::Cast { expr: e, to, name, .. } => narrowed(cast(e, *to), name),
         Expr::Call { function, args, ty } => {
             let arg = |(kind, arg): (&Arg, &Expr)| match kind {
                 Arg::Of(ty) => format!("({})", typed(arg, *ty)),
@@ -120,6 +124,15 @@ fn expr(of: &Expr) -> String {
         Expr::Exists { negated, query } => format!("({}EXISTS ({}))", not(*negated), text(query)),
         Expr::InQuery { negated, expr: e, query } => format!("({} {}IN ({}))", expr(e), not(*negated), text(query)),
         Expr::Scalar { query, .. } => format!("({})", text(query)),
+    }
+}
+
+/// Two sides of a comparison. A text beside a number is the number that it says.
+fn compared(left: &Expr, right: &Expr) -> (String, String) {
+    match (left.ty(), right.ty()) {
+        (Type::Text, to @ (Type::Int | Type::Real)) => (cast(left, to), expr(right)),
+        (of @ (Type::Int | Type::Real), Type::Text) => (expr(left), cast(right, of)),
+        _ => (expr(left), expr(right)),
     }
 }
 
@@ -152,7 +165,22 @@ fn cast(of: &Expr, to: Type) -> String {
         (Type::Text, Type::Truth) => format!("o_truth({text})"),
         (Type::Int | Type::Real, Type::Truth) => format!("({text} <> 0)"),
         (Type::Truth, Type::Int) => format!("({text}::int::bigint)"),
+        (Type::Truth, Type::Real) => format!("({text}::int::float8)"),
+        (Type::Day, Type::Int) => format!("(({text} - '1970-01-01'::date)::bigint)"),
+        (Type::Int, Type::Day) => format!("o_add('1970-01-01'::date, {text})"),
         _ => format!("({text}::{})", type_name(to)),
+    }
+}
+
+/// What a narrower type than ours leaves of a value.
+fn narrowed(text: String, name: &str) -> String {
+    match name {
+        "INT" | "INTEGER" => format!("o_within({text}, -2147483648, 2147483647)"),
+        "SMALLINT" => format!("o_within({text}, -32768, 32767)"),
+        "TINYINT" => format!("o_within({text}, -128, 127)"),
+        "DECIMAL(6, 2)" => format!("o_decimal({text}, 6, 2)"),
+        "NUMERIC(3)" => format!("o_decimal({text}, 3, 0)"),
+        _ => text,
     }
 }
 

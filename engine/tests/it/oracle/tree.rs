@@ -20,6 +20,8 @@ pub(super) enum Literal {
     Truth(bool),
     /// `YYYY-MM-DD`.
     Day(String),
+    /// The same, written as a text that a comparison with a day makes a day of.
+    DayText(String),
     /// `YYYY-MM-DD hh:mm:ss`.
     Moment(String),
 }
@@ -252,7 +254,7 @@ impl Literal {
             Self::Real(_) => Type::Real,
             Self::Text(_) => Type::Text,
             Self::Truth(_) => Type::Truth,
-            Self::Day(_) => Type::Day,
+            Self::Day(_) | Self::DayText(_) => Type::Day,
             Self::Moment(_) => Type::Moment,
         }
     }

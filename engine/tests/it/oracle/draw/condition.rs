@@ -71,11 +71,23 @@ impl Draw {
         let other = if of == Type::Real && self.dice.chance(20) { Type::Int } else { of };
         let right = match (self.dice.chance(60), self.outer(place, of)) {
             (false, Some(outer)) => outer,
-            (true, _) => self.literal(other),
+            (true, _) => self.beside(&left, other),
             (false, None) => self.side(place, other, depth),
         };
         let op = if of == Type::Truth { "=" } else { *self.dice.pick(&COMPARISONS) };
         Expr::Compare { op, left: Box::new(left), right: Box::new(right) }
+    }
+
+    /// A literal that something is compared with: of its type, or a text or number that is made one.
+    fn beside(&mut self, left: &Expr, ty: Type) -> Expr {
+        let plain = matches!(left, Expr::Literal(_));
+        match (self.literal(ty), ty) {
+            (Expr::Literal(Literal::Day(day)), Type::Day) if !plain && self.dice.chance(40) => {
+                Expr::Literal(Literal::DayText(day))
+            }
+            (_, Type::Text) if !plain && self.dice.chance(15) => self.literal(Type::Int),
+            (literal, _) => literal,
+        }
     }
 
     /// A column of the query around.
@@ -91,7 +103,9 @@ impl Draw {
         };
         let expr = self.expr(place, of, depth);
         let (low, high) = if self.dice.chance(70) {
-            (self.literal(of), self.literal(of))
+            let number = of == Type::Text;
+            let mut side = || if number { self.literal(of) } else { self.beside(&expr, of) };
+            (side(), side())
         } else {
             (self.expr(place, of, depth), self.expr(place, of, depth))
         };

@@ -23,6 +23,11 @@ const CASTS: &[(Type, Type)] = &[
     (Type::Day, Type::Text),
     (Type::Moment, Type::Day),
     (Type::Truth, Type::Int),
+    (Type::Truth, Type::Real),
+    (Type::Day, Type::Int),
+    (Type::Int, Type::Day),
+    (Type::Real, Type::Truth),
+    (Type::Moment, Type::Text),
     (Type::Truth, Type::Text),
 ];
 
@@ -67,7 +72,7 @@ impl Draw {
         if depth == 0 || self.dice.chance(25) {
             return self.leaf(place, ty);
         }
-        if ty == Type::Truth {
+        if ty == Type::Truth && !(place.windows && self.dice.chance(20)) {
             return self.condition(&place.flat(), depth);
         }
         if place.windows
@@ -81,6 +86,9 @@ impl Draw {
             && let Some(scalar) = self.scalar(place, ty)
         {
             return scalar;
+        }
+        if ty == Type::Truth {
+            return self.condition(&place.flat(), depth);
         }
         match self.dice.weighted(&[20, 30, 35, 12]) {
             0 => self.case(place, ty, depth),
@@ -191,7 +199,11 @@ impl Draw {
         let from: Vec<Type> = CASTS.iter().filter(|(_, to)| *to == ty).map(|(from, _)| *from).collect();
         let from = *self.dice.pick(&from);
         let expr = self.expr(place, from, depth - 1);
-        let style = *self.dice.pick(&[Style::Cast, Style::Cast, Style::TryCast, Style::Colons]);
+        let style = match &expr {
+            // A literal that is none of the type is refused, unless it is tried.
+            Expr::Literal(_) => Style::TryCast,
+            _ => *self.dice.pick(&[Style::Cast, Style::Cast, Style::TryCast, Style::Colons]),
+        };
         Expr::Cast { expr: Box::new(expr), to: ty, style, name: *self.dice.pick(type_names(ty)) }
     }
 }
