@@ -24,7 +24,9 @@ fn endless(least: u32) -> StudySpec {
     let others = ["b", "c", "d", "e", "f"];
     let joins: String = others
         .iter()
-        .map(|t| format!(" JOIN measurement {t} ON {t}.person_id = a.person_id AND {t}.measurement_concept_id > {least}"))
+        .map(|t| {
+            format!(" JOIN measurement {t} ON {t}.person_id = a.person_id AND {t}.measurement_concept_id > {least}")
+        })
         .collect();
     let text = format!(
         "version = 1\ntitle = \"T\"\ndescription = \"D\"\npurpose = \"GRU\"\nprotection = \"open\"\n[cohort]\nsubject = \"person_id\"\n\
@@ -107,7 +109,10 @@ async fn measure() -> Result<(), Failure> {
     let (quiet, busy) = (median(quiet), median(busy));
     #[expect(clippy::print_stdout, reason = "a bench says what it measured")]
     {
-        println!("blocks: quiet {quiet:.1} ms, two endless queries at every hospital {busy:.1} ms, ratio {:.3}", busy / quiet);
+        println!(
+            "blocks: quiet {quiet:.1} ms, two endless queries at every hospital {busy:.1} ms, ratio {:.3}",
+            busy / quiet
+        );
     }
     Ok(())
 }

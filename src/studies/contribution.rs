@@ -6,7 +6,7 @@ use std::time::Instant;
 use consilium_ledger::state::State;
 use consilium_ledger::state::study::RoundEnd;
 use consilium_protocol::hash;
-use consilium_protocol::ids::{HospitalId, RoundNumber, StudyId, Timestamp};
+use consilium_protocol::ids::{HospitalId, RoundNumber, StudyId};
 use consilium_protocol::study::Protection;
 use consilium_protocol::tx::Contribute;
 use tracing::info;
@@ -15,13 +15,10 @@ use super::Studies;
 use super::attempt::DriveError;
 use super::guarded::{self, GuardedRound};
 use super::rounds::Piece;
-use super::slots::Slots;
+use super::slots::{Slots, behind_ms};
 use crate::replica::submit::now;
 use crate::replica::{Replica, count};
 use crate::vault::{GuardTask, History, Standing, Task};
-
-/// How far this machine's clock may be behind the ledger's: as far as consensus bears it.
-const MAX_BEHIND_MS: u64 = 10_000;
 
 /// What the hospital commits to in a round, when it may be said: at the end of a slot, whether it was computed now, before,
 /// or could not be.
@@ -30,7 +27,7 @@ pub(super) async fn commitment(
     study: &StudyId,
     round: RoundNumber,
 ) -> Result<Contribute, DriveError> {
-    let window = window(&studies.replica, study, round)?;
+    let slots = slots(&studies.replica, study, round)?;
     // Up to here, and in preparing the task, no row has a part: what fails, fails at once.
     let made = match studies.kept.rounds.get(study, round, Piece::Contribution)? {
         Some(bytes) => Ok((bytes, false)),
@@ -45,9 +42,9 @@ pub(super) async fn commitment(
         (Contribute { study: *study, round, contribution, bytes: bytes.len() as u64 }, new)
     });
     let ready = now();
-    tokio::time::sleep(window.slots.wait(ready)).await;
+    tokio::time::sleep(slots.wait(ready)).await;
     let (commitment, new) = made?;
-    if window.closes <= window.slots.leaves(ready) {
+    if !slots.in_time(ready) {
         return Err(DriveError::TooLate);
     }
     if new {
@@ -57,24 +54,16 @@ pub(super) async fn commitment(
 }
 
 /// When contributions to a round may leave.
-struct Window {
-    slots: Slots,
-    closes: Timestamp,
-}
-
-fn window(replica: &Replica, study: &StudyId, round: RoundNumber) -> Result<Window, DriveError> {
+fn slots(replica: &Replica, study: &StudyId, round: RoundNumber) -> Result<Slots, DriveError> {
     replica.chain.read(|state| {
         let found = state.study(study).ok_or(DriveError::NoStudy)?;
         let opened = found.course.round(round).ok_or(DriveError::NoStudy)?.opened.time;
-        let behind_ms = state.time().get().saturating_sub(now().get());
-        if behind_ms > MAX_BEHIND_MS {
+        if let Some(behind_ms) = behind_ms(state.time(), now()) {
             return Err(DriveError::Clock { behind_s: behind_ms / 1_000 });
         }
         let genesis = state.genesis();
-        Ok(Window {
-            slots: Slots { opened, slot_ms: genesis.policy.slot_ms() },
-            closes: opened.plus_millis(genesis.deadlines.round_ms),
-        })
+        let closes = opened.plus_millis(genesis.deadlines.round_ms);
+        Ok(Slots { opened, closes, slot_ms: genesis.policy.slot_ms() })
     })?
 }
 

@@ -13,14 +13,25 @@ use consilium_protocol::ids::Timestamp;
 /// nothing is in a hurry when a slot ends, and all leave alike.
 pub(super) const MARGIN_MS: u64 = 100;
 
-/// The slots of a round, by this machine's clock.
+/// How far this machine's clock may be behind the ledger's: as far as consensus bears it.
+const MAX_BEHIND_MS: u64 = 10_000;
+
+/// By how many milliseconds this machine's clock is behind the ledger's, if that is too much to know when a slot ends.
 ///
-/// A clock that differs from the others' shifts all slots alike: it changes when a hospital contributes, but not with what
-/// the hospital computed. One that is behind even shows the first slot as longer than it is.
+/// A smaller difference, or a clock that is ahead, shifts all slots of a hospital alike: it changes when the hospital
+/// contributes, but not with what it computed.
+pub(super) fn behind_ms(ledger: Timestamp, clock: Timestamp) -> Option<u64> {
+    let behind_ms = ledger.get().saturating_sub(clock.get());
+    (behind_ms > MAX_BEHIND_MS).then_some(behind_ms)
+}
+
+/// The slots of a round, by this machine's clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Slots {
     /// The time of the block that opened the round.
     pub(super) opened: Timestamp,
+    /// From when on the round may be failed.
+    pub(super) closes: Timestamp,
     /// How long a slot is; not 0.
     pub(super) slot_ms: u64,
 }
@@ -32,6 +43,11 @@ impl Slots {
         let passed = ready.get().saturating_add(MARGIN_MS).saturating_sub(self.opened.get());
         let slots = passed.div_ceil(slot_ms).max(1);
         self.opened.plus_millis(slots.saturating_mul(slot_ms))
+    }
+
+    /// Whether what is `ready` leaves before the round may be failed.
+    pub(super) fn in_time(&self, ready: Timestamp) -> bool {
+        self.leaves(ready) < self.closes
     }
 
     /// How long what is ready at `ready` waits.
@@ -49,7 +65,7 @@ mod tests {
     const OPENED: u64 = 1_700_000_000_123;
 
     fn slots(slot_ms: u64) -> Slots {
-        Slots { opened: Timestamp::new(OPENED), slot_ms }
+        Slots { opened: Timestamp::new(OPENED), closes: Timestamp::new(OPENED + 4 * slot_ms), slot_ms }
     }
 
     /// After how many slots something leaves that is ready so many milliseconds after the round opened.
@@ -84,6 +100,20 @@ mod tests {
             let wait = slots(1_000).wait(Timestamp::new(OPENED + ready)).as_millis() as u64;
             assert!((MARGIN_MS..MARGIN_MS + 1_000).contains(&wait), "{ready}");
         }
+    }
+
+    #[test]
+    fn what_is_not_ready_before_the_last_slot_is_too_late() {
+        let in_time = |ready| slots(1_000).in_time(Timestamp::new(OPENED + ready));
+        assert_eq!([0, 2_900, 2_901, 9_000].map(in_time), [true, true, false, false]);
+    }
+
+    #[test]
+    fn a_clock_far_behind_the_ledger_is_not_trusted() {
+        let behind = |clock| behind_ms(Timestamp::new(OPENED), Timestamp::new(clock));
+        assert_eq!(behind(OPENED - 10_000), None);
+        assert_eq!(behind(OPENED - 10_001), Some(10_001));
+        assert_eq!(behind(OPENED + 10_001), None);
     }
 
     #[test]

@@ -3,8 +3,9 @@
 //! The optimizer does so: it merges projections and moves conditions below them. A column that is used twice by the
 //! next, and that one twice by the next, is 2^n expressions then, and a chain of columns is one deep expression. So a
 //! plan is measured before it is optimised. Sizes saturate. Where the planner takes more than linear time, more is
-//! counted: a CASE under a comparison is taken apart in steps of quadratic size, and of an expression over columns that
-//! a window function made or sorted by, every order of these columns is tried in every direction.
+//! counted: a CASE under a comparison is taken apart in steps of quadratic size, subqueries within each other are visited
+//! twice as often with each level, and of an expression over columns that a window function made or sorted by, every order
+//! of these columns is tried in every direction.
 
 use std::collections::BTreeSet;
 
@@ -23,6 +24,8 @@ const LEVELS: u64 = 256;
 const ALL: u64 = 30_000;
 /// A table counts as so many parts: what reads it, and what a subquery over it becomes.
 const TABLE: u64 = 20;
+/// So many visits of a step count as a part: the optimizer visits what is in a subquery twice as often as what is around.
+const VISITS: u64 = 64;
 /// The most columns of windows that one expression may be over.
 const SORTED: u64 = 4;
 
@@ -73,6 +76,8 @@ struct Measured {
     sorted: Vec<usize>,
     /// The steps whose expressions are around the one that is measured.
     scopes: Vec<Scope>,
+    /// How many subqueries are around it.
+    subqueries: u32,
 }
 
 /// Measures a plan that is not yet optimised.
@@ -91,7 +96,8 @@ impl Measured {
         }
         let width = plan.schema().fields().len();
         let table = if matches!(plan, LogicalPlan::TableScan(_)) { TABLE } else { 0 };
-        self.add(table.saturating_add(width as u64))?;
+        let visits = 1u64.checked_shl(self.subqueries).unwrap_or(u64::MAX) / VISITS;
+        self.add(table.saturating_add(width as u64).saturating_add(visits))?;
         self.scopes.push(scope);
         let mut sizes = Vec::new();
         let mut outcome = Ok(());
@@ -101,7 +107,8 @@ impl Measured {
                 LogicalPlan::Filter(_) | LogicalPlan::Join(_) => split_conjunction(expr),
                 _ => vec![expr],
             };
-            outcome = parts.into_iter().try_for_each(|part| self.whole(part).map(|size| sizes.push(size)));
+            let of_rows = matches!(plan, LogicalPlan::Filter(_));
+            outcome = parts.into_iter().try_for_each(|part| self.whole(part, of_rows).map(|size| sizes.push(size)));
             Ok(if outcome.is_ok() { TreeNodeRecursion::Continue } else { TreeNodeRecursion::Stop })
         });
         visited.map_err(|_: DataFusionError| CohortError::Internal)?;
@@ -131,28 +138,34 @@ impl Measured {
         within(self.all, ALL, "parts", || "the query".to_string())
     }
 
-    /// An expression of a step's own.
-    fn whole(&mut self, expr: &Expr) -> Result<Size, CohortError> {
-        let size = self.expression(expr)?;
-        let sorted: BTreeSet<usize> = size.sorted.iter().map(|column| self.representative(*column)).collect();
-        within(sorted.len() as u64, SORTED, "columns of windows", || shown(expr))?;
+    /// An expression of a step's own; a condition, if only whether it is true counts.
+    fn whole(&mut self, expr: &Expr, condition: bool) -> Result<Size, CohortError> {
+        let size = self.expression(expr, condition)?;
+        let sorted = self.classes(&size);
+        within(sorted, SORTED, "columns of windows", || shown(expr))?;
         within(size.parts, EXPRESSION, "parts", || shown(expr))?;
         within(size.levels, LEVELS, "levels", || shown(expr))?;
-        self.add(size.parts.saturating_add(size.extra).saturating_add(orders(sorted.len() as u64)))?;
+        self.add(size.parts.saturating_add(size.extra).saturating_add(orders(sorted)))?;
         Ok(size)
     }
 
-    fn expression(&mut self, expr: &Expr) -> Result<Size, CohortError> {
+    fn expression(&mut self, expr: &Expr, condition: bool) -> Result<Size, CohortError> {
+        let connects = matches!(expr, Expr::BinaryExpr(BinaryExpr { op: Operator::And | Operator::Or, .. }));
         let mut size = match expr {
             Expr::Column(column) | Expr::OuterReferenceColumn(_, column) => return Ok(self.column(column)),
             Expr::ScalarSubquery(subquery) => self.subquery(subquery)?,
             Expr::Exists(exists) => self.subquery(&exists.subquery)?,
-            Expr::InSubquery(within) => self.subquery(&within.subquery)?,
+            Expr::InSubquery(within) => {
+                let size = self.subquery(&within.subquery)?;
+                // Where NULL is not false, whether there is a row, and whether there is a NULL, is asked, too.
+                let copies = if condition && !within.negated { 1 } else { 3 };
+                Size { parts: size.parts.saturating_mul(copies), ..size }
+            }
             _ => Size::default(),
         };
         let mut outcome = Ok(());
         let visited = expr.apply_children(|child| {
-            outcome = self.expression(child).map(|child| {
+            outcome = self.expression(child, condition && connects).map(|child| {
                 size.parts = size.parts.saturating_add(child.parts);
                 size.levels = size.levels.max(child.levels);
                 size.extra = size.extra.saturating_add(child.extra);
@@ -174,7 +187,9 @@ impl Measured {
     /// A subquery goes with the expression that it stands in: all that it consists of counts as that expression's.
     fn subquery(&mut self, subquery: &Subquery) -> Result<Size, CohortError> {
         let before = self.all;
+        self.subqueries += 1;
         self.step(&subquery.subquery)?;
+        self.subqueries -= 1;
         let parts = self.all.saturating_sub(before);
         self.all = before;
         Ok(Size { parts, ..Size::one() })
@@ -261,17 +276,27 @@ impl Measured {
     /// What is equal shares its order, and two columns that are equal count as one.
     fn equal(&mut self, scope: &mut Scope, one: &Expr, other: &Expr) {
         let both = read(scope, [one, other]);
-        let sorted: BTreeSet<usize> = both.iter().flat_map(|position| scope.sizes[*position].sorted.clone()).collect();
+        let sorted: BTreeSet<usize> = both
+            .iter()
+            .flat_map(|position| &scope.sizes[*position].sorted)
+            .map(|column| self.representative(*column))
+            .collect();
         let bare = matches!((unaliased(one), unaliased(other)), (Expr::Column(_), Expr::Column(_)));
-        if bare && both.iter().all(|position| scope.sizes[*position].sorted.len() <= 1) {
-            let representatives: Vec<usize> = sorted.iter().map(|column| self.representative(*column)).collect();
-            if let [one, other] = representatives.as_slice() {
-                self.sorted[*one] = *other;
-            }
+        let each_one = both.iter().all(|position| self.classes(&scope.sizes[*position]) <= 1);
+        if bare
+            && each_one
+            && let [one, other] = sorted.iter().copied().collect::<Vec<usize>>().as_slice()
+        {
+            self.sorted[*one] = *other;
         }
         for position in both {
             scope.sizes[position].sorted.extend(&sorted);
         }
+    }
+
+    /// How many columns of windows an expression is over, those that are equal counted once.
+    fn classes(&self, size: &Size) -> u64 {
+        size.sorted.iter().map(|column| self.representative(*column)).collect::<BTreeSet<usize>>().len() as u64
     }
 
     fn representative(&self, mut column: usize) -> usize {

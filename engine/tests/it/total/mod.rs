@@ -6,6 +6,7 @@ mod arithmetic;
 mod casts;
 mod dates;
 mod examples;
+mod files;
 mod mathematics;
 mod random;
 mod refusals;
