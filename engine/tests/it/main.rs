@@ -11,6 +11,7 @@ mod guard;
 mod hospital;
 mod hostile;
 mod one_row;
+mod oracle;
 mod patientwise;
 mod privacy;
 mod real;
