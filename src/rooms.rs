@@ -73,9 +73,9 @@ fn named(text: &str, depth: usize) -> Vec<(usize, String)> {
             found.extend(of_root.filter(|next| room_of(next).is_some()).map(|room| (number + 1, (*room).to_string())));
             let starts =
                 |name: &str| path == name || path.strip_prefix(name).is_some_and(|rest| rest.starts_with("::"));
-            let outside = OUTSIDE.iter().filter(|(_, names)| names.iter().any(|name| starts(name)));
-            // The more specific comes later: `wire` is not `protocol`.
-            found.extend(outside.last().map(|(what, _)| (number + 1, (*what).to_string())));
+            let mut outside = OUTSIDE.iter().rev().filter(|(_, names)| names.iter().any(|name| starts(name)));
+            // The more specific comes last in the table: `wire` is not `protocol`.
+            found.extend(outside.next().map(|(what, _)| (number + 1, (*what).to_string())));
         }
     }
     found
