@@ -21,7 +21,7 @@ async fn what_no_row_can_mend_is_refused_by_the_query_alone() {
         ("several_values", format!(
             "{p} (SELECT max(value_as_number) FROM measurement m WHERE m.person_id = p.person_id GROUP BY m.unit_concept_id) AS x FROM person p"
         )),
-        ("several_values", format!(
+        ("construct", format!(
             "{p} (SELECT max(value_as_number) FROM measurement m WHERE m.person_id = p.person_id OR 1 = 1 GROUP BY m.person_id) AS x FROM person p"
         )),
         // Lengths of time that are compared, or what has no type here.

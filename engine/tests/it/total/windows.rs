@@ -8,9 +8,9 @@ use consilium_engine::store::Store;
 async fn at_the_third(store: &Store, function: &str, of: [&str; 2]) -> Vec<Option<f64>> {
     let [one, two] = of;
     let sql = format!(
-        "SELECT patient AS subject, k AS n_key, r AS n_value FROM (SELECT patient, k, s, {function} AS r FROM
+        "SELECT patient AS subject, max(k) AS n_key, max(r) AS n_value FROM (SELECT patient, k, s, {function} AS r FROM
          (SELECT patient, k, 1 AS s, {one} AS v FROM edges UNION ALL SELECT patient, k, 2, {two} FROM edges
-          UNION ALL SELECT patient, k, 3, 1 FROM edges) t) q WHERE s = 3"
+          UNION ALL SELECT patient, k, 3, 1 FROM edges) t) q WHERE s = 3 GROUP BY patient"
     );
     let outcome = columns(store, &sql, &["n_key", "n_value"]).await;
     let columns = outcome.unwrap_or_else(|e| panic!("{}: {e}\n{sql}", e.kind()));
