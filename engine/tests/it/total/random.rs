@@ -137,8 +137,13 @@ fn expression(dice: &mut Dice, kind: Kind, depth: u64) -> String {
     forms[chosen].clone()
 }
 
+/// What an expression of whole numbers is for a row.
+type Oracle = Box<dyn Fn(&Row) -> Option<i128>>;
+/// What an operator makes of two.
+type Operator = fn(i128, i128) -> Option<i128>;
+
 /// An expression of whole numbers, and what it is for a row: `None` where a step does not fit into 64 bits.
-fn whole(dice: &mut Dice, depth: u64) -> (String, Box<dyn Fn(&Row) -> Option<i128>>) {
+fn whole(dice: &mut Dice, depth: u64) -> (String, Oracle) {
     if depth == 0 {
         return match dice.roll(4) {
             0 => ("a".to_string(), Box::new(|row| row.a().map(i128::from))),
@@ -153,7 +158,7 @@ fn whole(dice: &mut Dice, depth: u64) -> (String, Box<dyn Fn(&Row) -> Option<i12
     let (left, of_left) = whole(dice, depth - 1);
     let below = dice.roll(depth);
     let (right, of_right) = whole(dice, below);
-    let (sign, compute): (&str, fn(i128, i128) -> Option<i128>) = match dice.roll(5) {
+    let (sign, compute): (&str, Operator) = match dice.roll(5) {
         0 => ("+", |a, b| Some(a + b)),
         1 => ("-", |a, b| Some(a - b)),
         2 => ("*", |a, b| Some(a * b)),
