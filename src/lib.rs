@@ -7,6 +7,7 @@
 //!
 //! - [`cli`]: the command line, one file per command;
 //! - [`node`]: a hospital's node, where ledger and engine meet;
+//! - [`worker`]: the process of its own in which queries run, from both sides;
 //! - [`net`]: TLS pinned to the genesis file, and the client;
 //! - [`home`]: keys, configuration and state on disk;
 //! - [`demo`]: all of it at once, on one machine.
@@ -21,6 +22,7 @@ pub mod home;
 pub mod net;
 pub mod node;
 pub mod vocabulary;
+pub mod worker;
 
 // The ledger's own test fixture; it sees that crate from outside.
 #[cfg(test)]

@@ -342,7 +342,7 @@ pub(crate) async fn narrow(replies: &mut [wire::SubjectReply], node: &Node) -> R
             None => {
                 let study = StudyId::try_from(&used.study[..])?;
                 let spec = StudySpec::from_canonical(&study::fetch(&study, node).await?.spec)?;
-                let reads = consilium_engine::cohort::check(&spec).await.ok();
+                let reads = crate::worker::once::check(&spec).await.ok();
                 let domains = reads.map(|reads| reads.domains().iter().map(ToString::to_string).collect());
                 read.entry(used.study.clone()).or_insert(domains).clone()
             }

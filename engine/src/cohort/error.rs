@@ -1,16 +1,20 @@
 //! Why a cohort query was refused, or failed.
 
+use borsh::{BorshDeserialize, BorshSerialize};
+
 use crate::store::StoreError;
+use crate::worker::words;
 
 /// Why a cohort query was refused or failed. Quotes names out of the query's own text only; never carries a value, nor
 /// a message of the query engine.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, BorshSerialize, BorshDeserialize)]
 #[non_exhaustive]
 pub enum CohortError {
     /// Longer, deeper or with more parts than any cohort needs.
     #[error("the query is too large: {what}; split it or write it shorter")]
     TooLarge {
         /// What there is too much of, and the limit.
+        #[borsh(serialize_with = "words::write", deserialize_with = "words::read")]
         what: &'static str,
     },
     /// Not SQL.
@@ -34,12 +38,14 @@ pub enum CohortError {
     #[error("{what} is not allowed in a cohort; write the query without it")]
     Construct {
         /// The construct.
+        #[borsh(serialize_with = "words::write", deserialize_with = "words::read")]
         what: &'static str,
     },
     /// LIMIT, OFFSET, FETCH or TOP.
     #[error("{what} picks patients by chance; a cohort is everyone who meets its conditions: remove it")]
     PicksPatients {
         /// The clause.
+        #[borsh(serialize_with = "words::write", deserialize_with = "words::read")]
         what: &'static str,
     },
     /// WITH RECURSIVE.
@@ -127,6 +133,7 @@ pub enum CohortError {
     )]
     AcrossPatients {
         /// What does not.
+        #[borsh(serialize_with = "words::write", deserialize_with = "words::read")]
         what: &'static str,
     },
     /// The declared subject is no bare subject column.
@@ -153,8 +160,10 @@ pub enum CohortError {
         /// The declared name.
         name: String,
         /// What the query yields.
+        #[borsh(serialize_with = "words::write", deserialize_with = "words::read")]
         found: &'static str,
         /// What the study needs.
+        #[borsh(serialize_with = "words::write", deserialize_with = "words::read")]
         needed: &'static str,
     },
     /// More than one row for somebody.

@@ -18,4 +18,5 @@ mod watch;
 
 pub use error::CohortError;
 pub use plan::{Reads, TableRead};
+pub(crate) use run::run_through;
 pub use run::{Cohort, Limits, check, run};

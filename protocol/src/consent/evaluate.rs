@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use borsh::{BorshDeserialize, BorshSerialize};
 use serde::Serialize;
 
 use super::{Action, Base, DiseaseTree, Domain, Effect, Purpose, Recipient, Rule, Terms, Windows};
@@ -36,7 +37,7 @@ pub struct DocumentTerms<'a> {
 }
 
 /// Which data of a subject may be read: for each domain a set of days; a domain that is not there is closed.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize)]
 pub struct AllowedData(BTreeMap<Domain, Windows>);
 
 impl AllowedData {

@@ -55,7 +55,7 @@ const MIN: i64 = i64::MIN;
 const MAX: i64 = i64::MAX;
 
 /// A set of days as disjoint, sorted, non-adjacent periods.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize)]
 pub struct Windows(Vec<(i64, i64)>);
 
 impl Windows {

@@ -1,0 +1,73 @@
+//! What the isolation of this machine is worth, tried out.
+
+use std::path::Path;
+use std::time::Duration;
+
+use consilium_engine::worker::frame::Caps;
+use consilium_engine::worker::{Isolation, Probe, Reply, Request, Start, VERSION};
+use serde::Serialize;
+
+use super::process::{Body, Process};
+use super::{Bounds, Program, Trouble, WorkerError};
+
+/// One way in which a worker is kept from the rest of the machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// In words, with what to do about it.
+    pub text: String,
+    /// Whether it is in force.
+    pub holds: bool,
+}
+
+const BOUNDS: Bounds = Bounds { memory_bytes: 64 << 20, time: Duration::from_secs(10), threads: 1 };
+const NOTHING_BUT_A_HEAD: Caps = Caps { head: 1 << 10, body: 0 };
+
+async fn start(program: &Program) -> Result<(Process, Isolation), Trouble> {
+    let start = Start { version: VERSION, store: None, link: None, threads: 1 };
+    let (process, isolation, _) = Process::start(program, &start, &BOUNDS, 0).await?;
+    Ok((process, isolation))
+}
+
+async fn could(process: &mut Process, probe: Probe) -> Result<bool, Trouble> {
+    match process.ask(&Request::Probe(probe), Body::NONE, NOTHING_BUT_A_HEAD, &BOUNDS, 0).await? {
+        (Reply::Probed(could), _) => Ok(could),
+        _ => Err(WorkerError::Protocol.into()),
+    }
+}
+
+/// Tries out what a worker can do on this machine that it must not; `foreign` is a file that it must not read.
+///
+/// # Errors
+/// [`Trouble`] when no worker can be started.
+pub async fn findings(foreign: &Path) -> Result<Vec<Finding>, Trouble> {
+    let program = Program::own();
+    let (mut process, isolation) = start(&program).await?;
+    let reads = could(&mut process, Probe::Read(foreign.to_string_lossy().into_owned())).await?;
+    let mut findings = Vec::new();
+    let mut find = |holds: bool, good: String, bad: &str| {
+        findings.push(Finding { text: if holds { good } else { bad.to_string() }, holds });
+    };
+    find(
+        !reads,
+        format!("workers read the store and no other file (Landlock, interface {})", isolation.landlock),
+        "workers can read whatever this user can: the kernel has no Landlock, or it is not enabled at boot (lsm=landlock,…); \
+         run the node as a user of its own",
+    );
+    let memory = could(&mut process, Probe::Memory).await;
+    find(
+        matches!(memory, Err(Trouble::Worker(WorkerError::Memory { .. }))),
+        "workers are held to their memory, processor time and files (prlimit)".to_string(),
+        "workers are not held to a limit of memory by the system, only by the query engine's own count and by their deadline",
+    );
+    find(
+        isolation.lowest_priority && isolation.first_to_go,
+        "workers have the lowest priority, and go first when memory is short".to_string(),
+        "workers compete with consensus for the processor; set `threads` under [limits] well below the number of cores",
+    );
+    find(
+        isolation.not_dumpable,
+        "other processes of this user cannot read a worker's memory".to_string(),
+        "other processes of this user can read a worker's memory; run the node as a user of its own",
+    );
+    Ok(findings)
+}
