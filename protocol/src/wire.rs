@@ -13,6 +13,9 @@ pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/consili
 /// The longest gRPC message, in bytes: a block with its certificate fits.
 pub const MAX_MESSAGE_BYTES: usize = 8 * 1024 * 1024;
 
+/// The longest ciphertext of a round, in bytes.
+pub const MAX_CIPHERTEXT_BYTES: u64 = 256 * 1024 * 1024;
+
 /// The length of a [`Chunk`] of a longer content, in bytes; the last may be shorter.
 pub const CHUNK_BYTES: usize = 256 * 1024;
 

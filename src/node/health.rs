@@ -8,7 +8,7 @@ use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 use tracing::{info, warn};
 
-use super::Shared;
+use crate::replica::Replica;
 
 /// Whether a node takes part.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,8 +42,8 @@ impl Readiness {
 }
 
 /// Whether the node takes part now.
-pub fn readiness(shared: &Shared) -> Readiness {
-    match shared.consensus.health().condition {
+pub fn readiness(replica: &Replica) -> Readiness {
+    match replica.consensus.health().condition {
         Condition::Ready => Readiness::Ready,
         Condition::CatchingUp => Readiness::CatchingUp,
         Condition::Stalled { reason } | Condition::Halted { reason } => Readiness::Halted(reason),
@@ -52,18 +52,18 @@ pub fn readiness(shared: &Shared) -> Readiness {
 }
 
 /// Keeps the gRPC health service up to date, and the log on who is connected: the network's own words on it are many.
-pub async fn report(shared: Arc<Shared>, reporter: HealthReporter) {
+pub async fn report(replica: Arc<Replica>, reporter: HealthReporter) {
     let mut before = 0;
     loop {
-        let others = shared.genesis.member.len() - 1;
-        let connected = shared.consensus.health().peers_connected;
+        let others = replica.genesis.member.len() - 1;
+        let connected = replica.consensus.health().peers_connected;
         if connected > before {
             info!(connected, others, "other members are connected");
         } else if connected < before {
             warn!(connected, others, "other members have left; the network tries to reach them again");
         }
         before = connected;
-        let status = match readiness(&shared) {
+        let status = match readiness(&replica) {
             Readiness::Ready => ServingStatus::Serving,
             Readiness::CatchingUp | Readiness::Halted(_) => ServingStatus::NotServing,
         };

@@ -1,55 +1,33 @@
-//! A hospital's node: the ledger's replica, the services around it, and the hospital's part in studies.
+//! A hospital's node: where replica, studies and vault are put together, and the services around them.
 //!
 //! ```text
 //!  people's programs ──TLS──┐            ┌── consensus (malachite) ──┐
 //!                           ├─ services ─┤                           ├── chain (redb)
 //!  other members ──mTLS─────┘            └── mempool ◄─ gossip ──────┘      │ every block
 //!                                                                           ▼
-//!                                        rounds on disk ◄── driver ──► vault (tables, keys)
+//!                                                           studies ──► vault (tables, keys)
 //! ```
 //!
-//! The [`driver`] looks at the ledger after every block and does what the hospital owes: opens rounds, contributes,
-//! adds up, attests, releases; and in a guarded study, where it has a role, seals or discloses ([`guarded`]). What it
-//! owes is a pure function of the ledger ([`duties`]); the vault computes.
+//! The ledger and the way to others are [`crate::replica`]; what the hospital does for studies is [`crate::studies`]; what
+//! it computes is [`crate::vault`].
 
-mod cohorts;
-mod driver;
-mod duties;
-pub mod failing;
-mod guard_keys;
-mod guarded;
 mod health;
 mod metrics;
-mod peers;
-mod rounds;
 mod services;
 mod start;
-mod submit;
-mod tables;
-mod vault;
 
-use consilium_ledger::consensus::ConsensusHandle;
-use consilium_ledger::store::Chain;
-use consilium_protocol::genesis::Genesis;
-use consilium_protocol::ids::HospitalId;
+use std::sync::Arc;
 
-pub use rounds::MAX_CIPHERTEXT_BYTES;
+use crate::replica::Replica;
+use crate::studies::Studies;
+
 pub use start::{NodeError, run};
-pub(crate) use vault::{for_steward, own_policy_allows};
 
-/// What the parts of a node share.
+/// What the services of a node share.
 struct Shared {
-    hospital: HospitalId,
-    genesis: Genesis,
+    replica: Arc<Replica>,
+    studies: Arc<Studies>,
     genesis_toml: String,
-    chain: Chain,
-    consensus: ConsensusHandle,
-    peers: peers::Peers,
-    submitted: submit::Submissions,
-    rounds: rounds::Rounds,
-    guard_keys: guard_keys::GuardKeyring,
-    counters: metrics::Counters,
-    failing: failing::Board,
 }
 
 /// Checks that configuration, keys and genesis file of a home fit together, and that nothing that its node must remember

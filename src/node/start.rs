@@ -6,30 +6,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use consilium_engine::cohort::Limits;
-use consilium_engine::pseudonym::LinkSecret;
-use consilium_engine::store::StoreError;
 use consilium_ledger::consensus::signer::Signer;
 use consilium_ledger::consensus::{self, ConsensusConfig, ConsensusKeys, Peer, StartError};
 use consilium_ledger::mempool::{Mempool, MempoolLimits, SharedMempool};
 use consilium_ledger::store::{Chain, ChainError};
 use consilium_protocol::genesis::{Genesis, Member};
 use consilium_protocol::ids::Height;
-use consilium_protocol::keys::{BlindingKey, SigningKey};
+use consilium_protocol::keys::SigningKey;
 use consilium_protocol::policy::PolicyError;
-use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
-use super::cohorts::{Cohorts, CohortsError};
-use super::driver::Driver;
-use super::failing::Board;
-use super::guard_keys::{self, GuardKeyring};
-use super::peers::Peers;
-use super::rounds::Rounds;
-use super::submit::Submissions;
-use super::tables::Tables;
-use super::vault::Vault;
 use super::{Shared, metrics, services};
 use crate::home::config::{ConfigError, NodeConfig};
 use crate::home::secrets::{self, Kind};
@@ -37,6 +24,11 @@ use crate::home::{FileError, Home, HomeError, SecretError};
 use crate::net::client::ClientError;
 use crate::net::listener::{self, BindError};
 use crate::net::tls::{self, Identity, TlsError};
+use crate::replica::peers::Peers;
+use crate::replica::submit::Submissions;
+use crate::replica::{self, Replica};
+use crate::studies::{self, Kept, Studies};
+use crate::vault::{self, CohortsError, OpenError, Vault};
 
 /// A node that does not run.
 #[derive(Debug, thiserror::Error)]
@@ -68,9 +60,9 @@ pub enum NodeError {
     /// The own policy is looser than the consortium's.
     #[error("[policy]: {0}")]
     Policy(#[from] PolicyError),
-    /// The tables cannot be read.
-    #[error("[store]: {0}")]
-    Store(#[from] StoreError),
+    /// The vault cannot be opened.
+    #[error(transparent)]
+    Vault(#[from] OpenError),
     /// The ledger cannot be opened.
     #[error(transparent)]
     Chain(#[from] ChainError),
@@ -105,8 +97,6 @@ pub(crate) struct Setup {
     pub(crate) signing: SigningKey,
     consensus: SigningKey,
     peer: SigningKey,
-    blinding: BlindingKey,
-    link: LinkSecret,
     identity: Identity,
 }
 
@@ -123,8 +113,7 @@ impl Setup {
         let key = |kind| secrets::read(path, kind);
         let consensus = SigningKey::from_seed(&*key(Kind::Consensus)?);
         let peer = SigningKey::from_seed(&*key(Kind::Peer)?);
-        let blinding = BlindingKey::from_seed(*key(Kind::Blinding)?);
-        let link = LinkSecret::from_seed(*key(Kind::Link)?);
+        let blinding = vault::blinding_public_key(path)?;
         let certificate = crate::home::files::read_text(&path.join("tls.crt"), 65_536)?;
         let tls_key =
             zeroize::Zeroizing::new(crate::home::files::read_text(&path.join("secrets").join("tls.key"), 65_536)?);
@@ -136,7 +125,7 @@ impl Setup {
         let same = [
             ("consensus key", member.consensus_key == consensus.public_key()),
             ("network key", member.peer_key == peer.public_key()),
-            ("blinding key", member.blinding_key == blinding.public_key()),
+            ("blinding key", member.blinding_key == blinding),
             ("TLS certificate", member.tls_certificate == identity.fingerprint()),
         ];
         if let Some((what, _)) = same.into_iter().find(|(_, same)| !same) {
@@ -145,7 +134,7 @@ impl Setup {
         if let Some(policy) = &config.policy {
             genesis.policy.check_tightening(&policy.over(&genesis.policy))?;
         }
-        Ok(Self { config, genesis, member, signing, consensus, peer, blinding, link, identity })
+        Ok(Self { config, genesis, member, signing, consensus, peer, identity })
     }
 }
 
@@ -166,7 +155,7 @@ impl Setup {
 /// # Errors
 /// [`NodeError`]: the first thing that is lost or damaged.
 pub(super) fn check_memories(home: &Home) -> Result<(), NodeError> {
-    Cohorts::check(home.path())?;
+    vault::check_memory(home.path())?;
     let ledger = home.path().join("ledger");
     let signer = ConsensusConfig::new(ledger.clone(), SocketAddr::from(([127, 0, 0, 1], 0)), Vec::new()).signer_path();
     if ledger.join("ledger.redb").exists() && !signer.exists() {
@@ -182,15 +171,19 @@ pub(super) fn check_memories(home: &Home) -> Result<(), NodeError> {
 pub async fn run(home: &Path, stop: CancellationToken) -> Result<(), NodeError> {
     let home = Home::open_as(home, crate::home::Role::Hospital)?;
     let setup = Setup::read(&home)?;
-    let Setup { config, genesis, member, signing, consensus, peer, blinding, link, identity } = setup;
+    let Setup { config, genesis, member, signing, consensus, peer, identity } = setup;
     let grpc = listener::bind(config.listen.grpc).await?;
     let http = listener::bind(config.listen.metrics).await?;
-    let tables = Tables::open(&config.store).await?;
-
-    let rounds = Rounds::open(home.path().join("rounds"))?;
-    let guard_keys = GuardKeyring::open(home.path())?;
-    let cohorts = Cohorts::open(home.path())?;
-    let failing = Board::open(home.path())?;
+    let terms = vault::Terms {
+        chain: genesis.chain_id.clone(),
+        hospital: member.id,
+        policy: genesis.policy,
+        own_policy: config.policy.unwrap_or_default().over(&genesis.policy),
+        store: config.store.clone(),
+        bounds: config.limits.bounds(),
+    };
+    let vault = Arc::new(Vault::open(home.path(), terms).await?);
+    let kept = Kept::open(home.path())?;
     let peers = Peers::new(&genesis, member.id, &identity)?;
     let members: BTreeSet<_> = genesis.member.iter().map(|m| m.tls_certificate).collect();
     let server_tls = tls::server(&identity, members)?;
@@ -209,41 +202,21 @@ pub async fn run(home: &Path, stop: CancellationToken) -> Result<(), NodeError> 
     let keys = ConsensusKeys { member: member.id, consensus, peer };
     let consensus = consensus::start(consensus_config, keys, Arc::new(chain.clone()), mempool).await?;
 
-    let own_policy = config.policy.unwrap_or_default().over(&genesis.policy);
-    let shared = Arc::new(Shared {
+    let replica = Arc::new(Replica {
         hospital: member.id,
-        genesis_toml,
-        peers,
-        chain: chain.clone(),
-        consensus,
-        submitted: Submissions::default(),
-        rounds,
-        guard_keys,
-        counters: metrics::Counters::default(),
-        failing,
+        key: signing,
         genesis: genesis.clone(),
+        chain,
+        consensus,
+        peers,
+        submitted: Submissions::default(),
+        counters: replica::Counters::default(),
     });
-    let vault = Arc::new(Vault {
-        chain: genesis.chain_id.clone(),
-        hospital: member.id,
-        tables,
-        link,
-        blinding,
-        policy: genesis.policy,
-        own_policy,
-        cohorts,
-        limits: Limits {
-            memory_bytes: usize::try_from(config.limits.memory_mib).unwrap_or(usize::MAX).saturating_mul(1 << 20),
-            time: Duration::from_secs(config.limits.seconds),
-            ..Limits::default()
-        },
-    });
+    let studies = Arc::new(Studies { replica: replica.clone(), vault, kept, counters: studies::Counters::default() });
+    let shared = Arc::new(Shared { replica: replica.clone(), studies: studies.clone(), genesis_toml });
 
-    let telling = tokio::spawn(tell(shared.clone()));
-    let key = Arc::new(signing);
-    let registering = tokio::spawn(guard_keys::register(shared.clone(), key.clone()));
-    let driver = Driver { shared: shared.clone(), vault, key };
-    let driving = tokio::spawn(driver.run());
+    let telling = tokio::spawn(replica::tell(replica.clone()));
+    let driving = tokio::spawn(studies::run(studies));
     let measuring = tokio::spawn(metrics::serve(http, shared.clone()));
     info!(
         hospital = member.name,
@@ -253,28 +226,14 @@ pub async fn run(home: &Path, stop: CancellationToken) -> Result<(), NodeError> 
         metrics = %config.listen.metrics,
         "the node runs"
     );
-    let served = services::serve(grpc, server_tls, shared.clone(), stop).await;
+    let served = services::serve(grpc, server_tls, shared, stop).await;
     info!("the node stops");
     driving.abort();
-    registering.abort();
     measuring.abort();
     telling.abort();
-    shared.consensus.stop().await;
+    replica.consensus.stop().await;
     if let Err(reason) = &served {
         error!(%reason, "the services failed");
     }
     Ok(served?)
-}
-
-/// Tells those who handed in transactions what the blocks decided.
-async fn tell(shared: Arc<Shared>) {
-    let mut blocks = shared.chain.subscribe();
-    loop {
-        match blocks.recv().await {
-            Ok(block) => shared.submitted.committed(&block),
-            // Who waited for a block that was missed asks the ledger again.
-            Err(RecvError::Lagged(_)) => {}
-            Err(RecvError::Closed) => return,
-        }
-    }
 }

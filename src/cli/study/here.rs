@@ -15,8 +15,8 @@ use crate::cli::{Failure, Global, counted, term};
 use crate::home::config::NodeConfig;
 use crate::home::{Home, Role};
 use crate::net::client::Node;
-use crate::node::failing::{self, Failing, Told};
-use crate::node::{for_steward, own_policy_allows};
+use crate::studies::failing::{self, Failing, Told};
+use crate::vault::{LOCAL, for_steward, own_policy_allows};
 use crate::worker::once::{self, OnceError};
 
 /// What a study would meet at this hospital.
@@ -167,7 +167,7 @@ pub(crate) fn told_text(told: &[(String, Told)], running: bool) -> String {
     let verb = if running { "cannot" } else { "could not" };
     let lines = told.iter().map(|(name, told)| {
         let kind = match told.kind.as_str() {
-            failing::LOCAL => "for a reason that only the hospital may know",
+            LOCAL => "for a reason that only the hospital may know",
             "own_policy" => "its own policy is stricter than the study (own_policy)",
             "overflow" => "a sum could overflow; give its variable tighter bounds (overflow)",
             "others_unreachable" => "it cannot reach other hospitals (others_unreachable)",

@@ -21,7 +21,7 @@ use super::{Failure, Global, connect};
 use crate::home::files;
 use crate::home::{Home, Role};
 use crate::net::client::{Node, refused};
-use crate::node::failing::Told;
+use crate::studies::failing::Told;
 use crate::worker::once::{self, OnceError};
 
 /// `consilium study`

@@ -17,7 +17,7 @@ use consilium_protocol::ids::{ContentHash, Height, HospitalId, RoundNumber, Stud
 use consilium_protocol::privacy::honest_of;
 use consilium_protocol::sealing::{Content, Context};
 use consilium_protocol::study::{Protection, StudySpec, study_id};
-use consilium_protocol::wire;
+use consilium_protocol::wire::{self, MAX_CIPHERTEXT_BYTES};
 use parquet::arrow::ArrowWriter;
 
 use super::submit::sealing_key;
@@ -26,7 +26,6 @@ use crate::cli::{Failure, Global, connect, term};
 use crate::home::files::{self, Readable};
 use crate::home::{Home, Role};
 use crate::net::client::{Node, ResultPart};
-use crate::node::MAX_CIPHERTEXT_BYTES;
 
 /// At which δ the ε of a private study is stated.
 pub(super) const DELTA: f64 = 1e-6;

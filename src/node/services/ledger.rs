@@ -20,10 +20,10 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
-use super::super::rounds::Piece;
-use super::super::submit::{self, SubmitError, Waited};
 use super::super::{Shared, health};
 use super::views;
+use crate::replica::submit::{self, SubmitError, Waited};
+use crate::studies::Piece;
 
 /// How far a signed question's time may be from the node's clock.
 const QUESTION_AGE_MS: u64 = 300_000;
@@ -59,15 +59,15 @@ fn refusal(hash: Option<TxHash>, kind: &str, message: String) -> wire::SubmitRep
 impl Ledger for LedgerService {
     async fn status(&self, _: Request<wire::StatusRequest>) -> Result<Response<wire::StatusReply>, Status> {
         let shared = &self.shared;
-        let health = shared.consensus.health();
-        let readiness = health::readiness(shared);
-        let ledger_bytes = shared.chain.file_bytes().map_err(storage)?;
-        let reply = shared.chain.read(|state| {
+        let health = shared.replica.consensus.health();
+        let readiness = health::readiness(&shared.replica);
+        let ledger_bytes = shared.replica.chain.file_bytes().map_err(storage)?;
+        let reply = shared.replica.chain.read(|state| {
             let figures = state.figures();
             wire::StatusReply {
                 chain_id: state.chain_id().to_string(),
-                hospital: shared.hospital.to_string(),
-                name: views::name_of(state, &shared.hospital),
+                hospital: shared.replica.hospital.to_string(),
+                name: views::name_of(state, &shared.replica.hospital),
                 height: state.height().get(),
                 time_ms: state.time().get(),
                 app_hash: state.head().app_hash.as_bytes().to_vec(),
@@ -97,8 +97,8 @@ impl Ledger for LedgerService {
 
     async fn account(&self, request: Request<wire::AccountRequest>) -> Result<Response<wire::AccountReply>, Status> {
         let signer = signer(&request.into_inner().signer)?;
-        let last_sequence = submit::last_sequence(&self.shared, &signer).map_err(storage)?.get();
-        let height = self.shared.chain.read(|state| state.height().get()).map_err(storage)?;
+        let last_sequence = submit::last_sequence(&self.shared.replica, &signer).map_err(storage)?.get();
+        let height = self.shared.replica.chain.read(|state| state.height().get()).map_err(storage)?;
         Ok(Response::new(wire::AccountReply { last_sequence, height }))
     }
 
@@ -109,13 +109,13 @@ impl Ledger for LedgerService {
             Err(error) => return Ok(Response::new(refusal(None, "malformed", error.to_string()))),
         };
         let hash = tx.hash();
-        match submit::hand_in(&self.shared, tx.clone()) {
+        match submit::hand_in(&self.shared.replica, tx.clone()) {
             Ok(_) => {}
             // Handed in before: the caller wants to know what becomes of it.
             Err(error @ SubmitError::Refused(_)) if matches!(error.kind(), "waiting" | "included") => {}
             Err(error) => {
                 // A repeated submission of what stands in a block already is answered with that block.
-                if let Ok(Some((height, outcome))) = self.shared.chain.outcome(&hash) {
+                if let Ok(Some((height, outcome))) = self.shared.replica.chain.outcome(&hash) {
                     return Ok(Response::new(submitted(hash, Some((height, outcome)))));
                 }
                 return Ok(Response::new(refusal(Some(hash), error.kind(), error.to_string())));
@@ -123,7 +123,7 @@ impl Ledger for LedgerService {
         }
         let patience = Duration::from_millis(u64::from(request.wait_ms)).min(MAX_WAIT);
         let waited = tokio::select! {
-            waited = submit::wait(&self.shared, &tx, patience) => waited,
+            waited = submit::wait(&self.shared.replica, &tx, patience) => waited,
             () = self.stop.cancelled() => Waited::Waiting,
         };
         Ok(Response::new(match waited {
@@ -139,8 +139,8 @@ impl Ledger for LedgerService {
     ) -> Result<Response<wire::TransactionReply>, Status> {
         let hash = TxHash::try_from(&request.into_inner().tx_hash[..])
             .map_err(|_| Status::invalid_argument("a transaction hash has 32 bytes; copy it again in full"))?;
-        let found = self.shared.chain.outcome(&hash).map_err(storage)?;
-        let known = found.is_some() || self.shared.consensus.mempool().lock().contains(&hash);
+        let found = self.shared.replica.chain.outcome(&hash).map_err(storage)?;
+        let known = found.is_some() || self.shared.replica.consensus.mempool().lock().contains(&hash);
         let reply = submitted(hash, found);
         Ok(Response::new(wire::TransactionReply {
             known,
@@ -152,9 +152,10 @@ impl Ledger for LedgerService {
 
     async fn studies(&self, request: Request<wire::StudiesRequest>) -> Result<Response<wire::StudiesReply>, Status> {
         let undecided = request.into_inner().undecided;
-        let own = self.shared.hospital;
+        let own = self.shared.replica.hospital;
         let mut studies: Vec<wire::StudySummary> = self
             .shared
+            .replica
             .chain
             .read(|state| {
                 let waits = |phase: &Phase| matches!(phase, Phase::Proposed | Phase::Approved { .. });
@@ -171,9 +172,9 @@ impl Ledger for LedgerService {
 
     async fn study(&self, request: Request<wire::StudyRequest>) -> Result<Response<wire::StudyReply>, Status> {
         let study = study_id(&request.into_inner().study)?;
-        let reply = self.shared.chain.read(|state| state.study(&study).map(|s| views::study(state, &s)));
+        let reply = self.shared.replica.chain.read(|state| state.study(&study).map(|s| views::study(state, &s)));
         let mut response = reply.map_err(storage)?.map(Response::new).ok_or_else(|| unknown_study(&study))?;
-        self.shared.failing.told(&study).iter().for_each(|told| told.attach(response.metadata_mut()));
+        self.shared.studies.kept.failing.told(&study).iter().for_each(|told| told.attach(response.metadata_mut()));
         Ok(response)
     }
 
@@ -181,7 +182,7 @@ impl Ledger for LedgerService {
         &self,
         _: Request<wire::ResearchersRequest>,
     ) -> Result<Response<wire::ResearchersReply>, Status> {
-        Ok(Response::new(self.shared.chain.read(views::researchers).map_err(storage)?))
+        Ok(Response::new(self.shared.replica.chain.read(views::researchers).map_err(storage)?))
     }
 
     async fn subject(&self, request: Request<wire::SubjectRequest>) -> Result<Response<wire::SubjectReply>, Status> {
@@ -199,12 +200,12 @@ impl Ledger for LedgerService {
         }
         let signature: [u8; 64] =
             request.signature[..].try_into().map_err(|_| Status::invalid_argument("a signature has 64 bytes"))?;
-        let chain = &self.shared.genesis.chain_id;
+        let chain = &self.shared.replica.genesis.chain_id;
         let message = wire::subject_question(chain, subject.as_ref(), Timestamp::new(request.time_ms));
         if !Signature::from_bytes(signature).verifies(signer.public_key(), &message) {
             return Err(Status::permission_denied("the signature does not fit; check the key and the chain id"));
         }
-        let reply = self.shared.chain.read(|state| {
+        let reply = self.shared.replica.chain.read(|state| {
             let key = match signer {
                 Signer::Patient(patient) => {
                     state.subject_of(&patient).filter(|key| subject.is_none_or(|s| s == key.subject))
@@ -224,7 +225,7 @@ impl Ledger for LedgerService {
     async fn result(&self, request: Request<wire::ResultRequest>) -> Result<Response<Self::ResultStream>, Status> {
         let request = request.into_inner();
         let study = study_id(&request.study)?;
-        let found = self.shared.chain.read(|state| {
+        let found = self.shared.replica.chain.read(|state| {
             state.study(&study).map(|study| {
                 let guard = study.course.rounds.last().and_then(|round| round.guard);
                 (study.course.phase, guard.and_then(|guard| guard.disclosed))
@@ -244,7 +245,7 @@ impl Ledger for LedgerService {
                 )));
             }
         };
-        let kept = self.shared.rounds.get(&study, round, piece).map_err(storage)?;
+        let kept = self.shared.studies.kept.rounds.get(&study, round, piece).map_err(storage)?;
         let bytes = kept.filter(|bytes| hash::content(bytes) == wanted).ok_or_else(|| {
             Status::unavailable("this member does not have the joint result (yet); ask another with --node")
         })?;
@@ -256,11 +257,11 @@ impl Ledger for LedgerService {
     async fn export(&self, request: Request<wire::ExportRequest>) -> Result<Response<Self::ExportStream>, Status> {
         let from = request.into_inner().from_height.max(1);
         let shared = self.shared.clone();
-        let last = shared.chain.read(|state| state.height().get()).map_err(storage)?;
+        let last = shared.replica.chain.read(|state| state.height().get()).map_err(storage)?;
         let (sender, receiver) = mpsc::channel(16);
         tokio::task::spawn_blocking(move || {
             for height in from..=last {
-                let block = match shared.chain.block(Height::new(height)) {
+                let block = match shared.replica.chain.block(Height::new(height)) {
                     Ok(Some((block, certificate))) => {
                         Ok(wire::ExportedBlock { block: block.encode(), certificate: certificate.encode() })
                     }
@@ -279,7 +280,7 @@ impl Ledger for LedgerService {
     type WatchStream = Streamed<wire::WatchReply>;
 
     async fn watch(&self, _: Request<wire::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
-        let mut blocks = self.shared.chain.subscribe();
+        let mut blocks = self.shared.replica.chain.subscribe();
         let stop = self.stop.clone();
         let (sender, receiver) = mpsc::channel(64);
         tokio::spawn(async move {

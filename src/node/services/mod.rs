@@ -31,7 +31,7 @@ pub async fn serve(
     stop: CancellationToken,
 ) -> Result<(), tonic::transport::Error> {
     let (reporter, health_service) = tonic_health::server::health_reporter();
-    let reporting = tokio::spawn(health::report(shared.clone(), reporter));
+    let reporting = tokio::spawn(health::report(shared.replica.clone(), reporter));
     let ledger = LedgerServer::new(ledger::LedgerService { shared: shared.clone(), stop: stop.clone() })
         .max_decoding_message_size(MAX_MESSAGE_BYTES)
         .max_encoding_message_size(MAX_MESSAGE_BYTES);

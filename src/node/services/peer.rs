@@ -15,11 +15,11 @@ use tonic::transport::server::{TcpConnectInfo, TlsConnectInfo};
 use tonic::{Request, Response, Status};
 
 use super::super::Shared;
-use super::super::metrics::count;
-use super::super::rounds::Piece;
-use super::super::submit::{self, Origin};
 use crate::home::FileError;
 use crate::net::tls;
+use crate::replica::count;
+use crate::replica::submit::{self, Origin};
+use crate::studies::Piece;
 
 /// The service.
 pub(super) struct PeerService {
@@ -31,7 +31,7 @@ fn caller<T>(request: &Request<T>, shared: &Shared) -> Result<HospitalId, Status
     let info = request.extensions().get::<TlsConnectInfo<TcpConnectInfo>>();
     let certificates = info.and_then(TlsConnectInfo::peer_certs);
     let fingerprint = certificates.and_then(|certs| certs.first().map(tls::fingerprint));
-    let member = fingerprint.and_then(|f| shared.genesis.member.iter().find(|m| m.tls_certificate == f));
+    let member = fingerprint.and_then(|f| shared.replica.genesis.member.iter().find(|m| m.tls_certificate == f));
     member
         .map(|m| m.id)
         .ok_or_else(|| Status::unauthenticated("this is for members' nodes; connect with a member's certificate"))
@@ -43,9 +43,9 @@ impl Peer for PeerService {
         caller(&request, &self.shared)?;
         for bytes in request.into_inner().txs {
             let Ok(tx) = SignedTx::from_bytes(&bytes) else { continue };
-            count(&self.shared.counters.gossiped);
+            count(&self.shared.replica.counters.gossiped);
             // What is not acceptable here is not kept; its signer hears of it where it was handed in.
-            let _ = submit::accept(&self.shared, tx, Origin::Member);
+            let _ = submit::accept(&self.shared.replica, tx, Origin::Member);
         }
         Ok(Response::new(GossipReply {}))
     }
@@ -60,13 +60,13 @@ impl Peer for PeerService {
         let unreadable = |_: FileError| Status::internal("what was asked for cannot be read here");
         let kept = match request.kind() {
             BlobKind::Unspecified => return Err(Status::invalid_argument("the request does not say what it wants")),
-            BlobKind::GuardPublicKey => Some(self.shared.guard_keys.public_key().map_err(unreadable)?),
-            BlobKind::GuardServerKey => Some(self.shared.guard_keys.server_key().map_err(unreadable)?),
+            BlobKind::GuardPublicKey => Some(self.shared.studies.vault.guard_public_key().map_err(unreadable)?),
+            BlobKind::GuardServerKey => Some(self.shared.studies.vault.guard_server_key().map_err(unreadable)?),
             kind @ (BlobKind::Contribution | BlobKind::Seeds | BlobKind::Sum | BlobKind::DisclosedSeeds) => {
                 let study = StudyId::try_from(&request.study[..]).map_err(malformed)?;
                 let number = RoundNumber::new(request.round);
-                let own = self.shared.hospital;
-                let admitted = self.shared.chain.read(|state| {
+                let own = self.shared.replica.hospital;
+                let admitted = self.shared.replica.chain.read(|state| {
                     let round = state.study(&study)?.course.round(number)?;
                     admitted(round, kind, &own, &caller)
                 });
@@ -74,7 +74,7 @@ impl Peer for PeerService {
                 let Some((piece, hash)) = admitted.filter(|(_, hash)| *hash == wanted) else {
                     return Err(Status::permission_denied("this is not for the caller, or is not on the ledger"));
                 };
-                let kept = self.shared.rounds.get(&study, number, piece).map_err(unreadable)?;
+                let kept = self.shared.studies.kept.rounds.get(&study, number, piece).map_err(unreadable)?;
                 kept.filter(|bytes| hash::content(bytes) == hash)
             }
         };

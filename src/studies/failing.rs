@@ -2,6 +2,10 @@
 //!
 //! Two messages: the hospital's own people read what is wrong and what to do in the home's `failing.json`; everybody else
 //! is told the [kind](Told) alone, and of an error in which patients' rows had a part not even that.
+//!
+//! What used up its limits, or ended its worker, is tried again twice, and then when the hospital's steward says so: a command
+//! leaves a file named after the study in the home's folder `retry`, which the node takes away ([`ask_again`],
+//! [`Board::asked`]).
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -15,12 +19,10 @@ use crate::home::FileError;
 use crate::home::files::{self, Readable};
 
 const FILE: &str = "failing.json";
+const RETRY: &str = "retry";
 const MAX_BYTES: u64 = 16 * 1024 * 1024;
 /// Where an answer about a study says what the asked hospital cannot do for it.
 const METADATA: &str = "consilium-failing";
-
-/// The kind that stands for every error in which patients' rows had a part.
-pub const LOCAL: &str = "local";
 
 /// A duty that fails, for the hospital's own people. Carries no value of a patient.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +43,8 @@ pub struct Failing {
     pub message: String,
     /// It is too late: the round ended meanwhile.
     pub over: bool,
+    /// It is tried again only when the steward says so.
+    pub waits: bool,
 }
 
 /// A duty that fails, for everybody.
@@ -56,7 +60,7 @@ pub struct Told {
 
 impl Told {
     /// Adds it to an answer.
-    pub(super) fn attach(&self, metadata: &mut MetadataMap) {
+    pub fn attach(&self, metadata: &mut MetadataMap) {
         if let Ok(value) = format!("{};{};{}", self.duty, self.kind, self.since_ms).parse() {
             metadata.append(METADATA, value);
         }
@@ -77,8 +81,9 @@ impl Told {
 
 /// What fails, and what failed until it was too late.
 #[derive(Debug)]
-pub(super) struct Board {
+pub struct Board {
     file: PathBuf,
+    retry: PathBuf,
     failing: Mutex<Vec<Failing>>,
 }
 
@@ -87,14 +92,15 @@ impl Board {
     ///
     /// # Errors
     /// [`FileError`] when what an earlier run left cannot be cleared.
-    pub(super) fn open(home: &Path) -> Result<Self, FileError> {
-        let board = Self { file: home.join(FILE), failing: Mutex::default() };
+    pub fn open(home: &Path) -> Result<Self, FileError> {
+        let board = Self { file: home.join(FILE), retry: home.join(RETRY), failing: Mutex::default() };
         files::replace(&board.file, b"[]", Readable::ByOwner)?;
+        files::create_private_dir(&board.retry)?;
         Ok(board)
     }
 
     /// Says what fails from now on, if it differs.
-    pub(super) fn publish(&self, failing: Vec<Failing>) {
+    pub fn publish(&self, failing: Vec<Failing>) {
         let mut current = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
         if *current == failing {
             return;
@@ -107,16 +113,34 @@ impl Board {
     }
 
     /// What others are told about a study.
-    pub(super) fn told(&self, study: &StudyId) -> Vec<Told> {
+    pub fn told(&self, study: &StudyId) -> Vec<Told> {
         let failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
         let of = failing.iter().filter(|f| f.study == *study);
         of.map(|f| Told { duty: f.duty.clone(), kind: f.told.clone(), since_ms: f.since_ms }).collect()
     }
 
+    /// The studies that the steward wants tried again; each is said once.
+    pub fn asked(&self) -> Vec<StudyId> {
+        let entries = std::fs::read_dir(&self.retry).into_iter().flatten().filter_map(Result::ok);
+        let taken = entries.filter_map(|entry| {
+            let study = entry.file_name().to_str()?.parse().ok()?;
+            std::fs::remove_file(entry.path()).is_ok().then_some(study)
+        });
+        taken.collect()
+    }
+
     /// How many duties fail now.
-    pub(super) fn count(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.failing.lock().unwrap_or_else(PoisonError::into_inner).iter().filter(|f| !f.over).count()
     }
+}
+
+/// Has the node of this home try again what it owes to a study.
+///
+/// # Errors
+/// [`FileError`].
+pub fn ask_again(home: &Path, study: &StudyId) -> Result<(), FileError> {
+    files::replace(&home.join(RETRY).join(study.to_string()), b"", Readable::ByOwner)
 }
 
 /// What the node of this home last said that it cannot do.
@@ -128,6 +152,7 @@ pub fn read(home: &Path) -> Vec<Failing> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::vault::LOCAL;
 
     fn failing(duty: &str) -> Failing {
         Failing {
@@ -139,7 +164,21 @@ mod tests {
             told: LOCAL.to_string(),
             message: "the query yields a row without a person".to_string(),
             over: false,
+            waits: false,
         }
+    }
+
+    #[test]
+    fn what_the_steward_asks_for_is_heard_once() {
+        let home = tempfile::tempdir().expect("a temporary folder");
+        let board = Board::open(home.path()).expect("a board");
+        assert!(board.asked().is_empty());
+        let study = StudyId::from_bytes([3; 32]);
+        ask_again(home.path(), &study).expect("written");
+        ask_again(home.path(), &study).expect("written");
+        std::fs::write(home.path().join(RETRY).join("no study"), b"").expect("written");
+        assert_eq!(board.asked(), [study]);
+        assert!(board.asked().is_empty());
     }
 
     #[test]

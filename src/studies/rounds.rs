@@ -5,11 +5,9 @@
 use std::path::PathBuf;
 
 use consilium_protocol::ids::{RoundNumber, StudyId};
+use consilium_protocol::wire::MAX_CIPHERTEXT_BYTES;
 
 use crate::home::files::{self, FileError, Readable};
-
-/// The longest ciphertext of a round, in bytes.
-pub const MAX_CIPHERTEXT_BYTES: u64 = 256 * 1024 * 1024;
 
 /// What is kept of a round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

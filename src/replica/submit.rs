@@ -8,12 +8,10 @@ use consilium_ledger::mempool::Refusal;
 use consilium_ledger::rejection::Rejection;
 use consilium_ledger::store::{ChainError, Committed};
 use consilium_protocol::ids::{Height, Sequence, Timestamp, TxHash};
-use consilium_protocol::keys::SigningKey;
 use consilium_protocol::tx::{Payload, SignedTx, Signer, TxBody, TxError};
 use tokio::sync::oneshot;
 
-use super::Shared;
-use super::metrics::count;
+use super::{Replica, count};
 
 /// How many signers' latest sequence numbers are remembered while their transactions wait.
 const REMEMBERED: usize = 65_536;
@@ -128,16 +126,16 @@ pub enum Origin {
 ///
 /// # Errors
 /// [`SubmitError`]; nothing has happened then.
-pub fn accept(shared: &Shared, tx: SignedTx, origin: Origin) -> Result<TxHash, SubmitError> {
+pub fn accept(replica: &Replica, tx: SignedTx, origin: Origin) -> Result<TxHash, SubmitError> {
     let body = tx.decode_body()?;
     let checked = match origin {
-        Origin::Program => shared.chain.check_tx(&tx, now())?,
-        Origin::Member => shared.chain.check_envelope(&tx, now())?,
+        Origin::Program => replica.chain.check_tx(&tx, now())?,
+        Origin::Member => replica.chain.check_envelope(&tx, now())?,
     };
     checked.map_err(SubmitError::Rejected)?;
     let signer = tx.signer;
-    let hash = shared.consensus.mempool().insert(tx, body.expires)?;
-    shared.submitted.note(signer, body.sequence);
+    let hash = replica.consensus.mempool().insert(tx, body.expires)?;
+    replica.submitted.note(signer, body.sequence);
     Ok(hash)
 }
 
@@ -145,12 +143,12 @@ pub fn accept(shared: &Shared, tx: SignedTx, origin: Origin) -> Result<TxHash, S
 ///
 /// # Errors
 /// [`SubmitError`].
-pub fn hand_in(shared: &Shared, tx: SignedTx) -> Result<TxHash, SubmitError> {
-    count(&shared.counters.submitted);
-    let accepted = accept(shared, tx.clone(), Origin::Program);
+pub fn hand_in(replica: &Replica, tx: SignedTx) -> Result<TxHash, SubmitError> {
+    count(&replica.counters.submitted);
+    let accepted = accept(replica, tx.clone(), Origin::Program);
     match &accepted {
-        Ok(_) => shared.peers.spread(&tx),
-        Err(_) => count(&shared.counters.refused),
+        Ok(_) => replica.peers.spread(&tx),
+        Err(_) => count(&replica.counters.refused),
     }
     accepted
 }
@@ -168,13 +166,13 @@ pub enum Waited {
 
 /// Waits until a transaction stands in a block, or until the ledger has moved on so that none will include it:
 /// proposers leave out what would change nothing.
-pub async fn wait(shared: &Shared, tx: &SignedTx, patience: Duration) -> Waited {
+pub async fn wait(replica: &Replica, tx: &SignedTx, patience: Duration) -> Waited {
     let hash = tx.hash();
     let deadline = Instant::now() + patience;
     loop {
         // Registered before looking, so that no block slips in between.
-        let waiting = shared.submitted.wait(hash);
-        if let Ok(Some(outcome)) = shared.chain.outcome(&hash) {
+        let waiting = replica.submitted.wait(hash);
+        if let Ok(Some(outcome)) = replica.chain.outcome(&hash) {
             return Waited::Included(outcome);
         }
         let left = deadline.saturating_duration_since(Instant::now());
@@ -184,9 +182,9 @@ pub async fn wait(shared: &Shared, tx: &SignedTx, patience: Duration) -> Waited 
         if let Ok(Ok(outcome)) = tokio::time::timeout(left.min(LOOK_AGAIN), waiting).await {
             return Waited::Included(outcome);
         }
-        if let Ok(Err(rejection)) = shared.chain.check_tx(tx, now()) {
+        if let Ok(Err(rejection)) = replica.chain.check_tx(tx, now()) {
             // Its own inclusion, too, makes the ledger refuse it from then on.
-            return match shared.chain.outcome(&hash) {
+            return match replica.chain.outcome(&hash) {
                 Ok(Some(outcome)) => Waited::Included(outcome),
                 _ => Waited::Refused(rejection),
             };
@@ -202,27 +200,27 @@ fn now() -> Timestamp {
 ///
 /// # Errors
 /// [`ChainError`] when the ledger cannot be read.
-pub fn last_sequence(shared: &Shared, signer: &Signer) -> Result<Sequence, ChainError> {
-    let included = shared.chain.read(|state| state.last_sequence(signer))?;
-    Ok(shared.submitted.pending(signer).map_or(included, |pending| pending.max(included)))
+pub fn last_sequence(replica: &Replica, signer: &Signer) -> Result<Sequence, ChainError> {
+    let included = replica.chain.read(|state| state.last_sequence(signer))?;
+    Ok(replica.submitted.pending(signer).map_or(included, |pending| pending.max(included)))
 }
 
 /// Signs and hands in a transaction of the hospital's own, and waits until it stands in a block.
 ///
 /// # Errors
 /// [`SubmitError`]; [`SubmitError::Rejected`] also when the block refused it. `Ok(None)` when it still waits.
-pub async fn own(shared: &Shared, key: &SigningKey, payload: Payload) -> Result<Option<Height>, SubmitError> {
-    let signer = Signer::Hospital(shared.hospital);
-    let height = shared.chain.read(|state| state.height())?;
-    let last = last_sequence(shared, &signer)?;
+pub async fn own(replica: &Replica, payload: Payload) -> Result<Option<Height>, SubmitError> {
+    let signer = Signer::Hospital(replica.hospital);
+    let height = replica.chain.read(|state| state.height())?;
+    let last = last_sequence(replica, &signer)?;
     let body = TxBody {
         sequence: last.next().unwrap_or(last),
         expires: Height::new(height.get().saturating_add(EXPIRES_AFTER)),
         payload,
     };
-    let tx = SignedTx::sign(&shared.genesis.chain_id, &body, signer, key);
-    hand_in(shared, tx.clone())?;
-    match wait(shared, &tx, Duration::from_secs(30)).await {
+    let tx = SignedTx::sign(&replica.genesis.chain_id, &body, signer, &replica.key);
+    hand_in(replica, tx.clone())?;
+    match wait(replica, &tx, Duration::from_secs(30)).await {
         Waited::Included((height, Ok(()))) => Ok(Some(height)),
         Waited::Included((_, Err(rejection))) | Waited::Refused(rejection) => Err(SubmitError::Rejected(rejection)),
         Waited::Waiting => Ok(None),

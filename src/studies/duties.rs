@@ -67,6 +67,22 @@ pub enum Duty {
     },
 }
 
+impl Duty {
+    /// One word.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::OpenRound => "open",
+            Self::Contribute { .. } => "contribute",
+            Self::Attest { .. } => "attest",
+            Self::Release { .. } => "release",
+            Self::FailRound { .. } => "fail",
+            Self::KeepSum { .. } | Self::KeepGuarded { .. } => "keep",
+            Self::Seal { .. } => "seal",
+            Self::Disclose { .. } => "disclose",
+        }
+    }
+}
+
 /// A duty, and how many others would do the same: a hospital of rank 0 acts at once, the others only when it does not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Due {

@@ -1,4 +1,4 @@
-//! A hospital's keys for guarded studies: made once, when the first such study comes up, and registered on the ledger.
+//! A hospital's keys for guarded studies, made once.
 //!
 //! | file | what |
 //! |---|---|
@@ -6,32 +6,21 @@
 //! | `secrets/sealing.secret` | the key to which contributions are sealed |
 //! | `guard/public.key` | for the hospitals of a round, 16 KiB |
 //! | `guard/server.key` | for the aggregator of a round, 29 MiB |
-//! | `guard/<hash>.key` | another member's public or server key, fetched once |
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use consilium_engine::cells::CiphertextError;
 use consilium_engine::guard::{GuardKeys, GuardPublicKey, GuardSecretKey, GuardServerKey};
 use consilium_protocol::hash;
 use consilium_protocol::ids::ContentHash;
-use consilium_protocol::keys::{NoRandomness, SigningKey, random_bytes};
+use consilium_protocol::keys::{NoRandomness, random_bytes};
 use consilium_protocol::sealing::SealingKey;
-use consilium_protocol::study::Protection;
-use consilium_protocol::tx::{Blob, Payload, RegisterGuardKeys};
-use tracing::{info, warn};
+use consilium_protocol::tx::{Blob, RegisterGuardKeys};
 
-use super::Shared;
-use super::submit;
 use crate::home::SecretError;
 use crate::home::files::{self, FileError, Readable};
 use crate::home::secrets::{self, Kind};
-
-/// How often the ledger is looked at for a first guarded study.
-const LOOK: Duration = Duration::from_millis(500);
-/// How long a registration that failed is left alone.
-const RETRY: Duration = Duration::from_secs(5);
 
 /// Keys for guarded studies that cannot be used. Carries no key.
 #[derive(Debug, thiserror::Error)]
@@ -56,7 +45,7 @@ pub enum GuardKeyError {
     Randomness(#[from] NoRandomness),
 }
 
-/// Where a hospital keeps its own guard keys, and those of others that it fetched.
+/// Where a hospital keeps its guard keys.
 #[derive(Debug)]
 pub struct GuardKeyring {
     home: PathBuf,
@@ -84,10 +73,6 @@ impl GuardKeyring {
 
     fn server_path(&self) -> PathBuf {
         self.home.join("guard").join("server.key")
-    }
-
-    fn fetched_path(&self, hash: &ContentHash) -> PathBuf {
-        self.home.join("guard").join(format!("{hash}.key"))
     }
 
     /// The own public key's bytes.
@@ -150,25 +135,12 @@ impl GuardKeyring {
         Ok(RegisterGuardKeys { public_key: blob(&public_key), server_key: blob(&server_key), sealing_key })
     }
 
-    /// Another member's key that was fetched before.
-    pub fn fetched(&self, hash: &ContentHash) -> Option<Vec<u8>> {
-        let bytes = files::read_bytes(&self.fetched_path(hash), GuardServerKey::ENCODED_BYTES as u64).ok()?;
-        (hash::content(&bytes) == *hash).then_some(bytes)
-    }
-
-    /// Keeps another member's key, whose hash was checked.
-    ///
-    /// # Errors
-    /// [`FileError`].
-    pub fn keep(&self, hash: &ContentHash, bytes: &[u8]) -> Result<(), FileError> {
-        files::replace(&self.fetched_path(hash), bytes, Readable::ByOwner)
-    }
-
-    /// A server key, ready to compute with. Blocks for about a second the first time.
+    /// A custodian's server key, ready to compute with. Blocks for about a second the first time.
     ///
     /// # Errors
     /// [`CiphertextError`] when the bytes are no server key.
-    pub fn prepare(&self, hash: ContentHash, bytes: &[u8]) -> Result<Arc<GuardServerKey>, CiphertextError> {
+    pub fn prepare(&self, bytes: &[u8]) -> Result<Arc<GuardServerKey>, CiphertextError> {
+        let hash = hash::content(bytes);
         // Every change is complete before anything that could panic.
         let lock = || self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, key)) = lock().as_ref().filter(|(prepared, _)| *prepared == hash) {
@@ -177,48 +149,6 @@ impl GuardKeyring {
         let key = Arc::new(GuardServerKey::from_bytes(bytes)?);
         *lock() = Some((hash, key.clone()));
         Ok(key)
-    }
-}
-
-/// Makes and registers the own keys as soon as the ledger has a guarded study, and again whenever the ledger has others.
-pub(super) async fn register(shared: Arc<Shared>, key: Arc<SigningKey>) {
-    let mut own: Option<RegisterGuardKeys> = None;
-    loop {
-        tokio::time::sleep(LOOK).await;
-        let seen = shared.chain.read(|state| {
-            let guarded = state.studies().any(|study| study.proposal.spec.protection == Protection::Guarded);
-            (guarded, state.guard_keys(&shared.hospital).map(|kept| kept.keys))
-        });
-        // A ledger that cannot be read has been reported where it failed.
-        let Ok((guarded, registered)) = seen else { continue };
-        if (!guarded && registered.is_none()) || (own.is_some() && own == registered) {
-            continue;
-        }
-        let keys = match own {
-            Some(keys) => keys,
-            None => {
-                let shared = shared.clone();
-                match tokio::task::spawn_blocking(move || shared.guard_keys.ensure()).await {
-                    Ok(Ok(keys)) => *own.insert(keys),
-                    Ok(Err(error)) => {
-                        warn!(%error, "the keys for guarded studies cannot be used");
-                        tokio::time::sleep(RETRY).await;
-                        continue;
-                    }
-                    Err(_) => continue,
-                }
-            }
-        };
-        if Some(keys) == registered {
-            continue;
-        }
-        match submit::own(&shared, &key, Payload::RegisterGuardKeys(keys)).await {
-            Ok(_) => info!("the keys for guarded studies are registered on the ledger"),
-            Err(error) => {
-                warn!(%error, "the keys for guarded studies are not registered yet");
-                tokio::time::sleep(RETRY).await;
-            }
-        }
     }
 }
 
@@ -248,17 +178,5 @@ mod tests {
         let renewed = keyring.ensure().expect("new keys");
         assert_ne!(renewed.public_key, keys.public_key);
         assert_eq!(renewed.sealing_key, keys.sealing_key);
-    }
-
-    #[test]
-    fn a_fetched_key_that_was_changed_is_fetched_again() {
-        let home = tempfile::tempdir().expect("a temporary folder");
-        let keyring = GuardKeyring::open(home.path()).expect("a keyring");
-        let hash = hash::content(b"key");
-        assert_eq!(keyring.fetched(&hash), None);
-        keyring.keep(&hash, b"key").expect("kept");
-        assert_eq!(keyring.fetched(&hash).as_deref(), Some(&b"key"[..]));
-        keyring.keep(&hash, b"kex").expect("kept");
-        assert_eq!(keyring.fetched(&hash), None);
     }
 }

@@ -7,12 +7,11 @@ use consilium_protocol::genesis::Genesis;
 use consilium_protocol::ids::{ContentHash, HospitalId, RoundNumber, StudyId};
 use consilium_protocol::tx::SignedTx;
 use consilium_protocol::wire::peer_client::PeerClient;
-use consilium_protocol::wire::{BlobKind, BlobRequest, GossipRequest, MAX_MESSAGE_BYTES};
+use consilium_protocol::wire::{BlobKind, BlobRequest, GossipRequest, MAX_CIPHERTEXT_BYTES, MAX_MESSAGE_BYTES};
 use tokio::sync::mpsc;
 use tonic::transport::Channel;
 use tracing::{debug, warn};
 
-use super::rounds::MAX_CIPHERTEXT_BYTES;
 use crate::net::client::{self, ClientError};
 use crate::net::tls::{self, Identity};
 

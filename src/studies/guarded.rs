@@ -1,0 +1,197 @@
+//! The roles of a guarded round, between ledger and vault: the aggregator adds up and seals, the custodian discloses.
+//!
+//! What either makes is on disk before its hash is on the ledger, and is made once: a second
+//! padded sum of the same round, under other pads, would let their difference be seen.
+
+use consilium_engine::guard::{GuardPublicKey, GuardServerKey};
+use consilium_ledger::state::study::Roles;
+use consilium_protocol::hash;
+use consilium_protocol::ids::{ContentHash, HospitalId, RoundNumber, StudyId};
+use consilium_protocol::study::StudySpec;
+use consilium_protocol::tx::{Blob, DiscloseSeeds, Payload, SealSum};
+use consilium_protocol::wire::BlobKind;
+use tracing::info;
+
+use super::Studies;
+use super::rounds::Piece;
+use crate::home::FileError;
+use crate::replica::Replica;
+use crate::replica::peers::{FetchError, Wanted};
+use crate::vault::{DiscloseTask, RoleError, SealTask, SealedSum, Vault};
+
+/// Why a role was not done. Carries no number of anyone.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum GuardedError {
+    /// The vault could not do it.
+    #[error(transparent)]
+    Role(#[from] RoleError),
+    /// A ciphertext or key could not be had.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    /// A file cannot be read or written.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The own contribution is not on disk any more.
+    #[error("the own contribution of this round is lost; the round fails at its deadline")]
+    Lost,
+    /// The own keys are not those that the round was opened with.
+    #[error(
+        "this hospital's guard keys are not those that the round was opened with; the round fails at its deadline and is \
+         opened again"
+    )]
+    RenewedKeys,
+    /// The ledger has no such guarded round.
+    #[error("the ledger has no such guarded round; wait for the next block")]
+    NoRound,
+}
+
+/// What the ledger says of a guarded round, for those who have a role in it.
+pub(super) struct GuardedRound {
+    pub(super) study: StudyId,
+    pub(super) round: RoundNumber,
+    pub(super) spec: StudySpec,
+    pub(super) roles: Roles,
+    pub(super) hospitals: usize,
+    /// To which a custodian seals what passed.
+    pub(super) researcher: [u8; 32],
+}
+
+impl GuardedRound {
+    /// Reads the round from the ledger; `None` when it is not there, or not guarded.
+    pub(super) fn read(replica: &Replica, study: &StudyId, number: RoundNumber) -> Option<Self> {
+        let read = replica.chain.read(|state| {
+            let found = state.study(study)?;
+            let round = found.course.round(number)?;
+            Some(Self {
+                study: *study,
+                round: number,
+                spec: found.proposal.spec.clone(),
+                roles: round.guard?.roles,
+                hospitals: round.roster.len(),
+                researcher: found.proposal.sealing_key,
+            })
+        });
+        read.ok().flatten()
+    }
+}
+
+fn blob(bytes: &[u8]) -> Blob {
+    Blob { hash: hash::content(bytes), bytes: bytes.len() as u64 }
+}
+
+/// The custodian's public key: the own, the one fetched before, or the one fetched now.
+pub(super) async fn public_key(studies: &Studies, roles: &Roles) -> Result<Vec<u8>, GuardedError> {
+    let wanted = (BlobKind::GuardPublicKey, roles.public_key.hash, GuardPublicKey::ENCODED_BYTES);
+    key_of_custodian(studies, roles.custodian, wanted, Vault::guard_public_key).await
+}
+
+/// The custodian's server key, likewise.
+async fn server_key(studies: &Studies, roles: &Roles) -> Result<Vec<u8>, GuardedError> {
+    let wanted = (BlobKind::GuardServerKey, roles.server_key.hash, GuardServerKey::ENCODED_BYTES);
+    key_of_custodian(studies, roles.custodian, wanted, Vault::guard_server_key).await
+}
+
+async fn key_of_custodian(
+    studies: &Studies,
+    custodian: HospitalId,
+    (kind, hash, limit): (BlobKind, ContentHash, usize),
+    own: impl Fn(&Vault) -> Result<Vec<u8>, FileError>,
+) -> Result<Vec<u8>, GuardedError> {
+    if custodian == studies.replica.hospital {
+        let own = own(&studies.vault)?;
+        return if hash::content(&own) == hash { Ok(own) } else { Err(GuardedError::RenewedKeys) };
+    }
+    if let Some(bytes) = studies.kept.fetched.get(&hash) {
+        return Ok(bytes);
+    }
+    let bytes = studies.replica.peers.fetch(custodian, &Wanted { kind, of: None, hash, limit }).await?;
+    studies.kept.fetched.keep(&hash, &bytes)?;
+    Ok(bytes)
+}
+
+/// As aggregator: has what the hospitals sealed to this one added up, padded and sealed to the custodian.
+pub(super) async fn seal(
+    studies: &Studies,
+    round: &GuardedRound,
+    contributions: &[(HospitalId, ContentHash)],
+) -> Result<Payload, GuardedError> {
+    let (study, number, rounds) = (round.study, round.round, &studies.kept.rounds);
+    let payload = |sum: &[u8], seeds: &[u8]| {
+        Payload::SealSum(SealSum { study, round: number, sum: blob(sum), seeds: blob(seeds) })
+    };
+    // The seeds are kept after the sum: where they are, both are.
+    let kept = |piece| rounds.get(&study, number, piece);
+    if let (Some(sum), Some(seeds)) = (kept(Piece::Sum)?, kept(Piece::Seeds)?) {
+        return Ok(payload(&sum, &seeds));
+    }
+    let mut sealed = Vec::with_capacity(contributions.len());
+    for (hospital, committed) in contributions {
+        let bytes = if *hospital == studies.replica.hospital {
+            kept(Piece::Contribution)?.ok_or(GuardedError::Lost)?
+        } else {
+            let wanted = Wanted::of_round(BlobKind::Contribution, (study, number), *committed);
+            studies.replica.peers.fetch(*hospital, &wanted).await?
+        };
+        sealed.push((*hospital, bytes));
+    }
+    let public_key = public_key(studies, &round.roles).await?;
+    let server_key = server_key(studies, &round.roles).await?;
+    let spec = round.spec.clone();
+    let task = SealTask { study, round: number, spec, contributions: sealed, public_key, server_key };
+    let SealedSum { sum, seeds } = studies.vault.seal(task).await?;
+    rounds.keep(&study, number, Piece::Sum, &sum)?;
+    rounds.keep(&study, number, Piece::Seeds, &seeds)?;
+    Ok(payload(&sum, &seeds))
+}
+
+/// As custodian: has the seeds of the groups that passed read, and sealed to the researcher.
+pub(super) async fn disclose(
+    studies: &Studies,
+    round: &GuardedRound,
+    aggregator: HospitalId,
+    sum: ContentHash,
+    seeds: ContentHash,
+) -> Result<Payload, GuardedError> {
+    let (study, number, rounds) = (round.study, round.round, &studies.kept.rounds);
+    let payload = |sealed: &[u8]| Payload::DiscloseSeeds(DiscloseSeeds { study, round: number, seeds: blob(sealed) });
+    if let Some(sealed) = rounds.get(&study, number, Piece::DisclosedSeeds)? {
+        return Ok(payload(&sealed));
+    }
+    // The padded sum too: when this hospital has disclosed, the round can be released without the aggregator.
+    let wanted = Wanted::of_round(BlobKind::Sum, (study, number), sum);
+    let sum = studies.replica.peers.fetch(aggregator, &wanted).await?;
+    rounds.keep(&study, number, Piece::Sum, &sum)?;
+    let wanted = Wanted::of_round(BlobKind::Seeds, (study, number), seeds);
+    let seeds = studies.replica.peers.fetch(aggregator, &wanted).await?;
+    let (hospitals, researcher, spec) = (round.hospitals, round.researcher, round.spec.clone());
+    let task = DiscloseTask { study, round: number, spec, hospitals, seeds, researcher };
+    let sealed = studies.vault.disclose(task).await?;
+    rounds.keep(&study, number, Piece::DisclosedSeeds, &sealed)?;
+    info!(study = study.short(), "what passed is sealed to the researcher");
+    Ok(payload(&sealed))
+}
+
+/// Keeps the padded sum and the disclosed seeds of a guarded round that is or can be released, so that the researcher can
+/// fetch them here, too. Of a round that is not guarded, there is nothing to keep.
+pub(super) async fn keep(studies: &Studies, study: StudyId, number: RoundNumber) -> Result<(), GuardedError> {
+    let read = studies.replica.chain.read(|state| {
+        let guard = state.study(&study)?.course.round(number)?.guard?;
+        Some((guard.roles, guard.sealed?.sum.hash, guard.disclosed?.seeds.hash))
+    });
+    let Some((roles, sum, seeds)) = read.ok().flatten() else { return Ok(()) };
+    let pieces = [(Piece::Sum, BlobKind::Sum, sum), (Piece::DisclosedSeeds, BlobKind::DisclosedSeeds, seeds)];
+    for (piece, kind, hash) in pieces {
+        if studies.kept.rounds.get(&study, number, piece)?.is_some_and(|bytes| hash::content(&bytes) == hash) {
+            continue;
+        }
+        let wanted = Wanted::of_round(kind, (study, number), hash);
+        // The custodian has both before it says so; the aggregator has the sum.
+        let bytes = match studies.replica.peers.fetch(roles.custodian, &wanted).await {
+            Ok(bytes) => bytes,
+            Err(_) => studies.replica.peers.fetch(roles.aggregator, &wanted).await?,
+        };
+        studies.kept.rounds.keep(&study, number, piece, &bytes)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,30 @@
+//! The sum of a round's contributions.
+
+use consilium_engine::cells::{EncryptedCells, combine};
+use consilium_protocol::ids::{ContentHash, HospitalId, RoundNumber, StudyId};
+use consilium_protocol::wire::BlobKind;
+
+use super::Studies;
+use super::attempt::DriveError;
+use super::rounds::Piece;
+use crate::replica::peers::Wanted;
+
+/// The sum of all contributions, each fetched from its maker and checked against the ledger.
+pub(super) async fn sum(
+    studies: &Studies,
+    study: &StudyId,
+    round: RoundNumber,
+    contributions: &[(HospitalId, ContentHash)],
+) -> Result<Vec<u8>, DriveError> {
+    let mut parts = Vec::with_capacity(contributions.len());
+    for (hospital, committed) in contributions {
+        let bytes = if *hospital == studies.replica.hospital {
+            studies.kept.rounds.get(study, round, Piece::Contribution)?.ok_or(DriveError::Lost)?
+        } else {
+            let of = (*study, round);
+            studies.replica.peers.fetch(*hospital, &Wanted::of_round(BlobKind::Contribution, of, *committed)).await?
+        };
+        parts.push(EncryptedCells::from_bytes(&bytes)?);
+    }
+    Ok(combine(&parts)?.to_bytes())
+}

@@ -1,0 +1,58 @@
+//! The one step that is over patients' rows: from what they allow to a hospital's cells. The rows stay in the worker.
+
+use std::time::Duration;
+
+use consilium_engine::rerun::SubjectSet;
+use consilium_engine::statistics::{Layout, LocalCells};
+use consilium_protocol::consent::Roll;
+use consilium_protocol::study::StudySpec;
+use tracing::warn;
+
+use super::error::ComputeError;
+use crate::worker::{Job, Worker, WorkerError};
+
+/// What is computed, over whom.
+#[derive(Clone, Copy, Debug)]
+pub struct Question<'a> {
+    /// The study.
+    pub spec: &'a StudySpec,
+    /// What this hospital's patients allow.
+    pub roll: &'a Roll,
+    /// The smallest own count that may leave.
+    pub min_site_count: u32,
+    /// How many subjects are enrolled on the whole ledger: no sum is over more.
+    pub subjects: u64,
+    /// How long it is until the round's deadline.
+    pub left: Duration,
+}
+
+/// What comes of it. Never printed, never leaves: cells are blinded and encrypted first.
+pub struct Computed {
+    /// The hospital's own cells.
+    pub cells: LocalCells,
+    /// Whom they are over.
+    pub subjects: SubjectSet,
+}
+
+impl std::fmt::Debug for Computed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Not even how many: a hospital's own number is nobody's business.
+        f.write_str("Computed(..)")
+    }
+}
+
+/// Has the worker read the tables as they are now, run the cohort's query behind the consent gate, and compute the statistics.
+///
+/// # Errors
+/// [`ComputeError`].
+pub async fn compute(worker: &Worker, question: &Question<'_>) -> Result<Computed, ComputeError> {
+    let Question { spec, roll, min_site_count, subjects, left } = *question;
+    let layout = Layout::of(spec)?;
+    let job = Job { spec, layout: &layout, roll, min_site_count, subjects_bound: subjects, left };
+    let counted = worker.study(&job).await?;
+    if counted.dropped > 0 {
+        warn!(rows = counted.dropped, "rows were left out of a cohort, for their patients had several");
+    }
+    let members = SubjectSet::chosen(roll.subjects.clone(), counted.members);
+    Ok(Computed { cells: counted.cells, subjects: members.ok_or(WorkerError::Protocol)? })
+}

@@ -1,0 +1,145 @@
+//! A hospital's part of a round: computed, blinded and encrypted.
+
+use std::time::Duration;
+
+use consilium_engine::cells::{BlindingRoster, BlindingRound, Blinds, StudyPublicKey};
+use consilium_engine::disclosure::guarded;
+use consilium_engine::guard::{GuardBlinds, GuardPublicKey};
+use consilium_engine::privacy::NoisePlan;
+use consilium_engine::rerun::Basis;
+use consilium_engine::statistics::Layout;
+use consilium_protocol::consent::Roll;
+use consilium_protocol::hash;
+use consilium_protocol::ids::{ContentHash, HospitalId, RoundNumber, StudyId};
+use consilium_protocol::policy::DisclosurePolicy;
+use consilium_protocol::privacy::MicroRho;
+use consilium_protocol::sealing::{self, Content, Context};
+use consilium_protocol::study::{Protection, StudySpec};
+
+use super::Vault;
+use super::cohorts::History;
+use super::compute::{Computed, Question, compute};
+use super::error::VaultError;
+use super::roles::Parts;
+
+/// What a round asks of this hospital, as the ledger says.
+#[derive(Debug)]
+pub struct Task {
+    /// The study.
+    pub study: StudyId,
+    /// The round.
+    pub round: RoundNumber,
+    /// What is computed.
+    pub spec: StudySpec,
+    /// Under which key it is encrypted.
+    pub public_key: Vec<u8>,
+    /// Who contributes, with their blinding keys.
+    pub roster: Vec<(HospitalId, [u8; 32])>,
+    /// What this hospital's patients allow.
+    pub roll: Roll,
+    /// How long it is until the round's deadline.
+    pub left: Duration,
+    /// How many subjects are enrolled on the whole ledger: no sum is over more.
+    pub subjects: u64,
+    /// What private studies have cost this hospital's patients so far, this one included.
+    pub privacy_loss: MicroRho,
+    /// Of a guarded round.
+    pub guard: Option<GuardTask>,
+    /// What became of earlier rounds.
+    pub history: History,
+}
+
+/// What a guarded round asks beside.
+#[derive(Debug)]
+pub struct GuardTask {
+    /// The custodian's public key, under which counts are encrypted.
+    pub custodian_key: Vec<u8>,
+    /// The aggregator's key, to which everything is sealed.
+    pub sealing_key: [u8; 32],
+}
+
+/// What a hospital demands of a study beyond its consortium: `own` is its policy, `privacy_loss` what private studies cost
+/// its patients, this one included.
+///
+/// # Errors
+/// [`VaultError::Policy`].
+pub fn own_policy_allows(
+    own: &DisclosurePolicy,
+    consortium: &DisclosurePolicy,
+    spec: &StudySpec,
+    hospitals: usize,
+    privacy_loss: MicroRho,
+) -> Result<(), VaultError> {
+    if !own.allows(&spec.protection) {
+        return Err(VaultError::Policy("open_studies = false"));
+    }
+    if spec.threshold(consortium) < own.min_joint_count {
+        return Err(VaultError::Policy("a larger min_joint_count"));
+    }
+    if (hospitals as u64) < u64::from(own.min_hospitals) {
+        return Err(VaultError::Policy("more hospitals (min_hospitals)"));
+    }
+    if spec.protection.loss() > MicroRho::ZERO && privacy_loss > own.privacy_budget {
+        return Err(VaultError::Policy("a smaller privacy_budget"));
+    }
+    Ok(())
+}
+
+impl Vault {
+    /// Computes, blinds and encrypts this hospital's part of a round.
+    ///
+    /// # Errors
+    /// [`VaultError`]; nothing has left then.
+    pub async fn contribute(&self, task: &Task) -> Result<Vec<u8>, VaultError> {
+        let (spec, terms) = (&task.spec, &self.terms);
+        own_policy_allows(&terms.own_policy, &terms.policy, spec, task.roster.len(), task.privacy_loss)?;
+        let key = StudyPublicKey::from_bytes(&task.public_key)?;
+        let layout = Layout::of(spec)?;
+        // Only an open study holds small counts back: guarded ones are never seen, and noise hides those of private ones.
+        let min_site_count = if spec.protection == Protection::Open { terms.own_policy.min_site_count } else { 1 };
+        let question = Question { spec, roll: &task.roll, min_site_count, subjects: task.subjects, left: task.left };
+        let mut computed = compute(&self.worker, &question).await?;
+        let roster = BlindingRoster::new(task.roster.clone())?;
+        let round = BlindingRound { chain: &terms.chain, study: task.study, round: task.round, roster: &roster };
+        let blinds = Blinds::derive(&round, terms.hospital, &self.blinding, layout.cells())?;
+        match spec.protection {
+            Protection::Open => {
+                self.remember(task, &computed).await?;
+                Ok(computed.cells.contribute(blinds, &key)?.to_bytes())
+            }
+            // Refusing by what the cohort is would tell more of it than the noise allows; the budget bounds re-runs.
+            Protection::Private { rho } => {
+                computed.cells.add_noise(&NoisePlan::of(spec, &layout, rho, roster.len())?)?;
+                Ok(computed.cells.contribute(blinds, &key)?.to_bytes())
+            }
+            Protection::Guarded => {
+                let guard = task.guard.as_ref().ok_or(VaultError::NoRoles)?;
+                let plan = guarded::plan(spec, &terms.policy, roster.len())?;
+                let custodian_key = GuardPublicKey::from_bytes(&guard.custodian_key)?;
+                let guard_blinds = GuardBlinds::derive(&round, terms.hospital, &self.blinding, &plan.shape)?;
+                self.remember(task, &computed).await?;
+                let cells = computed.cells;
+                let counts = cells.guard(&layout, &plan.shape, guard_blinds, &custodian_key)?.to_bytes();
+                let parts = Parts { cells: cells.contribute(blinds, &key)?.to_bytes(), counts };
+                let context = Context {
+                    content: Content::Contribution,
+                    chain: &terms.chain,
+                    study: task.study,
+                    round: task.round,
+                    from: terms.hospital,
+                };
+                Ok(sealing::seal(&guard.sealing_key, &context, &parts.to_bytes())?)
+            }
+        }
+    }
+
+    async fn remember(&self, task: &Task, computed: &Computed) -> Result<(), VaultError> {
+        // The policy's threshold, not the study's: by one of their choice, researchers could find out how large a
+        // cohort is.
+        let k = self.terms.own_policy.min_joint_count;
+        let ids: Vec<&[u8]> = task.roster.iter().map(|(id, _)| id.public_key().as_slice()).collect();
+        let roster = ContentHash::from_bytes(hash::tagged("consilium/cohort-roster/v1", &ids));
+        let basis = Basis { roster, terms: computed.subjects.terms(&task.roll) };
+        Ok(self.cohorts.contribute(task.study, task.round, &basis, &computed.subjects, k, &task.history).await?)
+    }
+}

@@ -1,0 +1,193 @@
+//! The computing of a guarded round's roles: the aggregator adds up and seals, the custodian reveals.
+//!
+//! The aggregator sees ciphertexts under the researcher's key and under the custodian's, and has neither. The custodian
+//! sees which groups passed. Who asks keeps what comes of it, and asks once: a second padded sum of the same round, under
+//! other pads, would let their difference be seen.
+
+use borsh::{BorshDeserialize, BorshSerialize};
+use consilium_engine::cells::{CiphertextError, EncryptedCells, combine};
+use consilium_engine::disclosure::guarded::{self, GuardPlanError};
+use consilium_engine::guard::{
+    Aggregator, GuardContribution, GuardError, GuardPublicKey, PadRound, SealedRound, SealedSeeds, Seed, pad, reveal,
+};
+use consilium_protocol::ids::{HospitalId, RoundNumber, StudyId};
+use consilium_protocol::sealing::{self, Content, Context, SealingError};
+use consilium_protocol::study::StudySpec;
+use tracing::info;
+
+use super::Vault;
+use super::guard_keys::GuardKeyError;
+use crate::home::SecretError;
+
+/// Why a role was not done. Carries no number of anyone.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RoleError {
+    /// The study cannot be guarded.
+    #[error(transparent)]
+    Plan(#[from] GuardPlanError),
+    /// A contribution, a sum or seeds cannot be computed with.
+    #[error("the guard: {0}")]
+    Guard(#[from] GuardError),
+    /// A ciphertext or key is not one.
+    #[error("a ciphertext: {0}")]
+    Ciphertext(#[from] CiphertextError),
+    /// What was sealed cannot be opened, or the recipient's key cannot be sealed to.
+    #[error("from hospital {from:?}: {error}")]
+    Sealing {
+        /// Who sealed it.
+        from: HospitalId,
+        /// What is wrong.
+        error: SealingError,
+    },
+    /// What a hospital sealed is no contribution.
+    #[error("hospital {0:?} sealed something that is no contribution to a guarded round; it is not used")]
+    Contribution(HospitalId),
+    /// The own keys cannot be used.
+    #[error(transparent)]
+    Keys(#[from] GuardKeyError),
+    /// The own sealing key cannot be used.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// The computation was given up, for the node stops.
+    #[error("the node stops; it will be done after the next start")]
+    Stopped,
+}
+
+/// What a hospital seals to the aggregator.
+#[derive(Debug, BorshSerialize, BorshDeserialize)]
+pub(super) struct Parts {
+    /// Its cells, blinded, under the researcher's key.
+    pub(super) cells: Vec<u8>,
+    /// Its counts, capped and blinded, under the custodian's key.
+    pub(super) counts: Vec<u8>,
+}
+
+impl Parts {
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        // Writing to a vector cannot fail.
+        borsh::to_vec(self).unwrap_or_default()
+    }
+}
+
+/// What the aggregator of a guarded round is asked.
+#[derive(Debug)]
+pub struct SealTask {
+    /// The study.
+    pub study: StudyId,
+    /// The round.
+    pub round: RoundNumber,
+    /// What was computed.
+    pub spec: StudySpec,
+    /// What each hospital of the roster sealed to this one.
+    pub contributions: Vec<(HospitalId, Vec<u8>)>,
+    /// The custodian's public key.
+    pub public_key: Vec<u8>,
+    /// The custodian's server key.
+    pub server_key: Vec<u8>,
+}
+
+/// What the aggregator answers.
+#[derive(Debug)]
+pub struct SealedSum {
+    /// The sum of all cells, padded group by group.
+    pub sum: Vec<u8>,
+    /// The seeds of the pads, which the custodian can read where groups passed.
+    pub seeds: Vec<u8>,
+}
+
+/// What the custodian of a guarded round is asked.
+#[derive(Debug)]
+pub struct DiscloseTask {
+    /// The study.
+    pub study: StudyId,
+    /// The round.
+    pub round: RoundNumber,
+    /// What was computed.
+    pub spec: StudySpec,
+    /// How many hospitals the roster has.
+    pub hospitals: usize,
+    /// The seeds, as the aggregator sealed them.
+    pub seeds: Vec<u8>,
+    /// To whom those that passed are sealed.
+    pub researcher: [u8; 32],
+}
+
+impl Vault {
+    /// As aggregator: adds up what the hospitals sealed to this one, pads every group of the joint cells, and seals the
+    /// seeds of the pads so that the custodian can read those of groups that pass.
+    ///
+    /// # Errors
+    /// [`RoleError`].
+    pub async fn seal(&self, task: SealTask) -> Result<SealedSum, RoleError> {
+        let SealTask { study, round, spec, contributions, public_key, server_key } = task;
+        let plan = guarded::plan(&spec, &self.terms.policy, contributions.len())?;
+        let own = self.guard_keys.sealing_key()?;
+        let (mut cells, mut counts) = (Vec::new(), Vec::new());
+        for (from, sealed) in contributions {
+            let context = Context { content: Content::Contribution, chain: &self.terms.chain, study, round, from };
+            let opened = own.open(&context, &sealed).map_err(|error| RoleError::Sealing { from, error })?;
+            let parts: Parts = borsh::from_slice(&opened).map_err(|_| RoleError::Contribution(from))?;
+            cells.push(EncryptedCells::from_bytes(&parts.cells).map_err(|_| RoleError::Contribution(from))?);
+            counts.push(GuardContribution::from_bytes(&parts.counts).map_err(|_| RoleError::Contribution(from))?);
+        }
+        let public = GuardPublicKey::from_bytes(&public_key)?;
+        let keys = self.guard_keys.clone();
+        let computing = tokio::task::spawn_blocking(move || -> Result<SealedSum, RoleError> {
+            let server = keys.prepare(&server_key)?;
+            let started = std::time::Instant::now();
+            let counts = consilium_engine::guard::combine(&counts, &plan.shape)?;
+            let SealedRound { sealed, seeds } = Aggregator::new(&plan.shape, &server, &public)?.seal(&counts)?;
+            let mut sum = combine(&cells)?;
+            let of_groups = seeds.get(..plan.groups.len()).unwrap_or_default();
+            pad(&mut sum, &plan.groups, of_groups, &PadRound { study, round })?;
+            let ms = started.elapsed().as_millis() as u64;
+            info!(
+                study = study.short(),
+                groups = plan.groups.len(),
+                ms,
+                "groups compared with the threshold under encryption"
+            );
+            Ok(SealedSum { sum: sum.to_bytes(), seeds: sealed.to_bytes() })
+        });
+        computing.await.map_err(|_| RoleError::Stopped)?
+    }
+
+    /// As custodian: reads the seeds of the groups that passed, and seals them to the researcher. As long as there are
+    /// groups, whatever passed.
+    ///
+    /// # Errors
+    /// [`RoleError`].
+    pub async fn disclose(&self, task: DiscloseTask) -> Result<Vec<u8>, RoleError> {
+        let seeds = SealedSeeds::from_bytes(&task.seeds)?;
+        let plan = guarded::plan(&task.spec, &self.terms.policy, task.hospitals)?;
+        let secret = self.guard_keys.secret_key()?;
+        let reading = tokio::task::spawn_blocking(move || reveal(&seeds, &secret, &plan.shape));
+        let seeds = reading.await.map_err(|_| RoleError::Stopped)??;
+        let plain = zeroize::Zeroizing::new(
+            seeds
+                .iter()
+                .flat_map(|seed| seed.as_ref().map_or([0; Seed::BYTES], |seed| *seed.as_bytes()))
+                .collect::<Vec<u8>>(),
+        );
+        let (chain, from) = (&self.terms.chain, self.terms.hospital);
+        let context = Context { content: Content::Seeds, chain, study: task.study, round: task.round, from };
+        sealing::seal(&task.researcher, &context, &plain).map_err(|error| RoleError::Sealing { from, error })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_sealed_to_the_aggregator_has_these_bytes() {
+        let parts = Parts { cells: vec![1, 2], counts: vec![3] };
+        let bytes = parts.to_bytes();
+        assert_eq!(hex::encode(&bytes), "0200000001020100000003");
+        for end in 0..bytes.len() {
+            assert!(borsh::from_slice::<Parts>(&bytes[..end]).is_err());
+        }
+        assert!(borsh::from_slice::<Parts>(&[bytes, vec![0]].concat()).is_err());
+    }
+}
