@@ -22,15 +22,15 @@ pub struct Finding {
 const BOUNDS: Bounds = Bounds { memory_bytes: 64 << 20, time: Duration::from_secs(10), threads: 1 };
 const NOTHING_BUT_A_HEAD: Caps = Caps { head: 1 << 10, body: 0 };
 
-async fn start(program: &Program) -> Result<(Process, Isolation), Trouble> {
+/// Has a worker of its own try what it must not be able to do: whether it could, and what became of it otherwise.
+///
+/// # Errors
+/// [`Trouble`], where the attempt ends the worker.
+pub async fn attempt(program: &Program, probe: Probe, bounds: &Bounds) -> Result<(bool, Isolation), Trouble> {
     let start = Start { version: VERSION, store: None, link: None, threads: 1 };
-    let (process, isolation, _) = Process::start(program, &start, &BOUNDS, 0).await?;
-    Ok((process, isolation))
-}
-
-async fn could(process: &mut Process, probe: Probe) -> Result<bool, Trouble> {
-    match process.ask(&Request::Probe(probe), Body::NONE, NOTHING_BUT_A_HEAD, &BOUNDS, 0).await? {
-        (Reply::Probed(could), _) => Ok(could),
+    let (mut process, isolation, _) = Process::start(program, &start, bounds, 0).await?;
+    match process.ask(&Request::Probe(probe), Body::NONE, NOTHING_BUT_A_HEAD, bounds, 0).await? {
+        (Reply::Probed(could), _) => Ok((could, isolation)),
         _ => Err(WorkerError::Protocol.into()),
     }
 }
@@ -41,8 +41,8 @@ async fn could(process: &mut Process, probe: Probe) -> Result<bool, Trouble> {
 /// [`Trouble`] when no worker can be started.
 pub async fn findings(foreign: &Path) -> Result<Vec<Finding>, Trouble> {
     let program = Program::own();
-    let (mut process, isolation) = start(&program).await?;
-    let reads = could(&mut process, Probe::Read(foreign.to_string_lossy().into_owned())).await?;
+    let read = Probe::Read(foreign.to_string_lossy().into_owned());
+    let (reads, isolation) = attempt(&program, read, &BOUNDS).await?;
     let mut findings = Vec::new();
     let mut find = |holds: bool, good: String, bad: &str| {
         findings.push(Finding { text: if holds { good } else { bad.to_string() }, holds });
@@ -53,7 +53,7 @@ pub async fn findings(foreign: &Path) -> Result<Vec<Finding>, Trouble> {
         "workers can read whatever this user can: the kernel has no Landlock, or it is not enabled at boot (lsm=landlock,…); \
          run the node as a user of its own",
     );
-    let memory = could(&mut process, Probe::Memory).await;
+    let memory = attempt(&program, Probe::Memory, &BOUNDS).await;
     find(
         matches!(memory, Err(Trouble::Worker(WorkerError::Memory { .. }))),
         "workers are held to their memory, processor time and files (prlimit)".to_string(),

@@ -133,15 +133,19 @@ impl Worker {
     pub async fn study(&self, job: &Job<'_>) -> Result<Counted, Trouble> {
         let waits = Waiting::among(&self.waiting);
         let mut kept = self.kept.lock().await;
-        let before = kept.take();
         let store = Fingerprint::of(&self.settings.store.folder);
         let count = job.roll.subjects.len();
-        let mut opened = match before {
-            Some(mut kept) if kept.store == store && count as u64 <= kept.room && kept.process.is_alive() => kept,
-            before => {
-                if before.is_some() {
-                    drop(before);
-                    info!("the worker is started anew");
+        let before = kept.take();
+        let was_there = before.is_some();
+        let fit = before.and_then(|mut kept| {
+            let is_fit = kept.store == store && count as u64 <= kept.room && kept.process.is_alive();
+            is_fit.then_some(kept)
+        });
+        let mut opened = match fit {
+            Some(kept) => kept,
+            None => {
+                if was_there {
+                    info!("the worker is started anew: it died, or files of the store have changed");
                 }
                 self.start(count).await?.0
             }

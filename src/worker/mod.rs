@@ -35,6 +35,6 @@ mod restrict;
 
 pub use child::{COMMAND, main};
 pub use error::{Trouble, WorkerError};
-pub use isolation::{Finding, findings};
+pub use isolation::{Finding, attempt, findings};
 pub use keep::{Job, Settings, Worker};
 pub use process::{Bounds, Program};

@@ -66,9 +66,9 @@ pub(super) enum Body<'a> {
 }
 
 impl Body<'_> {
-    const NONE: Self = Body::Bytes(&[]);
+    pub(super) const NONE: Self = Body::Bytes(&[]);
 
-    fn len(&self) -> usize {
+    fn len(self) -> usize {
         match self {
             Body::Bytes(bytes) => bytes.len(),
             Body::Subjects(subjects) => 16 * subjects.len(),
@@ -195,12 +195,6 @@ impl Process {
             Ok(Ok(status)) => WorkerError::of(status, bounds),
             Ok(Err(_)) | Err(_) => WorkerError::Ended,
         }
-    }
-
-    /// The process's number.
-    #[cfg(test)]
-    pub(super) fn id(&self) -> u32 {
-        self.pid
     }
 }
 
