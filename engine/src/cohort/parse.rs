@@ -9,10 +9,10 @@ use datafusion::sql::sqlparser::ast::{
     FunctionArguments, GroupByExpr, Ident, JoinConstraint, JoinOperator, ObjectName, Query, Select, SelectFlavor,
     SelectItem, SetExpr, Statement, TableFactor, TableWithJoins, UnaryOperator, Value, ValueWithSpan, Visit, Visitor,
 };
-use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 
+use super::dialect::CohortDialect;
 use super::error::CohortError;
 use super::functions::NAMES;
 
@@ -44,7 +44,7 @@ pub(super) fn parse(sql: &str) -> Result<Parsed, CohortError> {
     if sql.len() > SQL_BYTES {
         return Err(CohortError::TooLarge { what: "more than 16 KiB of text" });
     }
-    let tokens = Tokenizer::new(&GenericDialect {}, sql)
+    let tokens = Tokenizer::new(&CohortDialect, sql)
         .tokenize_with_location()
         .map_err(|e| CohortError::Syntax { line: e.location.line, column: e.location.column })?;
     if tokens.len() > 2 * TOKENS {
@@ -61,7 +61,7 @@ pub(super) fn parse(sql: &str) -> Result<Parsed, CohortError> {
         Some(_) => return Err(CohortError::Syntax { line: 1, column: 1 }),
         None => return Err(CohortError::NotOneStatement),
     }
-    let mut statements = Parser::new(&GenericDialect {})
+    let mut statements = Parser::new(&CohortDialect)
         .with_recursion_limit(NESTING)
         .with_tokens_with_locations(tokens)
         .parse_statements()
@@ -373,11 +373,22 @@ fn expression(expr: &Expr) -> Flow {
             refuse("a column name with a schema")
         }
         Expr::InList { list, .. } if list.len() > LIST => too_large("more than 1,000 values in an IN list"),
-        Expr::BinaryOp { op, .. } => binary(op),
+        Expr::InList { expr, .. } | Expr::InSubquery { expr, .. } | Expr::Between { expr, .. } if tests(expr) => {
+            refuse("IN, BETWEEN or LIKE right after another (instead of parentheses)")
+        }
+        Expr::BinaryOp { op, left, right } => {
+            // PostgreSQL and the standard have no reading of `a < b < c`; left to right, it compares a truth value.
+            if is_comparison(op) && (compares(left) || compares(right)) {
+                return refuse("a comparison of a comparison (instead of AND between two, or parentheses)");
+            }
+            binary(op)
+        }
         Expr::UnaryOp { op: UnaryOperator::Plus | UnaryOperator::Minus | UnaryOperator::Not, .. } => {
             ControlFlow::Continue(())
         }
-        Expr::Like { any: false, .. } | Expr::ILike { any: false, .. } => ControlFlow::Continue(()),
+        Expr::Like { any: false, expr, .. } | Expr::ILike { any: false, expr, .. } => {
+            none_of(&[(tests(expr), "IN, BETWEEN or LIKE right after another (instead of parentheses)")])
+        }
         Expr::Cast {
             kind: CastKind::Cast | CastKind::TryCast | CastKind::DoubleColon,
             data_type,
@@ -419,6 +430,32 @@ fn expression(expr: &Expr) -> Flow {
         | Expr::Interval(_) => ControlFlow::Continue(()),
         _ => refuse("this kind of expression"),
     }
+}
+
+const fn is_comparison(op: &BinaryOperator) -> bool {
+    matches!(
+        op,
+        BinaryOperator::Gt
+            | BinaryOperator::Lt
+            | BinaryOperator::GtEq
+            | BinaryOperator::LtEq
+            | BinaryOperator::Eq
+            | BinaryOperator::NotEq
+    )
+}
+
+/// Whether an operand without parentheses is a comparison itself.
+const fn compares(operand: &Expr) -> bool {
+    matches!(operand, Expr::BinaryOp { op, .. } if is_comparison(op))
+}
+
+/// Whether an operand without parentheses is a test of this kind, of which neither PostgreSQL nor the standard reads two
+/// in a row.
+const fn tests(operand: &Expr) -> bool {
+    matches!(
+        operand,
+        Expr::InList { .. } | Expr::InSubquery { .. } | Expr::Between { .. } | Expr::Like { .. } | Expr::ILike { .. }
+    )
 }
 
 fn binary(op: &BinaryOperator) -> Flow {

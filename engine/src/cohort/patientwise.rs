@@ -67,6 +67,10 @@ fn rows(plan: &LogicalPlan) -> Checked<Rows> {
                 _ => refused("UNION of patients' rows with others"),
             }
         }
+        // Where there are no rows, each of them is of whoever is asked for: a condition that never holds is fine.
+        LogicalPlan::EmptyRelation(nothing) if !nothing.produce_one_row => {
+            Ok(Rows::OfOne((0..nothing.schema.fields().len()).collect()))
+        }
         LogicalPlan::EmptyRelation(_) | LogicalPlan::Values(_) => Ok(Rows::Public),
         _ => refused("this kind of step"),
     }

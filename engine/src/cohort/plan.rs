@@ -18,8 +18,8 @@ use serde::Serialize;
 use super::error::CohortError;
 use super::lineage::{Trace, trace};
 use super::parse::parse;
-use super::patientwise;
 use super::types::{Wanted, wanted};
+use super::{patientwise, subqueries};
 use crate::gate::GatedTable;
 use crate::store::omop;
 
@@ -74,6 +74,7 @@ pub(super) async fn plan(context: &SessionContext, spec: &StudySpec) -> Result<P
     let plan = state.statement_to_plan(statement).await.map_err(|e| unplannable(&e))?;
     let traces = trace(&plan)?;
     let (plan, columns) = declared_only(plan, &traces, spec)?;
+    let plan = subqueries::rewrite(plan)?;
     let plan = state.optimize(&plan).map_err(|e| unplannable(&e))?;
     refuse_cross_joins(&plan)?;
     patientwise::check(&plan)?;

@@ -14,7 +14,7 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 use url::Url;
 
 use super::GatedTable;
-use crate::cohort::functions;
+use crate::cohort::{fold, functions};
 
 /// What a session may use.
 #[derive(Clone, Copy, Debug)]
@@ -56,6 +56,7 @@ pub(crate) fn open(tables: Vec<GatedTable>, resources: Resources) -> Result<Sess
     let state: SessionState = SessionStateBuilder::new()
         .with_config(config)
         .with_runtime_env(runtime)
+        .with_optimizer_rules(fold::rules())
         .with_expr_planners(SessionStateDefaults::default_expr_planners())
         .with_scalar_functions(functions::scalar())
         .with_aggregate_functions(functions::aggregate())
