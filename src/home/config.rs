@@ -126,10 +126,13 @@ impl LimitsConfig {
     /// What a worker may use up.
     pub fn bounds(&self) -> Bounds {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
+        let threads = self.threads.unwrap_or(cores.saturating_sub(1)).max(1);
+        let time = Duration::from_secs(self.seconds);
         Bounds {
             memory_bytes: self.memory_mib.saturating_mul(1 << 20),
-            time: Duration::from_secs(self.seconds),
-            threads: self.threads.unwrap_or(cores.saturating_sub(1)).max(1),
+            time,
+            processor: time.saturating_mul(u32::try_from(threads).unwrap_or(u32::MAX)),
+            threads,
         }
     }
 }

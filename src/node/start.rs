@@ -29,6 +29,7 @@ use crate::replica::submit::Submissions;
 use crate::replica::{self, Replica};
 use crate::studies::{self, Kept, Studies};
 use crate::vault::{self, CohortsError, OpenError, Vault};
+use crate::worker::Program;
 
 /// A node that does not run.
 #[derive(Debug, thiserror::Error)]
@@ -180,6 +181,7 @@ pub async fn run(home: &Path, stop: CancellationToken) -> Result<(), NodeError> 
         policy: genesis.policy,
         own_policy: config.policy.unwrap_or_default().over(&genesis.policy),
         store: config.store.clone(),
+        program: Program::own(),
         bounds: config.limits.bounds(),
     };
     let vault = Arc::new(Vault::open(home.path(), terms).await?);

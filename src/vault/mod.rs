@@ -59,6 +59,8 @@ pub struct Terms {
     pub own_policy: DisclosurePolicy,
     /// Where its tables are.
     pub store: StoreConfig,
+    /// The program that is started to read them.
+    pub program: Program,
     /// What a study may use up.
     pub bounds: Bounds,
 }
@@ -133,8 +135,8 @@ impl Vault {
     pub async fn open(home: &Path, terms: Terms) -> Result<Self, OpenError> {
         let link = LinkSecret::from_seed(*secrets::read(home, Kind::Link)?);
         let blinding = BlindingKey::from_seed(*secrets::read(home, Kind::Blinding)?);
-        let worker =
-            Worker::new(Settings { program: Program::own(), store: terms.store.clone(), link, bounds: terms.bounds });
+        let (program, store) = (terms.program.clone(), terms.store.clone());
+        let worker = Worker::new(Settings { program, store, link, bounds: terms.bounds });
         worker.open().await?;
         let guard_keys = Arc::new(GuardKeyring::open(home)?);
         let cohorts = Cohorts::open(home)?;

@@ -86,7 +86,7 @@ impl WorkerError {
         const KILLED: i32 = 9;
         const PROCESSOR: i32 = if cfg!(target_os = "linux") { 24 } else { -1 };
         match status.signal() {
-            Some(PROCESSOR) => Self::Processor { seconds: bounds.processor().as_secs() },
+            Some(PROCESSOR) => Self::Processor { seconds: bounds.processor.as_secs() },
             Some(ABORTED) => Self::Memory { limit_mib: bounds.memory_bytes >> 20 },
             Some(KILLED) => Self::Killed,
             Some(signal) => Self::Crashed(signal),

@@ -19,7 +19,8 @@ pub struct Finding {
     pub holds: bool,
 }
 
-const BOUNDS: Bounds = Bounds { memory_bytes: 64 << 20, time: Duration::from_secs(10), threads: 1 };
+const PATIENCE: Duration = Duration::from_secs(10);
+const BOUNDS: Bounds = Bounds { memory_bytes: 64 << 20, time: PATIENCE, processor: PATIENCE, threads: 1 };
 const NOTHING_BUT_A_HEAD: Caps = Caps { head: 1 << 10, body: 0 };
 
 /// Has a worker of its own try what it must not be able to do: whether it could, and what became of it otherwise.

@@ -150,10 +150,9 @@ impl Worker {
                 self.start(count).await?.0
             }
         };
-        let bounds = Bounds {
-            time: share(self.settings.bounds.time, job.left, self.waiting.load(Ordering::Relaxed)),
-            ..self.settings.bounds
-        };
+        let most = self.settings.bounds;
+        let time = share(most.time, job.left, self.waiting.load(Ordering::Relaxed));
+        let bounds = Bounds { time, ..most };
         let answer = opened.study(job, &bounds).await;
         // A worker that was stopped in the middle, or says that its files are not what they were, is of no use any more.
         let is_fit = match &answer {
@@ -183,7 +182,7 @@ impl Worker {
             link: Some(link.into()),
             threads: u32::try_from(bounds.threads).unwrap_or(1),
         };
-        let opening = Bounds { time: OPENING, ..*bounds };
+        let opening = Bounds { time: OPENING, processor: OPENING, ..*bounds };
         let (process, _, summary) = Process::start(program, &start, &opening, held).await?;
         let summary = summary.ok_or(WorkerError::Protocol)?;
         Ok((Kept { process, store: fingerprint, subjects: None, room }, summary))

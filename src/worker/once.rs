@@ -14,7 +14,8 @@ use super::process::{Body, Process};
 use super::{Bounds, Program, Trouble, WorkerError};
 
 /// What planning may use up. A query that needs more is none that a hospital would plan.
-const PLANNING: Bounds = Bounds { memory_bytes: 1 << 30, time: Duration::from_secs(30), threads: 1 };
+const PLANNING: Bounds =
+    Bounds { memory_bytes: 1 << 30, time: Duration::from_secs(60), processor: Duration::from_secs(20), threads: 1 };
 /// How long opening the tables may take.
 const OPENING: Duration = Duration::from_secs(600);
 /// Memory that a byte of CSV takes at most.
@@ -89,7 +90,7 @@ async fn check_by(program: &Program, bounds: &Bounds, spec: &StudySpec) -> Resul
 pub async fn attempt(store: &StoreConfig, spec: &StudySpec) -> Result<(Reads, StoreSummary), OnceError> {
     let held = Fingerprint::of(&store.folder).csv_bytes().saturating_mul(BY_CSV_BYTE);
     let start = Start { version: VERSION, store: Some(store.clone()), link: None, threads: 1 };
-    let opening = Bounds { time: OPENING, ..PLANNING };
+    let opening = Bounds { time: OPENING, processor: OPENING, ..PLANNING };
     let (mut process, _, summary) = Process::start(&Program::own(), &start, &opening, held).await?;
     let summary = summary.ok_or(OnceError::Worker(WorkerError::Protocol))?;
     Ok((reads(&mut process, &Request::Try(spec.to_canonical()), &PLANNING).await?, summary))

@@ -44,18 +44,10 @@ pub struct Bounds {
     pub memory_bytes: u64,
     /// Time for one answer.
     pub time: Duration,
+    /// Processor time for one answer, of all threads together. It ends a worker whose parent is gone or hangs.
+    pub processor: Duration,
     /// Threads.
     pub threads: usize,
-}
-
-impl Bounds {
-    /// Processor time for one answer: all of its threads, all of the time.
-    pub(super) fn processor(&self) -> Duration {
-        // As a limit beside the deadline it holds where the parent is gone, or starts threads that it does not know of.
-        self.time
-            .saturating_mul(u32::try_from(self.threads.max(1)).unwrap_or(u32::MAX))
-            .saturating_add(Duration::from_secs(1))
-    }
 }
 
 /// What comes after the head of a message.
@@ -124,8 +116,9 @@ impl Process {
             Self { child, pipe, pid, most_data, idle_data: 0 }
         };
         // It waits for its first message meanwhile.
-        limits::at_start(process.pid, most_data, bounds.threads).map_err(failed)?;
-        limits::processor(process.pid, bounds.processor()).map_err(failed)?;
+        let limited = limits::at_start(process.pid, most_data, bounds.threads)
+            .and_then(|()| limits::processor(process.pid, bounds.processor));
+        process.or_cause(limited, bounds).await?;
         let caps = Caps { head: 16 << 20, body: 0 };
         let (reply, _) = process.converse(&frame::to_bytes(start), Body::NONE, caps, bounds).await?;
         let (isolation, summary) = match reply {
@@ -133,7 +126,7 @@ impl Process {
             Reply::Ready { .. } => return Err(WorkerError::Version.into()),
             other => return Err(refusal(other)),
         };
-        process.idle_data = limits::data_used(process.pid).map_err(failed)?;
+        process.idle_data = process.or_cause(limits::data_used(process.pid), bounds).await?;
         Ok((process, isolation, summary))
     }
 
@@ -152,14 +145,12 @@ impl Process {
         bounds: &Bounds,
         held: u64,
     ) -> Result<(Reply, Zeroizing<Vec<u8>>), Trouble> {
-        let failed = |error: io::Error| WorkerError::Start(error.kind().to_string());
         let threads = BY_THREAD.saturating_mul(bounds.threads as u64);
         let beside = held.saturating_add(threads);
         let data = self.idle_data.saturating_add(beside).saturating_add(bounds.memory_bytes);
-        if self.is_alive() {
-            limits::data(self.pid, data, self.most_data).map_err(failed)?;
-            limits::processor(self.pid, bounds.processor()).map_err(failed)?;
-        }
+        let limited =
+            limits::data(self.pid, data, self.most_data).and_then(|()| limits::processor(self.pid, bounds.processor));
+        self.or_cause(limited, bounds).await?;
         match self.converse(&frame::to_bytes(request), body, caps, bounds).await? {
             (Reply::Refused(refused), _) => Err(refusal(Reply::Refused(refused))),
             answer => Ok(answer),
@@ -186,6 +177,17 @@ impl Process {
                 let _ = self.child.kill().await;
                 Err(WorkerError::Deadline { seconds: bounds.time.as_secs() })
             }
+        }
+    }
+
+    /// What could not be done to a process that has ended is not what is wrong.
+    async fn or_cause<T>(&mut self, done: io::Result<T>, bounds: &Bounds) -> Result<T, WorkerError> {
+        match done {
+            Ok(done) => Ok(done),
+            Err(error) => match tokio::time::timeout(Duration::from_millis(500), self.child.wait()).await {
+                Ok(Ok(status)) => Err(WorkerError::of(status, bounds)),
+                Ok(Err(_)) | Err(_) => Err(WorkerError::Start(error.kind().to_string())),
+            },
         }
     }
 
