@@ -95,14 +95,8 @@ fn folder() -> PathBuf {
 }
 
 fn allowed(window: Window) -> AllowedData {
-    let mut rule = Rule::new(Effect::Permit, Action::Aggregate, Scope::Any);
-    let open = Terms { base: Base::Deny, rules: vec![rule.clone()], policy_uri: String::new() };
-    // A window of conditions; persons have no date, so they need a rule without one.
-    rule.window = window;
-    let mut person = Rule::new(Effect::Permit, Action::Aggregate, Scope::Any);
-    person.data = Scope::Only(vec![consilium_protocol::consent::Domain::Person]);
-    let windowed = Terms { base: Base::Deny, rules: vec![rule, person], policy_uri: String::new() };
-    let terms = if window == Window::UNBOUNDED { open } else { windowed };
+    let rule = Rule { window, ..Rule::new(Effect::Permit, Action::Aggregate, Scope::Any) };
+    let terms = Terms { base: Base::Deny, rules: vec![rule], policy_uri: String::new() };
     let asked = Use {
         action: Action::Aggregate,
         purpose: Purpose::HealthResearch,

@@ -20,6 +20,7 @@ use consilium_protocol::wire;
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
+use super::wording::data_in_words;
 use super::{Failure, Global, connect, counted, member_named, term};
 use crate::home::{self, FileError, Home};
 use crate::net::client::{Node, refused};
@@ -188,8 +189,7 @@ async fn narrow(report: &mut AuditReport, specs: &BTreeMap<StudyId, Vec<u8>>) {
             });
         }
         if let Some(Some(reads)) = read.get(&used.study) {
-            let domains = reads.domains();
-            used.domains.retain(|domain| domains.contains(domain));
+            used.data = reads.of(&used.data);
         }
     }
 }
@@ -234,8 +234,11 @@ pub(crate) fn audit_text(report: &AuditReport, genesis: &Genesis) -> String {
         text.push_str(&term::table(
             ["block", "when", "study", "could read", "came to"],
             report.uses.iter().map(|(_, u)| {
-                let domains: Vec<String> = u.domains.iter().map(ToString::to_string).collect();
-                let read = if u.allowed { domains.join(", ") } else { "no: not permitted".to_string() };
+                let read = match (u.allowed, u.data.is_empty()) {
+                    (false, _) => "nothing: not permitted".to_string(),
+                    (true, true) => "nothing that it asked for".to_string(),
+                    (true, false) => data_in_words(&u.data),
+                };
                 let when = term::moment(u.opened.time.get());
                 [u.opened.height.to_string(), when, u.study.short(), read, u.outcome.to_string()]
             }),

@@ -1,10 +1,11 @@
 //! What a patient does: `consent …` and `history`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Subcommand;
-use consilium_protocol::consent::{Basis, DiseaseTree, Domain, Terms};
+use consilium_engine::cohort::Reads;
+use consilium_protocol::consent::{AllowedData, Basis, DiseaseTree, Terms, Window};
 use consilium_protocol::genesis::{Genesis, Member};
 use consilium_protocol::ids::{ContentHash, DocumentId, StudyId, SubjectId, Timestamp};
 use consilium_protocol::keys::SigningKey;
@@ -13,10 +14,12 @@ use consilium_protocol::tx::{Form, Grant, Payload, Revocation, Revoke, Signer, e
 use consilium_protocol::wire;
 use serde_json::{Value, json};
 
-use super::terms::{TermsArgs, in_words};
+use super::terms::TermsArgs;
+use super::wording::{data_in_words, notes, terms_in_words};
 use super::{Failure, Global, connect, member_named, study, term};
 use crate::home::{Home, Role};
 use crate::net::client::{ClientError, Node, refused};
+use crate::worker::once;
 
 /// `consilium consent`
 #[derive(clap::Args, Debug)]
@@ -194,20 +197,35 @@ async fn grant(args: &GrantArgs, global: &Global) -> Result<(), Failure> {
     });
     let included = node.submit(Signer::Patient(account.key.patient()), &account.key, payload).await?;
     let diseases = Home::open(&global.home)?.genesis()?.diseases();
+    let in_words = terms_in_words(&terms, &diseases);
+    let mut holding = if args.add { current(&account.reply.documents) } else { Vec::new() };
+    holding.push(terms);
+    let notes = notes(&holding.iter().collect::<Vec<_>>());
     term::show(
         global.json,
-        &json!({ "hospital": account.member.id, "height": included.height, "tx": included.hash }),
+        &json!({ "hospital": account.member.id, "height": included.height, "tx": included.hash, "in_words": in_words,
+            "notes": notes }),
         |_| {
             format!(
-                "Recorded at {}, block {}. From now on it {}\n\n  transaction  {}",
+                "Recorded at {}, block {}. From now on it {in_words}\n\n{}  transaction  {}",
                 account.member.name,
                 included.height,
-                in_words(&terms, &diseases),
+                noted(&notes),
                 included.hash
             )
         },
     );
     Ok(())
+}
+
+/// Notes as paragraphs, each with an empty line after it.
+pub(crate) fn noted(notes: &[&str]) -> String {
+    notes.iter().map(|note| format!("Note: {note}\n\n")).collect()
+}
+
+/// What the documents say that have not ended.
+fn current(documents: &[wire::Document]) -> Vec<Terms> {
+    documents.iter().filter(|d| d.ended_height == 0).filter_map(terms_of).collect()
 }
 
 async fn revoke(args: &RevokeArgs, global: &Global) -> Result<(), Failure> {
@@ -255,7 +273,8 @@ async fn show(global: &Global) -> Result<(), Failure> {
         .iter()
         .map(|a| {
             json!({ "hospital": a.member.id, "name": a.member.name, "subject": hex::encode(&a.reply.subject),
-            "documents": a.reply.documents.iter().map(|d| document_json(d, &diseases)).collect::<Vec<_>>() })
+            "documents": a.reply.documents.iter().map(|d| document_json(d, &diseases)).collect::<Vec<_>>(),
+            "notes": notes(&current(&a.reply.documents).iter().collect::<Vec<_>>()) })
         })
         .collect();
     term::show(global.json, &report, |_| {
@@ -276,31 +295,31 @@ fn document_json(d: &wire::Document, diseases: &DiseaseTree) -> Value {
     let terms = terms_of(d);
     json!({ "document": hex::encode(&d.document), "basis": d.basis, "granted_height": d.granted_height,
         "granted_ms": d.granted_ms, "ended_height": (d.ended_height > 0).then_some(d.ended_height),
-        "ended_by": d.ended_by, "in_words": terms.as_ref().map(|t| in_words(t, diseases)), "terms": terms })
+        "ended_by": d.ended_by, "in_words": terms.as_ref().map(|t| terms_in_words(t, diseases)), "terms": terms })
 }
 
-/// Documents as a table.
+/// Documents, each with what it says, and what people should know of those that are current.
 fn documents(documents: &[wire::Document], diseases: &DiseaseTree) -> String {
     if documents.is_empty() {
         return "no consent: nothing may be read".to_string();
     }
-    term::table(
-        ["document", "given", "how", "ended", "what it says"],
-        documents.iter().map(|d| {
-            let ended = if d.ended_height == 0 {
-                "current".to_string()
-            } else {
-                format!("{} {}", term::moment(d.ended_ms), d.ended_by)
-            };
-            [
-                hex::encode(d.document.get(..4).unwrap_or_default()),
-                term::moment(d.granted_ms),
-                d.basis.clone(),
-                ended,
-                terms_of(d).map_or_else(|| "unreadable".to_string(), |t| in_words(&t, diseases)),
-            ]
-        }),
-    )
+    let mut text = String::new();
+    for d in documents {
+        let ended = match d.ended_height {
+            0 => "current".to_string(),
+            _ => format!("ended {}: {}", term::moment(d.ended_ms), d.ended_by),
+        };
+        let says = terms_of(d).map_or_else(|| "is unreadable".to_string(), |t| terms_in_words(&t, diseases));
+        text.push_str(&format!(
+            "{}, given {} by {}, {ended}\n  {}\n\n",
+            hex::encode(d.document.get(..4).unwrap_or_default()),
+            term::moment(d.granted_ms),
+            d.basis,
+            says.replace('\n', "\n  ")
+        ));
+    }
+    text.push_str(&noted(&notes(&current(documents).iter().collect::<Vec<_>>())));
+    text.trim_end().to_string()
 }
 
 pub(crate) async fn history(args: &HistoryArgs, global: &Global) -> Result<(), Failure> {
@@ -335,23 +354,31 @@ pub(crate) async fn history(args: &HistoryArgs, global: &Global) -> Result<(), F
 /// Leaves of what consent opened only what the study's query names. A query over tables that one hospital declares cannot
 /// be read here; then all that consent opened is left.
 pub(crate) async fn narrow(replies: &mut [wire::SubjectReply], node: &Node) -> Result<(), Failure> {
-    let mut read: BTreeMap<Vec<u8>, Option<BTreeSet<String>>> = BTreeMap::new();
+    let mut known: BTreeMap<Vec<u8>, Option<Reads>> = BTreeMap::new();
     for used in replies.iter_mut().flat_map(|reply| &mut reply.uses).filter(|used| used.allowed) {
-        let domains = match read.get(&used.study) {
-            Some(domains) => domains.clone(),
+        let reads = match known.get(&used.study) {
+            Some(reads) => reads.clone(),
             None => {
                 let study = StudyId::try_from(&used.study[..])?;
                 let spec = StudySpec::from_canonical(&study::fetch(&study, node).await?.spec)?;
-                let reads = crate::worker::once::check(&spec).await.ok();
-                let domains = reads.map(|reads| reads.domains().iter().map(ToString::to_string).collect());
-                read.entry(used.study.clone()).or_insert(domains).clone()
+                known.entry(used.study.clone()).or_insert(once::check(&spec).await.ok()).clone()
             }
         };
-        if let Some(domains) = domains {
-            used.domains.retain(|domain| domains.contains(domain));
+        if let Some(reads) = reads {
+            // Writing to a vector cannot fail.
+            used.data = borsh::to_vec(&reads.of(&data_of(used))).unwrap_or_default();
         }
     }
     Ok(())
+}
+
+fn data_of(used: &wire::UseRecord) -> AllowedData {
+    borsh::from_slice(&used.data).unwrap_or_default()
+}
+
+fn data_json(data: &AllowedData) -> Value {
+    let part = |(domain, opened): (_, &consilium_protocol::consent::Opened)| json!({ "domain": domain, "undated": opened.undated, "days": opened.days.iter().collect::<Vec<Window>>() });
+    data.iter().map(part).collect()
 }
 
 /// A subject's history for machines.
@@ -360,7 +387,8 @@ pub(crate) fn history_json(reply: &wire::SubjectReply, diseases: &DiseaseTree) -
         "documents": reply.documents.iter().map(|d| document_json(d, diseases)).collect::<Vec<_>>(),
         "uses": reply.uses.iter().map(|u| json!({ "study": hex::encode(&u.study), "title": u.title,
             "researcher": u.researcher_name, "organisation": u.organisation, "purpose": u.purpose, "round": u.round,
-            "height": u.height, "time_ms": u.time_ms, "outcome": u.outcome, "allowed": u.allowed, "domains": u.domains,
+            "height": u.height, "time_ms": u.time_ms, "outcome": u.outcome, "allowed": u.allowed,
+            "data": data_json(&data_of(u)), "data_in_words": data_in_words(&data_of(u)),
             "documents": u.documents.iter().map(hex::encode).collect::<Vec<_>>(), "reasons": u.reasons,
         })).collect::<Vec<_>>() })
 }
@@ -382,11 +410,10 @@ pub(crate) fn history_text(reply: &wire::SubjectReply, diseases: &DiseaseTree) -
         reply.uses.iter().map(|u| {
             let (mine, under) = if u.allowed {
                 let under = u.documents.iter().map(|d| hex::encode(d.get(..4).unwrap_or_default())).collect::<Vec<_>>();
-                let all = u.domains.len() == Domain::ALL.len();
-                let mine = match &u.domains[..] {
-                    [] => "nothing that it asked for".to_string(),
-                    _ if all => "all".to_string(),
-                    some => some.join(", "),
+                let data = data_of(u);
+                let mine = match data.is_empty() {
+                    true => "nothing that it asked for".to_string(),
+                    false => data_in_words(&data),
                 };
                 (mine, under.join(", "))
             } else {

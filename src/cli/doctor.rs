@@ -64,6 +64,11 @@ pub(crate) async fn run(_: &Args, global: &Global) -> Result<(), Failure> {
                             find("table", Verdict::Warning, format!("{}: its file has 0 bytes; export it", table.name))
                         }
                         (_, Some(0)) => find("table", Verdict::Warning, format!("{detail}; is the export complete?")),
+                        _ if table.day_unsaid => {
+                            let what = "it has dates, and which of them is the day of a row is not said, so only consent to \
+                                        all days opens it; name the column with `date` under [store.tables]";
+                            find("table", Verdict::Warning, format!("{detail}; {what}"));
+                        }
                         _ => find("table", Verdict::Good, detail),
                     }
                 }

@@ -13,6 +13,7 @@ mod steward;
 pub(crate) mod study;
 pub mod term;
 pub(crate) mod terms;
+pub(crate) mod wording;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -13,7 +13,9 @@ use consilium_protocol::keys::{Signature, SigningKey};
 use consilium_protocol::tx::{Countersignature, Enrol, Enrolment, Form, Grant, Payload, Revocation, Revoke, Signer};
 use serde_json::json;
 
+use super::consent::noted;
 use super::terms::TermsArgs;
+use super::wording::{notes, terms_in_words};
 use super::{Failure, Global, connect, counted, term};
 use crate::home::config::NodeConfig;
 use crate::home::secrets::{self, Kind};
@@ -123,7 +125,12 @@ pub(crate) async fn run(args: Args, global: &Global) -> Result<(), Failure> {
                 let forms = batch.iter().map(|(subject, source)| Form { subject: *subject, source: *source }).collect();
                 Payload::Grant(Grant { terms: terms.clone(), basis: Basis::Paper, supersedes: !args.add, forms })
             });
-            send(&home, global, batches.collect(), forms.len(), "consents witnessed").await
+            let each = Each {
+                in_words: terms_in_words(&terms, &home.genesis()?.diseases()),
+                // With their other documents, which nobody looks up here, these may open more.
+                notes: if args.add { Vec::new() } else { notes(&[&terms]) },
+            };
+            send(&home, global, batches.collect(), forms.len(), "consents witnessed", Some(&each)).await
         }
         Command::Revoke(args) => {
             let forms = read_forms(&home, &args.forms)?;
@@ -135,7 +142,7 @@ pub(crate) async fn run(args: Args, global: &Global) -> Result<(), Failure> {
                 };
                 Payload::Revoke(Revoke { basis: Basis::Paper, forms: batch.iter().map(revocation).collect() })
             });
-            send(&home, global, batches.collect(), forms.len(), "revocations witnessed").await
+            send(&home, global, batches.collect(), forms.len(), "revocations witnessed", None).await
         }
     }
 }
@@ -168,7 +175,7 @@ async fn enrol(home: &Home, args: &EnrolArgs, global: &Global) -> Result<(), Fai
         }
         let patient = args.code.as_deref().map(countersignature).transpose()?;
         let subjects = vec![Enrolment { subject: link.subject(person), patient }];
-        return send(home, global, vec![Payload::Enrol(Enrol { subjects })], 1, "enrolled").await;
+        return send(home, global, vec![Payload::Enrol(Enrol { subjects })], 1, "enrolled", None).await;
     }
     let all: Vec<Enrolment> = known.iter().map(|(_, subject)| Enrolment { subject: *subject, patient: None }).collect();
     enrol_all(home, &all, global).await
@@ -225,8 +232,21 @@ fn countersignature(code: &str) -> Result<Countersignature, Failure> {
     Ok(Countersignature { patient, signature: Signature::from_bytes(bytes) })
 }
 
+/// What every one of several documents says.
+struct Each {
+    in_words: String,
+    notes: Vec<&'static str>,
+}
+
 /// Sends one transaction after another.
-async fn send(home: &Home, global: &Global, batches: Vec<Payload>, entries: usize, what: &str) -> Result<(), Failure> {
+async fn send(
+    home: &Home,
+    global: &Global,
+    batches: Vec<Payload>,
+    entries: usize,
+    what: &str,
+    each: Option<&Each>,
+) -> Result<(), Failure> {
     let node = connect(home, global).await?;
     let key = home.signing_key()?;
     let bar = term::progress(what, batches.len() as u64);
@@ -236,10 +256,18 @@ async fn send(home: &Home, global: &Global, batches: Vec<Payload>, entries: usiz
         bar.inc(1);
     }
     bar.finish_and_clear();
-    let report = json!({ "entries": entries, "height": last.map(|l| l.height), "tx": last.map(|l| l.hash) });
+    let report = json!({ "entries": entries, "height": last.map(|l| l.height), "tx": last.map(|l| l.hash),
+        "in_words": each.map(|each| &each.in_words), "notes": each.map(|each| &each.notes) });
     term::show(global.json, &report, |_| {
-        let place = last.map_or(String::new(), |l| format!(", block {}\n\n  last transaction  {}", l.height, l.hash));
-        format!("{what}: {}{place}", term::number(entries as u64))
+        let (place, tx) = match last {
+            Some(last) => (format!(", block {}", last.height), format!("  last transaction  {}", last.hash)),
+            None => (String::new(), String::new()),
+        };
+        let said = match each {
+            Some(each) => format!("From now on each {}\n\n{}", each.in_words, noted(&each.notes)),
+            None => String::new(),
+        };
+        format!("{what}: {}{place}\n\n{said}{tx}", term::number(entries as u64))
     });
     Ok(())
 }

@@ -50,8 +50,13 @@ pub async fn compute(worker: &Worker, question: &Question<'_>) -> Result<Compute
     let layout = Layout::of(spec)?;
     let job = Job { spec, layout: &layout, roll, min_site_count, subjects_bound: subjects, left };
     let counted = worker.study(&job).await?;
-    if counted.dropped > 0 {
-        warn!(rows = counted.dropped, "rows were left out of a cohort, for their patients had several");
+    // How many is for the hospital alone, and nothing that leaves says so.
+    if counted.duplicates > 0 || counted.strays > 0 {
+        warn!(
+            patients = counted.duplicates,
+            rows = counted.strays,
+            "patients with several rows, or rows of nobody, were left out of a cohort; look for a fault in the tables"
+        );
     }
     let members = SubjectSet::chosen(roll.subjects.clone(), counted.members);
     Ok(Computed { cells: counted.cells, subjects: members.ok_or(WorkerError::Protocol)? })

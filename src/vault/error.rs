@@ -195,7 +195,7 @@ mod tests {
         assert_eq!((of_the_query.kind(), of_the_query.told()), ("unknown_table", "unknown_table"));
         for error in [
             ComputeError::Cohort(CohortError::Evaluation),
-            ComputeError::Cohort(CohortError::SeveralRowsPerSubject),
+            ComputeError::Cohort(CohortError::SubjectNotAllowed),
             ComputeError::Store(StoreError::NoPerson),
             ComputeError::Statistics(StatisticsError::TooManyRows),
             ComputeError::Worker(WorkerError::Killed),

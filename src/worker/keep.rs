@@ -213,12 +213,8 @@ impl Kept {
         });
         let caps = Caps { head: HEAD, body: Counted::body_bytes(layout, count) as u64 };
         let body = Body::Bytes(roll.class_of.as_bytes());
-        match self.process.ask(&request, body, caps, bounds, held).await? {
-            (Reply::Counted { dropped }, body) => {
-                Counted::read(dropped, &body, layout, count).ok_or_else(|| WorkerError::Protocol.into())
-            }
-            _ => Err(WorkerError::Protocol.into()),
-        }
+        let (reply, body) = self.process.ask(&request, body, caps, bounds, held).await?;
+        Counted::read(&reply, &body, layout, count).ok_or_else(|| WorkerError::Protocol.into())
     }
 }
 

@@ -6,9 +6,12 @@ use std::path::Path;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
-use consilium::cli::{Failure, propose};
+use consilium::cli::{Failure, opened, propose};
+use consilium::demo::acts::follow;
+use consilium::home::{Home, Role};
 use consilium_protocol::ids::StudyId;
 use consilium_protocol::study::StudySpec;
+use consilium_protocol::wallet::Wallet;
 
 use crate::support::{QUICK, World, alone, headcount, program};
 
@@ -227,4 +230,72 @@ async fn exit_codes(world: &mut World, researcher: &Path) -> Result<(), Failure>
     assert!(run(researcher, &["status", "--all"], 3).contains("South"));
     run(researcher, &["status", "--node", "sOUTH"], 3);
     Ok(())
+}
+
+/// The example of the documentation, as a hospital and as a patient record it: everybody says what it opens, and nobody is
+/// lost to a study that reads PERSON.
+#[test]
+fn the_documented_consent_is_told_in_words_and_counts_everybody() {
+    alone(async || {
+        let example = include_str!("../../docs/consent.md").split("```toml\n").nth(1).unwrap();
+        let folder = tempfile::tempdir()?;
+        let terms = folder.path().join("terms.toml");
+        fs::write(&terms, example.split("```").next().unwrap())?;
+        let terms = terms.to_str().unwrap();
+        let mut world = World::found(40, QUICK)?;
+        world.start(&[0, 1, 2, 3]).await?;
+        let wallet = Wallet::generate()?;
+        for position in 0..4 {
+            let with_wallet = |(i, person): (usize, &i64)| (*person, (position + i == 0).then_some(&wallet));
+            let persons: Vec<_> = world.persons[position].iter().enumerate().map(with_wallet).collect();
+            world.consortium.enrol(position, &persons).await?;
+            let forms = folder.path().join("forms.csv");
+            let lines = world.persons[position].iter().map(|person| format!("{person},{}\n", "ab".repeat(32)));
+            fs::write(&forms, "person_id,form\n".to_string() + &lines.collect::<String>())?;
+            let args = ["patients", "grant", "--terms", terms, "--forms", forms.to_str().unwrap()];
+            assert_tells_of_the_example(&run(&world.consortium.hospitals[position].home, &args, 0));
+        }
+        world.accredit().await?;
+
+        let home = Home::create(&folder.path().join("patient"), Role::Patient, "Patient")?;
+        home.keep_wallet(&wallet)?;
+        home.finish()?;
+        home.join(&world.consortium.genesis)?;
+        assert_tells_of_the_example(&run(home.path(), &["consent", "grant", "--terms", terms], 0));
+        let text = run(home.path(), &["consent", "show"], 0);
+        assert_tells_of_the_example(&text);
+        assert!(text.contains(", current") && text.contains(": superseded"), "{text}");
+
+        let node = world.node().await?;
+        let spec = headcount();
+        let study = propose(&world.researcher, &node, &spec).await?.0;
+        for position in 0..4 {
+            world.consortium.approve(position, study).await?;
+        }
+        follow(&node, &study, Duration::from_secs(30)).await?;
+        let result = opened(&world.researcher, &node, &study).await?;
+        let all = result.get().statistics[0].rows[0].measures[0].value.value();
+        assert_eq!(all, Some(160.0), "everybody, of four hospitals");
+        let text = run(home.path(), &["history"], 0);
+        let used = text.split("Studies that this hospital took part in").nth(1).unwrap();
+        assert!(used.contains("sex, age and origin") && !used.contains("conditions"), "{used}");
+
+        // Who opens conditions alone is told what that means.
+        let alone = fs::read_to_string(terms)?.replace("\"person\", ", "");
+        fs::write(folder.path().join("alone.toml"), alone)?;
+        let alone = folder.path().join("alone.toml");
+        let text = run(home.path(), &["consent", "grant", "--terms", alone.to_str().unwrap()], 0);
+        assert!(text.contains("hardly ever be counted"), "{text}");
+        assert!(run(home.path(), &["consent", "show"], 0).contains("hardly ever be counted"));
+        let text = run(home.path(), &["consent", "grant", "--terms", terms, "--add"], 0);
+        assert!(!text.contains("hardly ever be counted"), "{text}");
+        Ok(())
+    });
+}
+
+fn assert_tells_of_the_example(text: &str) {
+    let opened = "conditions, measurements and times under observation from 2020-09-01 on; sex, age and origin";
+    assert!(text.contains(opened), "{text}");
+    assert!(text.contains("counting in statistics for health research (HMB), by anybody, until 2031-12-31"), "{text}");
+    assert!(!text.contains("hardly ever"), "{text}");
 }

@@ -17,6 +17,22 @@ pub enum CohortError {
         #[borsh(serialize_with = "words::write", deserialize_with = "words::read")]
         what: &'static str,
     },
+    /// A part of the query that grows when it is planned: what stands once in the text stands there many times.
+    #[error("{part} is too large: {size} {unit} when every use is counted anew, at most {limit}; {form}")]
+    Outgrown {
+        /// The part, by its name in the query.
+        part: String,
+        /// How large it is.
+        size: u64,
+        /// How large it may be.
+        limit: u64,
+        /// What is counted.
+        #[borsh(serialize_with = "words::write", deserialize_with = "words::read")]
+        unit: &'static str,
+        /// What to write instead.
+        #[borsh(serialize_with = "words::write", deserialize_with = "words::read")]
+        form: &'static str,
+    },
     /// Not SQL.
     #[error("the query is not valid SQL{}; correct it there", at(.line, .column))]
     Syntax {
@@ -110,6 +126,27 @@ pub enum CohortError {
         "the query cannot be planned (types that do not fit, arguments, or a column missing in GROUP BY); correct it"
     )]
     Unplannable,
+    /// A literal that is not what the query takes it for.
+    #[error("{text} is not {expected}; correct it, or write TRY_CAST where NULL is meant")]
+    Literal {
+        /// As written in the query, up to 40 characters.
+        text: String,
+        /// What it would have to be.
+        #[borsh(serialize_with = "words::write", deserialize_with = "words::read")]
+        expected: &'static str,
+    },
+    /// A subquery in the place of a value that nothing holds to one row.
+    #[error(
+        "a subquery stands for a value and could have several rows; select an aggregate in it, such as max(…), without \
+         GROUP BY"
+    )]
+    SeveralValues,
+    /// A plan with a part that is not known to be unable to fail.
+    #[error("the query was planned with `{what}`, which has no place in a cohort; keep the query and report this")]
+    Unlisted {
+        /// The part, by the query engine's name for it.
+        what: String,
+    },
     /// A join of everything with everything.
     #[error("two tables are joined without an equality between them; join them ON person_id or another column of both")]
     CrossJoin,
@@ -166,12 +203,15 @@ pub enum CohortError {
         #[borsh(serialize_with = "words::write", deserialize_with = "words::read")]
         needed: &'static str,
     },
-    /// More than one row for somebody.
-    #[error("the query yields several rows for one person; GROUP BY the person's id, or use EXISTS instead of a join")]
-    SeveralRowsPerSubject,
-    /// A row of nobody.
-    #[error("the query yields a row without a person; use an inner join, or start from `person`")]
-    NullSubject,
+    /// It does not follow from the query that nobody has two rows.
+    #[error("a cohort has one row per patient, but {part}; {form}")]
+    SeveralRowsPerSubject {
+        /// The part of the query that can have more, by its name in the query.
+        part: String,
+        /// What to write instead.
+        #[borsh(serialize_with = "words::write", deserialize_with = "words::read")]
+        form: &'static str,
+    },
     /// A row of somebody whose consent was not given. Cannot happen through the gate.
     #[error("the query yielded a person outside the study's consents; stop the node and report this")]
     SubjectNotAllowed,
@@ -195,8 +235,8 @@ pub enum CohortError {
         /// The limit in seconds.
         limit_s: u64,
     },
-    /// An expression failed on a row: a division by zero, a cast, an overflow.
-    #[error("an expression of the query fails on some row; use TRY_CAST, and NULLIF(…, 0) under a division")]
+    /// An expression failed on a row. Cannot happen: expressions give NULL where they have no answer.
+    #[error("an expression of the query failed on a row, which none should; keep the query and report this")]
     Evaluation,
     /// The hospital's files.
     #[error("{0}")]
@@ -204,6 +244,9 @@ pub enum CohortError {
     /// A file that was there when the store was opened cannot be read now.
     #[error("a file of the hospital's tables could not be read; run `consilium doctor`, then start the node again")]
     StoreChanged,
+    /// The engine ended while it planned the query.
+    #[error("the query engine failed while planning the query; write the query another way, and report this")]
+    Planner,
     /// A mistake of this program.
     #[error("the query engine failed; keep the query and report this")]
     Internal,
@@ -217,7 +260,7 @@ impl CohortError {
     /// The kind of error, for metrics and for matching in scripts.
     pub const fn kind(&self) -> &'static str {
         match self {
-            Self::TooLarge { .. } => "too_large",
+            Self::TooLarge { .. } | Self::Outgrown { .. } => "too_large",
             Self::Syntax { .. } => "syntax",
             Self::NotOneStatement => "not_one_statement",
             Self::NotASelect { .. } => "not_a_select",
@@ -234,6 +277,9 @@ impl CohortError {
             Self::Function { .. } => "function",
             Self::Parameter => "parameter",
             Self::Unplannable => "unplannable",
+            Self::Literal { .. } => "literal",
+            Self::SeveralValues => "several_values",
+            Self::Unlisted { .. } => "unlisted",
             Self::CrossJoin => "cross_join",
             Self::IdentifierInExpression { .. } => "identifier_in_expression",
             Self::WindowAcrossSubjects => "window_across_subjects",
@@ -242,8 +288,7 @@ impl CohortError {
             Self::IdentifierInResult { .. } => "identifier_in_result",
             Self::ColumnMissing { .. } => "column_missing",
             Self::ColumnType { .. } => "column_type",
-            Self::SeveralRowsPerSubject => "several_rows_per_subject",
-            Self::NullSubject => "null_subject",
+            Self::SeveralRowsPerSubject { .. } => "several_rows_per_subject",
             Self::SubjectNotAllowed => "subject_not_allowed",
             Self::TooManyRows { .. } => "too_many_rows",
             Self::Memory { .. } => "memory",
@@ -251,6 +296,7 @@ impl CohortError {
             Self::Evaluation => "evaluation",
             Self::Store(_) => "store",
             Self::StoreChanged => "store_changed",
+            Self::Planner => "planner",
             Self::Internal => "internal",
         }
     }
@@ -261,15 +307,15 @@ impl CohortError {
     pub const fn depends_on_data(&self) -> bool {
         matches!(
             self,
-            Self::SeveralRowsPerSubject
-                | Self::NullSubject
-                | Self::SubjectNotAllowed
+            Self::SubjectNotAllowed
                 | Self::TooManyRows { .. }
                 | Self::Memory { .. }
                 | Self::TimedOut { .. }
                 | Self::Evaluation
                 | Self::Store(_)
                 | Self::StoreChanged
+                // Planning knows how large a hospital's tables are.
+                | Self::Planner
                 | Self::Internal
         )
     }

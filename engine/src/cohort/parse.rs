@@ -1,6 +1,6 @@
 //! From a study's text to one SELECT, of which every part is on a list of what is allowed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use consilium_protocol::study::limits::SQL_BYTES;
@@ -15,6 +15,7 @@ use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 use super::dialect::CohortDialect;
 use super::error::CohortError;
 use super::functions::NAMES;
+use super::weight::Scales;
 
 /// The most words and signs of a query.
 const TOKENS: usize = 5_000;
@@ -28,9 +29,6 @@ const LITERAL_BYTES: usize = 1_000;
 const LIST: usize = 1_000;
 /// The longest VALUES list.
 const VALUES: usize = 100;
-/// The most tables of a query, where a name that WITH defines counts as all that it stands for: such a name used twice
-/// within the next, and that one twice within the next, is 2^n tables to the planner.
-const TABLES: usize = 100;
 
 /// A query that may be planned.
 pub(super) struct Parsed {
@@ -109,24 +107,7 @@ struct Check {
     depth: usize,
     relations: BTreeSet<String>,
     defined: BTreeSet<String>,
-    /// The queries that WITH gives a name to, by their place in memory.
-    named: BTreeMap<*const Query, String>,
-    /// How many tables a defined name stands for.
-    weights: BTreeMap<String, usize>,
-    /// How many tables each enclosing query has, so far.
-    counts: Vec<usize>,
-}
-
-impl Check {
-    fn count(&mut self, tables: usize) -> Flow {
-        if let Some(count) = self.counts.last_mut() {
-            *count = count.saturating_add(tables);
-            if *count > TABLES {
-                return too_large("more than 100 tables, each use of a name defined by WITH counted anew");
-            }
-        }
-        ControlFlow::Continue(())
-    }
+    scales: Scales,
 }
 
 type Flow = ControlFlow<CohortError>;
@@ -148,7 +129,7 @@ fn none_of(constructs: &[(bool, &'static str)]) -> Flow {
 }
 
 /// A name as DataFusion looks it up.
-fn normal(ident: &Ident) -> String {
+pub(super) fn normal(ident: &Ident) -> String {
     if ident.quote_style.is_some() { ident.value.clone() } else { ident.value.to_ascii_lowercase() }
 }
 
@@ -165,13 +146,9 @@ impl Visitor for Check {
             if with.recursive {
                 return ControlFlow::Break(CohortError::Recursive);
             }
-            for cte in &with.cte_tables {
-                let name = normal(&cte.alias.name);
-                self.named.insert(&raw const *cte.query, name.clone());
-                self.defined.insert(name);
-            }
+            self.defined.extend(with.cte_tables.iter().map(|cte| normal(&cte.alias.name)));
         }
-        self.counts.push(0);
+        self.scales.enter(query);
         if query.limit_clause.is_some() {
             return ControlFlow::Break(CohortError::PicksPatients { what: "LIMIT or OFFSET" });
         }
@@ -189,14 +166,9 @@ impl Visitor for Check {
     }
 
     fn post_visit_query(&mut self, query: &Query) -> Flow {
-        let count = self.counts.pop().unwrap_or_default();
-        match self.named.get(&(&raw const *query)) {
-            Some(name) => {
-                let weight = self.weights.entry(name.clone()).or_default();
-                *weight = count.max(*weight);
-                ControlFlow::Continue(())
-            }
-            None => self.count(count),
+        match self.scales.leave(query) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => ControlFlow::Break(error),
         }
     }
 
@@ -248,9 +220,9 @@ impl Visitor for Check {
             return ControlFlow::Break(CohortError::FileAsTable { name: shown(name) });
         }
         let name = normal(ident);
-        let weight = self.weights.get(&name).copied().unwrap_or(1);
+        self.scales.table(&name);
         self.relations.insert(name);
-        self.count(weight)
+        ControlFlow::Continue(())
     }
 
     fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> Flow {
@@ -298,6 +270,7 @@ impl Visitor for Check {
         if self.depth > DEPTH {
             return too_large("an expression of more than 256 levels");
         }
+        self.scales.expression();
         expression(expr)
     }
 

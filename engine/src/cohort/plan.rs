@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use consilium_protocol::consent::Domain;
+use consilium_protocol::consent::{AllowedData, Domain, Opened, Windows};
 use consilium_protocol::study::StudySpec;
-use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNodeRecursion};
 use datafusion::common::{Column, DataFusionError, SchemaError};
 use datafusion::datasource::source_as_provider;
 use datafusion::execution::SessionState;
@@ -19,9 +19,10 @@ use super::error::CohortError;
 use super::lineage::{Trace, trace};
 use super::parse::parse;
 use super::types::{Wanted, wanted};
-use super::{patientwise, subqueries};
+use super::{patientwise, single, size, subqueries, total};
 use crate::gate::GatedTable;
 use crate::store::omop;
+use crate::store::table::{Dating, Role, Table};
 
 /// What a cohort query reads, by its plan.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, BorshSerialize, BorshDeserialize)]
@@ -36,6 +37,8 @@ pub struct TableRead {
     pub name: String,
     /// The domain that consent must open; `None` for vocabularies.
     pub domain: Option<Domain>,
+    /// Whether its rows have days, so that consent's windows are about them.
+    pub dated: bool,
     /// The columns, by name.
     pub columns: Vec<String>,
 }
@@ -50,11 +53,21 @@ impl Reads {
     pub fn domains(&self) -> BTreeSet<Domain> {
         self.tables.iter().filter_map(|table| table.domain).collect()
     }
+
+    /// Of what a patient opens, what the query reads: of each domain its tables with dates, those without, or both.
+    pub fn of(&self, allowed: &AllowedData) -> AllowedData {
+        let part = |(domain, opened): (Domain, &Opened)| {
+            let reads = |dated| self.tables.iter().any(|t| t.domain == Some(domain) && t.dated == dated);
+            let days = if reads(true) { opened.days.clone() } else { Windows::none() };
+            (domain, Opened { undated: opened.undated && reads(false), days })
+        };
+        allowed.iter().map(part).collect()
+    }
 }
 
 /// A query that may run.
 pub(super) struct Planned {
-    /// Yields the subject, then the declared columns in the order of `columns`.
+    /// Yields the subject at [`single::SUBJECT`], then the declared columns in the order of `columns`.
     pub(super) plan: LogicalPlan,
     /// The declared columns with what is wanted of them.
     pub(super) columns: Vec<Wanted>,
@@ -63,7 +76,8 @@ pub(super) struct Planned {
 
 /// Plans the cohort of a study over the tables of a session.
 pub(super) async fn plan(context: &SessionContext, spec: &StudySpec) -> Result<Planned, CohortError> {
-    let parsed = parse(&spec.cohort.sql)?;
+    let mut parsed = parse(&spec.cohort.sql)?;
+    total::rewrite(&mut parsed.statement)?;
     for table in &parsed.tables {
         if !context.table_exist(table.as_str()).unwrap_or(false) {
             return Err(CohortError::UnknownTable { name: table.clone() });
@@ -72,9 +86,11 @@ pub(super) async fn plan(context: &SessionContext, spec: &StudySpec) -> Result<P
     let state = context.state();
     let statement = AnyStatement::Statement(Box::new(parsed.statement));
     let plan = state.statement_to_plan(statement).await.map_err(|e| unplannable(&e))?;
+    size::check(&plan)?;
     let traces = trace(&plan)?;
-    let (plan, columns) = declared_only(plan, &traces, spec)?;
-    let plan = subqueries::rewrite(plan)?;
+    let (written, columns) = declared_only(plan, &traces, spec)?;
+    let written = without_order(written)?;
+    let plan = subqueries::rewrite(written.clone())?;
     let plan = state.optimize(&plan).map_err(|e| unplannable(&e))?;
     refuse_cross_joins(&plan)?;
     patientwise::check(&plan)?;
@@ -82,6 +98,7 @@ pub(super) async fn plan(context: &SessionContext, spec: &StudySpec) -> Result<P
     for (wanted, field) in columns.iter().zip(plan.schema().fields().iter().skip(1)) {
         wanted.check(field.data_type())?;
     }
+    single::check(&written, state.config_options())?;
     Ok(Planned { plan, columns, reads })
 }
 
@@ -90,7 +107,9 @@ pub(super) async fn physical(
     state: &SessionState,
     plan: &LogicalPlan,
 ) -> Result<Arc<dyn datafusion::physical_plan::ExecutionPlan>, CohortError> {
-    state.query_planner().create_physical_plan(plan, state).await.map_err(|e| unplannable(&e))
+    let plan = state.query_planner().create_physical_plan(plan, state).await.map_err(|e| unplannable(&e))?;
+    total::verify(&plan)?;
+    Ok(plan)
 }
 
 /// What the engine's refusal to plan means. Only names are taken from it, and these are the query's own.
@@ -102,6 +121,9 @@ fn unplannable(error: &DataFusionError) -> CohortError {
             DataFusionError::Shared(inner) => error = inner,
             DataFusionError::Collection(errors) if !errors.is_empty() => error = &errors[0],
             DataFusionError::SchemaError(schema, _) => return of_names(schema),
+            DataFusionError::External(inner) => {
+                return inner.downcast_ref::<CohortError>().cloned().unwrap_or(CohortError::Unplannable);
+            }
             _ => return CohortError::Unplannable,
         }
     }
@@ -159,6 +181,17 @@ fn declared_only(
     Ok((plan.map_err(|_| CohortError::Internal)?, columns))
 }
 
+/// The same rows, in any order: an ORDER BY of a query says nothing where there is no LIMIT, and costs a sort.
+fn without_order(plan: LogicalPlan) -> Result<LogicalPlan, CohortError> {
+    let unsorted = plan.transform_up_with_subqueries(|node| {
+        Ok(match node {
+            LogicalPlan::Sort(sort) => Transformed::yes(Arc::unwrap_or_clone(sort.input)),
+            other => Transformed::no(other),
+        })
+    });
+    unsorted.data().map_err(|_| CohortError::Internal)
+}
+
 /// A join without an equality multiplies its sides, unless one of them has a single row.
 fn refuse_cross_joins(plan: &LogicalPlan) -> Result<(), CohortError> {
     let mut crossed = false;
@@ -175,7 +208,7 @@ fn refuse_cross_joins(plan: &LogicalPlan) -> Result<(), CohortError> {
 
 /// The columns that an optimized plan scans or filters by.
 fn reads(plan: &LogicalPlan) -> Result<Reads, CohortError> {
-    let mut tables: BTreeMap<String, (Option<Domain>, BTreeSet<String>)> = BTreeMap::new();
+    let mut tables: BTreeMap<String, (Arc<Table>, BTreeSet<String>)> = BTreeMap::new();
     let mut strange = false;
     let visited = plan.apply_with_subqueries(|node| {
         let LogicalPlan::TableScan(scan) = node else { return Ok(TreeNodeRecursion::Continue) };
@@ -184,7 +217,7 @@ fn reads(plan: &LogicalPlan) -> Result<Reads, CohortError> {
             strange = true;
             return Ok(TreeNodeRecursion::Stop);
         };
-        let entry = tables.entry(gated.table.name.clone()).or_insert((gated.table.domain(), BTreeSet::new()));
+        let entry = tables.entry(gated.table.name.clone()).or_insert((Arc::clone(&gated.table), BTreeSet::new()));
         entry.1.extend(scan.projected_schema.fields().iter().map(|field| field.name().clone()));
         for filter in &scan.filters {
             entry.1.extend(filter.column_refs().into_iter().map(|column| column.name.clone()));
@@ -195,9 +228,10 @@ fn reads(plan: &LogicalPlan) -> Result<Reads, CohortError> {
     if strange {
         return Err(CohortError::Internal);
     }
-    let table = |(name, (domain, columns)): (String, (_, BTreeSet<String>))| TableRead {
+    let table = |(name, (table, columns)): (String, (Arc<Table>, BTreeSet<String>))| TableRead {
         name,
-        domain,
+        domain: table.domain(),
+        dated: matches!(table.role, Role::Patients { dating: Dating::Column(_) | Dating::Unsaid, .. }),
         columns: columns.into_iter().collect(),
     };
     Ok(Reads { tables: tables.into_iter().map(table).collect() })

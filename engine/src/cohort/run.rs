@@ -1,9 +1,11 @@
 //! Runs a cohort query over the hospital's gated rows, within limits.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use arrow::array::{Array, AsArray};
+use arrow::array::{Array, AsArray, BooleanArray, Int64Array};
+use arrow::compute::filter_record_batch;
 use arrow::datatypes::{Field, Int64Type, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
@@ -15,15 +17,18 @@ use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::StreamExt;
 
+use super::deep::on_a_deep_stack;
 use super::error::CohortError;
 use super::plan::{Planned, Reads, physical, plan};
+use super::single::SUBJECT;
 use super::types::Wanted;
 use super::watch::{DeadlinePassed, watch};
 use crate::gate::{Gate, GatedTable, Met, session};
 use crate::pseudonym::LinkSecret;
+use crate::rerun::SubjectSet;
 use crate::store::scan::Reader;
 use crate::store::table::Table;
-use crate::store::{Store, omop};
+use crate::store::{Store, Subjects, omop};
 
 /// What one cohort query may use.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,10 +66,21 @@ pub struct Cohort {
     pub rows: usize,
     /// What the query read.
     pub reads: Reads,
+    /// How many patients are left out because they had several rows. The proof excludes it, so there is a fault to look
+    /// for; how many there are is for the hospital alone.
+    pub duplicates: usize,
+    /// How many rows are left out because they were of nobody; likewise.
+    pub strays: usize,
     met: Met,
+    people: Arc<Subjects>,
 }
 
 impl Cohort {
+    /// Who is in it, by the names that the ledger knows.
+    pub fn subjects(&self) -> SubjectSet {
+        self.people.iter().filter(|(person, _)| self.has(*person)).map(|(_, subject)| *subject).collect()
+    }
+
     /// Whether a person is in it.
     pub(crate) fn has(&self, person: i64) -> bool {
         self.met.has(person)
@@ -84,13 +100,18 @@ impl std::fmt::Debug for Cohort {
 /// # Errors
 /// Any [`CohortError`] that does not [depend on data](CohortError::depends_on_data).
 pub async fn check(spec: &StudySpec) -> Result<Reads, CohortError> {
+    let spec = spec.clone();
+    on_a_deep_stack(move || check_here(spec)).await.unwrap_or(Err(CohortError::Planner))
+}
+
+async fn check_here(spec: StudySpec) -> Result<Reads, CohortError> {
     let reader = Arc::new(Reader::of_nothing().map_err(|_| CohortError::Internal)?);
     let gate = Gate::shut();
     let tables = omop::TABLES.iter().map(|definition| Arc::new(Table::empty(definition)));
     let tables = tables.map(|table| GatedTable::new(&table, &reader, &gate)).collect();
     let resources = session::Resources { memory_bytes: 64 << 20, threads: 1 };
     let context = session::open(tables, resources).map_err(|_| CohortError::Internal)?;
-    let planned = plan(&context, spec).await?;
+    let planned = plan(&context, &spec).await?;
     physical(&context.state(), &planned.plan).await?;
     Ok(planned.reads)
 }
@@ -106,12 +127,13 @@ pub async fn run(
     spec: &StudySpec,
     limits: &Limits,
 ) -> Result<Cohort, CohortError> {
-    run_through(store, Gate::new(store, link, permissions), spec, limits).await
+    run_through(store, store.derived(link), Gate::new(store, link, permissions), spec, limits).await
 }
 
 /// As [`run`], through a gate that was made before.
 pub(crate) async fn run_through(
     store: &Store,
+    people: Arc<Subjects>,
     gate: Gate,
     spec: &StudySpec,
     limits: &Limits,
@@ -120,8 +142,13 @@ pub(crate) async fn run_through(
     let tables = store.tables().map(|table| GatedTable::new(table, store.reader(), &gate)).collect();
     let resources = session::Resources { memory_bytes: limits.memory_bytes, threads: limits.threads };
     let context = session::open(tables, resources).map_err(|_| CohortError::Internal)?;
-    let Planned { plan, columns, reads } = plan(&context, spec).await?;
-    let plan = watch(physical(&context.state(), &plan).await?, deadline).map_err(|_| CohortError::Internal)?;
+    let (planned, spec) = (context.clone(), spec.clone());
+    let planning = on_a_deep_stack(move || async move {
+        let Planned { plan, columns, reads } = plan(&planned, &spec).await?;
+        Ok((physical(&planned.state(), &plan).await?, columns, reads))
+    });
+    let (plan, columns, reads) = planning.await.unwrap_or(Err(CohortError::Planner))?;
+    let plan = watch(plan, deadline).map_err(|_| CohortError::Internal)?;
     let collecting = Collecting {
         schema: result_schema(&plan, &columns)?,
         columns,
@@ -130,6 +157,8 @@ pub(crate) async fn run_through(
         limits: limits.clone(),
         rows: 0,
         batches: Vec::new(),
+        several: BTreeSet::new(),
+        strays: 0,
     };
     // A task of its own, so that a panic of the engine ends the query and not the node.
     let task = tokio::spawn(collecting.collect(plan, context.task_ctx()));
@@ -137,7 +166,7 @@ pub(crate) async fn run_through(
     let outcome = tokio::time::timeout_at(deadline.into(), task).await;
     drop(abort);
     match outcome {
-        Ok(Ok(collected)) => collected.map(|(batches, schema, rows, met)| Cohort { batches, schema, rows, reads, met }),
+        Ok(Ok(collected)) => collected.map(|collected| collected.cohort(reads, people)),
         Ok(Err(_)) => Err(CohortError::Internal),
         Err(_) => Err(CohortError::TimedOut { limit_s: limits.time.as_secs() }),
     }
@@ -160,6 +189,7 @@ fn result_schema(plan: &Arc<dyn ExecutionPlan>, columns: &[Wanted]) -> Result<Sc
     Ok(Arc::new(Schema::new(fields)))
 }
 
+/// A cohort while it is collected, with whose each row is.
 struct Collecting {
     schema: SchemaRef,
     columns: Vec<Wanted>,
@@ -167,59 +197,91 @@ struct Collecting {
     limits: Limits,
     met: Met,
     rows: usize,
-    batches: Vec<RecordBatch>,
+    batches: Vec<(Int64Array, RecordBatch)>,
+    /// Who had more than one row.
+    several: BTreeSet<i64>,
+    /// How many rows were of nobody.
+    strays: usize,
 }
 
 impl Collecting {
-    async fn collect(
-        mut self,
-        plan: Arc<dyn ExecutionPlan>,
-        context: Arc<TaskContext>,
-    ) -> Result<(Vec<RecordBatch>, SchemaRef, usize, Met), CohortError> {
+    async fn collect(mut self, plan: Arc<dyn ExecutionPlan>, context: Arc<TaskContext>) -> Result<Self, CohortError> {
         let limits = self.limits.clone();
         let failed = |error: DataFusionError| failure(&error, &limits);
         let memory = MemoryConsumer::new("cohort").register(context.memory_pool());
         let mut stream = execute_stream(plan, context).map_err(failed)?;
         while let Some(batch) = stream.next().await {
             let batch = batch.map_err(failed)?;
-            self.check_subjects(&batch)?;
+            let subjects = batch.column(SUBJECT).as_primitive_opt::<Int64Type>().ok_or(CohortError::Internal)?.clone();
+            self.meet(&subjects)?;
             let kept = self.keep(&batch)?;
             // The list of those met has an entry for each.
-            let listed = 16 * batch.num_rows();
+            let listed = 16 * batch.num_rows() + subjects.get_array_memory_size();
             memory.try_grow(kept.get_array_memory_size() + listed).map_err(failed)?;
-            self.batches.push(kept);
+            self.batches.push((subjects, kept));
         }
-        Ok((self.batches, self.schema, self.rows, self.met))
+        self.leave_out()?;
+        Ok(self)
     }
 
-    /// One row per subject, no row of nobody, nobody who did not consent.
-    fn check_subjects(&mut self, batch: &RecordBatch) -> Result<(), CohortError> {
-        let subjects = batch.column(0).as_primitive_opt::<Int64Type>().ok_or(CohortError::Internal)?;
-        if subjects.null_count() > 0 {
-            return Err(CohortError::NullSubject);
-        }
-        for person in subjects.values() {
-            if !self.gate.knows(*person) {
+    /// Notes whose rows these are. Nobody is there who did not consent.
+    fn meet(&mut self, subjects: &Int64Array) -> Result<(), CohortError> {
+        for person in subjects {
+            let Some(person) = person else {
+                self.strays += 1;
+                continue;
+            };
+            if !self.gate.knows(person) {
                 return Err(CohortError::SubjectNotAllowed);
             }
-            if !self.met.meet(*person) {
-                return Err(CohortError::SeveralRowsPerSubject);
+            if !self.met.meet(person) {
+                self.several.insert(person);
             }
         }
-        self.rows += batch.num_rows();
+        self.rows += subjects.len();
         if self.rows > self.limits.rows {
             return Err(CohortError::TooManyRows { limit: self.limits.rows });
         }
         Ok(())
     }
 
-    /// The declared columns in their final types; the subject is left behind.
+    /// The declared columns in their final types; the subject is kept apart.
     fn keep(&self, batch: &RecordBatch) -> Result<RecordBatch, CohortError> {
         let columns = self.columns.iter().zip(batch.columns().iter().skip(1));
         let columns = columns.map(|(wanted, column)| wanted.convert(column)).collect::<Result<Vec<_>, _>>()?;
         let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
         RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)
             .map_err(|_| CohortError::Internal)
+    }
+
+    /// Takes out every row of those who had several, and those of nobody: one patient's rows never fail a query, and no
+    /// row of theirs is better than the other.
+    fn leave_out(&mut self) -> Result<(), CohortError> {
+        if self.several.is_empty() && self.strays == 0 {
+            return Ok(());
+        }
+        self.rows = 0;
+        for (subjects, batch) in &mut self.batches {
+            let stays = |person: Option<i64>| person.is_some_and(|person| !self.several.contains(&person));
+            let stay: BooleanArray = subjects.iter().map(|person| Some(stays(person))).collect();
+            *batch = filter_record_batch(batch, &stay).map_err(|_| CohortError::Internal)?;
+            self.rows += batch.num_rows();
+        }
+        self.several.iter().for_each(|person| self.met.forget(*person));
+        Ok(())
+    }
+
+    fn cohort(self, reads: Reads, people: Arc<Subjects>) -> Cohort {
+        Cohort {
+            batches: self.batches.into_iter().map(|(_, batch)| batch).collect(),
+            schema: self.schema,
+            rows: self.rows,
+            reads,
+            duplicates: self.several.len(),
+            strays: self.strays,
+            met: self.met,
+            people,
+        }
     }
 }
 
@@ -257,5 +319,35 @@ fn failure(error: &DataFusionError, limits: &Limits) -> CohortError {
             DataFusionError::Execution(_) => return CohortError::Evaluation,
             _ => return CohortError::Internal,
         };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_of_nobody_are_left_out_and_counted() {
+        let schema = Arc::new(Schema::empty());
+        let gate = Gate::shut();
+        let mut collecting = Collecting {
+            schema: Arc::clone(&schema),
+            columns: Vec::new(),
+            met: gate.nobody_met(),
+            gate,
+            limits: Limits::default(),
+            rows: 0,
+            batches: Vec::new(),
+            several: BTreeSet::new(),
+            strays: 0,
+        };
+        let nobody = Int64Array::from(vec![None, None]);
+        collecting.meet(&nobody).expect("no failure");
+        let two = RecordBatchOptions::new().with_row_count(Some(2));
+        let batch = RecordBatch::try_new_with_options(schema, Vec::new(), &two).expect("a batch");
+        collecting.batches.push((nobody, batch));
+        collecting.leave_out().expect("no failure");
+        assert_eq!((collecting.rows, collecting.strays), (0, 2));
+        assert_eq!(collecting.batches[0].1.num_rows(), 0);
     }
 }

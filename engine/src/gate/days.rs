@@ -6,13 +6,14 @@ use arrow::array::{Array, AsArray, BooleanArray};
 use arrow::buffer::BooleanBuffer;
 use arrow::datatypes::{Date32Type, Int64Type};
 use arrow::record_batch::RecordBatch;
-use consilium_protocol::consent::{Domain, Windows};
+use consilium_protocol::consent::{Domain, Opened};
 
 use super::people::{CLOSED, People};
+use crate::store::table::Dating;
 
 /// What one class opens of a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Days {
+pub(super) enum Days {
     None,
     All,
     /// Periods, both ends included, in days since 1970.
@@ -20,32 +21,50 @@ enum Days {
 }
 
 impl Days {
-    fn of(windows: Option<&Windows>, dated: bool) -> Self {
-        match windows {
-            Some(windows) if windows.is_unbounded() => Self::All,
-            Some(windows) if dated && !windows.is_empty() => Self::Within(
-                windows
+    fn of(opened: Option<&Opened>, dating: Dating) -> Self {
+        let Some(opened) = opened else { return Self::None };
+        match dating {
+            Dating::Undated if opened.undated => Self::All,
+            Dating::Undated => Self::None,
+            _ if opened.days.is_unbounded() => Self::All,
+            Dating::Column(_) if !opened.days.is_empty() => Self::Within(
+                opened
+                    .days
                     .iter()
                     .map(|w| (w.from.map_or(i32::MIN, |d| d.days()), w.to.map_or(i32::MAX, |d| d.days())))
                     .collect(),
             ),
-            // Rows without a day are read only under consent without a window.
+            // Rows that may be of any day are read only where every day may be.
             _ => Self::None,
+        }
+    }
+
+    /// Whether every day between these two is open, them included.
+    pub(super) fn span(&self, one: i32, other: i32) -> bool {
+        let (first, last) = (one.min(other), one.max(other));
+        match self {
+            Self::None => false,
+            Self::All => true,
+            Self::Within(periods) => periods.iter().any(|(from, to)| *from <= first && last <= *to),
         }
     }
 }
 
-/// The gate of one table: which of its rows a study may see.
+/// The gate of one table: which of its rows a study may see, and what of them.
 #[derive(Clone)]
 pub(crate) struct RowGate {
-    people: Arc<People>,
-    by_class: Arc<[Days]>,
+    pub(super) people: Arc<People>,
+    /// By class, the days whose rows are open.
+    pub(super) by_class: Arc<[Days]>,
+    /// By class, the days of which it may be known whether the patient died.
+    pub(super) deaths: Arc<[Days]>,
 }
 
 impl RowGate {
-    pub(crate) fn new(people: &Arc<People>, domain: Domain, dated: bool) -> Self {
-        let by_class = people.classes.iter().map(|allowed| Days::of(allowed.windows(domain), dated)).collect();
-        Self { people: Arc::clone(people), by_class }
+    pub(crate) fn new(people: &Arc<People>, domain: Domain, dating: Dating) -> Self {
+        let of = |domain, dating| people.classes.iter().map(|allowed| Days::of(allowed.of(domain), dating)).collect();
+        let deaths = of(Domain::Death, Dating::Column(0));
+        Self { people: Arc::clone(people), by_class: of(domain, dating), deaths }
     }
 
     /// Whether no row at all can pass.

@@ -17,9 +17,11 @@ use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, Partitioning, PlanProperties,
+    apply_expression_roots,
 };
 use futures::{Stream, StreamExt};
 
+use super::cover::Cover;
 use super::days::RowGate;
 use crate::store::scan::Reader;
 
@@ -41,8 +43,12 @@ pub(super) struct GateExec {
 pub(super) struct Check {
     /// The gate, and where in the raw columns the subject and the day are; `None` for vocabularies.
     pub(super) gate: Option<(RowGate, usize, Option<usize>)>,
-    /// Filters that cannot fail, over the raw columns.
+    /// Filters that cannot fail, over raw columns of which nothing may have to be hidden.
     pub(super) filters: Vec<Arc<dyn PhysicalExpr>>,
+    /// The raw columns of which something may have to be hidden.
+    pub(super) covers: Vec<Cover>,
+    /// Filters that cannot fail, over the columns with everything hidden that is closed.
+    pub(super) after: Vec<Arc<dyn PhysicalExpr>>,
     /// The raw columns that leave.
     pub(super) output: Vec<usize>,
     pub(super) schema: SchemaRef,
@@ -51,22 +57,39 @@ pub(super) struct Check {
 impl Check {
     /// The rows of a raw batch that may be seen.
     fn passing(&self, raw: &RecordBatch) -> Result<BooleanArray> {
-        let mut wanted: Option<BooleanArray> = None;
-        for filter in &self.filters {
-            let value = filter.evaluate(raw)?.into_array(raw.num_rows())?;
-            let Some(mask) = value.as_boolean_opt() else { return internal_err!("a filter is no truth value") };
-            let mask = if mask.null_count() > 0 { prep_null_mask_filter(mask) } else { mask.clone() };
-            wanted = Some(match wanted {
-                Some(wanted) => and(&wanted, &mask)?,
-                None => mask,
-            });
-        }
+        let wanted = wanted(&self.filters, raw, None)?;
         Ok(match (&self.gate, wanted) {
             (Some((gate, subject, date)), wanted) => gate.select(raw, *subject, *date, wanted.as_ref()),
             (None, Some(wanted)) => wanted,
             (None, None) => BooleanArray::from(vec![true; raw.num_rows()]),
         })
     }
+
+    /// Of a raw batch, those of its passing rows that are wanted, with what is closed of them hidden.
+    fn covered(&self, raw: &RecordBatch, passing: BooleanArray) -> Result<(RecordBatch, BooleanArray)> {
+        let Some((gate, subject, date)) = &self.gate else { return internal_err!("nobody to hide anything of") };
+        let covered = gate.cover(raw, *subject, *date, &self.covers, &passing)?;
+        let passing = wanted(&self.after, &covered, Some(passing.clone()))?.unwrap_or(passing);
+        Ok((covered, passing))
+    }
+}
+
+/// The rows of which every filter is true, out of some.
+fn wanted(
+    filters: &[Arc<dyn PhysicalExpr>],
+    batch: &RecordBatch,
+    mut out_of: Option<BooleanArray>,
+) -> Result<Option<BooleanArray>> {
+    for filter in filters {
+        let value = filter.evaluate(batch)?.into_array(batch.num_rows())?;
+        let Some(mask) = value.as_boolean_opt() else { return internal_err!("a filter is no truth value") };
+        let mask = if mask.null_count() > 0 { prep_null_mask_filter(mask) } else { mask.clone() };
+        out_of = Some(match out_of {
+            Some(wanted) => and(&wanted, &mask)?,
+            None => mask,
+        });
+    }
+    Ok(out_of)
 }
 
 /// Yields what passes, in batches of a good size.
@@ -80,8 +103,14 @@ struct Passing {
 impl Passing {
     /// Takes in a raw batch; gives one back at once where there are no columns to gather.
     fn admit(&mut self, raw: &RecordBatch) -> Result<Option<RecordBatch>> {
-        let passing = self.check.passing(raw)?;
-        let count = passing.true_count();
+        let mut passing = self.check.passing(raw)?;
+        let mut count = passing.true_count();
+        let covered;
+        let mut raw = raw;
+        if count > 0 && !self.check.covers.is_empty() {
+            (covered, passing) = self.check.covered(raw, passing)?;
+            (raw, count) = (&covered, passing.true_count());
+        }
         if count == 0 {
             return Ok(None);
         }
@@ -179,9 +208,9 @@ impl ExecutionPlan for GateExec {
 
     fn apply_expressions(
         &self,
-        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+        visit: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
     ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
+        apply_expression_roots(&self.check.filters, visit)
     }
 
     fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {

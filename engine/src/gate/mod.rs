@@ -1,13 +1,15 @@
 //! What makes consent part of the plan.
 //!
 //! A study's session ([`session`]) knows only [`GatedTable`]s. Each yields the rows of people whose consent opens the
-//! table's domain on the row's day, and only columns that studies may read; its raw scan is out of the optimizer's
-//! reach ([`exec`]), and of the query nothing but filters that cannot fail is evaluated beside it ([`filters`]).
+//! table's domain on the row's day, and only columns that studies may read; what a row tells of other days is hidden
+//! where those are closed ([`cover`]). Its raw scan is out of the optimizer's reach ([`exec`]), and of the query nothing
+//! but filters that cannot fail is evaluated beside it ([`filters`]).
 //!
 //! Rows are let through by looking up their `person_id` in an array built once per study, not by a semi-join: the
 //! lookup decides person, domain and day in one pass over each batch, costs no hash table per table and no exchange
 //! between threads, and is no join that an optimizer could reorder, turn around or push a predicate through.
 
+mod cover;
 mod days;
 mod exec;
 mod filters;
@@ -30,8 +32,10 @@ use datafusion::physical_plan::ExecutionPlan;
 
 use crate::pseudonym::LinkSecret;
 use crate::store::Store;
+use crate::store::reach::{End, Reach, reach};
 use crate::store::scan::Reader;
 use crate::store::table::{Role, Table};
+use cover::Cover;
 use days::RowGate;
 use exec::{Check, GateExec};
 pub(crate) use people::Met;
@@ -88,33 +92,55 @@ pub(crate) struct GatedTable {
     reader: Arc<Reader>,
     /// `None` for vocabularies, which are nobody's.
     gate: Option<RowGate>,
+    /// By column, how far its values reach beyond their row's day, where that may have to be hidden from somebody.
+    reaching: Vec<Option<Reach>>,
 }
 
 impl GatedTable {
     pub(crate) fn new(table: &Arc<Table>, reader: &Arc<Reader>, gate: &Gate) -> Self {
         let row_gate = match table.role {
-            Role::Patients { domain, date, .. } => Some(RowGate::new(&gate.people, domain, date.is_some())),
+            Role::Patients { domain, dating, .. } => Some(RowGate::new(&gate.people, domain, dating)),
             Role::Vocabulary => None,
         };
-        Self { table: Arc::clone(table), schema: table.schema(), reader: Arc::clone(reader), gate: row_gate }
+        let hidden = |reach: &Reach| row_gate.as_ref().is_some_and(|gate| gate.hides(*reach));
+        let reaching = (0..table.columns.len()).map(|column| reach(table, column).filter(hidden)).collect();
+        Self { table: Arc::clone(table), schema: table.schema(), reader: Arc::clone(reader), gate: row_gate, reaching }
     }
 
-    /// The raw columns that a scan needs: those asked for, those that filters name, the subject, and the day where it
-    /// matters.
-    fn needed(&self, output: &[usize], filters: &[Expr]) -> Result<Vec<usize>> {
-        let mut needed: Vec<usize> = output.to_vec();
+    /// The columns that a scan's rows or its filters show, each once.
+    fn shown(&self, output: &[usize], filters: &[Expr]) -> Result<Vec<usize>> {
+        let mut shown: Vec<usize> = output.to_vec();
         for filter in filters {
             for column in filter.column_refs() {
-                needed.push(self.schema.index_of(&column.name)?);
+                shown.push(self.schema.index_of(&column.name)?);
             }
         }
-        if let (Role::Patients { subject, date, .. }, Some(gate)) = (self.table.role, &self.gate) {
+        shown.sort_unstable();
+        shown.dedup();
+        Ok(shown)
+    }
+
+    /// The raw columns that a scan needs: those shown, the subject, the day where it matters, and the days up to which
+    /// values reach that may have to be hidden.
+    fn needed(&self, shown: &[usize]) -> Vec<usize> {
+        let mut needed = shown.to_vec();
+        if let (Role::Patients { subject, dating, .. }, Some(gate)) = (self.table.role, &self.gate) {
             needed.push(subject);
-            needed.extend(date.filter(|_| gate.needs_date()));
+            needed.extend(dating.column().filter(|_| gate.needs_date()));
         }
+        needed.extend(shown.iter().filter_map(|column| match self.reaching[*column]?.end {
+            End::Column(last) => Some(last),
+            End::Itself | End::Counted | End::Unsaid => None,
+        }));
         needed.sort_unstable();
         needed.dedup();
-        Ok(needed)
+        needed
+    }
+
+    /// Whether a filter is over a column of which something may have to be hidden, so that it must not see the raw one.
+    fn sees_hidden(&self, filter: &Expr) -> bool {
+        let hidden = |name: &str| self.schema.index_of(name).is_ok_and(|column| self.reaching[column].is_some());
+        filter.column_refs().iter().any(|column| hidden(&column.name))
     }
 }
 
@@ -148,8 +174,10 @@ impl TableProvider for GatedTable {
         if filters.iter().any(|filter| !filters::is_infallible(filter, &self.schema)) {
             return datafusion::common::internal_err!("a filter that may fail was pushed to the gate");
         }
-        let needed = self.needed(&output, &filters)?;
+        let shown = self.shown(&output, &filters)?;
+        let needed = self.needed(&shown);
         let place = |column: usize| needed.iter().position(|n| *n == column);
+        let (after, filters): (Vec<Expr>, Vec<Expr>) = filters.into_iter().partition(|filter| self.sees_hidden(filter));
         let raw_schema = Arc::new(self.schema.project(&needed)?);
         let df_schema = DFSchema::try_from(Arc::clone(&raw_schema))?;
         let predicate = match conjunction(filters.iter().cloned()) {
@@ -160,9 +188,9 @@ impl TableProvider for GatedTable {
             None => None,
         };
         let gate = match (self.table.role, &self.gate) {
-            (Role::Patients { subject, date, .. }, Some(gate)) => {
+            (Role::Patients { subject, dating, .. }, Some(gate)) => {
                 let Some(subject) = place(subject) else { return datafusion::common::internal_err!("no subject") };
-                Some((gate.clone(), subject, date.and_then(place)))
+                Some((gate.clone(), subject, dating.column().and_then(place)))
             }
             (Role::Vocabulary, None) => None,
             _ => return datafusion::common::internal_err!("a table of patients without a gate"),
@@ -177,12 +205,22 @@ impl TableProvider for GatedTable {
         };
         let partitions = session.config().target_partitions();
         let raw = self.reader.plan(table, needed.clone(), predicate, partitions)?;
+        let compiled = |filters: Vec<Expr>| -> Result<Vec<_>> {
+            filters.into_iter().map(|filter| session.create_physical_expr(filter, &df_schema)).collect()
+        };
+        let covers = shown.iter().filter_map(|column| {
+            let reach = self.reaching[*column]?;
+            let end = match reach.end {
+                End::Column(last) => place(last).map_or(End::Unsaid, End::Column),
+                end => end,
+            };
+            Some(Cover { column: place(*column)?, reach: Reach { end, ..reach } })
+        });
         let check = Check {
             gate,
-            filters: filters
-                .into_iter()
-                .map(|filter| session.create_physical_expr(filter, &df_schema))
-                .collect::<Result<_>>()?,
+            filters: compiled(filters)?,
+            covers: covers.collect(),
+            after: compiled(after)?,
             output: output.iter().filter_map(|column| place(*column)).collect(),
             schema: Arc::new(self.schema.project(&output)?),
         };

@@ -161,6 +161,21 @@ impl Met {
 }
 
 impl Met {
+    /// As if a person had not been met.
+    pub(crate) fn forget(&mut self, person: i64) {
+        match self {
+            Self::Bits { least, bits } => {
+                let offset = person.wrapping_sub(*least) as u64;
+                if let Some(word) = usize::try_from(offset / 64).ok().and_then(|word| bits.get_mut(word)) {
+                    *word &= !(1u64 << (offset % 64));
+                }
+            }
+            Self::Hashed(met) => {
+                met.remove(&person);
+            }
+        }
+    }
+
     /// Whether a person was met.
     pub(crate) fn has(&self, person: i64) -> bool {
         match self {
@@ -256,6 +271,9 @@ mod tests {
             assert!(!matched.iter().any(|(id, _)| met.meet(*id)));
             assert!(matched.iter().all(|(id, _)| met.has(*id) && !met.has(id + 1)));
             assert!(!met.has(i64::MIN) && !met.has(i64::MAX));
+            let (first, second) = (matched[0].0, matched[1].0);
+            met.forget(first);
+            assert!(!met.has(first) && met.has(second) && met.meet(first));
         }
     }
 

@@ -9,11 +9,13 @@ use datafusion::execution::object_store::ObjectStoreRegistry;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::execution::{SessionState, SessionStateDefaults};
+use datafusion::logical_expr::planner::ExprPlanner;
 use datafusion::object_store::ObjectStore;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use url::Url;
 
 use super::GatedTable;
+use crate::cohort::total::{TotalConversions, TotalPlanner};
 use crate::cohort::{fold, functions};
 
 /// What a session may use.
@@ -53,11 +55,14 @@ pub(crate) fn open(tables: Vec<GatedTable>, resources: Resources) -> Result<Sess
     let options = config.options_mut();
     options.sql_parser.enable_options_value_normalization = false;
     options.execution.collect_statistics = false;
+    let mut planners: Vec<Arc<dyn ExprPlanner>> = vec![Arc::new(TotalPlanner)];
+    planners.extend(SessionStateDefaults::default_expr_planners());
     let state: SessionState = SessionStateBuilder::new()
         .with_config(config)
         .with_runtime_env(runtime)
+        .with_expr_planners(planners)
+        .with_analyzer_rule(Arc::new(TotalConversions))
         .with_optimizer_rules(fold::rules())
-        .with_expr_planners(SessionStateDefaults::default_expr_planners())
         .with_scalar_functions(functions::scalar())
         .with_aggregate_functions(functions::aggregate())
         .with_window_functions(functions::window())

@@ -27,8 +27,8 @@ pub struct TableConfig {
     pub subject: String,
     /// The domain that a consent must open for the table to be read.
     pub domain: Domain,
-    /// The column with the day of a row, which consent's windows are about. Without it, rows are read only under
-    /// consent without a window.
+    /// The column with the day of a row, which consent's windows are about. Without it, a table that has no dates is read
+    /// under any consent to its domain, whatever its window, and one that has some only under consent to all days.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub date: Option<String>,
     /// The columns that studies may read; all of them where this is missing.

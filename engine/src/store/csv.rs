@@ -39,6 +39,7 @@ pub(super) fn read(name: &str, folder: &Path, path: &Path, config: &StoreConfig)
         columns: layout.columns,
         withheld: layout.withheld,
         rows: None,
+        key: None,
         source: Source::Empty,
     };
     let schema = table.schema();

@@ -5,7 +5,7 @@ use arrow::datatypes::{DataType, TimeUnit};
 use super::config::{StoreConfig, TableConfig};
 use super::error::StoreError;
 use super::omop;
-use super::table::{Column, Kind, Role};
+use super::table::{Column, Dating, Kind, Role};
 
 /// Which columns of a file are read, and as what.
 #[derive(Debug)]
@@ -37,8 +37,9 @@ pub(super) fn lay_out(
             columns: table.columns.iter().map(|(c, k)| ((*c).to_string(), *k)).collect(),
             domain: table.domain,
             date: table.date.map(str::to_string),
+            dated: table.date.is_some(),
         },
-        (None, None) => Wanted { columns: Vec::new(), domain: None, date: None },
+        (None, None) => Wanted { columns: Vec::new(), domain: None, date: None, dated: false },
     };
     let mut layout =
         Layout { role: Role::Vocabulary, columns: Vec::new(), positions: Vec::new(), withheld: Vec::new() };
@@ -54,8 +55,12 @@ pub(super) fn lay_out(
         let subject =
             layout.columns.iter().position(|c| c.kind == Kind::Subject).ok_or_else(|| missing("person_id"))?;
         let place = |date: &String| layout.columns.iter().position(|c| c.name == *date).ok_or_else(|| missing(date));
-        let date = wanted.date.as_ref().map(place).transpose()?;
-        layout.role = Role::Patients { subject, domain, date };
+        let dating = match wanted.date.as_ref().map(place).transpose()? {
+            Some(position) => Dating::Column(position),
+            None if wanted.dated => Dating::Unsaid,
+            None => Dating::Undated,
+        };
+        layout.role = Role::Patients { subject, domain, dating };
     } else if layout.columns.is_empty() {
         return Err(missing(wanted.columns.first().map_or(name, |(column, _)| column)));
     }
@@ -66,6 +71,8 @@ struct Wanted {
     columns: Vec<(String, Kind)>,
     domain: Option<consilium_protocol::consent::Domain>,
     date: Option<String>,
+    /// Whether its rows are of some day, said or not.
+    dated: bool,
 }
 
 fn declared(
@@ -108,7 +115,9 @@ fn declared(
             None => {}
         }
     }
-    Ok(Wanted { columns, domain: Some(table.domain), date: date.map(|(column, _)| column) })
+    // Whatever studies may read of it: a row with a date among what they may not read is of a day all the same.
+    let dated = types.iter().any(|(_, kind)| matches!(kind, Some(Kind::Date | Kind::Moment)));
+    Ok(Wanted { columns, domain: Some(table.domain), date: date.map(|(column, _)| column), dated })
 }
 
 /// Checks the declarations that need no file.

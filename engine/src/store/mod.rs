@@ -8,9 +8,11 @@ mod config;
 mod csv;
 mod error;
 mod folder;
+mod key;
 mod layout;
 pub(crate) mod omop;
 mod parquet;
+pub(crate) mod reach;
 pub(crate) mod scan;
 mod subjects;
 mod summary;
@@ -30,7 +32,7 @@ pub use summary::{IgnoredFile, StoreSummary, TableSummary};
 use crate::pseudonym::LinkSecret;
 use folder::{Contents, Found, shown};
 use scan::Reader;
-use table::{Role, Source, Table};
+use table::{Dating, Role, Source, Table};
 
 /// The largest CSV file that is read into memory.
 pub const CSV_BYTES: u64 = 4 << 30;
@@ -67,7 +69,7 @@ impl Store {
         let mut ignored: Vec<_> =
             ignored.into_iter().map(|(file, why)| IgnoredFile { name: file, reason: why.to_string() }).collect();
         for (name, found) in &found {
-            let table = match found {
+            let mut table = match found {
                 Found::Csv(path, bytes) if *bytes > CSV_BYTES => {
                     return Err(StoreError::TooLargeForCsv { file: shown(path) });
                 }
@@ -81,6 +83,11 @@ impl Store {
                         continue;
                     }
                 },
+            };
+            table.key = match table.role {
+                // Checked below, for PERSON; no other table of patients promises a row each.
+                Role::Patients { subject, .. } => (name == "person").then_some(subject),
+                Role::Vocabulary => key::find(&config.folder, &table)?,
             };
             tables.insert(name.clone(), Arc::new(table));
         }
@@ -122,9 +129,10 @@ impl Store {
             },
             domain: table.domain(),
             date: match table.role {
-                Role::Patients { date: Some(date), .. } => table.columns.get(date).map(|c| c.name.clone()),
+                Role::Patients { dating: Dating::Column(date), .. } => table.columns.get(date).map(|c| c.name.clone()),
                 _ => None,
             },
+            day_unsaid: matches!(table.role, Role::Patients { dating: Dating::Unsaid, .. }),
             rows: table.rows,
             readable: table.columns.iter().map(|c| c.name.clone()).collect(),
             withheld: table.withheld.clone(),

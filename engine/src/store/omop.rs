@@ -169,6 +169,19 @@ const WITHHELD: &[&str] = &[
     "value_as_string",
 ];
 
+/// The column whose values no two rows of a table share, by the table's name in lower case, where the store checks it.
+pub(crate) fn key(name: &str) -> Option<&'static str> {
+    match name {
+        "person" => Some("person_id"),
+        "concept" => Some("concept_id"),
+        "vocabulary" => Some("vocabulary_id"),
+        "domain" => Some("domain_id"),
+        "concept_class" => Some("concept_class_id"),
+        "relationship" => Some("relationship_id"),
+        _ => None,
+    }
+}
+
 /// The definition of a table, by its name in lower case.
 pub(crate) fn definition(name: &str) -> Option<&'static Definition> {
     TABLES.iter().find(|table| table.name == name)

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::AsArray;
+use arrow::array::{ArrayRef, AsArray};
 use arrow::datatypes::{Int64Type, SchemaRef};
 use datafusion::parquet::arrow::ProjectionMask;
 use datafusion::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -13,7 +13,7 @@ use super::config::StoreConfig;
 use super::error::StoreError;
 use super::folder::{shown, unreadable};
 use super::layout::{Layout, holds, kind_of, lay_out};
-use super::table::{Kind, ParquetPart, Source, Table};
+use super::table::{Column, Kind, ParquetPart, Source, Table};
 
 /// Reads the layout of a table of one file or several.
 pub(super) fn read(
@@ -53,6 +53,7 @@ pub(super) fn read(
         columns: layout.columns,
         withheld: layout.withheld,
         rows: Some(rows),
+        key: None,
         source: Source::Parquet(Arc::new(parts)),
     })
 }
@@ -93,14 +94,24 @@ pub(super) fn person_ids(
     parts: &[ParquetPart],
     mut take: impl FnMut(Option<i64>),
 ) -> Result<(), StoreError> {
+    let person = Column { name: "person_id".to_string(), kind: Kind::Subject };
+    column(folder, parts, &person, |ids| ids.as_primitive::<Int64Type>().iter().for_each(&mut take))
+}
+
+/// Every value of one column, in the order of the files, in the type that queries see.
+pub(super) fn column(
+    folder: &Path,
+    parts: &[ParquetPart],
+    column: &Column,
+    mut take: impl FnMut(&ArrayRef),
+) -> Result<(), StoreError> {
     for part in parts {
         let damaged = || StoreError::Damaged { file: shown(&part.path) };
         let builder = open(folder, &part.path)?;
-        let mask = ProjectionMask::columns(builder.parquet_schema(), ["person_id"]);
+        let mask = ProjectionMask::columns(builder.parquet_schema(), [column.name.as_str()]);
         for batch in builder.with_projection(mask).build().map_err(|_| damaged())? {
             let batch = batch.map_err(|_| damaged())?;
-            let column = arrow::compute::cast(batch.column(0), &Kind::Subject.data_type()).map_err(|_| damaged())?;
-            column.as_primitive::<Int64Type>().iter().for_each(&mut take);
+            take(&arrow::compute::cast(batch.column(0), &column.kind.data_type()).map_err(|_| damaged())?);
         }
     }
     Ok(())

@@ -27,6 +27,9 @@ pub struct TableSummary {
     pub domain: Option<Domain>,
     /// The column that consent's windows are about.
     pub date: Option<String>,
+    /// Whether it has dates and none is declared to be that of its rows, so that it is read only under consent to all
+    /// days.
+    pub day_unsaid: bool,
     /// How many rows, where that is cheap to know.
     pub rows: Option<usize>,
     /// The columns that studies may read.

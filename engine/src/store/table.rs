@@ -7,7 +7,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use arrow::record_batch::RecordBatch;
 use consilium_protocol::consent::Domain;
 
-use super::omop::Definition;
+use super::omop::{self, Definition};
 
 /// What a column holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,11 +76,32 @@ pub(crate) enum Role {
         subject: usize,
         /// The domain that consent must open.
         domain: Domain,
-        /// The position of the column that consent's windows are about.
-        date: Option<usize>,
+        /// Which day, as consent's windows mean it, a row is of.
+        dating: Dating,
     },
     /// Nobody's: vocabularies.
     Vocabulary,
+}
+
+/// Which day the rows of a table are of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Dating {
+    /// That in the column at this position; a row may lack it.
+    Column(usize),
+    /// None: the table has no dates.
+    Undated,
+    /// One that nobody said: the table has dates, but none is declared to be that of its rows.
+    Unsaid,
+}
+
+impl Dating {
+    /// The position of the column with the day.
+    pub(crate) const fn column(self) -> Option<usize> {
+        match self {
+            Self::Column(position) => Some(position),
+            Self::Undated | Self::Unsaid => None,
+        }
+    }
 }
 
 /// Where a table's rows lie.
@@ -116,6 +137,8 @@ pub(crate) struct Table {
     pub(crate) withheld: Vec<String>,
     /// How many rows, where that is known.
     pub(crate) rows: Option<usize>,
+    /// The column whose values no two rows share, where that was checked.
+    pub(crate) key: Option<usize>,
     /// Where they are.
     pub(crate) source: Source,
 }
@@ -130,12 +153,13 @@ impl Table {
             Some(domain) => Role::Patients {
                 subject: columns.iter().position(|c| c.kind == Kind::Subject).unwrap_or_default(),
                 domain,
-                date: definition.date.and_then(position),
+                dating: definition.date.and_then(position).map_or(Dating::Undated, Dating::Column),
             },
             None => Role::Vocabulary,
         };
+        let key = omop::key(definition.name).and_then(position);
         let name = definition.name.to_string();
-        Self { name, role, columns, withheld: Vec::new(), rows: Some(0), source: Source::Empty }
+        Self { name, role, columns, withheld: Vec::new(), rows: Some(0), key, source: Source::Empty }
     }
 
     /// What queries see: the readable columns with their types.

@@ -1,5 +1,6 @@
 //! What a worker does with each request.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use consilium_protocol::consent::{AllowedData, ClassList};
@@ -12,7 +13,7 @@ use crate::cohort::{self, Limits};
 use crate::gate::Gate;
 use crate::pseudonym::LinkSecret;
 use crate::statistics::{self, Layout};
-use crate::store::{Store, StoreSummary};
+use crate::store::{Store, StoreSummary, Subjects};
 
 /// The node holds the watch, and kills.
 const NO_DEADLINE: Duration = Duration::from_secs(30 * 86_400);
@@ -62,7 +63,8 @@ impl Desk {
             Request::Try(canonical) => {
                 let (store, spec) = (self.store.as_ref().ok_or(Refusal::Order)?, spec(&canonical)?);
                 let limits = Limits { time: NO_DEADLINE, threads: self.threads, ..Limits::default() };
-                let cohort = cohort::run_through(store, Gate::shut(), &spec, &limits).await?;
+                let cohort =
+                    cohort::run_through(store, Arc::new(Subjects::none()), Gate::shut(), &spec, &limits).await?;
                 plain(Reply::Reads(cohort.reads))
             }
             Request::Check(canonical) => plain(Reply::Reads(cohort::check(&spec(&canonical)?).await?)),
@@ -99,7 +101,8 @@ impl Desk {
     }
 
     async fn study(&self, job: &StudyJob, body: Vec<u8>) -> Answer {
-        let (store, spec) = (self.store.as_ref().ok_or(Refusal::Order)?, spec(&job.spec)?);
+        let (Some(store), Some(link)) = (&self.store, &self.link) else { return Err(Refusal::Order) };
+        let spec = spec(&job.spec)?;
         let class_of = ClassList::from_bytes(job.class_width, body).ok_or(Refusal::Order)?;
         if class_of.len() != self.subjects {
             return Err(Refusal::Order);
@@ -112,7 +115,7 @@ impl Desk {
             time: NO_DEADLINE,
             threads: self.threads,
         };
-        let cohort = cohort::run_through(store, gate, &spec, &limits).await?;
+        let cohort = cohort::run_through(store, store.derived(link), gate, &spec, &limits).await?;
         let cells =
             statistics::compute(&spec, &layout, &cohort.batches, job.min_site_count, job.subjects_bound).await?;
         let mut body = Zeroizing::new(vec![0u8; self.subjects.div_ceil(8)]);
@@ -120,6 +123,7 @@ impl Desk {
             body[*position as usize / 8] |= 1 << (position % 8);
         }
         cells.pipe_to(&mut body);
-        Ok((Reply::Counted { dropped: 0 }, body))
+        let (duplicates, strays) = (cohort.duplicates as u64, cohort.strays as u64);
+        Ok((Reply::Counted { duplicates, strays }, body))
     }
 }

@@ -23,8 +23,10 @@ pub enum Reply {
     Enrolled,
     /// To `Study`: the body holds the cells and who was counted; see [`Counted`].
     Counted {
-        /// How many rows were left out because their patients had several.
-        dropped: u64,
+        /// How many patients were left out because they had several rows.
+        duplicates: u64,
+        /// How many rows were left out because they were of nobody.
+        strays: u64,
     },
     /// To `Check` and `Try`: what the query reads.
     Reads(Reads),
@@ -78,8 +80,10 @@ pub struct Counted {
     pub cells: LocalCells,
     /// Who was in the cohort, one bit for each subject, the lowest bit of a byte first.
     pub members: Vec<u8>,
-    /// How many rows were left out because their patients had several.
-    pub dropped: u64,
+    /// How many patients were left out because they had several rows.
+    pub duplicates: u64,
+    /// How many rows were left out because they were of nobody.
+    pub strays: u64,
 }
 
 impl Counted {
@@ -88,10 +92,12 @@ impl Counted {
         subjects.div_ceil(8) + LocalCells::piped_bytes(layout)
     }
 
-    /// Reads the body: who was in the cohort, then the cells. `None` when it is not as long as it must be.
-    pub fn read(dropped: u64, body: &[u8], layout: &Layout, subjects: usize) -> Option<Self> {
+    /// Reads an answer to `Study`. `None` when it is another, or its body not as long as it must be: who was in the cohort,
+    /// then the cells.
+    pub fn read(reply: &Reply, body: &[u8], layout: &Layout, subjects: usize) -> Option<Self> {
+        let Reply::Counted { duplicates, strays } = *reply else { return None };
         let (members, cells) = body.split_at_checked(subjects.div_ceil(8))?;
-        Some(Self { cells: LocalCells::from_pipe(cells, layout)?, members: members.to_vec(), dropped })
+        Some(Self { cells: LocalCells::from_pipe(cells, layout)?, members: members.to_vec(), duplicates, strays })
     }
 }
 

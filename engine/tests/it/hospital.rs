@@ -72,7 +72,7 @@ impl Rows {
         text
     }
 
-    pub(crate) fn write_parquet(&self, path: &Path, rows: std::ops::Range<usize>) {
+    pub(crate) fn batch(&self, rows: std::ops::Range<usize>) -> RecordBatch {
         let column = |position: usize| -> ArrayRef {
             let values = || self.rows[rows.clone()].iter().map(move |row| &row[position]);
             let first = self.rows.iter().map(|row| &row[position]).find(|value| **value != Value::Null);
@@ -96,7 +96,11 @@ impl Rows {
             }
         };
         let columns = self.columns.iter().enumerate().map(|(i, name)| (*name, column(i), true));
-        let batch = RecordBatch::try_from_iter_with_nullable(columns).expect("columns of one length");
+        RecordBatch::try_from_iter_with_nullable(columns).expect("columns of one length")
+    }
+
+    pub(crate) fn write_parquet(&self, path: &Path, rows: std::ops::Range<usize>) {
+        let batch = self.batch(rows);
         let file = fs::File::create(path).expect("a file");
         let mut writer = ArrowWriter::try_new(file, batch.schema(), None).expect("a writer");
         writer.write(&batch).expect("written");
@@ -109,9 +113,13 @@ pub(crate) fn day(text: &str) -> i32 {
 }
 
 /// A small generator (xorshift), so that every run sees the same hospital.
-pub(crate) struct Dice(u64);
+pub(crate) struct Dice(pub(crate) u64);
 
 impl Dice {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
     pub(crate) fn roll(&mut self, sides: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
@@ -255,8 +263,11 @@ pub(crate) fn is_open(person: i64, domain: Domain, row_day: Option<i32>) -> bool
         && match kind(person) {
             // Full consent.
             1 => true,
-            // Data of 2015 to 2017 only, so nothing without a day, PERSON included.
-            2 => row_day.is_some_and(|d| (day("2015-01-01")..=day("2017-12-31")).contains(&d)),
+            // Data of 2015 to 2017 only, and what has no date, which is PERSON; but no row that lacks its day.
+            2 => {
+                domain == Domain::Person
+                    || row_day.is_some_and(|d| (day("2015-01-01")..=day("2017-12-31")).contains(&d))
+            }
             // Persons and conditions only.
             6 => matches!(domain, Domain::Person | Domain::Condition),
             // Persons, and measurements outside 2016.

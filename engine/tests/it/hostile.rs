@@ -142,6 +142,10 @@ fn refused_by_the_query_alone() -> Vec<(&'static str, String)> {
         // Types and arguments that do not fit.
         ("unplannable", format!("{p} sqrt('a', 2) AS x {from}")),
         ("unplannable", format!("{p} sum(year_of_birth) AS x {from}")),
+        // Several rows of one patient.
+        ("several_rows_per_subject", "SELECT person_id AS subject, 1 AS x FROM condition_occurrence".to_string()),
+        ("several_rows_per_subject", "SELECT person_id AS subject, 1 AS x FROM person UNION ALL SELECT person_id, 2 FROM person".into()),
+        ("several_rows_per_subject", format!("{p} m.value_as_number AS x {from} LEFT JOIN measurement m ON m.person_id = p.person_id")),
         ("syntax", format!("{p} FROM FROM {from}")),
         ("syntax", format!("{p} 'open AS x {from}")),
     ]
@@ -217,24 +221,17 @@ async fn queries_that_fail_on_rows_say_nothing_of_the_rows() {
     let (store, _folder) = open_csv().await;
     let permissions = everybody(&store, &link()).await;
     let list = [
-        ("several_rows_per_subject", "SELECT person_id AS subject, 1 AS x FROM condition_occurrence"),
-        (
-            "several_rows_per_subject",
-            "SELECT person_id AS subject, 1 AS x FROM person UNION ALL SELECT person_id, 2 FROM person",
-        ),
-        (
-            "several_rows_per_subject",
-            "SELECT p.person_id AS subject, m.value_as_number AS x FROM person p
-             LEFT JOIN measurement m ON m.person_id = p.person_id",
-        ),
         ("evaluation", "SELECT person_id AS subject, 1 / (month_of_birth - month_of_birth) AS x FROM person"),
         ("evaluation", "SELECT person_id AS subject, 7 % (gender_concept_id - 8507) AS x FROM person"),
-        ("evaluation", "SELECT patient AS subject, CAST(code AS BIGINT) AS x FROM labs"),
-        ("evaluation", "SELECT patient AS subject, 1 AS x FROM labs WHERE CAST(code AS DATE) > DATE '2020-01-01'"),
-        ("evaluation", "SELECT patient AS subject, CAST(score AS DECIMAL(2, 1)) AS x FROM labs"),
+        ("evaluation", "SELECT patient AS subject, min(CAST(code AS BIGINT)) AS x FROM labs GROUP BY patient"),
         (
             "evaluation",
-            "SELECT patient AS subject, CAST(make_date(CAST(score AS INT), 13, 1) AS BIGINT) AS x FROM labs",
+            "SELECT DISTINCT patient AS subject, 1 AS x FROM labs WHERE CAST(code AS DATE) > DATE '2020-01-01'",
+        ),
+        ("evaluation", "SELECT patient AS subject, min(CAST(score AS DECIMAL(2, 1))) AS x FROM labs GROUP BY patient"),
+        (
+            "evaluation",
+            "SELECT patient AS subject, min(CAST(make_date(CAST(score AS INT), 13, 1) AS BIGINT)) AS x FROM labs GROUP BY patient",
         ),
     ];
     for (kind, sql) in list {
@@ -332,11 +329,11 @@ async fn honest_queries_pass() {
         "SELECT person_id AS subject, max(CAST(condition_end_date AS BIGINT) - CAST(condition_start_date AS BIGINT)) AS x
          FROM condition_occurrence GROUP BY person_id",
         "SELECT person_id AS subject, extract(year FROM min(measurement_date)) AS x FROM measurement GROUP BY 1",
-        "SELECT patient AS subject, TRY_CAST(code AS BIGINT) AS x FROM labs WHERE starts_with(code, '99')",
+        "SELECT patient AS subject, max(TRY_CAST(code AS BIGINT)) AS x FROM labs WHERE starts_with(code, '99') GROUP BY patient",
         "SELECT person_id AS subject, 1 AS x FROM person UNION SELECT person_id, 1 FROM measurement",
         "SELECT person_id AS subject, 1 AS x FROM person EXCEPT SELECT person_id, 1 FROM measurement",
-        "SELECT person_id AS subject, v.x FROM person JOIN (VALUES (8507, 1), (8532, 2)) v(sex, x)
-         ON v.sex = gender_concept_id",
+        "SELECT person_id AS subject, max(v.x) AS x FROM person JOIN (VALUES (8507, 1), (8532, 2)) v(sex, x)
+         ON v.sex = gender_concept_id GROUP BY person_id",
     ];
     for sql in list {
         let outcome = run(&store, &link(), &permissions, &study(sql, &["x"]), &limits()).await;
@@ -368,7 +365,8 @@ async fn columns_come_in_the_types_that_statistics_take() {
     let (store, _folder) = open_csv().await;
     let permissions = everybody(&store, &link()).await;
     let sql = "SELECT patient AS subject, CAST(1 AS SMALLINT) AS small, CAST(score AS REAL) AS narrow, 2.5 AS exact,
-               'a' AS word, score > 3 AS truth, CAST(7 AS INT) AS whole, NULL AS nothing FROM labs";
+               'a' AS word, score > 3 AS truth, CAST(7 AS INT) AS whole, NULL AS nothing FROM labs
+               QUALIFY row_number() OVER (PARTITION BY patient ORDER BY taken) = 1";
     let more = "[[dimension]]\nname = \"word\"\nvalues = [\"a\"]\n[[dimension]]\nname = \"truth\"\nvalues = [true]\n\
                 [[dimension]]\nname = \"whole\"\nvalues = [7]\n[[dimension]]\nname = \"small\"\nedges = [0, 2]\n\
                 [[dimension]]\nname = \"nothing\"\nvalues = [\"x\"]\n";
@@ -388,7 +386,7 @@ async fn columns_come_in_the_types_that_statistics_take() {
     assert_eq!(types, expected.map(|(name, t)| (name.to_string(), t)));
     assert!(cohort.batches.iter().all(|batch| batch.schema() == cohort.schema));
     let wrong = study_with(
-        "SELECT patient AS subject, score AS d FROM labs",
+        "SELECT patient AS subject, max(score) AS d FROM labs GROUP BY patient",
         &[],
         "[[dimension]]\nname = \"d\"\nvalues = [1]\n",
     );

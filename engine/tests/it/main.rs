@@ -4,12 +4,16 @@
 
 mod answers;
 mod attacks;
+mod caps;
+mod families;
 mod gate;
 mod guard;
 mod hospital;
 mod hostile;
+mod one_row;
 mod patientwise;
 mod privacy;
 mod real;
 mod statistics;
 mod store;
+mod windows;

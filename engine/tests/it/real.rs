@@ -30,7 +30,8 @@ async fn synthea_is_read_as_it_is() {
         SELECT p.person_id AS subject, date_part('year', f.since) - p.year_of_birth AS age,
                d.person_id IS NOT NULL AS dead,
                (SELECT count(*) FROM drug_exposure x WHERE x.person_id = p.person_id) AS drugs
-        FROM person p JOIN first f ON f.person_id = p.person_id LEFT JOIN death d ON d.person_id = p.person_id";
+        FROM person p JOIN first f ON f.person_id = p.person_id 
+        LEFT JOIN (SELECT DISTINCT person_id FROM death) d ON d.person_id = p.person_id";
     let more = "[[dimension]]\nname = \"dead\"\nvalues = [true, false]\n";
     let spec = super::hospital::study_with(sql, &["age", "drugs"], more);
     let cohort = run(&store, &link(), &permissions, &spec, &limits()).await.expect("a cohort");

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use consilium_protocol::consent::{
-    Action, AllowedData, ClassList, DocumentTerms, Domain, Permissions, Reason, Roll, RuleReason, Use, evaluate,
+    Action, AllowedData, ClassList, DocumentTerms, Permissions, Reason, Roll, RuleReason, Use, evaluate,
 };
 use consilium_protocol::ids::{
     ContentHash, DocumentId, Height, HospitalId, RoundNumber, StudyId, SubjectId, Timestamp,
@@ -49,8 +49,8 @@ pub struct UseRecord {
     pub allowed: bool,
     /// The documents that allowed it, or would have but for a denial.
     pub documents: Vec<DocumentId>,
-    /// The domains that could be read.
-    pub domains: Vec<Domain>,
+    /// What could be read of the subject.
+    pub data: AllowedData,
     /// What every rule of every current document had to say; empty when there was no current document.
     pub reasons: Vec<RuleReason>,
 }
@@ -205,9 +205,9 @@ impl State {
             opened: round.opened,
             outcome: round.outcome(),
             contributed: round.contributions.contains_key(&key.hospital),
-            allowed: !decision.allowed.is_empty(),
             documents: allowing,
-            domains: decision.allowed.iter().map(|(domain, _)| domain).collect(),
+            allowed: !decision.allowed.is_empty(),
+            data: decision.allowed,
             reasons: decision.reasons,
         })
     }

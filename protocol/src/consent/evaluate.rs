@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::Serialize;
 
-use super::{Action, Base, DiseaseTree, Domain, Effect, Purpose, Recipient, Rule, Terms, Windows};
+use super::{Action, Base, DiseaseTree, Domain, Effect, Purpose, Recipient, Rule, Terms, Window, Windows};
 use crate::ids::{Date, DocumentId, HospitalId, ResearcherId, StudyId};
 
 /// A use of data that somebody asks for.
@@ -36,9 +36,58 @@ pub struct DocumentTerms<'a> {
     pub terms: &'a Terms,
 }
 
-/// Which data of a subject may be read: for each domain a set of days; a domain that is not there is closed.
+/// What may be read of one domain.
+///
+/// Rows of a dated table that have no day themselves are in neither part: whichever day they are of, it may be read only
+/// where every day may.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize)]
-pub struct AllowedData(BTreeMap<Domain, Windows>);
+pub struct Opened {
+    /// Whether data that have no date may be read: PERSON, and every other table without one.
+    pub undated: bool,
+    /// The days whose data may be read.
+    pub days: Windows,
+}
+
+impl Opened {
+    /// Everything, dated or not.
+    pub fn everything() -> Self {
+        Self { undated: true, days: Windows::unbounded() }
+    }
+
+    /// What one permit rule with this window opens: a window chooses among dated data, and undated data come with it. A
+    /// window without a day opens nothing.
+    pub fn within(window: &Window) -> Self {
+        let mut opened = Self::default();
+        opened.add(window);
+        opened
+    }
+
+    /// Whether nothing may be read.
+    pub fn is_empty(&self) -> bool {
+        !self.undated && self.days.is_empty()
+    }
+
+    fn add(&mut self, window: &Window) {
+        if !window.is_empty() {
+            self.undated = true;
+            self.days.add(window);
+        }
+    }
+
+    /// Takes away what a deny with this window forbids: the data of its days, or everything where it has no window. Which
+    /// days are meant by one that ends before it begins cannot be known, so it forbids everything too.
+    fn subtract(&mut self, window: &Window) {
+        if *window == Window::UNBOUNDED || window.is_empty() {
+            *self = Self::default();
+        } else {
+            self.days.subtract(window);
+        }
+    }
+}
+
+/// Which data of a subject may be read, by domain; a domain that is not there is closed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize)]
+pub struct AllowedData(BTreeMap<Domain, Opened>);
 
 impl AllowedData {
     /// Whether nothing may be read.
@@ -46,14 +95,20 @@ impl AllowedData {
         self.0.is_empty()
     }
 
-    /// The days of a domain that may be read, if any.
-    pub fn windows(&self, domain: Domain) -> Option<&Windows> {
+    /// What may be read of a domain, if anything.
+    pub fn of(&self, domain: Domain) -> Option<&Opened> {
         self.0.get(&domain)
     }
 
-    /// The open domains with their days.
-    pub fn iter(&self) -> impl Iterator<Item = (Domain, &Windows)> {
-        self.0.iter().map(|(domain, windows)| (*domain, windows))
+    /// The domains of which anything may be read, with what.
+    pub fn iter(&self) -> impl Iterator<Item = (Domain, &Opened)> {
+        self.0.iter().map(|(domain, opened)| (*domain, opened))
+    }
+}
+
+impl FromIterator<(Domain, Opened)> for AllowedData {
+    fn from_iter<I: IntoIterator<Item = (Domain, Opened)>>(parts: I) -> Self {
+        Self(parts.into_iter().filter(|(_, opened)| !opened.is_empty()).collect())
     }
 }
 
@@ -106,14 +161,17 @@ pub struct Decision {
 /// The union of what permit rules (and opt-out documents) allow, minus what any deny rule of any document forbids.
 /// Nothing is allowed without a current document. A permit must cover the purpose asked for; a deny applies as soon
 /// as it overlaps it.
+///
+/// Windows are about dated data alone: a permit opens the undated data of its domains whatever its window, and a deny
+/// with a window leaves them as they are.
 pub fn evaluate(documents: &[DocumentTerms<'_>], asked: &Use, diseases: &DiseaseTree) -> Decision {
-    let mut permitted: BTreeMap<Domain, Windows> = BTreeMap::new();
+    let mut permitted: BTreeMap<Domain, Opened> = BTreeMap::new();
     let mut denied: Vec<&Rule> = Vec::new();
     let mut reasons = Vec::new();
     for DocumentTerms { document, terms } in documents {
         if terms.base == Base::Permit {
             for domain in Domain::ALL {
-                permitted.insert(domain, Windows::unbounded());
+                permitted.insert(domain, Opened::everything());
             }
             reasons.push(RuleReason { document: *document, rule: None, reason: Reason::PermitsByDefault });
         }
@@ -132,14 +190,13 @@ pub fn evaluate(documents: &[DocumentTerms<'_>], asked: &Use, diseases: &Disease
         }
     }
     for rule in denied {
-        for (domain, windows) in &mut permitted {
+        for (domain, opened) in &mut permitted {
             if rule.data.covers(|x| x == domain) {
-                windows.subtract(&rule.window);
+                opened.subtract(&rule.window);
             }
         }
     }
-    permitted.retain(|_, windows| !windows.is_empty());
-    Decision { allowed: AllowedData(permitted), reasons }
+    Decision { allowed: permitted.into_iter().collect(), reasons }
 }
 
 fn consider(rule: &Rule, asked: &Use, diseases: &DiseaseTree) -> Reason {
@@ -289,9 +346,9 @@ mod tests {
         rule.valid = Window { from: "2026-06-01".parse().ok(), to: "2026-06-01".parse().ok() };
         rule.window = Window { from: "2020-01-01".parse().ok(), to: None };
         let decision = decide(&[opt_in(vec![rule])], &asked(Purpose::HealthResearch));
-        let windows = decision.allowed.windows(Domain::Drug).expect("an open domain");
-        assert!(windows.contains("2020-01-01".parse().expect("a date")));
-        assert!(!windows.contains("2019-12-31".parse().expect("a date")));
+        let drugs = decision.allowed.of(Domain::Drug).expect("an open domain");
+        assert!(drugs.days.contains("2020-01-01".parse().expect("a date")));
+        assert!(!drugs.days.contains("2019-12-31".parse().expect("a date")));
     }
 
     #[test]
@@ -316,7 +373,44 @@ mod tests {
         deny.data = Scope::Only(vec![Domain::Drug]);
         let terms = Terms { base: Base::Permit, rules: vec![deny], policy_uri: String::new() };
         let decision = decide(&[terms], &asked(Purpose::HealthResearch));
-        assert!(decision.allowed.windows(Domain::Drug).is_none());
-        assert!(decision.allowed.windows(Domain::Condition).is_some_and(Windows::is_unbounded));
+        assert!(decision.allowed.of(Domain::Drug).is_none());
+        assert_eq!(decision.allowed.of(Domain::Condition), Some(&Opened::everything()));
+    }
+
+    fn window(from: Option<&str>, to: Option<&str>) -> Window {
+        let date = |text: &str| text.parse().expect("a date");
+        Window { from: from.map(date), to: to.map(date) }
+    }
+
+    fn with_window(effect: Effect, window: Window) -> Rule {
+        Rule { effect, window, ..permit(Purpose::GeneralResearch) }
+    }
+
+    #[test]
+    fn windows_choose_among_dated_data_alone() {
+        let study = asked(Purpose::HealthResearch);
+        let year = window(Some("2020-01-01"), Some("2020-12-31"));
+        let decision = decide(&[opt_in(vec![with_window(Effect::Permit, year)])], &study);
+        let person = decision.allowed.of(Domain::Person).expect("an open domain");
+        assert!(person.undated && !person.days.is_unbounded());
+
+        // A deny with a window, one that has an end on one side only, and two that leave no day between them.
+        let (until, from) = (window(None, Some("2019-12-31")), window(Some("2020-01-01"), None));
+        let all = with_window(Effect::Permit, Window::UNBOUNDED);
+        for denied in [vec![year], vec![from], vec![until], vec![until, from]] {
+            let denies = denied.iter().map(|w| with_window(Effect::Deny, *w));
+            let documents = [opt_in(vec![all.clone()]), opt_in(denies.collect())];
+            let allowed = decide(&documents, &study).allowed;
+            let person = allowed.of(Domain::Person).expect("undated data stay open");
+            assert!(person.undated);
+            assert_eq!(person.days.is_empty(), denied.len() == 2);
+        }
+        // One without a window closes what has no date too, and so does one that means no day.
+        let backwards = window(Some("2020-01-02"), Some("2020-01-01"));
+        for window in [Window::UNBOUNDED, backwards] {
+            let documents = [opt_in(vec![all.clone()]), opt_in(vec![with_window(Effect::Deny, window)])];
+            assert!(decide(&documents, &study).allowed.is_empty());
+        }
+        assert!(decide(&[opt_in(vec![with_window(Effect::Permit, backwards)])], &study).allowed.is_empty());
     }
 }

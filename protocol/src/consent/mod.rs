@@ -20,7 +20,7 @@ use std::str::FromStr;
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
 
-pub use evaluate::{AllowedData, Decision, DocumentTerms, Reason, RuleReason, Use, evaluate};
+pub use evaluate::{AllowedData, Decision, DocumentTerms, Opened, Reason, RuleReason, Use, evaluate};
 pub use permissions::Permissions;
 pub use purpose::{Disease, DiseaseTree, Diseases, Purpose, PurposeError};
 pub use roll::{ClassList, Roll};
@@ -219,7 +219,7 @@ pub struct Rule {
     pub data: Scope<Domain>,
     /// When the rule may be used, by the day of the block at which a round is opened.
     pub valid: Window,
-    /// Which days of data it covers. Rows without a date are covered only by an unbounded window.
+    /// Which days of data it covers. Data that have no date come with every permit, and go only with a deny of all days.
     pub window: Window,
 }
 

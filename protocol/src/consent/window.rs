@@ -64,7 +64,7 @@ impl Windows {
         Self(Vec::new())
     }
 
-    /// Every day, and rows that have none.
+    /// Every day.
     pub fn unbounded() -> Self {
         Self(vec![(MIN, MAX)])
     }

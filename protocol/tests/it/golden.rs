@@ -1,7 +1,7 @@
 //! The encodings are part of the ledger: a change of one byte is a change of format, and must be meant.
 
 use consilium_protocol::consent::{
-    Action, Base, Basis, Disease, Domain, Effect, Purpose, Recipient, Rule, Scope, Terms, Window,
+    Action, AllowedData, Base, Basis, Disease, Domain, Effect, Opened, Purpose, Recipient, Rule, Scope, Terms, Window,
 };
 use consilium_protocol::hash;
 use consilium_protocol::ids::{
@@ -151,6 +151,21 @@ fn names_and_hashes_have_these_values() {
     .map(|(name, value)| format!("{name} {value}"));
     let golden: Vec<&str> = include_str!("golden/names.txt").lines().collect();
     assert_eq!(found.to_vec(), golden, "found:\n{}", found.join("\n"));
+}
+
+#[test]
+fn what_was_open_has_these_bytes() {
+    let since = Window { from: "2020-09-01".parse().ok(), to: None };
+    let opened = [(Domain::Person, Opened::within(&since)), (Domain::Visit, Opened::default())];
+    let allowed: AllowedData = opened.into_iter().collect();
+    let bytes = borsh::to_vec(&allowed).unwrap();
+    // One entry: person, with what has no date, and one period from day 18,506 on. A domain of which nothing is open has
+    // no entry.
+    assert_eq!(hex::encode(&bytes), "010000000001010000004a48000000000000ffffffffffffff7f");
+    assert_eq!(borsh::from_slice::<AllowedData>(&bytes).unwrap(), allowed);
+    for end in 0..bytes.len() {
+        assert!(borsh::from_slice::<AllowedData>(&bytes[..end]).is_err());
+    }
 }
 
 #[test]

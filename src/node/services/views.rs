@@ -177,7 +177,8 @@ fn use_record(state: &State, record: &UseRecord) -> Option<wire::UseRecord> {
         outcome: record.outcome.to_string(),
         allowed: record.allowed,
         documents: record.documents.iter().map(|d| d.as_bytes().to_vec()).collect(),
-        domains: record.domains.iter().map(ToString::to_string).collect(),
+        // Writing to a vector cannot fail.
+        data: borsh::to_vec(&record.data).unwrap_or_default(),
         reasons,
     })
 }

@@ -149,9 +149,9 @@ fn a_subject_sees_every_round_that_could_have_read_its_data() {
     let record = history(0, 1).remove(0);
     assert_eq!((record.study, record.round, record.allowed), (study, FIRST, true));
     assert_eq!(record.outcome, "running");
-    assert_eq!((record.documents.len(), record.domains.len()), (1, 10));
+    assert_eq!((record.documents.len(), record.data.iter().count()), (1, 10));
     let denied = history(0, 2).remove(0);
-    assert!(!denied.allowed && denied.domains.is_empty());
+    assert!(!denied.allowed && denied.data.is_empty());
     let said: Vec<Reason> = denied.reasons.iter().map(|r| r.reason).collect();
     assert_eq!(said, [Reason::Permits, Reason::Denies]);
     let without = history(0, 6).remove(0);

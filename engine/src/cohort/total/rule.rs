@@ -1,0 +1,156 @@
+//! Makes every conversion of a plan total, those that nobody wrote included.
+//!
+//! Runs once types are known and agree (type coercion inserts conversions), and before anything is computed in advance.
+//! A conversion of a literal is done here: one that fails is an error of the query, not of a row.
+
+use std::sync::Arc;
+
+use arrow::array::StringArray;
+use arrow::compute::kernels::comparison::{ilike, like};
+use arrow::datatypes::DataType;
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{DFSchema, DataFusionError, Result, ScalarValue, internal_err};
+use datafusion::logical_expr::expr::Like;
+use datafusion::logical_expr::expr_rewriter::NamePreserver;
+use datafusion::logical_expr::utils::merge_schema;
+use datafusion::logical_expr::{ColumnarValue, Expr, ExprSchemable, LogicalPlan};
+use datafusion::optimizer::AnalyzerRule;
+
+use super::columns::Call;
+use super::function::Total;
+use super::{cast, catalogue, frame, single};
+use crate::cohort::CohortError;
+
+/// The rule.
+#[derive(Debug)]
+pub(crate) struct TotalConversions;
+
+/// An error of the query's text.
+pub(super) fn refused<T>(error: CohortError) -> Result<T> {
+    Err(DataFusionError::External(Box::new(error)))
+}
+
+impl AnalyzerRule for TotalConversions {
+    fn name(&self) -> &str {
+        "total_conversions"
+    }
+
+    fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
+        Ok(plan.transform_up_with_subqueries(rewrite)?.data)
+    }
+}
+
+fn rewrite(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
+    let mut schema = merge_schema(&plan.inputs());
+    if let LogicalPlan::TableScan(scan) = &plan {
+        schema.merge(&DFSchema::try_from_qualified_schema(scan.table_name.clone(), &scan.source.schema())?);
+    }
+    let names = NamePreserver::new(&plan);
+    let plan = plan.map_expressions(|expr| {
+        let name = names.save(&expr);
+        let rewritten = expr.transform_up(|expr| expression(expr, &schema))?;
+        Ok(rewritten.update_data(|expr| name.restore(expr)))
+    })?;
+    plan.map_data(LogicalPlan::recompute_schema)
+}
+
+fn expression(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    match expr {
+        Expr::Cast(cast) => {
+            let to = kind(cast.field.data_type())?;
+            converted(*cast.expr, &to, schema, true).map(Transformed::yes)
+        }
+        Expr::TryCast(cast) => {
+            let to = kind(cast.field.data_type())?;
+            converted(*cast.expr, &to, schema, false).map(Transformed::yes)
+        }
+        Expr::Literal(value, metadata) => {
+            let to = kind(&value.data_type())?;
+            if to == value.data_type() {
+                return Ok(Transformed::no(Expr::Literal(value, metadata)));
+            }
+            let value = value.cast_to(&to)?;
+            Ok(Transformed::yes(Expr::Literal(value, metadata)))
+        }
+        Expr::OuterReferenceColumn(field, column) => {
+            let to = kind(field.data_type())?;
+            if to == *field.data_type() {
+                return Ok(Transformed::no(Expr::OuterReferenceColumn(field, column)));
+            }
+            let field = Arc::new(field.as_ref().clone().with_data_type(to));
+            Ok(Transformed::yes(Expr::OuterReferenceColumn(field, column)))
+        }
+        Expr::Negative(_) => internal_err!("a sign that is no function"),
+        Expr::Like(like) => pattern(&like).map(|()| Transformed::no(Expr::Like(like))),
+        Expr::ScalarSubquery(subquery) => {
+            if single::has_one_row_at_most(&subquery.subquery) {
+                return Ok(Transformed::no(Expr::ScalarSubquery(subquery)));
+            }
+            refused(CohortError::SeveralValues)
+        }
+        Expr::WindowFunction(mut function) => {
+            frame::check(&mut function, schema)?;
+            Ok(Transformed::yes(Expr::WindowFunction(function)))
+        }
+        other => Ok(Transformed::no(other)),
+    }
+}
+
+fn kind(found: &DataType) -> Result<DataType> {
+    match cast::kind(found) {
+        Some(kind) => Ok(kind),
+        None => refused(CohortError::Construct { what: "a value that is no number, text, date or truth value" }),
+    }
+}
+
+/// The expression in another type. Where `insists`, a literal must have a counterpart there.
+pub(super) fn converted(expr: Expr, to: &DataType, schema: &DFSchema, insists: bool) -> Result<Expr> {
+    let from = expr.get_type(schema)?;
+    if from == *to {
+        return Ok(expr);
+    }
+    if let Expr::Literal(value, metadata) = &expr
+        && value.is_null()
+    {
+        return Ok(Expr::Literal(ScalarValue::try_from(to)?, metadata.clone()));
+    }
+    let function = cast::function(&from, to).and_then(catalogue::scalar_by_name);
+    let Some(function) = function else {
+        let what = "a conversion between types of which neither says what the other does, such as a date and a double";
+        return refused(CohortError::Construct { what });
+    };
+    let Expr::Literal(value, metadata) = &expr else { return Ok(function.call(vec![expr])) };
+    let Some(total) = function.inner().downcast_ref::<Total>() else { return internal_err!("a conversion of others") };
+    let args = [ColumnarValue::Scalar(value.clone())];
+    let ColumnarValue::Scalar(result) = (total.evaluate)(&Call { args: &args, rows: 1, result: to })? else {
+        return internal_err!("a conversion of a literal is one");
+    };
+    if insists && result.is_null() {
+        let text: String = value.to_string().chars().take(40).collect();
+        return refused(CohortError::Literal { text, expected: words(to) });
+    }
+    Ok(Expr::Literal(result, metadata.clone()))
+}
+
+const fn words(found: &DataType) -> &'static str {
+    match found {
+        DataType::Int64 => "a whole number of 64 bits",
+        DataType::Float64 => "a number",
+        DataType::Date32 => "a date of the years 1 to 9999 (YYYY-MM-DD)",
+        DataType::Timestamp(..) => "a date and time of the years 1 to 9999 (YYYY-MM-DD hh:mm:ss)",
+        DataType::Boolean => "a truth value",
+        _ => "a text",
+    }
+}
+
+/// A pattern out of a row may be one that cannot be used; a literal one is tried here.
+fn pattern(like_expr: &Like) -> Result<()> {
+    let Expr::Literal(value, _) = &*like_expr.pattern else {
+        return refused(CohortError::Construct { what: "LIKE with a pattern that is not a literal" });
+    };
+    let ScalarValue::Utf8(Some(text)) = value else { return Ok(()) };
+    let (texts, pattern) = (StringArray::from(vec![""]), StringArray::new_scalar(text));
+    let tried = if like_expr.case_insensitive { ilike(&texts, &pattern) } else { like(&texts, &pattern) };
+    if tried.is_ok() { Ok(()) } else { refused(CohortError::Construct { what: "LIKE with this pattern" }) }
+}
