@@ -52,6 +52,11 @@ fn of_planning(error: &WorkerError) -> String {
         WorkerError::Memory { limit_mib } => {
             format!("planning the query took more than {limit_mib} MiB of memory; write it shorter, with fewer steps")
         }
+        WorkerError::Killed => {
+            "the process that planned the query was killed from outside, most often because the machine ran \
+                                out of memory; free some, and try again"
+                .to_string()
+        }
         other => other.to_string(),
     }
 }

@@ -216,21 +216,22 @@ pub enum CohortError {
     #[error("the query yielded a person outside the study's consents; stop the node and report this")]
     SubjectNotAllowed,
     /// More rows than the limit.
-    #[error("the cohort has more rows than this hospital's limit of {limit}; raise `limits.rows` or narrow the cohort")]
+    #[error("the cohort has more rows than this hospital's limit of {limit}; narrow the cohort")]
     TooManyRows {
         /// The limit.
         limit: usize,
     },
     /// More memory than the limit.
     #[error(
-        "the query needs more than this hospital's limit of {limit_mib} MiB; narrow it earlier, or raise `limits.memory`"
+        "the query needs more than {limit_mib} MiB, the part of this hospital's limit that it can have; narrow it earlier, or \
+         raise `limits.memory_mib`"
     )]
     Memory {
         /// The limit in MiB.
         limit_mib: usize,
     },
     /// More time than the limit.
-    #[error("the query took longer than this hospital's limit of {limit_s} s; narrow it, or raise `limits.time`")]
+    #[error("the query took longer than this hospital's limit of {limit_s} s; narrow it, or raise `limits.seconds`")]
     TimedOut {
         /// The limit in seconds.
         limit_s: u64,

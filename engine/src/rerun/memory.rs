@@ -314,8 +314,10 @@ impl CohortMemory {
         }
         if !unseen.is_empty() {
             (0..unseen.len()).for_each(|new| set(&mut bits, self.subjects.len() + new));
+            // As many as fit, as was just checked.
+            let first = self.subjects.len() as u32;
             self.subjects.extend(unseen);
-            self.sorted = sorted(&self.subjects);
+            self.sorted = merged(&self.subjects, &self.sorted, first);
         }
         if let Some(same) = self.cohorts.iter().position(|cohort| *cohort == bits) {
             return Ok(same);
@@ -331,6 +333,21 @@ pub(super) fn sorted(subjects: &[SubjectId]) -> Vec<u32> {
     let mut keyed: Vec<(SubjectId, u32)> = subjects.iter().copied().zip(0..).collect();
     keyed.sort_unstable();
     keyed.into_iter().map(|(_, place)| place).collect()
+}
+
+/// The places in the order of their subjects, given those before `first`; the subjects from there on are in order.
+fn merged(subjects: &[SubjectId], before: &[u32], first: u32) -> Vec<u32> {
+    let mut places = Vec::with_capacity(subjects.len());
+    let mut new = (first..subjects.len() as u32).peekable();
+    let at = |place: u32| subjects[place as usize];
+    for &place in before {
+        while let Some(smaller) = new.next_if(|new| at(*new) < at(place)) {
+            places.push(smaller);
+        }
+        places.push(place);
+    }
+    places.extend(new);
+    places
 }
 
 fn set(bits: &mut Bits, place: usize) {
