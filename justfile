@@ -25,6 +25,10 @@ fix:
 test:
     cargo test --release --workspace
 
+# Draw studies at random and hold their cohorts against PostgreSQL's; the nightly number of them
+oracle queries="10000" seed="1":
+    CONSILIUM_ORACLE_QUERIES={{queries}} CONSILIUM_ORACLE_SEED={{seed}} cargo test --release -p consilium-engine --test it oracle -- --nocapture
+
 # All benches; the table in docs/performance.md is made from them
 bench:
     cargo bench --workspace

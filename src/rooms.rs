@@ -23,7 +23,10 @@ const ROOMS: [Room; 9] = [
     room(&["vault"], &["worker", "home", "protocol", "engine"]),
     room(&["replica"], &["net", "protocol", "wire", "ledger", "network"]),
     room(&["studies"], &["home", "vault", "replica", "protocol", "wire", "ledger", "engine", "network"]),
-    room(&["node"], &["home", "net", "vault", "replica", "studies", "protocol", "wire", "ledger", "engine", "network"]),
+    room(
+        &["node"],
+        &["worker", "home", "net", "vault", "replica", "studies", "protocol", "wire", "ledger", "engine", "network"],
+    ),
     // A command starts the demo, and the demo runs commands.
     room(
         &["cli", "demo"],
@@ -61,29 +64,30 @@ fn room_of(folder: &str) -> Option<&'static Room> {
     ROOMS.iter().find(|room| room.folders.contains(&folder))
 }
 
+/// Whether a path's last part stands for several.
+fn many(part: &str) -> bool {
+    part.starts_with(['{', '*'])
+}
+
 /// Everything that a file's code names of rooms and of what is outside, with the line. `depth` is how many modules the file
 /// is below the crate's root.
 fn named(text: &str, depth: usize) -> Vec<(usize, String)> {
     let mut found = Vec::new();
     for (number, line) in text.lines().enumerate() {
         let code = line.split("//").next().unwrap_or_default();
-        let paths = code.split(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':'));
+        let paths = code.split(|c: char| !(c.is_alphanumeric() || "_:{*".contains(c)));
         for path in paths.filter(|path| path.contains("::")) {
             let segments: Vec<&str> = path.split("::").collect();
             let ups = segments.iter().take_while(|segment| **segment == "super").count();
             let of_root = match segments[0] {
                 "crate" => segments.get(1),
                 // Within a module of the file itself it climbs less far, and names no room then.
-                "super" if ups >= depth => segments.get(ups),
+                "super" if ups >= depth => segments.get(ups).filter(|next| !(line.starts_with(' ') && many(next))),
                 _ => None,
             };
-            if let Some(folder) = of_root {
-                // Several rooms in one `use` would hide all but the first from this reader.
-                let folder = if folder.is_empty() { "{" } else { folder };
-                if room_of(folder).is_some() || folder == "{" {
-                    found.push((number + 1, folder.to_string()));
-                }
-            }
+            // Several rooms in one `use` would hide all but the first from this reader.
+            found.extend(of_root.filter(|next| many(next)).map(|_| (number + 1, "several rooms at once".to_string())));
+            found.extend(of_root.filter(|next| room_of(next).is_some()).map(|room| (number + 1, (*room).to_string())));
             let starts =
                 |name: &str| path == name || path.strip_prefix(name).is_some_and(|rest| rest.starts_with("::"));
             // The pipe to a process of one's own leads nowhere else.
@@ -186,7 +190,7 @@ use tokio::sync::Mutex;
         found(5, "ledger"),
         found(5, "wire"),
         found(5, "home"),
-        found(6, "{"),
+        found(6, "several rooms at once"),
         found(7, "protocol"),
         found(8, "network"),
     ];
@@ -194,4 +198,6 @@ use tokio::sync::Mutex;
     assert_eq!(place(Path::new("vault/error.rs")), (2, "vault".to_string()));
     assert_eq!(place(Path::new("vault/mod.rs")), (1, "vault".to_string()));
     assert_eq!(named("use super::replica;", 1), [found(1, "replica")]);
+    assert_eq!(named("use super::super::{replica, vault};", 2), [found(1, "several rooms at once")]);
+    assert_eq!(named("    use super::*;", 1), []);
 }

@@ -63,7 +63,7 @@ impl Consortium {
             version: GENESIS_VERSION,
             chain_id: ChainId::new("test").expect("a chain id"),
             time_ms: Timestamp::new(1_000_000),
-            policy: DisclosurePolicy { open_studies: true, ..DisclosurePolicy::default() },
+            policy: DisclosurePolicy { open_studies: true, slot_seconds: 1, ..DisclosurePolicy::default() },
             consent_base: Base::Deny,
             deadlines: Deadlines { approval_ms: 10_000, grace_ms: 1_000, round_ms: 5_000 },
             disease: Vec::new(),

@@ -16,6 +16,9 @@ use crate::policy::{DisclosurePolicy, PolicyError};
 pub const GENESIS_VERSION: u16 = 1;
 /// The most members of a consortium: what the encoding of cells has headroom for.
 pub const MAX_MEMBERS: usize = 1_024;
+/// How many slots of [`DisclosurePolicy::slot_seconds`] a round has at least: a hospital that just misses one must not miss
+/// the round.
+pub const MIN_SLOTS: u64 = 4;
 
 /// The founding document.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
@@ -128,6 +131,17 @@ pub enum GenesisError {
         /// How many members there are.
         members: usize,
     },
+    /// A round that ends before hospitals can contribute to it.
+    #[error(
+        "a round of {round_ms} ms has fewer than {MIN_SLOTS} slots of {slot_seconds} s, at whose ends hospitals contribute; \
+         make round_ms larger or slot_seconds smaller"
+    )]
+    Slots {
+        /// How long a round may take.
+        round_ms: u64,
+        /// How long a slot is.
+        slot_seconds: u32,
+    },
 }
 
 impl Member {
@@ -179,6 +193,10 @@ impl Genesis {
             return Err(GenesisError::Version(self.version));
         }
         self.policy.check()?;
+        let (round_ms, slot_seconds) = (self.deadlines.round_ms, self.policy.slot_seconds);
+        if self.policy.slot_ms().saturating_mul(MIN_SLOTS) > round_ms {
+            return Err(GenesisError::Slots { round_ms, slot_seconds });
+        }
         let members = &self.member;
         if !(3..=MAX_MEMBERS).contains(&members.len()) {
             return Err(GenesisError::Members(members.len()));
@@ -363,5 +381,10 @@ mod tests {
         assert_eq!(policy.check(), Err(GenesisError::Policy(PolicyError::TooFewHospitals)));
         policy.policy.min_hospitals = 4;
         assert_eq!(policy.check(), Err(GenesisError::Unreachable { wanted: 4, members: 3 }));
+        let mut slots = genesis();
+        slots.deadlines.round_ms = 60_000;
+        assert_eq!(slots.check(), Ok(()));
+        slots.policy.slot_seconds = 16;
+        assert_eq!(slots.check(), Err(GenesisError::Slots { round_ms: 60_000, slot_seconds: 16 }));
     }
 }

@@ -31,6 +31,9 @@ pub struct DisclosurePolicy {
     /// How much privacy loss the patients of each hospital may suffer by private studies, over all time, in millionths
     /// of ρ (zero-concentrated differential privacy).
     pub privacy_budget: MicroRho,
+    /// A contribution leaves a hospital at the end of a whole slot of so many seconds after its round opened, whatever it
+    /// took: how long a query takes depends on rows.
+    pub slot_seconds: u32,
 }
 
 impl Default for DisclosurePolicy {
@@ -45,6 +48,7 @@ impl Default for DisclosurePolicy {
             quota_days: 7,
             open_studies: false,
             privacy_budget: MicroRho::new(1_000_000),
+            slot_seconds: 15,
         }
     }
 }
@@ -65,6 +69,9 @@ pub enum PolicyError {
     /// A quota that allows nothing, or a period that never ends.
     #[error("studies_per_researcher must be at least 1, and quota_days from 1 to 3660; 50 in 7 days is usual")]
     Quota,
+    /// Slots that hide nothing, or last longer than anybody waits.
+    #[error("slot_seconds must be from 1 to 3600; 15 is usual, 1 tells more of how long a query took")]
+    Slot,
     /// A hospital's own configuration allows what the consortium's policy does not.
     #[error("{field} is allowed here, but not by the consortium's policy; a hospital may only forbid more")]
     Allowed {
@@ -103,6 +110,9 @@ impl DisclosurePolicy {
         if self.studies_per_researcher == 0 || !(1..=3_660).contains(&self.quota_days) {
             return Err(PolicyError::Quota);
         }
+        if !(1..=3_600).contains(&self.slot_seconds) {
+            return Err(PolicyError::Slot);
+        }
         Ok(())
     }
 
@@ -128,6 +138,11 @@ impl DisclosurePolicy {
         own.check()
     }
 
+    /// [`Self::slot_seconds`], in milliseconds.
+    pub const fn slot_ms(&self) -> u64 {
+        self.slot_seconds as u64 * 1_000
+    }
+
     /// Whether a study of this protection may be proposed.
     pub const fn allows(&self, protection: &Protection) -> bool {
         match protection {
@@ -150,6 +165,14 @@ mod tests {
     }
 
     #[test]
+    fn a_policy_has_these_bytes() {
+        let bytes = borsh::to_vec(&DisclosurePolicy::default()).expect("bytes");
+        let (k, counts, quota) = ("0b0000000500000003000000", "0101000000", "3200000007000000");
+        let (open, budget, slot) = ("00", "40420f0000000000", "0f000000");
+        assert_eq!(hex::encode(bytes), [k, counts, quota, open, budget, slot].concat());
+    }
+
+    #[test]
     fn a_policy_that_does_not_protect_is_refused() {
         let with = |change: fn(&mut DisclosurePolicy)| {
             let mut policy = DisclosurePolicy::default();
@@ -162,6 +185,10 @@ mod tests {
         assert_eq!(with(|policy| policy.rounding = 0), Err(PolicyError::Rounding));
         assert_eq!(with(|policy| policy.studies_per_researcher = 0), Err(PolicyError::Quota));
         assert_eq!(with(|policy| policy.quota_days = 0), Err(PolicyError::Quota));
+        assert_eq!(with(|policy| policy.slot_seconds = 0), Err(PolicyError::Slot));
+        assert_eq!(with(|policy| policy.slot_seconds = 3_601), Err(PolicyError::Slot));
+        assert_eq!(with(|policy| policy.slot_seconds = 1), Ok(()));
+        assert_eq!(with(|policy| policy.slot_seconds = 3_600), Ok(()));
     }
 
     #[test]

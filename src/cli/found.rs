@@ -45,6 +45,9 @@ struct PolicyArgs {
     /// The privacy that each hospital's patients may lose to private studies in all, as rho
     #[arg(long, value_name = "RHO", default_value_t = DisclosurePolicy::default().privacy_budget)]
     privacy_budget: MicroRho,
+    /// A hospital contributes at the end of a whole slot of so many seconds, whatever its query took
+    #[arg(long, value_name = "SECONDS", default_value_t = DisclosurePolicy::default().slot_seconds)]
+    slot_seconds: u32,
 }
 
 impl PolicyArgs {
@@ -59,6 +62,7 @@ impl PolicyArgs {
             quota_days: self.quota_days,
             open_studies: self.open_studies,
             privacy_budget: self.privacy_budget,
+            slot_seconds: self.slot_seconds,
         }
     }
 }

@@ -167,6 +167,7 @@ fn in_force(config: &NodeConfig, consortium: Option<&DisclosurePolicy>) -> Strin
         consortium.studies_per_researcher,
     ));
     text.push_str(&line("quota_days", None, force.quota_days, consortium.quota_days));
+    text.push_str(&line("slot_seconds", None, force.slot_seconds, consortium.slot_seconds));
     text
 }
 

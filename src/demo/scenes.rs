@@ -72,7 +72,8 @@ pub(super) async fn play(args: &Args, folder: &Path, global: &Global) -> Result<
         program: std::env::current_exe()?,
         hospitals: NAMES.iter().take(count).map(ToString::to_string).collect(),
         chain_id: "demo".to_string(),
-        policy: DisclosurePolicy { open_studies: true, ..DisclosurePolicy::default() },
+        // Synthetic patients have no secrets, and whoever watches a demo waits for every slot.
+        policy: DisclosurePolicy { open_studies: true, slot_seconds: 1, ..DisclosurePolicy::default() },
         deadlines: Deadlines { approval_ms: 3_600_000, grace_ms: 5_000, round_ms: 60_000 },
         heartbeat_ms: 2_000,
     })?;

@@ -192,7 +192,8 @@ pub async fn wait(replica: &Replica, tx: &SignedTx, patience: Duration) -> Waite
     }
 }
 
-fn now() -> Timestamp {
+/// This machine's clock.
+pub fn now() -> Timestamp {
     Timestamp::new(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64))
 }
 

@@ -6,11 +6,11 @@ use consilium_engine::cells::CiphertextError;
 use consilium_ledger::state::reading::ReadingError;
 use consilium_ledger::store::ChainError;
 use consilium_protocol::hash;
-use consilium_protocol::tx::{Attest, Contribute, FailRound, OpenRound, Payload, Release};
+use consilium_protocol::tx::{Attest, FailRound, OpenRound, Payload, Release};
 use tracing::{info, warn};
 
 use super::Studies;
-use super::contribution::contribution;
+use super::contribution::commitment;
 use super::duties::{Due, Duty};
 use super::guarded::{self, GuardedError, GuardedRound};
 use super::rounds::Piece;
@@ -44,6 +44,16 @@ pub(super) enum DriveError {
     OtherSum,
     #[error("the study is not on the ledger")]
     NoStudy,
+    #[error(
+        "this machine's clock is {behind_s} s behind the ledger's, so it is not known when a contribution may leave; set the \
+         clock right (NTP)"
+    )]
+    Clock { behind_s: u64 },
+    #[error(
+        "the contribution was ready too late for the last slot of its round; the round is opened again with those that were \
+         in time. Give studies more of this machine, or ask for a longer round_ms in the genesis file"
+    )]
+    TooLate,
     #[error("the own contribution of this round is lost; it cannot be made again, the round will go on without")]
     Lost,
 }
@@ -63,6 +73,8 @@ impl DriveError {
             Self::Guarded(GuardedError::Fetch(_)) => "others_unreachable",
             Self::Guarded(_) => "guard",
             Self::OtherSum => "other_sum",
+            Self::Clock { .. } => "clock",
+            Self::TooLate => "too_late",
             Self::Lost => "lost",
         }
     }
@@ -71,6 +83,8 @@ impl DriveError {
     fn told(&self) -> &'static str {
         match self {
             Self::Vault(error) => error.told(),
+            // How long it took.
+            Self::TooLate => LOCAL,
             other => other.kind(),
         }
     }
@@ -116,7 +130,7 @@ pub(super) async fn perform(studies: &Arc<Studies>, due: &Due) -> Ended {
         }
         Err(error) => {
             match &error {
-                DriveError::Vault(_) | DriveError::Lost => count(&studies.counters.failures),
+                DriveError::Vault(_) | DriveError::TooLate | DriveError::Lost => count(&studies.counters.failures),
                 DriveError::Fetch(FetchError::NotCommitted(_)) => count(&studies.counters.forged),
                 _ => {}
             }
@@ -137,15 +151,7 @@ async fn attempt(studies: &Studies, due: &Due) -> Result<(), DriveError> {
             Payload::Release(Release { study, round: *round })
         }
         Duty::FailRound { round } => Payload::FailRound(FailRound { study, round: *round }),
-        Duty::Contribute { round } => {
-            let bytes = contribution(studies, &study, *round).await?;
-            Payload::Contribute(Contribute {
-                study,
-                round: *round,
-                contribution: hash::content(&bytes),
-                bytes: bytes.len() as u64,
-            })
-        }
+        Duty::Contribute { round } => Payload::Contribute(commitment(studies, &study, *round).await?),
         Duty::Attest { round, contributions } => {
             let bytes = sum(studies, &study, *round, contributions).await?;
             let sum = hash::content(&bytes);

@@ -1,50 +1,98 @@
-//! The hospital's own contribution to a round: asked of the vault once, kept on disk, and the same ever after.
+//! The hospital's own contribution to a round: asked of the vault once, kept on disk, the same ever after, and committed to
+//! at the end of a slot.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use consilium_ledger::state::State;
 use consilium_ledger::state::study::RoundEnd;
-use consilium_protocol::genesis::Deadlines;
+use consilium_protocol::genesis::Genesis;
+use consilium_protocol::hash;
 use consilium_protocol::ids::{HospitalId, RoundNumber, StudyId, Timestamp};
 use consilium_protocol::study::Protection;
+use consilium_protocol::tx::Contribute;
 use tracing::info;
 
 use super::Studies;
 use super::attempt::DriveError;
 use super::guarded::{self, GuardedRound};
 use super::rounds::Piece;
+use super::slots::{Slots, behind_ms};
+use crate::replica::submit::now;
 use crate::replica::{Replica, count};
 use crate::vault::{GuardTask, History, Standing, Task};
 
-/// The own contribution: the one on disk, or a new one, which is on disk before anybody hears of it.
-pub(super) async fn contribution(
+/// What the hospital commits to in a round, when it may be said: at the end of a slot, whether it was computed now, before,
+/// or could not be.
+pub(super) async fn commitment(
     studies: &Studies,
     study: &StudyId,
     round: RoundNumber,
-) -> Result<Vec<u8>, DriveError> {
-    if let Some(bytes) = studies.kept.rounds.get(study, round, Piece::Contribution)? {
-        return Ok(bytes);
+) -> Result<Contribute, DriveError> {
+    let slots = slots(&studies.replica, study, round)?;
+    // Up to here, and in preparing the task, no row has a part: what fails, fails at once.
+    let made = match studies.kept.rounds.get(study, round, Piece::Contribution)? {
+        Some(bytes) => Ok((bytes, false)),
+        None => {
+            let task = task(studies, study, round).await?;
+            make(studies, &task).await.map(|bytes| (bytes, true))
+        }
+    };
+    // The bytes' hash takes time, too.
+    let made = made.map(|(bytes, new)| {
+        let contribution = hash::content(&bytes);
+        (Contribute { study: *study, round, contribution, bytes: bytes.len() as u64 }, new)
+    });
+    let ready = now();
+    tokio::time::sleep(slots.wait(ready)).await;
+    let (commitment, new) = made?;
+    if !slots.in_time(ready) {
+        return Err(DriveError::TooLate);
     }
-    let mut task = task(&studies.replica, study, round)?;
-    if let Some(found) = GuardedRound::read(&studies.replica, study, round) {
-        let custodian_key = guarded::public_key(studies, &found.roles).await?;
-        task.guard = Some(GuardTask { custodian_key, sealing_key: found.roles.sealing_key });
+    if new {
+        count(&studies.counters.contributions);
     }
+    Ok(commitment)
+}
+
+/// When contributions to a round may leave.
+fn slots(replica: &Replica, study: &StudyId, round: RoundNumber) -> Result<Slots, DriveError> {
+    replica.chain.read(|state| {
+        let found = state.study(study).ok_or(DriveError::NoStudy)?;
+        let opened = found.course.round(round).ok_or(DriveError::NoStudy)?.opened.time;
+        if let Some(behind_ms) = behind_ms(state.time(), now()) {
+            return Err(DriveError::Clock { behind_s: behind_ms / 1_000 });
+        }
+        let genesis = state.genesis();
+        let closes = opened.plus_millis(genesis.deadlines.round_ms);
+        Ok(Slots { opened, closes, slot_ms: genesis.policy.slot_ms() })
+    })?
+}
+
+/// Has the contribution made. It is on disk before anybody hears of it.
+async fn make(studies: &Studies, task: &Task) -> Result<Vec<u8>, DriveError> {
     let started = Instant::now();
-    let bytes = studies.vault.contribute(&task).await?;
-    studies.kept.rounds.keep(study, round, Piece::Contribution, &bytes)?;
-    count(&studies.counters.contributions);
+    let bytes = studies.vault.contribute(task).await?;
+    studies.kept.rounds.keep(&task.study, task.round, Piece::Contribution, &bytes)?;
     info!(
-        study = study.short(),
-        round = round.get(),
+        study = task.study.short(),
+        round = task.round.get(),
         bytes = bytes.len(),
         ms = started.elapsed().as_millis() as u64,
-        "contribution computed, blinded and encrypted"
+        "contribution computed, blinded and encrypted; it leaves at the end of the slot"
     );
     Ok(bytes)
 }
 
-fn task(replica: &Replica, study: &StudyId, round: RoundNumber) -> Result<Task, DriveError> {
+/// What the vault is asked.
+async fn task(studies: &Studies, study: &StudyId, round: RoundNumber) -> Result<Task, DriveError> {
+    let guard = match GuardedRound::read(&studies.replica, study, round) {
+        Some(found) => {
+            let custodian_key = guarded::public_key(studies, &found.roles).await?;
+            Some(GuardTask { custodian_key, sealing_key: found.roles.sealing_key })
+        }
+        None => None,
+    };
+    let replica = &studies.replica;
     replica.chain.read(|state| {
         let found = state.study(study).ok_or(DriveError::NoStudy)?;
         let running = found.course.round(round).ok_or(DriveError::NoStudy)?;
@@ -56,19 +104,20 @@ fn task(replica: &Replica, study: &StudyId, round: RoundNumber) -> Result<Task, 
             public_key: found.proposal.public_key.clone(),
             roster: running.roster.iter().filter_map(blinding_key).collect(),
             roll: state.roll(study, round, &replica.hospital)?,
-            left: left(running.opened.time, &replica.genesis.deadlines),
+            left: left(running.opened.time, &replica.genesis),
             subjects: state.figures().subjects,
             privacy_loss: state.privacy_loss(&replica.hospital),
-            guard: None,
+            guard,
             history: history(state, &replica.hospital),
         })
     })?
 }
 
-/// How long it is, by this machine's clock, until a round is out of time that was opened then.
-fn left(opened: Timestamp, deadlines: &Deadlines) -> Duration {
-    let clock = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64);
-    Duration::from_millis(opened.plus_millis(deadlines.round_ms).get().saturating_sub(clock))
+/// How long it is until a contribution must be ready to a round that was opened then: in time for the last slot but one.
+fn left(opened: Timestamp, genesis: &Genesis) -> Duration {
+    let closes = opened.plus_millis(genesis.deadlines.round_ms);
+    let taken = now().get().saturating_add(genesis.policy.slot_ms());
+    Duration::from_millis(closes.get().saturating_sub(taken))
 }
 
 /// What became of every round that the hospital was to contribute to, those of private studies left out. One that ended

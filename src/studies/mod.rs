@@ -20,6 +20,7 @@ pub mod failing;
 mod guard_keys;
 mod guarded;
 mod rounds;
+mod slots;
 mod sum;
 
 use std::path::Path;

@@ -94,7 +94,7 @@ fn search(folder: &Path, found: &mut Vec<String>) -> std::io::Result<()> {
 fn no_value_of_a_patient_is_in_anything_that_is_kept_or_said() {
     alone(async || {
         let folder = tempfile::tempdir()?;
-        let deadlines = Deadlines { round_ms: 3_000, ..QUICK };
+        let deadlines = Deadlines { round_ms: 4_000, ..QUICK };
         let mut consortium = Consortium::found(plan(folder.path().to_path_buf(), deadlines))?;
         let mut persons = Vec::new();
         for (position, hospital) in consortium.hospitals.iter().enumerate() {

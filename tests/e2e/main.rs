@@ -15,6 +15,7 @@ mod forged;
 mod guarded;
 mod isolation;
 mod killed;
+mod slots;
 mod strangers;
 mod support;
 mod synthea;

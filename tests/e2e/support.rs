@@ -51,7 +51,7 @@ pub fn plan(folder: PathBuf, deadlines: Deadlines) -> Plan {
         program: program(),
         hospitals: ["North", "South", "West", "East"].map(String::from).to_vec(),
         chain_id: "test".to_string(),
-        policy: DisclosurePolicy { open_studies: true, ..DisclosurePolicy::default() },
+        policy: DisclosurePolicy { open_studies: true, slot_seconds: 1, ..DisclosurePolicy::default() },
         deadlines,
         heartbeat_ms: 1_000,
     }
@@ -60,10 +60,17 @@ pub fn plan(folder: PathBuf, deadlines: Deadlines) -> Plan {
 impl World {
     /// Founds a consortium whose hospitals have synthetic patients; starts nothing.
     pub fn found(patients: usize, deadlines: Deadlines) -> Result<Self, Failure> {
+        Self::found_with([patients; 4], deadlines, 1)
+    }
+
+    /// Likewise, with so many patients at each hospital, and slots of so many seconds.
+    pub fn found_with(patients: [usize; 4], deadlines: Deadlines, slot_seconds: u32) -> Result<Self, Failure> {
         let folder = tempfile::tempdir()?;
-        let consortium = Consortium::found(plan(folder.path().to_path_buf(), deadlines))?;
+        let mut plan = plan(folder.path().to_path_buf(), deadlines);
+        plan.policy.slot_seconds = slot_seconds;
+        let consortium = Consortium::found(plan)?;
         let mut persons = Vec::new();
-        for (hospital, found) in consortium.hospitals.iter().enumerate() {
+        for ((hospital, found), patients) in consortium.hospitals.iter().enumerate().zip(patients) {
             persons.push(write_store(&Synthetic { hospital, patients, seed: 7 }, &found.store)?);
         }
         let researcher = consortium.researcher("researcher")?;
@@ -84,13 +91,18 @@ impl World {
     /// A consortium with every node running, everybody enrolled and permitting research, and the researcher accredited.
     pub async fn ready(patients: usize, deadlines: Deadlines) -> Result<Self, Failure> {
         let mut world = Self::found(patients, deadlines)?;
-        world.start(&[0, 1, 2, 3]).await?;
-        for position in 0..4 {
-            world.enrol(position).await?;
-            world.consortium.witness_grants(position, &world.persons[position], &research()).await?;
-        }
-        world.accredit().await?;
+        world.open().await?;
         Ok(world)
+    }
+
+    /// Starts every node, enrols everybody, who permit research, and accredits the researcher.
+    pub async fn open(&mut self) -> Result<(), Failure> {
+        self.start(&[0, 1, 2, 3]).await?;
+        for position in 0..4 {
+            self.enrol(position).await?;
+            self.consortium.witness_grants(position, &self.persons[position], &research()).await?;
+        }
+        self.accredit().await
     }
 
     pub async fn enrol(&self, position: usize) -> Result<(), Failure> {

@@ -10,7 +10,6 @@ use consilium::cli::{opened, propose};
 use consilium::demo::acts::follow;
 use consilium::demo::consortium::Consortium;
 use consilium::demo::{oracle, plain};
-use consilium_protocol::policy::DisclosurePolicy;
 use consilium_protocol::study::StudySpec;
 
 use crate::support::{QUICK, alone, plan, research};
@@ -68,7 +67,7 @@ fn public_data_give_what_plain_sql_over_the_pooled_files_gives() {
     alone(async || {
         let folder = tempfile::tempdir()?;
         let mut setup = plan(folder.path().to_path_buf(), QUICK);
-        setup.policy = DisclosurePolicy { min_site_count: 2, open_studies: true, ..DisclosurePolicy::default() };
+        setup.policy.min_site_count = 2;
         let mut consortium = Consortium::found(setup)?;
         let persons = split(&from, &consortium)?;
         consortium.start_all()?;

@@ -9,12 +9,30 @@ use std::any::TypeId;
 
 use datafusion::sql::sqlparser::ast::Expr;
 use datafusion::sql::sqlparser::dialect::{Dialect, GenericDialect, Precedence};
-use datafusion::sql::sqlparser::keywords::Keyword;
+use datafusion::sql::sqlparser::keywords::{Keyword, RESERVED_FOR_IDENTIFIER};
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 
 /// The dialect of cohort queries.
 #[derive(Debug)]
 pub(super) struct CohortDialect;
+
+/// Words that begin an expression and are no names. Where the parser found a mistake after one that could be a name, it
+/// reads all that follows a second time, as if it were: with n of them within each other, 2^n times.
+const NO_NAMES: &[Keyword] = &[
+    Keyword::CASE,
+    Keyword::CAST,
+    Keyword::CEIL,
+    Keyword::CONVERT,
+    Keyword::EXTRACT,
+    Keyword::FLOOR,
+    Keyword::NOT,
+    Keyword::OVERLAY,
+    Keyword::SAFE_CAST,
+    Keyword::SUBSTR,
+    Keyword::SUBSTRING,
+    Keyword::TRY_CAST,
+    Keyword::TRY_CONVERT,
+];
 
 /// Syntax that the generic dialect reads, so that a query with it is refused by its name.
 macro_rules! reads {
@@ -36,6 +54,10 @@ impl Dialect for CohortDialect {
 
     fn is_identifier_part(&self, ch: char) -> bool {
         GenericDialect.is_identifier_part(ch)
+    }
+
+    fn is_reserved_for_identifier(&self, word: Keyword) -> bool {
+        NO_NAMES.contains(&word) || RESERVED_FOR_IDENTIFIER.contains(&word)
     }
 
     reads!(

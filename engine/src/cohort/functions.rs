@@ -76,6 +76,11 @@ pub(super) static NAMES: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
     names
 });
 
+/// Every name by which a cohort can call a function.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    NAMES.iter().map(String::as_str)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -261,7 +261,12 @@ impl Scope<'_> {
             self.all_plain(&params.args)?;
         }
         self.all_plain(params.filter.as_deref())?;
-        self.all_plain(params.order_by.iter().map(|key| &key.expr))
+        let keys = || params.order_by.iter().map(|key| &key.expr);
+        // The query engine drops the second and stops at the number of those that are left.
+        if keys().enumerate().any(|(position, key)| keys().take(position).any(|earlier| earlier == key)) {
+            return Err(CohortError::Construct { what: "the same key twice in the ORDER BY of an aggregate" });
+        }
+        self.all_plain(keys())
     }
 
     fn window(&self, function: &WindowFunction) -> Traced<()> {

@@ -9,6 +9,7 @@ use datafusion::sql::sqlparser::ast::{
     FunctionArguments, GroupByExpr, Ident, JoinConstraint, JoinOperator, ObjectName, Query, Select, SelectFlavor,
     SelectItem, SetExpr, Statement, TableFactor, TableWithJoins, UnaryOperator, Value, ValueWithSpan, Visit, Visitor,
 };
+use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 
@@ -23,6 +24,8 @@ const TOKENS: usize = 5_000;
 const NESTING: usize = 48;
 /// How deep an expression may be, chains of operators included.
 const DEPTH: usize = 256;
+/// The most uses of POSITION, whose arguments the parser reads twice, each time with all that they hold.
+const POSITIONS: usize = 8;
 /// The longest text or number, in bytes.
 const LITERAL_BYTES: usize = 1_000;
 /// The longest IN list.
@@ -47,6 +50,10 @@ pub(super) fn parse(sql: &str) -> Result<Parsed, CohortError> {
         .map_err(|e| CohortError::Syntax { line: e.location.line, column: e.location.column })?;
     if tokens.len() > 2 * TOKENS {
         return Err(CohortError::TooLarge { what: "more than 5,000 words and signs" });
+    }
+    let is_position = |token: &Token| matches!(token, Token::Word(word) if word.keyword == Keyword::POSITION);
+    if tokens.iter().filter(|t| is_position(&t.token)).count() > POSITIONS {
+        return Err(CohortError::TooLarge { what: "more than 8 uses of POSITION (strpos does the same)" });
     }
     let mut solid = tokens.iter().map(|t| &t.token).filter(|t| !matches!(t, Token::Whitespace(_)));
     match solid.next() {

@@ -308,6 +308,10 @@ fn failure(error: &DataFusionError, limits: &Limits) -> CohortError {
                     None => return CohortError::Internal,
                 },
                 ArrowError::ParquetError(_) | ArrowError::IoError(..) => return CohortError::StoreChanged,
+                // Texts of more than 2 GiB in one column of a batch.
+                ArrowError::OffsetOverflowError(_) | ArrowError::MemoryError(_) => {
+                    return CohortError::Memory { limit_mib: limits.memory_bytes >> 20 };
+                }
                 _ => return CohortError::Evaluation,
             },
             DataFusionError::ResourcesExhausted(_) => {

@@ -97,7 +97,12 @@ impl Proof {
     fn several(&self, identity: Attribute, determined: &BTreeSet<Attribute>) -> CohortError {
         let (part, form) = match self.parts.get(&identity) {
             Some(Part::Table(name)) => (
-                format!("`{name}` can have several rows of one patient"),
+                match name.as_str() {
+                    "death" => {
+                        "`death` can have several rows of one patient, though OMOP means it to have one".to_string()
+                    }
+                    _ => format!("`{name}` can have several rows of one patient"),
+                },
                 "GROUP BY the person's id with max(…), min(…) or count(…), keep one by row_number() OVER (PARTITION BY \
                  the person's id ORDER BY …) = 1, or ask with EXISTS instead of a join",
             ),

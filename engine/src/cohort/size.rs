@@ -3,8 +3,9 @@
 //! The optimizer does so: it merges projections and moves conditions below them. A column that is used twice by the
 //! next, and that one twice by the next, is 2^n expressions then, and a chain of columns is one deep expression. So a
 //! plan is measured before it is optimised. Sizes saturate. Where the planner takes more than linear time, more is
-//! counted: a CASE under a comparison is taken apart in steps of quadratic size, and of an expression over columns that
-//! a window function made or sorted by, every order of these columns is tried in every direction.
+//! counted: subqueries within each other are visited twice as often with each level, calls within each other are asked for
+//! their types by all calls around them, and of an expression over columns that a window function made or sorted by, every
+//! order of these columns is tried in every direction.
 
 use std::collections::BTreeSet;
 
@@ -23,6 +24,11 @@ const LEVELS: u64 = 256;
 const ALL: u64 = 30_000;
 /// A table counts as so many parts: what reads it, and what a subquery over it becomes.
 const TABLE: u64 = 20;
+/// So many visits of a step count as a part: the optimizer visits what is in a subquery twice as often as what is around.
+const VISITS: u64 = 64;
+/// So many steps of finding a type count as a part: of calls within each other, each is asked for its type by all around,
+/// again and again.
+const TYPES: u64 = 200;
 /// The most columns of windows that one expression may be over.
 const SORTED: u64 = 4;
 
@@ -31,8 +37,8 @@ const SORTED: u64 = 4;
 struct Size {
     parts: u64,
     levels: u64,
-    /// What the planner's quadratic steps add.
-    extra: u64,
+    /// The most function calls, operators of numbers among them, within each other.
+    calls: u64,
     /// The columns of windows that it is over.
     sorted: BTreeSet<usize>,
 }
@@ -46,7 +52,7 @@ impl Size {
         Self {
             parts: self.parts.max(other.parts),
             levels: self.levels.max(other.levels),
-            extra: self.extra.max(other.extra),
+            calls: self.calls.max(other.calls),
             sorted: &self.sorted | &other.sorted,
         }
     }
@@ -73,6 +79,8 @@ struct Measured {
     sorted: Vec<usize>,
     /// The steps whose expressions are around the one that is measured.
     scopes: Vec<Scope>,
+    /// How many subqueries are around it.
+    subqueries: u32,
 }
 
 /// Measures a plan that is not yet optimised.
@@ -91,7 +99,8 @@ impl Measured {
         }
         let width = plan.schema().fields().len();
         let table = if matches!(plan, LogicalPlan::TableScan(_)) { TABLE } else { 0 };
-        self.add(table.saturating_add(width as u64))?;
+        let visits = 1u64.checked_shl(self.subqueries).unwrap_or(u64::MAX) / VISITS;
+        self.add(table.saturating_add(width as u64).saturating_add(visits))?;
         self.scopes.push(scope);
         let mut sizes = Vec::new();
         let mut outcome = Ok(());
@@ -101,7 +110,8 @@ impl Measured {
                 LogicalPlan::Filter(_) | LogicalPlan::Join(_) => split_conjunction(expr),
                 _ => vec![expr],
             };
-            outcome = parts.into_iter().try_for_each(|part| self.whole(part).map(|size| sizes.push(size)));
+            let of_rows = matches!(plan, LogicalPlan::Filter(_));
+            outcome = parts.into_iter().try_for_each(|part| self.whole(part, of_rows).map(|size| sizes.push(size)));
             Ok(if outcome.is_ok() { TreeNodeRecursion::Continue } else { TreeNodeRecursion::Stop })
         });
         visited.map_err(|_: DataFusionError| CohortError::Internal)?;
@@ -131,41 +141,46 @@ impl Measured {
         within(self.all, ALL, "parts", || "the query".to_string())
     }
 
-    /// An expression of a step's own.
-    fn whole(&mut self, expr: &Expr) -> Result<Size, CohortError> {
-        let size = self.expression(expr)?;
-        let sorted: BTreeSet<usize> = size.sorted.iter().map(|column| self.representative(*column)).collect();
-        within(sorted.len() as u64, SORTED, "columns of windows", || shown(expr))?;
+    /// An expression of a step's own; a condition, if only whether it is true counts.
+    fn whole(&mut self, expr: &Expr, condition: bool) -> Result<Size, CohortError> {
+        let size = self.expression(expr, condition)?;
+        let sorted = self.classes(&size);
+        within(sorted, SORTED, "columns of windows", || shown(expr))?;
         within(size.parts, EXPRESSION, "parts", || shown(expr))?;
         within(size.levels, LEVELS, "levels", || shown(expr))?;
-        self.add(size.parts.saturating_add(size.extra).saturating_add(orders(sorted.len() as u64)))?;
+        let types = size.parts.saturating_mul(size.calls).saturating_mul(size.calls) / TYPES;
+        self.add(size.parts.saturating_add(types).saturating_add(orders(sorted)))?;
         Ok(size)
     }
 
-    fn expression(&mut self, expr: &Expr) -> Result<Size, CohortError> {
+    fn expression(&mut self, expr: &Expr, condition: bool) -> Result<Size, CohortError> {
+        let connects = matches!(expr, Expr::BinaryExpr(BinaryExpr { op: Operator::And | Operator::Or, .. }));
         let mut size = match expr {
             Expr::Column(column) | Expr::OuterReferenceColumn(_, column) => return Ok(self.column(column)),
             Expr::ScalarSubquery(subquery) => self.subquery(subquery)?,
             Expr::Exists(exists) => self.subquery(&exists.subquery)?,
-            Expr::InSubquery(within) => self.subquery(&within.subquery)?,
+            Expr::InSubquery(within) => {
+                let size = self.subquery(&within.subquery)?;
+                // Where NULL is not false, whether there is a row, and whether there is a NULL, is asked, too.
+                let copies = if condition && !within.negated { 1 } else { 3 };
+                Size { parts: size.parts.saturating_mul(copies), ..size }
+            }
             _ => Size::default(),
         };
         let mut outcome = Ok(());
         let visited = expr.apply_children(|child| {
-            outcome = self.expression(child).map(|child| {
+            outcome = self.expression(child, condition && connects).map(|child| {
                 size.parts = size.parts.saturating_add(child.parts);
                 size.levels = size.levels.max(child.levels);
-                size.extra = size.extra.saturating_add(child.extra);
+                size.calls = size.calls.max(child.calls);
                 size.sorted.extend(child.sorted);
             });
             Ok(if outcome.is_ok() { TreeNodeRecursion::Continue } else { TreeNodeRecursion::Stop })
         });
         visited.map_err(|_: DataFusionError| CohortError::Internal)?;
         outcome?;
-        if let Expr::Case(case) = expr {
-            let branches = case.when_then_expr.len() as u64;
-            size.extra = size.extra.saturating_add(branches.saturating_mul(branches) / 4);
-        }
+        size.parts = size.parts.saturating_mul(copies(expr));
+        size.calls = size.calls.saturating_add(u64::from(matches!(expr, Expr::ScalarFunction(_))));
         size.parts = size.parts.saturating_add(1);
         size.levels = size.levels.saturating_add(1);
         Ok(size)
@@ -174,7 +189,9 @@ impl Measured {
     /// A subquery goes with the expression that it stands in: all that it consists of counts as that expression's.
     fn subquery(&mut self, subquery: &Subquery) -> Result<Size, CohortError> {
         let before = self.all;
+        self.subqueries += 1;
         self.step(&subquery.subquery)?;
+        self.subqueries -= 1;
         let parts = self.all.saturating_sub(before);
         self.all = before;
         Ok(Size { parts, ..Size::one() })
@@ -261,17 +278,27 @@ impl Measured {
     /// What is equal shares its order, and two columns that are equal count as one.
     fn equal(&mut self, scope: &mut Scope, one: &Expr, other: &Expr) {
         let both = read(scope, [one, other]);
-        let sorted: BTreeSet<usize> = both.iter().flat_map(|position| scope.sizes[*position].sorted.clone()).collect();
+        let sorted: BTreeSet<usize> = both
+            .iter()
+            .flat_map(|position| &scope.sizes[*position].sorted)
+            .map(|column| self.representative(*column))
+            .collect();
         let bare = matches!((unaliased(one), unaliased(other)), (Expr::Column(_), Expr::Column(_)));
-        if bare && both.iter().all(|position| scope.sizes[*position].sorted.len() <= 1) {
-            let representatives: Vec<usize> = sorted.iter().map(|column| self.representative(*column)).collect();
-            if let [one, other] = representatives.as_slice() {
-                self.sorted[*one] = *other;
-            }
+        let each_one = both.iter().all(|position| self.classes(&scope.sizes[*position]) <= 1);
+        if bare
+            && each_one
+            && let [one, other] = sorted.iter().copied().collect::<Vec<usize>>().as_slice()
+        {
+            self.sorted[*one] = *other;
         }
         for position in both {
             scope.sizes[position].sorted.extend(&sorted);
         }
+    }
+
+    /// How many columns of windows an expression is over, those that are equal counted once.
+    fn classes(&self, size: &Size) -> u64 {
+        size.sorted.iter().map(|column| self.representative(*column)).collect::<BTreeSet<usize>>().len() as u64
     }
 
     fn representative(&self, mut column: usize) -> usize {
@@ -291,6 +318,16 @@ fn orders(columns: u64) -> u64 {
 /// The positions of the columns that expressions read.
 fn read<'e>(scope: &Scope, exprs: impl IntoIterator<Item = &'e Expr>) -> BTreeSet<usize> {
     exprs.into_iter().flat_map(Expr::column_refs).filter_map(|column| scope.position(column)).collect()
+}
+
+/// How often the planner writes what an expression is of: `coalesce(a, b)` is `CASE WHEN a IS NOT NULL THEN a ELSE b END`,
+/// and BETWEEN two comparisons.
+fn copies(expr: &Expr) -> u64 {
+    match expr {
+        Expr::ScalarFunction(function) if ["coalesce", "nvl", "nullif"].contains(&function.name()) => 2,
+        Expr::Between(_) => 2,
+        _ => 1,
+    }
 }
 
 fn unaliased(mut expr: &Expr) -> &Expr {

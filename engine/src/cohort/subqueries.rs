@@ -207,8 +207,20 @@ impl Scope<'_> {
         match shape::of(&within.subquery.subquery)? {
             // Without a row the scalar is NULL, and nothing equals it.
             Shape::One | Shape::OneHaving(_) => Ok(Expr::eq(*within.expr, Expr::ScalarSubquery(within.subquery))),
-            Shape::Any => Ok(Expr::InSubquery(InSubquery { negated: false, ..within })),
+            Shape::Any => self.matched(within),
         }
+    }
+
+    /// Whether a row of the subquery is equal to what is looked for; false where that is not known.
+    fn matched(&self, within: InSubquery) -> Result<Expr> {
+        let constant = !within.expr.any_column_refs() && !within.expr.contains_outer();
+        if constant && !correlation::is_correlated(&within.subquery.subquery) {
+            // No row of the query has a part in it, so it could not become a join.
+            let equal = first_column(&within.subquery.subquery).eq(*within.expr);
+            let plan = (*within.subquery.subquery).clone();
+            return self.some_row(LogicalPlanBuilder::from(plan).filter(equal)?.build()?, false);
+        }
+        Ok(Expr::InSubquery(InSubquery { negated: false, ..within }))
     }
 
     fn is_outside(&self, within: InSubquery) -> Result<Expr> {
@@ -222,7 +234,7 @@ impl Scope<'_> {
             }
             Shape::Any => {
                 let certain = self.certain(&within)?;
-                let matched = Expr::InSubquery(InSubquery { negated: false, ..within });
+                let matched = self.matched(within)?;
                 let parts = [Expr::IsNotTrue(Box::new(matched))].into_iter().chain(certain);
                 Ok(conjunction(parts).unwrap_or_else(|| lit(true)))
             }
@@ -241,7 +253,7 @@ impl Scope<'_> {
             }
             Shape::Any => {
                 let certain = conjunction(self.certain(&within)?);
-                let matched = Expr::InSubquery(InSubquery { negated: false, ..within });
+                let matched = self.matched(within)?;
                 match certain {
                     None => matched,
                     Some(certain) => {
@@ -266,8 +278,7 @@ impl Scope<'_> {
         }
         let mut conditions = Vec::new();
         if !s_is_known {
-            let s = Expr::Column(Column::from(plan.schema().qualified_field(0)));
-            let nulls = LogicalPlanBuilder::from((**plan).clone()).filter(s.is_null())?.build()?;
+            let nulls = LogicalPlanBuilder::from((**plan).clone()).filter(first_column(plan).is_null())?.build()?;
             conditions.push(self.some_row(nulls, true)?);
         }
         if !x_is_known {
@@ -276,6 +287,11 @@ impl Scope<'_> {
         }
         Ok(conditions)
     }
+}
+
+/// The one column of a subquery of IN.
+fn first_column(plan: &LogicalPlan) -> Expr {
+    Expr::Column(Column::from(plan.schema().qualified_field(0)))
 }
 
 /// What is looked for must not itself be a subquery.

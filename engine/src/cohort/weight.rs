@@ -26,7 +26,37 @@ struct Weight {
     tables: u64,
     parts: u64,
     levels: u64,
-    rows: u64,
+    rows: Rows,
+}
+
+/// The rows that a query makes up out of its own text.
+#[derive(Clone, Copy, Debug, Default)]
+struct Rows {
+    many: u64,
+    /// How often it repeats those of the hospital's tables, if it is over any.
+    over_tables: bool,
+}
+
+impl Rows {
+    const ONE: Self = Self { many: 1, over_tables: false };
+    const TABLE: Self = Self { many: 1, over_tables: true };
+
+    fn times(self, other: Self) -> Self {
+        Self { many: self.many.saturating_mul(other.many), over_tables: self.over_tables || other.over_tables }
+    }
+
+    /// Rows of tables that stand beside others are none that were made up.
+    fn and(self, other: Self) -> Self {
+        let many = match (self.over_tables, other.over_tables) {
+            (false, false) => self.many.saturating_add(other.many),
+            _ => self.many.max(other.many),
+        };
+        Self { many, over_tables: self.over_tables || other.over_tables }
+    }
+
+    fn larger(self, other: Self) -> Self {
+        Self { many: self.many.max(other.many), over_tables: self.over_tables && other.over_tables }
+    }
 }
 
 impl Weight {
@@ -42,7 +72,7 @@ impl Weight {
             tables: self.tables.max(other.tables),
             parts: self.parts.max(other.parts),
             levels: self.levels.max(other.levels),
-            rows: self.rows.max(other.rows),
+            rows: self.rows.larger(other.rows),
         }
     }
 }
@@ -55,7 +85,7 @@ pub(super) struct Scales {
     /// What the names stand for: the largest so far, where two queries have one name.
     of_names: BTreeMap<String, Weight>,
     /// The rows that queries within others make up, by their place in memory.
-    rows: BTreeMap<*const Query, u64>,
+    rows: BTreeMap<*const Query, Rows>,
     /// The queries around the place that is visited.
     open: Vec<Weight>,
 }
@@ -94,7 +124,7 @@ impl Scales {
         check(weight, name)?;
         match name {
             Some(name) => {
-                let known = self.of_names.entry(name.clone()).or_default();
+                let known = self.of_names.entry(name.clone()).or_insert(weight);
                 *known = known.larger(weight);
             }
             None => {
@@ -107,35 +137,36 @@ impl Scales {
         Ok(())
     }
 
-    fn body(&self, body: &SetExpr) -> u64 {
+    fn body(&self, body: &SetExpr) -> Rows {
         match body {
             SetExpr::Select(select) => self.select(select),
-            SetExpr::Query(query) => self.rows.get(&(&raw const **query)).copied().unwrap_or(1),
-            SetExpr::SetOperation { left, right, .. } => self.body(left).saturating_add(self.body(right)),
-            SetExpr::Values(values) => values.rows.len() as u64,
-            _ => 1,
+            SetExpr::Query(query) => self.rows.get(&(&raw const **query)).copied().unwrap_or(Rows::ONE),
+            SetExpr::SetOperation { left, right, .. } => self.body(left).and(self.body(right)),
+            SetExpr::Values(values) => Rows { many: values.rows.len() as u64, over_tables: false },
+            _ => Rows::ONE,
         }
     }
 
-    fn select(&self, select: &Select) -> u64 {
-        select.from.iter().fold(1, |rows: u64, joined| rows.saturating_mul(self.joined(joined)))
+    fn select(&self, select: &Select) -> Rows {
+        select.from.iter().fold(Rows::ONE, |rows, joined| rows.times(self.joined(joined)))
     }
 
-    fn joined(&self, joined: &TableWithJoins) -> u64 {
+    fn joined(&self, joined: &TableWithJoins) -> Rows {
         let factors = std::iter::once(&joined.relation).chain(joined.joins.iter().map(|join| &join.relation));
-        factors.fold(1, |rows: u64, factor| rows.saturating_mul(self.factor(factor)))
+        factors.fold(Rows::ONE, |rows, factor| rows.times(self.factor(factor)))
     }
 
-    /// A table of the hospital counts as one row: what it has is its own.
-    fn factor(&self, factor: &TableFactor) -> u64 {
+    fn factor(&self, factor: &TableFactor) -> Rows {
         match factor {
             TableFactor::Table { name, .. } => {
                 let name = name.0.last().and_then(|part| part.as_ident()).map(normal);
-                name.and_then(|name| self.of_names.get(&name)).map_or(1, |weight| weight.rows.max(1))
+                name.and_then(|name| self.of_names.get(&name)).map_or(Rows::TABLE, |weight| weight.rows)
             }
-            TableFactor::Derived { subquery, .. } => self.rows.get(&(&raw const **subquery)).copied().unwrap_or(1),
+            TableFactor::Derived { subquery, .. } => {
+                self.rows.get(&(&raw const **subquery)).copied().unwrap_or(Rows::ONE)
+            }
             TableFactor::NestedJoin { table_with_joins, .. } => self.joined(table_with_joins),
-            _ => 1,
+            _ => Rows::ONE,
         }
     }
 }
@@ -156,8 +187,8 @@ fn check(weight: Weight, name: Option<&String>) -> Result<(), CohortError> {
     let limits = [
         (weight.tables, TABLES, "tables", "use each name fewer times, or split the study"),
         (weight.parts, PARTS, "columns, values and operators", "use each name fewer times, or split the study"),
-        (weight.levels, LEVELS, "queries within each other", "do in one SELECT what several do in turn"),
-        (weight.rows, ROWS, "rows of VALUES", "join VALUES lists with tables, not with each other"),
+        (weight.levels, LEVELS, "levels of queries within each other", "do in one SELECT what several do in turn"),
+        (weight.rows.many, ROWS, "rows of VALUES", "join VALUES lists with tables, not with each other"),
     ];
     match limits.into_iter().find(|(size, limit, ..)| size > limit) {
         None => Ok(()),

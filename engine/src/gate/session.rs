@@ -54,6 +54,8 @@ pub(crate) fn open(tables: Vec<GatedTable>, resources: Resources) -> Result<Sess
         .with_create_default_catalog_and_schema(true);
     let options = config.options_mut();
     options.sql_parser.enable_options_value_normalization = false;
+    // One type of texts: what is on the list of what cannot fail takes that alone.
+    options.sql_parser.map_string_types_to_utf8view = false;
     options.execution.collect_statistics = false;
     let mut planners: Vec<Arc<dyn ExprPlanner>> = vec![Arc::new(TotalPlanner)];
     planners.extend(SessionStateDefaults::default_expr_planners());

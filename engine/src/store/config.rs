@@ -31,6 +31,10 @@ pub struct TableConfig {
     /// under any consent to its domain, whatever its window, and one that has some only under consent to all days.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub date: Option<String>,
+    /// Whether the table has at most one row a patient, as a registry has. It is checked when the store is opened, and
+    /// queries may count on it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub single: bool,
     /// The columns that studies may read; all of them where this is missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub columns: Option<Vec<String>>,

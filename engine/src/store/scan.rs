@@ -19,6 +19,7 @@ use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::{SessionConfig, SessionContext};
 
+use super::edge::TotalEdge;
 use super::error::StoreError;
 use super::folder::shown;
 use super::table::{Source, Table};
@@ -106,6 +107,7 @@ impl Reader {
         let config = FileScanConfigBuilder::new(self.url.clone(), Arc::new(source))
             .with_projection_indices(Some(projection))?
             .with_file_group(FileGroup::new(files))
+            .with_expr_adapter(Some(Arc::new(TotalEdge)))
             .build();
         let plan: Arc<dyn ExecutionPlan> = DataSourceExec::from_data_source(config);
         let mut options = ConfigOptions::new();

@@ -62,6 +62,10 @@ const CONDITIONS: &[(&str, usize)] = &[
     ("p.gender_concept_id NOT IN (SELECT concept_id FROM concept WHERE concept_name = 'a')", 30),
     ("p.gender_concept_id NOT IN (SELECT concept_id FROM concept WHERE concept_name = 'z')", 60),
     ("p.year_of_birth NOT IN (SELECT concept_id FROM concept WHERE concept_id IS NOT NULL)", 60),
+    ("8840 IN (SELECT concept_id FROM concept)", 60),
+    ("5 IN (SELECT concept_id FROM concept)", 0),
+    ("5 NOT IN (SELECT concept_id FROM concept)", 0),
+    ("5 NOT IN (SELECT concept_id FROM concept WHERE concept_name < 'c')", 60),
     ("EXISTS (SELECT 1 FROM concept WHERE concept_name = 'a')", 60),
     ("NOT EXISTS (SELECT 1 FROM concept WHERE concept_name = 'a')", 0),
     ("NOT EXISTS (SELECT 1 FROM concept WHERE concept_name = 'z')", 60),
@@ -90,6 +94,9 @@ const CONDITIONS: &[(&str, usize)] = &[
     ("p.gender_concept_id IS DISTINCT FROM NULL OR p.year_of_birth > 1970", 40),
     ("true = p.year_of_birth IN (1931, 1932)", 2),
     ("true = p.year_of_birth BETWEEN 1931 AND 1932", 2),
+    // NVL of what is neither a number nor a text.
+    ("date_part('epoch', nvl(TIMESTAMP '1969-12-31 23:59:59', TIMESTAMP '0001-01-01 00:00:00')) = -1", 60),
+    ("ifnull(DATE '2020-02-29', DATE '2020-01-01') > DATE '2020-02-01'", 60),
     // A condition that never holds.
     ("p.year_of_birth = 0 AND p.year_of_birth = 5", 0),
     ("1 = 0", 0),
@@ -188,6 +195,11 @@ const REFUSED: &[(&str, &str)] = &[
     ),
     ("p.year_of_birth = ANY (SELECT o.unit_concept_id FROM observation o WHERE o.person_id = p.person_id)", "not allowed"),
     ("p.year_of_birth < p.gender_concept_id < 5", "a comparison of a comparison"),
+    (
+        "(SELECT first_value(o.unit_concept_id ORDER BY o.observation_date, o.observation_date) FROM observation o
+          WHERE o.person_id = p.person_id) = 1",
+        "the same key twice",
+    ),
 ];
 
 #[tokio::test]

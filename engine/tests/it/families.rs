@@ -82,6 +82,27 @@ pub(crate) const FAMILIES: &[Family] = &[
         chain(n, PERSON, "SELECT * FROM $p WHERE EXISTS (SELECT 1 FROM $p q WHERE q.subject = $p.subject)", LAST)
     }),
     ("except by names", |n| chain(n, PERSON, "SELECT * FROM $p EXCEPT SELECT * FROM $p WHERE x > $i", LAST)),
+    ("chain of IN of the one before", |n| {
+        chain(
+            n,
+            PERSON,
+            "SELECT person_id AS subject, $i AS x FROM person WHERE person_id IN (SELECT subject FROM $p)",
+            LAST,
+        )
+    }),
+    ("chain of EXISTS of the one before", |n| {
+        let step = "SELECT person_id AS subject, $i AS x FROM person a WHERE EXISTS (SELECT 1 FROM $p WHERE $p.subject = a.person_id)";
+        chain(n, PERSON, step, LAST)
+    }),
+    ("chain of NOT IN of the one before", |n| {
+        let step = "SELECT person_id AS subject, $i AS x FROM person WHERE person_id NOT IN (SELECT subject FROM $p)";
+        chain(n, PERSON, step, LAST)
+    }),
+    ("chain of values of the one before", |n| {
+        let step =
+            "SELECT person_id AS subject, (SELECT max(x) FROM $p WHERE $p.subject = a.person_id) AS x FROM person a";
+        chain(n, PERSON, step, LAST)
+    }),
     // Columns that are used twice.
     ("x + x in WITH", |n| {
         chain(n, PERSON, "SELECT subject, x+x AS x FROM $p", "SELECT subject, x FROM $p WHERE x > 0")
@@ -279,6 +300,16 @@ pub(crate) const FAMILIES: &[Family] = &[
             "year_of_birth > 0 AND {}",
             each(n, " AND ", "'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa$i' <> 'b'")
         ))
+    }),
+    // What a parser may read again and again.
+    ("POSITION in POSITION", |n| by_person(&format!("{}1{}", "position(".repeat(n), ", 1)".repeat(n)))),
+    ("NOT before a mistake", |n| where_person(&format!("{}1{}", "NOT (".repeat(n), " 1)".repeat(n)))),
+    ("CAST with a mistake", |n| by_person(&format!("{}1{}", "CAST(".repeat(n), " AS )".repeat(n)))),
+    ("OVERLAY as a function", |n| by_person(&format!("{}1{}", "overlay(".repeat(n), ", 1)".repeat(n)))),
+    ("a query plus one in IN", |n| where_person(&format!("{}1{}", "1 IN ((SELECT ".repeat(n), ") + 1)".repeat(n)))),
+    ("a joined query in parentheses", |n| {
+        let from = format!("{}1{}", "(SELECT 1 FROM ((SELECT ".repeat(n), ") a JOIN person ON true))".repeat(n));
+        by_person(&from)
     }),
     // Many of a kind.
     ("columns", |n| {

@@ -116,8 +116,9 @@ pub(crate) fn day(text: &str) -> i32 {
 pub(crate) struct Dice(pub(crate) u64);
 
 impl Dice {
+    /// Seeded; never all zeros, where it would stay.
     pub(crate) fn new(seed: u64) -> Self {
-        Self(seed)
+        Self(seed | 1)
     }
 
     pub(crate) fn roll(&mut self, sides: u64) -> u64 {

@@ -9,6 +9,7 @@ use datafusion::logical_expr::{
     ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 
+use super::cast;
 use super::columns::Call;
 
 /// The types that a function takes for arguments of the types that are there, and the type that it gives.
@@ -56,7 +57,9 @@ impl Total {
     }
 
     fn shape_for(&self, types: &[DataType], literals: &[Option<&ScalarValue>]) -> Result<Shape> {
-        match (self.shape)(types, literals) {
+        // Until conversions are total, a plan has other types of the same kinds.
+        let kinds: Option<Vec<DataType>> = types.iter().map(cast::kind).collect();
+        match kinds.and_then(|kinds| (self.shape)(&kinds, literals)) {
             Some(shape) => Ok(shape),
             None => plan_err!("{} is not for arguments of these types", self.name),
         }

@@ -144,7 +144,7 @@ fn decimal(call: &Call<'_>) -> Result<ColumnarValue> {
     let each = |row| {
         let (precision, scale) = (p.get(row)?, s.get(row)?);
         let rounded = at_digits(x.get(row)?, scale, f64::round)?;
-        (rounded.abs() < 10f64.powi((precision - scale).clamp(-400, 400) as i32)).then_some(rounded)
+        (rounded.abs() < 10f64.powi(precision.saturating_sub(scale).clamp(-400, 400) as i32)).then_some(rounded)
     };
     let array: Float64Array = (0..call.height()).map(each).collect();
     call.give(Arc::new(array))

@@ -29,6 +29,8 @@ mod span;
 mod sum;
 mod syntax;
 mod tally;
+#[cfg(test)]
+mod tests;
 mod texts;
 mod verify;
 

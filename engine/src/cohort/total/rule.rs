@@ -14,7 +14,7 @@ use datafusion::common::{DFSchema, DataFusionError, Result, ScalarValue, interna
 use datafusion::logical_expr::expr::Like;
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
-use datafusion::logical_expr::{ColumnarValue, Expr, ExprSchemable, LogicalPlan};
+use datafusion::logical_expr::{ColumnarValue, Expr, ExprSchemable, LogicalPlan, Union};
 use datafusion::optimizer::AnalyzerRule;
 
 use super::columns::Call;
@@ -52,7 +52,20 @@ fn rewrite(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
         let rewritten = expr.transform_up(|expr| expression(expr, &schema))?;
         Ok(rewritten.update_data(|expr| name.restore(expr)))
     })?;
-    plan.map_data(LogicalPlan::recompute_schema)
+    plan.map_data(|plan| match plan {
+        LogicalPlan::Union(union) => self::union(union),
+        plan => plan.recompute_schema(),
+    })
+}
+
+/// A union keeps the schema that it had; its inputs have changed their types alike.
+fn union(union: Union) -> Result<LogicalPlan> {
+    let fields = union.schema.iter().map(|(qualifier, field)| {
+        let kind = kind(field.data_type())?;
+        Ok((qualifier.cloned(), Arc::new(field.as_ref().clone().with_data_type(kind))))
+    });
+    let schema = DFSchema::new_with_metadata(fields.collect::<Result<Vec<_>>>()?, union.schema.metadata().clone())?;
+    Ok(LogicalPlan::Union(Union { schema: Arc::new(schema), ..union }))
 }
 
 fn expression(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {

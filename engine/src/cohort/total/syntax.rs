@@ -57,10 +57,19 @@ impl VisitorMut for Rewrite {
                     number(digits)?;
                 }
             }
+            // The query engine knows it for numbers and texts alone, and makes texts of all else.
+            Expr::Function(function) if is_one_of(&function.name, &["nvl", "ifnull"]) => {
+                function.name = ObjectName::from(Ident::new("coalesce"));
+            }
             _ => {}
         }
         ControlFlow::Continue(())
     }
+}
+
+fn is_one_of(name: &ObjectName, names: &[&str]) -> bool {
+    let [part] = name.0.as_slice() else { return false };
+    part.as_ident().is_some_and(|ident| names.iter().any(|name| ident.value.eq_ignore_ascii_case(name)))
 }
 
 /// One more than 64 bits hold; with a minus before it, they do.

@@ -84,9 +84,31 @@ impl Tally for Whole {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Double {
     sum: f64,
+    /// Whether the sum once was beyond a double, and so is counted in units of [`UNIT`], in which it never is.
+    is_large: bool,
     count: i64,
     /// How many of them are infinite or no number; they are not in the sum.
     strange: i64,
+}
+
+/// 2^64: no more values than this are ever added up.
+const UNIT: f64 = 18_446_744_073_709_551_616.0;
+
+impl Double {
+    fn put(&mut self, value: f64) {
+        let sum = if self.is_large { self.sum + value / UNIT } else { self.sum + value };
+        if sum.is_finite() {
+            self.sum = sum;
+        } else {
+            self.sum = self.sum / UNIT + value / UNIT;
+            self.is_large = true;
+        }
+    }
+
+    fn finite(&self, value: f64) -> Option<f64> {
+        let value = if self.is_large { value * UNIT } else { value };
+        (self.count > 0 && self.strange == 0 && value.is_finite()).then_some(value)
+    }
 }
 
 impl Tally for Double {
@@ -95,7 +117,7 @@ impl Tally for Double {
     fn add(&mut self, value: f64) {
         self.count = self.count.wrapping_add(1);
         if value.is_finite() {
-            self.sum += value;
+            self.put(value);
         } else {
             self.strange = self.strange.wrapping_add(1);
         }
@@ -104,36 +126,41 @@ impl Tally for Double {
     fn remove(&mut self, value: f64) {
         self.count = self.count.wrapping_sub(1);
         if value.is_finite() {
-            self.sum -= value;
+            self.put(-value);
         } else {
             self.strange = self.strange.wrapping_sub(1);
         }
         if self.count == self.strange {
             // Nothing is left of what rounding left.
-            self.sum = 0.0;
+            (self.sum, self.is_large) = (0.0, false);
         }
     }
 
     fn merge(&mut self, other: Self) {
-        self.sum += other.sum;
+        if other.is_large {
+            self.sum = if self.is_large { self.sum } else { self.sum / UNIT } + other.sum;
+            self.is_large = true;
+        } else {
+            self.put(other.sum);
+        }
         self.count = self.count.wrapping_add(other.count);
         self.strange = self.strange.wrapping_add(other.strange);
     }
 
     fn sum(&self) -> Option<f64> {
-        (self.count > 0 && self.strange == 0 && self.sum.is_finite()).then_some(self.sum)
+        self.finite(self.sum)
     }
 
     fn mean(&self) -> Option<f64> {
-        self.sum().map(|sum| sum / self.count as f64)
+        self.finite(self.sum / self.count as f64)
     }
 
     fn parts(&self) -> [i64; 3] {
-        [self.sum.to_bits().cast_signed(), self.strange, self.count]
+        [self.sum.to_bits().cast_signed(), self.strange << 1 | i64::from(self.is_large), self.count]
     }
 
     fn of_parts([sum, strange, count]: [i64; 3]) -> Self {
-        Self { sum: f64::from_bits(sum.cast_unsigned()), count, strange }
+        Self { sum: f64::from_bits(sum.cast_unsigned()), is_large: strange & 1 == 1, count, strange: strange >> 1 }
     }
 
     fn key(value: f64) -> i64 {

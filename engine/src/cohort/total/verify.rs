@@ -6,13 +6,13 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Schema};
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::logical_expr::Operator;
 use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
 use datafusion::physical_expr::expressions::{
-    BinaryExpr, CaseExpr, Column, DynamicFilterPhysicalExpr, InListExpr, IsNotNullExpr, IsNullExpr, LikeExpr, Literal,
-    NotExpr,
+    BinaryExpr, CaseExpr, CastExpr, Column, DynamicFilterPhysicalExpr, InListExpr, IsNotNullExpr, IsNullExpr, LikeExpr,
+    Literal, NotExpr,
 };
 use datafusion::physical_expr::scalar_subquery::ScalarSubqueryExpr;
 use datafusion::physical_expr::window::{
@@ -66,9 +66,13 @@ pub(in crate::cohort) fn verify(plan: &Arc<dyn ExecutionPlan>) -> Checked {
     }
     plan.schema().fields().iter().try_for_each(|field| column(field.data_type()))?;
     aggregates(plan)?;
+    let below = match plan.children().as_slice() {
+        [input] => Some(input.schema()),
+        _ => None,
+    };
     let mut outcome = Ok(());
     let visited = plan.apply_expressions(&mut |expr| {
-        outcome = expression(expr, false);
+        outcome = expression(expr, below.as_deref(), false);
         Ok(if outcome.is_ok() { TreeNodeRecursion::Continue } else { TreeNodeRecursion::Stop })
     });
     visited.map_err(|_| CohortError::Internal)?;
@@ -136,8 +140,9 @@ fn window(window: &Arc<dyn WindowExpr>) -> Checked {
     }
 }
 
-/// An expression and those that it is made of; `beside_sign` where it is an argument of + or -.
-fn expression(expr: &Arc<dyn PhysicalExpr>, beside_sign: bool) -> Checked {
+/// An expression and those that it is made of, over rows of a schema, where there is one input; `beside_sign` where it is
+/// an argument of + or -.
+fn expression(expr: &Arc<dyn PhysicalExpr>, below: Option<&Schema>, beside_sign: bool) -> Checked {
     let mut takes_spans = false;
     if let Some(literal) = expr.downcast_ref::<Literal>() {
         let found = literal.value().data_type();
@@ -163,10 +168,17 @@ fn expression(expr: &Arc<dyn PhysicalExpr>, beside_sign: bool) -> Checked {
         } else {
             column(function.return_type())?;
         }
+    } else if let Some(cast) = expr.downcast_ref::<CastExpr>() {
+        // Says of a column that it may be NULL, for a UNION with one that may be.
+        let same = |below| cast.expr().data_type(below).is_ok_and(|found| found == *cast.cast_type());
+        if !below.is_some_and(same) {
+            return unlisted("CastExpr");
+        }
     } else if !is_harmless(expr) {
-        return unlisted("an_expression");
+        // The name of its type, which stands first in what it prints for programmers.
+        return unlisted(format!("{expr:?}").split(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or_default());
     }
-    expr.children().into_iter().try_for_each(|child| expression(child, takes_spans))
+    expr.children().into_iter().try_for_each(|child| expression(child, below, takes_spans))
 }
 
 const fn compares(op: Operator) -> bool {
@@ -197,4 +209,74 @@ fn is_harmless(expr: &Arc<dyn PhysicalExpr>) -> bool {
         || expr.is::<LikeExpr>()
         || expr.is::<NotExpr>()
         || expr.is::<ScalarSubqueryExpr>()
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{Int64Array, RecordBatch, StringArray};
+    use datafusion::datasource::MemTable;
+    use datafusion::prelude::{SessionConfig, SessionContext};
+
+    use super::*;
+
+    /// What the query engine by itself makes of a query, and what is said of it.
+    async fn of_the_engine(sql: &str) -> Checked {
+        let columns = [
+            ("p", Arc::new(Int64Array::from(vec![1, 2])) as arrow::array::ArrayRef),
+            ("a", Arc::new(Int64Array::from(vec![1, 2]))),
+            ("t", Arc::new(StringArray::from(vec!["x", "y"]))),
+        ];
+        let batch = RecordBatch::try_from_iter(columns).expect("columns of one length");
+        let context = SessionContext::new_with_config(SessionConfig::new().with_target_partitions(2));
+        let table = MemTable::try_new(batch.schema(), vec![vec![batch]]).expect("a table");
+        context.register_table("r", Arc::new(table)).expect("registered");
+        let plan = context.sql(sql).await.expect("planned").create_physical_plan().await.expect("planned");
+        verify(&plan)
+    }
+
+    #[tokio::test]
+    async fn what_the_engine_would_run_by_itself_is_refused_where_it_can_fail() {
+        for (sql, what) in [
+            ("SELECT a + 1 FROM r", "an_operator"),
+            ("SELECT p FROM r WHERE a * a > 5", "an_operator"),
+            ("SELECT p FROM r ORDER BY a % 2", "an_operator"),
+            ("SELECT r.p FROM r JOIN r s ON r.p = s.p AND r.a / s.a > 1", "an_operator"),
+            ("SELECT r.p FROM r JOIN r s ON r.p = s.a - 1", "an_operator"),
+            ("SELECT -a FROM r", "NegativeExpr"),
+            ("SELECT CAST(t AS BIGINT) FROM r", "CastExpr"),
+            ("SELECT TRY_CAST(t AS BIGINT) FROM r", "TryCastExpr"),
+            ("SELECT p FROM r WHERE a = 2.5", "CastExpr"),
+            ("SELECT sqrt(a) FROM r", "sqrt"),
+            ("SELECT CASE WHEN a > 1 THEN substr(t, a) END FROM r", "substr"),
+            ("SELECT count(*) FROM r GROUP BY upper(t)", "upper"),
+            ("SELECT p, sum(a) FROM r GROUP BY p", "sum"),
+            ("SELECT p, count(*) FILTER (WHERE a + 1 > 1) FROM r GROUP BY p", "an_operator"),
+            ("SELECT sum(a) OVER (PARTITION BY p) FROM r", "sum"),
+            ("SELECT avg(a) OVER (PARTITION BY p ORDER BY a ROWS 1 PRECEDING) FROM r", "avg"),
+            ("SELECT max(a) OVER (PARTITION BY p + 1) FROM r", "an_operator"),
+            ("SELECT row_number() OVER (PARTITION BY p ORDER BY a) FROM r", "row_number"),
+            ("SELECT ntile(2) OVER (PARTITION BY p ORDER BY a) FROM r", "ntile"),
+            ("SELECT random() FROM r", "random"),
+            ("SELECT arrow_cast(1, 'Decimal128(5, 2)') AS d FROM r", "a_type"),
+            ("SELECT arrow_cast(1, 'Int32') AS d FROM r", "a_type"),
+            ("SELECT p FROM r UNION ALL SELECT a + 1 FROM r", "an_operator"),
+            ("EXPLAIN SELECT p FROM r", "ExplainExec"),
+        ] {
+            assert_eq!(of_the_engine(sql).await, Err(CohortError::Unlisted { what: what.to_string() }), "{sql}");
+        }
+        assert_eq!(of_the_engine("SELECT INTERVAL '1' DAY AS i FROM r").await, Err(SPANS));
+    }
+
+    #[tokio::test]
+    async fn what_cannot_fail_passes() {
+        for sql in [
+            "SELECT p, a FROM r WHERE a > 1 AND t LIKE 'x%' OR a IN (2, 3) OR t IS NULL",
+            "SELECT p, count(*), min(t), max(a), bool_and(a > 1) FROM r GROUP BY p",
+            "SELECT p, first_value(a ORDER BY t) FROM r GROUP BY p",
+            "SELECT r.p, coalesce(s.a, r.a) FROM r LEFT JOIN r s ON r.p = s.p WHERE NOT EXISTS (SELECT 1 FROM r q WHERE q.p = r.p)",
+            "SELECT p, lag(a) OVER (PARTITION BY p ORDER BY t) FROM r UNION ALL SELECT p, 1 FROM r",
+        ] {
+            assert_eq!(of_the_engine(sql).await, Ok(()), "{sql}");
+        }
+    }
 }

@@ -28,6 +28,7 @@ pub(crate) const fn policy(min_joint_count: u32, min_site_count: u32) -> Disclos
         quota_days: 1,
         open_studies: true,
         privacy_budget: consilium_protocol::privacy::MicroRho::ZERO,
+        slot_seconds: 1,
     }
 }
 
