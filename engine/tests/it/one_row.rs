@@ -359,15 +359,8 @@ impl Drawn {
             }
             6 | 7 => {
                 let (one, other) = (self.condition(&t), self.condition(&t));
-                let both = self
-                    .one_of(
-                        &[format!("{one} AND {other}"), one.clone()]
-                            .iter()
-                            .map(String::as_str)
-                            .collect::<Vec<_>>()
-                            .as_slice(),
-                    )
-                    .to_string();
+                let both = format!("{one} AND {other}");
+                let both = self.one_of(&[&both, &one]).to_string();
                 format!("SELECT * {from} WHERE {both}")
             }
             8 => format!("SELECT subject, {} AS x, {} AS y {from}", self.value(&t), self.value(&t)),
