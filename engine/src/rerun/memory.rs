@@ -70,7 +70,7 @@ impl FromIterator<SubjectId> for SubjectSet {
         subjects.sort_unstable();
         subjects.dedup();
         let mut members = vec![0xFF; subjects.len() / 8];
-        members.extend((subjects.len() % 8 > 0).then(|| (1u8 << (subjects.len() % 8)) - 1));
+        members.extend((!subjects.len().is_multiple_of(8)).then(|| (1u8 << (subjects.len() % 8)) - 1));
         Self { of: Arc::new(subjects), members }
     }
 }
