@@ -68,6 +68,7 @@ impl ComputeError {
                 CohortError::Memory { .. }
                     | CohortError::TimedOut { .. }
                     | CohortError::TooManyRows { .. }
+                    | CohortError::Planner
                     | CohortError::Internal
             ),
             Self::Store(_) | Self::Statistics(_) => false,

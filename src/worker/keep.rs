@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use consilium_engine::cohort::CohortError;
 use consilium_engine::pseudonym::LinkSecret;
 use consilium_engine::statistics::Layout;
 use consilium_engine::store::{StoreConfig, StoreSummary};
@@ -154,14 +155,14 @@ impl Worker {
         let time = share(most.time, job.left, self.waiting.load(Ordering::Relaxed));
         let bounds = Bounds { time, ..most };
         let answer = opened.study(job, &bounds).await;
-        // A worker that was stopped in the middle, or says that its files are not what they were, is of no use any more.
+        // A worker that was stopped in the middle, that panicked, or whose files are not what they were is of no use any more.
         let is_fit = match &answer {
             Ok(_) => true,
             Err(Trouble::Refused(Refusal::Cohort(error))) => {
-                error.kind() != "store_changed" && error.kind() != "internal"
+                !matches!(error, CohortError::StoreChanged | CohortError::Internal | CohortError::Planner)
             }
-            Err(Trouble::Refused(Refusal::Statistics(_))) => true,
-            Err(_) => false,
+            Err(Trouble::Refused(refusal)) => matches!(refusal, Refusal::Statistics(_)),
+            Err(Trouble::Worker(_)) => false,
         };
         if is_fit {
             *kept = Some(opened);

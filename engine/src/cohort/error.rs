@@ -243,7 +243,9 @@ pub enum CohortError {
     #[error("{0}")]
     Store(#[from] StoreError),
     /// A file that was there when the store was opened cannot be read now.
-    #[error("a file of the hospital's tables could not be read; run `consilium doctor`, then start the node again")]
+    #[error(
+        "a file of the hospital's tables could not be read; run `consilium doctor`; the tables are opened again before the next try"
+    )]
     StoreChanged,
     /// The engine ended while it planned the query.
     #[error("the query engine failed while planning the query; write the query another way, and report this")]
