@@ -89,11 +89,11 @@ async fn the_forms_that_work_are_planned() {
         "SELECT person_id AS subject, sum(v) AS x FROM (SELECT person_id, CAST(value_as_number AS INT) % 7 AS v, count(*) AS n
          FROM measurement GROUP BY person_id, CAST(value_as_number AS INT) % 7 HAVING sum(CAST(value_as_number AS INT)) > 1
          ORDER BY CAST(value_as_number AS INT) % 7) t GROUP BY person_id".to_string(),
-        "SELECT person_id AS subject, x FROM (SELECT person_id, CAST(value_as_number AS INT) AS x, row_number() OVER
+        "SELECT person_id AS subject, max(x) AS x FROM (SELECT person_id, CAST(value_as_number AS INT) AS x, row_number() OVER
          (PARTITION BY person_id, CAST(value_as_number AS INT) ORDER BY measurement_date - 30) AS n FROM measurement) t
-         WHERE n = 1".to_string(),
+         WHERE n = 1 GROUP BY person_id".to_string(),
         "SELECT p.person_id AS subject, 1 AS x FROM person p JOIN measurement m ON m.person_id = p.person_id
-         AND m.value_as_number = p.year_of_birth AND m.measurement_date + 30 > '2020-01-01'".to_string(),
+         AND m.value_as_number = p.year_of_birth AND m.measurement_date + 30 > '2020-01-01' GROUP BY p.person_id".to_string(),
         "SELECT person_id AS subject, 1 AS x FROM person WHERE year_of_birth IN (SELECT CAST(concept_code AS INT) FROM concept)".to_string(),
         "SELECT person_id AS subject, max(date_part('year', d)) AS x FROM (SELECT person_id, visit_start_date AS d FROM visit_occurrence
          UNION ALL SELECT person_id, visit_start_datetime FROM visit_occurrence) t GROUP BY person_id".to_string(),
