@@ -87,7 +87,7 @@ impl ClassList {
     /// The class of the subject at a position.
     pub fn get(&self, position: usize) -> Option<u32> {
         let at = position.checked_mul(self.width)?;
-        let own = self.bytes.get(at..at + self.width)?;
+        let own = self.bytes.get(at..at.checked_add(self.width)?)?;
         let mut number = [0; 4];
         number[..self.width].copy_from_slice(own);
         u32::from_le_bytes(number).checked_sub(1)
