@@ -13,16 +13,17 @@
 //!             studies  what the hospital owes, and does
 //!            ╱       ╲
 //!       vault         replica
-//!  tables and keys    the ledger, and the way to others
-//!         │              │
-//!       home            net
+//!  keys and secrets   the ledger, and the way to others
+//!       ╱   ╲            │
+//!    home   worker      net
 //! ```
 //!
 //! - [`cli`]: the command line, one file per command;
 //! - [`demo`]: all of it at once, on one machine;
 //! - [`node`]: a hospital's node: what is put together, and the services around it;
 //! - [`studies`]: from what the ledger says to what is asked of the vault, and back;
-//! - [`vault`]: tables, secrets and computing, without ledger and network;
+//! - [`vault`]: secrets and computing, without ledger and network;
+//! - [`worker`]: the process of its own in which tables are read and queries run, from both sides;
 //! - [`replica`]: the ledger as this hospital has it, and the other members;
 //! - [`net`]: TLS pinned to the genesis file, and the client;
 //! - [`home`]: keys, configuration and state on disk.
@@ -40,6 +41,7 @@ pub mod replica;
 pub mod studies;
 pub mod vault;
 pub mod vocabulary;
+pub mod worker;
 
 #[cfg(test)]
 mod rooms;

@@ -3,5 +3,9 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    // Before any thread is made.
+    if std::env::args_os().nth(1).is_some_and(|first| first == consilium::worker::COMMAND) {
+        return consilium::worker::main();
+    }
     consilium::cli::main()
 }

@@ -14,19 +14,36 @@ const fn room(folders: &'static [&'static str], knows: &'static [&'static str]) 
 }
 
 /// From the bottom up: a room knows only rooms above it in this list, and of what is [outside](OUTSIDE), what it says.
-const ROOMS: [Room; 8] = [
+const ROOMS: [Room; 9] = [
     room(&["vocabulary"], &["protocol"]),
-    room(&["home"], &["protocol", "engine"]),
+    room(&["worker"], &["protocol", "engine"]),
+    room(&["home"], &["worker", "protocol", "engine"]),
     room(&["net"], &["protocol", "wire", "network"]),
     // The air gap is drawn here: neither ledger nor network.
-    room(&["vault"], &["home", "protocol", "engine"]),
+    room(&["vault"], &["worker", "home", "protocol", "engine"]),
     room(&["replica"], &["net", "protocol", "wire", "ledger", "network"]),
     room(&["studies"], &["home", "vault", "replica", "protocol", "wire", "ledger", "engine", "network"]),
-    room(&["node"], &["home", "net", "vault", "replica", "studies", "protocol", "wire", "ledger", "engine", "network"]),
+    room(
+        &["node"],
+        &["worker", "home", "net", "vault", "replica", "studies", "protocol", "wire", "ledger", "engine", "network"],
+    ),
     // A command starts the demo, and the demo runs commands.
     room(
         &["cli", "demo"],
-        &["vocabulary", "home", "net", "vault", "studies", "node", "protocol", "wire", "ledger", "engine", "network"],
+        &[
+            "vocabulary",
+            "worker",
+            "home",
+            "net",
+            "vault",
+            "studies",
+            "node",
+            "protocol",
+            "wire",
+            "ledger",
+            "engine",
+            "network",
+        ],
     ),
 ];
 
@@ -73,9 +90,13 @@ fn named(text: &str, depth: usize) -> Vec<(usize, String)> {
             found.extend(of_root.filter(|next| room_of(next).is_some()).map(|room| (number + 1, (*room).to_string())));
             let starts =
                 |name: &str| path == name || path.strip_prefix(name).is_some_and(|rest| rest.starts_with("::"));
-            let outside = OUTSIDE.iter().filter(|(_, names)| names.iter().any(|name| starts(name)));
-            // The more specific comes later: `wire` is not `protocol`.
-            found.extend(outside.last().map(|(what, _)| (number + 1, (*what).to_string())));
+            // The pipe to a process of one's own leads nowhere else.
+            if path == "tokio::net::UnixStream" {
+                continue;
+            }
+            let mut outside = OUTSIDE.iter().rev().filter(|(_, names)| names.iter().any(|name| starts(name)));
+            // The more specific comes last in the table: `wire` is not `protocol`.
+            found.extend(outside.next().map(|(what, _)| (number + 1, (*what).to_string())));
         }
     }
     found

@@ -14,3 +14,4 @@ pub mod rerun;
 pub mod result;
 pub mod statistics;
 pub mod store;
+pub mod worker;

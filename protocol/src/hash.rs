@@ -5,12 +5,33 @@ use sha2::{Digest, Sha256};
 
 /// SHA-256 over the label and each part, all preceded by their length as a little-endian `u64`.
 pub fn tagged(label: &str, parts: &[&[u8]]) -> [u8; 32] {
-    let mut hasher = Sha256::new();
-    for part in std::iter::once(label.as_bytes()).chain(parts.iter().copied()) {
-        hasher.update((part.len() as u64).to_le_bytes());
-        hasher.update(part);
+    let mut hasher = Tagged::new(label);
+    parts.iter().for_each(|part| hasher.part(part));
+    hasher.finish()
+}
+
+/// As [`tagged`], of parts that come one after the other.
+#[derive(Clone, Debug)]
+pub struct Tagged(Sha256);
+
+impl Tagged {
+    /// Begins with the label.
+    pub fn new(label: &str) -> Self {
+        let mut hasher = Self(Sha256::new());
+        hasher.part(label.as_bytes());
+        hasher
     }
-    hasher.finalize().into()
+
+    /// Goes on with a part.
+    pub fn part(&mut self, part: &[u8]) {
+        self.0.update((part.len() as u64).to_le_bytes());
+        self.0.update(part);
+    }
+
+    /// The digest.
+    pub fn finish(self) -> [u8; 32] {
+        self.0.finalize().into()
+    }
 }
 
 /// Plain SHA-256 of some content, as `sha256sum` computes it.

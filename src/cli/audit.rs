@@ -1,12 +1,13 @@
 //! `consilium export` and `consilium audit`: the ledger as a file, and what anyone can make of it with public keys
 //! alone.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Read, Write as _};
 use std::path::{Path, PathBuf};
 
-use consilium_engine::cohort;
+use consilium_engine::cohort::Reads;
 use consilium_ledger::audit::{AuditReport, Focus, audit as replay};
 use consilium_ledger::block::Block;
 use consilium_ledger::certificate::Certificate;
@@ -23,6 +24,7 @@ use super::wording::data_in_words;
 use super::{Failure, Global, connect, counted, member_named, term};
 use crate::home::{self, FileError, Home};
 use crate::net::client::{Node, refused};
+use crate::worker::once;
 
 /// `consilium export`
 #[derive(clap::Args, Debug)]
@@ -176,11 +178,17 @@ impl Named {
 
 /// Leaves of what consent opened only what the studies' queries name, as a patient's own history does.
 async fn narrow(report: &mut AuditReport, specs: &BTreeMap<StudyId, Vec<u8>>) {
+    let mut read: BTreeMap<StudyId, Option<Reads>> = BTreeMap::new();
     for (_, used) in &mut report.uses {
-        let spec = specs.get(&used.study).and_then(|spec| StudySpec::from_canonical(spec).ok());
-        let Some(spec) = spec else { continue };
-        // A query over tables that one hospital declares cannot be read here; then all that consent opened is left.
-        if let Ok(reads) = cohort::check(&spec).await {
+        if let Entry::Vacant(unread) = read.entry(used.study) {
+            let spec = specs.get(&used.study).and_then(|spec| StudySpec::from_canonical(spec).ok());
+            // A query over tables that one hospital declares cannot be read here; then all that consent opened is left.
+            unread.insert(match spec {
+                Some(spec) => once::check(&spec).await.ok(),
+                None => None,
+            });
+        }
+        if let Some(Some(reads)) = read.get(&used.study) {
             used.data = reads.of(&used.data);
         }
     }

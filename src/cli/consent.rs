@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Subcommand;
-use consilium_engine::cohort::{self, Reads};
+use consilium_engine::cohort::Reads;
 use consilium_protocol::consent::{AllowedData, Basis, DiseaseTree, Terms, Window};
 use consilium_protocol::genesis::{Genesis, Member};
 use consilium_protocol::ids::{ContentHash, DocumentId, StudyId, SubjectId, Timestamp};
@@ -19,6 +19,7 @@ use super::wording::{data_in_words, notes, terms_in_words};
 use super::{Failure, Global, connect, member_named, study, term};
 use crate::home::{Home, Role};
 use crate::net::client::{ClientError, Node, refused};
+use crate::worker::once;
 
 /// `consilium consent`
 #[derive(clap::Args, Debug)]
@@ -360,7 +361,7 @@ pub(crate) async fn narrow(replies: &mut [wire::SubjectReply], node: &Node) -> R
             None => {
                 let study = StudyId::try_from(&used.study[..])?;
                 let spec = StudySpec::from_canonical(&study::fetch(&study, node).await?.spec)?;
-                known.entry(used.study.clone()).or_insert(cohort::check(&spec).await.ok()).clone()
+                known.entry(used.study.clone()).or_insert(once::check(&spec).await.ok()).clone()
             }
         };
         if let Some(reads) = reads {

@@ -7,10 +7,11 @@ use consilium_protocol::wire;
 use serde::Serialize;
 
 use super::{Failure, Global, counted, study, term};
-use crate::home::config::NodeConfig;
+use crate::home::config::{self, NodeConfig};
 use crate::home::{Home, Role, files};
 use crate::net::client::Node;
 use crate::node;
+use crate::worker;
 
 /// `consilium doctor`
 #[derive(clap::Args, Debug)]
@@ -77,6 +78,14 @@ pub(crate) async fn run(_: &Args, global: &Global) -> Result<(), Failure> {
             }
             Err(error) => find("store", Verdict::Bad, error.to_string()),
         }
+    }
+    match worker::findings(&home.path().join(config::FILE)).await {
+        Ok(isolation) => {
+            for found in isolation {
+                find("isolation", if found.holds { Verdict::Good } else { Verdict::Warning }, found.text);
+            }
+        }
+        Err(error) => find("isolation", Verdict::Bad, error.to_string()),
     }
     for failing in study::failing_here(&home, None) {
         let (study, since) = (failing.study.short(), term::moment(failing.since_ms));

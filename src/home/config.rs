@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use consilium_engine::store::StoreConfig;
 use consilium_protocol::policy::DisclosurePolicy;
@@ -10,6 +11,7 @@ use consilium_protocol::privacy::MicroRho;
 use serde::{Deserialize, Serialize};
 
 use super::files::{self, FileError};
+use crate::worker::Bounds;
 
 /// A configuration that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -111,15 +113,33 @@ pub struct Listen {
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LimitsConfig {
-    /// Memory of a query, in mebibytes.
+    /// Memory of a study's worker beside what it holds of the store, in mebibytes.
     pub memory_mib: u64,
-    /// Time of a query, in seconds.
+    /// Time of a study, from planning to counting, in seconds.
     pub seconds: u64,
+    /// Threads of the worker; left out, all cores but one, which is consensus's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub threads: Option<usize>,
+}
+
+impl LimitsConfig {
+    /// What a worker may use up.
+    pub fn bounds(&self) -> Bounds {
+        let cores = std::thread::available_parallelism().map_or(2, usize::from);
+        let threads = self.threads.unwrap_or(cores.saturating_sub(1)).max(1);
+        let time = Duration::from_secs(self.seconds);
+        Bounds {
+            memory_bytes: self.memory_mib.saturating_mul(1 << 20),
+            time,
+            processor: time.saturating_mul(u32::try_from(threads).unwrap_or(u32::MAX)),
+            threads,
+        }
+    }
 }
 
 impl Default for LimitsConfig {
     fn default() -> Self {
-        Self { memory_mib: 2_048, seconds: 600 }
+        Self { memory_mib: 2_048, seconds: 600, threads: None }
     }
 }
 
@@ -185,6 +205,9 @@ impl NodeConfig {
         }
         if self.limits.seconds == 0 {
             return refuse("limits.seconds", "is 0, so that every query would be stopped at once");
+        }
+        if self.limits.threads.is_some_and(|threads| !(1..=1_024).contains(&threads)) {
+            return refuse("limits.threads", "must be from 1 to 1024; leave it out for all cores but one");
         }
         if !(100..=600_000).contains(&self.consensus.heartbeat_ms) {
             return refuse("consensus.heartbeat_ms", "must be from 100 to 600000");

@@ -8,6 +8,7 @@
 //! | `consilium.toml`, `member.toml`, `tls.crt` | hospital | configuration, introduction, certificate |
 //! | `ledger/` | hospital | blocks, state, the signer's memory |
 //! | `failing.json` | hospital | what its node cannot do for studies now, for its steward |
+//! | `retry/` | hospital | which studies its steward wants tried again, until the node takes notice |
 //! | `rounds/` | hospital | what was contributed and added up, by round |
 //! | `studies/<id>/` | researcher | the study and the key that opens its result |
 //! | `secrets/wallet.words` | patient | the master secret as words |

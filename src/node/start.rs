@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use consilium_engine::cohort::Limits;
 use consilium_ledger::consensus::signer::Signer;
 use consilium_ledger::consensus::{self, ConsensusConfig, ConsensusKeys, Peer, StartError};
 use consilium_ledger::mempool::{Mempool, MempoolLimits, SharedMempool};
@@ -30,6 +29,7 @@ use crate::replica::submit::Submissions;
 use crate::replica::{self, Replica};
 use crate::studies::{self, Kept, Studies};
 use crate::vault::{self, CohortsError, OpenError, Vault};
+use crate::worker::Program;
 
 /// A node that does not run.
 #[derive(Debug, thiserror::Error)]
@@ -181,11 +181,8 @@ pub async fn run(home: &Path, stop: CancellationToken) -> Result<(), NodeError> 
         policy: genesis.policy,
         own_policy: config.policy.unwrap_or_default().over(&genesis.policy),
         store: config.store.clone(),
-        limits: Limits {
-            memory_bytes: usize::try_from(config.limits.memory_mib).unwrap_or(usize::MAX).saturating_mul(1 << 20),
-            time: Duration::from_secs(config.limits.seconds),
-            ..Limits::default()
-        },
+        program: Program::own(),
+        bounds: config.limits.bounds(),
     };
     let vault = Arc::new(Vault::open(home.path(), terms).await?);
     let kept = Kept::open(home.path())?;

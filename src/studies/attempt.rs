@@ -95,7 +95,28 @@ pub(super) enum Ended {
     Done,
     // The ledger did not take it: another hospital was first, most often.
     NotTaken,
-    Failed { kind: &'static str, told: &'static str, message: String },
+    Failed(Failure),
+}
+
+/// What went wrong, in two messages.
+pub(super) struct Failure {
+    pub(super) kind: &'static str,
+    pub(super) told: &'static str,
+    pub(super) message: String,
+    /// Trying again costs as much as the first time, and is not likely to end otherwise.
+    pub(super) is_costly: bool,
+}
+
+impl Failure {
+    /// A mistake of this program. What a panic says may quote rows, so it is not repeated.
+    pub(super) fn of_a_panic() -> Self {
+        Self {
+            kind: "panicked",
+            told: LOCAL,
+            message: "this program panicked; keep the study and the node's log, and report this".to_string(),
+            is_costly: true,
+        }
+    }
 }
 
 /// Does what is due, once.
@@ -113,8 +134,9 @@ pub(super) async fn perform(studies: &Arc<Studies>, due: &Due) -> Ended {
                 DriveError::Fetch(FetchError::NotCommitted(_)) => count(&studies.counters.forged),
                 _ => {}
             }
-            warn!(study, duty = due.duty.name(), %error, "not done; it will be tried again");
-            Ended::Failed { kind: error.kind(), told: error.told(), message: error.to_string() }
+            warn!(study, duty = due.duty.name(), %error, "not done");
+            let is_costly = matches!(&error, DriveError::Vault(error) if error.is_costly());
+            Ended::Failed(Failure { kind: error.kind(), told: error.told(), message: error.to_string(), is_costly })
         }
     }
 }

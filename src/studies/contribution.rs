@@ -1,12 +1,13 @@
 //! The hospital's own contribution to a round: asked of the vault once, kept on disk, the same ever after, and committed to
 //! at the end of a slot.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use consilium_ledger::state::State;
 use consilium_ledger::state::study::RoundEnd;
+use consilium_protocol::genesis::Genesis;
 use consilium_protocol::hash;
-use consilium_protocol::ids::{HospitalId, RoundNumber, StudyId};
+use consilium_protocol::ids::{HospitalId, RoundNumber, StudyId, Timestamp};
 use consilium_protocol::study::Protection;
 use consilium_protocol::tx::Contribute;
 use tracing::info;
@@ -102,13 +103,21 @@ async fn task(studies: &Studies, study: &StudyId, round: RoundNumber) -> Result<
             spec: found.proposal.spec.clone(),
             public_key: found.proposal.public_key.clone(),
             roster: running.roster.iter().filter_map(blinding_key).collect(),
-            permissions: state.permissions(study, round, &replica.hospital)?,
+            roll: state.roll(study, round, &replica.hospital)?,
+            left: left(running.opened.time, &replica.genesis),
             subjects: state.figures().subjects,
             privacy_loss: state.privacy_loss(&replica.hospital),
             guard,
             history: history(state, &replica.hospital),
         })
     })?
+}
+
+/// How long it is until a contribution must be ready to a round that was opened then: in time for the last slot but one.
+fn left(opened: Timestamp, genesis: &Genesis) -> Duration {
+    let closes = opened.plus_millis(genesis.deadlines.round_ms);
+    let taken = now().get().saturating_add(genesis.policy.slot_ms());
+    Duration::from_millis(closes.get().saturating_sub(taken))
 }
 
 /// What became of every round that the hospital was to contribute to, those of private studies left out. One that ended

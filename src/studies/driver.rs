@@ -7,9 +7,10 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use consilium_protocol::ids::{StudyId, Timestamp};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::task::JoinHandle;
+use tracing::info;
 
 use super::Studies;
-use super::attempt::{self, Ended};
+use super::attempt::{self, Ended, Failure};
 use super::duties::{Due, Duty, duties};
 use super::failing::Failing;
 
@@ -19,6 +20,9 @@ const TICK: Duration = Duration::from_millis(500);
 const STAGGER: Duration = Duration::from_millis(1_500);
 /// How long a duty that failed is left alone, at first and at most.
 const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+
+/// How often what used up its limits, or ended its worker, is tried again before the steward is asked.
+const RETRIES: u32 = 2;
 
 /// How many duties that were not done in time are remembered.
 const MISSED: usize = 64;
@@ -38,7 +42,23 @@ struct Progress {
     pause: Duration,
     running: Option<JoinHandle<Ended>>,
     done: bool,
+    // How often it failed at a cost since the steward last asked for it.
+    costly: u32,
     failing: Option<Failing>,
+}
+
+impl Progress {
+    /// Whether it is tried again only when the steward says so.
+    const fn waits(&self) -> bool {
+        self.costly > RETRIES
+    }
+
+    fn ask_again(&mut self, now: Instant) {
+        (self.costly, self.again, self.pause) = (0, now, RETRY.0);
+        if let Some(failing) = &mut self.failing {
+            failing.waits = false;
+        }
+    }
 }
 
 /// Works until the task is dropped.
@@ -83,6 +103,10 @@ impl Memory {
             false
         });
         missed.drain(..missed.len().saturating_sub(MISSED));
+        for asked in studies.kept.failing.asked() {
+            info!(study = asked.short(), "the steward wants it tried again");
+            self.due.iter_mut().filter(|((study, _), _)| *study == asked).for_each(|(_, p)| p.ask_again(now));
+        }
         for due in due {
             self.go_on(studies, due, clock, now);
         }
@@ -100,6 +124,7 @@ impl Memory {
             pause: RETRY.0,
             running: None,
             done: false,
+            costly: 0,
             failing: None,
         });
         if let Some(running) = &mut progress.running {
@@ -114,10 +139,13 @@ impl Memory {
                 progress.again = now + progress.pause;
                 progress.pause = (progress.pause * 2).min(RETRY.1);
             }
-            progress.failing = failing(&due, ended, progress.failing.take(), clock);
+            progress.costly += u32::from(matches!(&ended, Ended::Failed(failure) if failure.is_costly));
+            let waits = progress.waits();
+            let failing = failing(&due, ended, progress.failing.take(), clock);
+            progress.failing = failing.map(|failing| Failing { waits, ..failing });
         }
         let turn = progress.since + STAGGER * due.rank;
-        if progress.done || now < turn || now < progress.again {
+        if progress.done || progress.waits() || now < turn || now < progress.again {
             return;
         }
         let studies = studies.clone();
@@ -131,7 +159,7 @@ fn name(due: &Due) -> (StudyId, String) {
 
 /// What is told of a duty after an attempt, given what was told before.
 fn failing(due: &Due, ended: Ended, before: Option<Failing>, clock: u64) -> Option<Failing> {
-    let Ended::Failed { kind, told, message } = ended else { return None };
+    let Ended::Failed(Failure { kind, told, message, .. }) = ended else { return None };
     Some(Failing {
         study: due.study,
         duty: due.duty.name().to_string(),
@@ -141,6 +169,7 @@ fn failing(due: &Due, ended: Ended, before: Option<Failing>, clock: u64) -> Opti
         told: told.to_string(),
         message,
         over: false,
+        waits: false,
     })
 }
 
@@ -149,7 +178,8 @@ fn futures_now(task: &mut JoinHandle<Ended>) -> Option<Ended> {
     use std::future::Future as _;
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
     match std::pin::Pin::new(task).poll(&mut context) {
-        std::task::Poll::Ready(result) => result.ok(),
+        std::task::Poll::Ready(Ok(ended)) => Some(ended),
+        std::task::Poll::Ready(Err(error)) => error.is_panic().then(|| Ended::Failed(Failure::of_a_panic())),
         std::task::Poll::Pending => None,
     }
 }

@@ -2,6 +2,10 @@
 //!
 //! Two messages: the hospital's own people read what is wrong and what to do in the home's `failing.json`; everybody else
 //! is told the [kind](Told) alone, and of an error in which patients' rows had a part not even that.
+//!
+//! What used up its limits, or ended its worker, is tried again twice, and then when the hospital's steward says so: a command
+//! leaves a file named after the study in the home's folder `retry`, which the node takes away ([`ask_again`],
+//! [`Board::asked`]).
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -15,6 +19,7 @@ use crate::home::FileError;
 use crate::home::files::{self, Readable};
 
 const FILE: &str = "failing.json";
+const RETRY: &str = "retry";
 const MAX_BYTES: u64 = 16 * 1024 * 1024;
 /// Where an answer about a study says what the asked hospital cannot do for it.
 const METADATA: &str = "consilium-failing";
@@ -38,6 +43,8 @@ pub struct Failing {
     pub message: String,
     /// It is too late: the round ended meanwhile.
     pub over: bool,
+    /// It is tried again only when the steward says so.
+    pub waits: bool,
 }
 
 /// A duty that fails, for everybody.
@@ -76,6 +83,7 @@ impl Told {
 #[derive(Debug)]
 pub struct Board {
     file: PathBuf,
+    retry: PathBuf,
     failing: Mutex<Vec<Failing>>,
 }
 
@@ -85,8 +93,9 @@ impl Board {
     /// # Errors
     /// [`FileError`] when what an earlier run left cannot be cleared.
     pub fn open(home: &Path) -> Result<Self, FileError> {
-        let board = Self { file: home.join(FILE), failing: Mutex::default() };
+        let board = Self { file: home.join(FILE), retry: home.join(RETRY), failing: Mutex::default() };
         files::replace(&board.file, b"[]", Readable::ByOwner)?;
+        files::create_private_dir(&board.retry)?;
         Ok(board)
     }
 
@@ -110,10 +119,28 @@ impl Board {
         of.map(|f| Told { duty: f.duty.clone(), kind: f.told.clone(), since_ms: f.since_ms }).collect()
     }
 
+    /// The studies that the steward wants tried again; each is said once.
+    pub fn asked(&self) -> Vec<StudyId> {
+        let entries = std::fs::read_dir(&self.retry).into_iter().flatten().filter_map(Result::ok);
+        let taken = entries.filter_map(|entry| {
+            let study = entry.file_name().to_str()?.parse().ok()?;
+            std::fs::remove_file(entry.path()).is_ok().then_some(study)
+        });
+        taken.collect()
+    }
+
     /// How many duties fail now.
     pub fn count(&self) -> usize {
         self.failing.lock().unwrap_or_else(PoisonError::into_inner).iter().filter(|f| !f.over).count()
     }
+}
+
+/// Has the node of this home try again what it owes to a study.
+///
+/// # Errors
+/// [`FileError`].
+pub fn ask_again(home: &Path, study: &StudyId) -> Result<(), FileError> {
+    files::replace(&home.join(RETRY).join(study.to_string()), b"", Readable::ByOwner)
 }
 
 /// What the node of this home last said that it cannot do.
@@ -137,7 +164,21 @@ mod tests {
             told: LOCAL.to_string(),
             message: "the query yields a row without a person".to_string(),
             over: false,
+            waits: false,
         }
+    }
+
+    #[test]
+    fn what_the_steward_asks_for_is_heard_once() {
+        let home = tempfile::tempdir().expect("a temporary folder");
+        let board = Board::open(home.path()).expect("a board");
+        assert!(board.asked().is_empty());
+        let study = StudyId::from_bytes([3; 32]);
+        ask_again(home.path(), &study).expect("written");
+        ask_again(home.path(), &study).expect("written");
+        std::fs::write(home.path().join(RETRY).join("no study"), b"").expect("written");
+        assert_eq!(board.asked(), [study]);
+        assert!(board.asked().is_empty());
     }
 
     #[test]

@@ -122,25 +122,34 @@ impl Cohorts {
         k: u32,
         history: &History,
     ) -> Result<(), CohortsError> {
+        // What is changed is the memory itself: a copy of it would be as large again. What became of earlier rounds follows
+        // from the ledger at the next call, too.
         let mut memory = self.memory.lock().await;
-        let mut changed = memory.clone();
-        let pending: Vec<_> = changed.pending().filter(|earlier| *earlier != (study, round)).collect();
+        let pending: Vec<_> = memory.pending().filter(|earlier| *earlier != (study, round)).collect();
         for (earlier, number) in pending {
             match history.get(&(earlier, number)) {
-                Some(Standing::Released) => drop(changed.released(earlier, number)),
-                Some(Standing::Incomplete) => drop(changed.failed(earlier, number)),
+                Some(Standing::Released) => drop(memory.released(earlier, number)),
+                Some(Standing::Incomplete) => drop(memory.failed(earlier, number)),
                 Some(Standing::Contributed) | None => {}
             }
         }
         let seen = history.iter().filter(|(_, standing)| **standing != Standing::Incomplete);
         if let Some(((behind, _), _)) =
-            seen.into_iter().find(|((study, round), _)| changed.standing(*study, *round).is_none())
+            seen.into_iter().find(|((study, round), _)| memory.standing(*study, *round).is_none())
         {
             return Err(CohortsError::Behind(*behind));
         }
-        let same = changed.contribute(study, round, basis, cohort, k)?;
-        files::replace(&self.path, &changed.to_bytes(&self.key)?, Readable::ByOwner)?;
-        *memory = changed;
+        let is_new = memory.standing(study, round).is_none();
+        let same = memory.contribute(study, round, basis, cohort, k)?;
+        let bytes = memory.to_bytes(&self.key).map_err(CohortsError::from);
+        let saved = bytes.and_then(|bytes| Ok(files::replace(&self.path, &bytes, Readable::ByOwner)?));
+        if let Err(error) = saved {
+            // Nothing leaves, so nothing was contributed.
+            if is_new {
+                memory.failed(study, round);
+            }
+            return Err(error);
+        }
         if same.iter().any(|other| *other != study) {
             info!(study = study.short(), "an earlier study was over the same cohort");
         }
@@ -189,6 +198,27 @@ mod tests {
             .expect("the first is forgotten");
         let released = History::from([((study(2), round), Standing::Released)]);
         assert!(again.contribute(study(3), round, &BASIS, &cohort(0..48), 11, &released).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn what_could_not_be_saved_was_not_contributed() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let (home, away) = (folder.path().join("home"), folder.path().join("away"));
+        files::create_private_dir(&home.join("secrets")).expect("a folder");
+        let round = RoundNumber::new(0);
+        let cohorts = Cohorts::open(&home).expect("a memory");
+        let contribute = async |study, cohort: &SubjectSet| {
+            cohorts.contribute(study, round, &BASIS, cohort, 11, &History::new()).await
+        };
+        contribute(study(1), &cohort(0..50)).await.expect("the first");
+        std::fs::rename(&home, &away).expect("renamed");
+        assert!(matches!(contribute(study(2), &cohort(100..150)).await, Err(CohortsError::File(_))));
+        assert!(matches!(contribute(study(1), &cohort(0..50)).await, Err(CohortsError::File(_))));
+        std::fs::rename(&away, &home).expect("renamed");
+        // Another cohort, for the one before never left; but what was saved before stays.
+        contribute(study(2), &cohort(100..160)).await.expect("nothing was contributed to it");
+        let other = contribute(study(1), &cohort(0..49)).await;
+        assert!(matches!(other, Err(CohortsError::Rerun(RerunError::AlreadyContributed { .. }))), "{other:?}");
     }
 
     #[test]

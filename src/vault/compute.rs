@@ -1,15 +1,15 @@
-//! The one step that reads patients' rows: from the tables and what patients allow to a hospital's cells.
+//! The one step that is over patients' rows: from what they allow to a hospital's cells. The rows stay in the worker.
 
-use consilium_engine::cohort::{self, Limits};
-use consilium_engine::pseudonym::LinkSecret;
+use std::time::Duration;
+
 use consilium_engine::rerun::SubjectSet;
-use consilium_engine::statistics::{self, Layout, LocalCells};
-use consilium_protocol::consent::Permissions;
-use consilium_protocol::ids::ContentHash;
+use consilium_engine::statistics::{Layout, LocalCells};
+use consilium_protocol::consent::Roll;
 use consilium_protocol::study::StudySpec;
+use tracing::warn;
 
 use super::error::ComputeError;
-use super::tables::Tables;
+use crate::worker::{Job, Worker, WorkerError};
 
 /// What is computed, over whom.
 #[derive(Clone, Copy, Debug)]
@@ -17,11 +17,13 @@ pub struct Question<'a> {
     /// The study.
     pub spec: &'a StudySpec,
     /// What this hospital's patients allow.
-    pub permissions: &'a Permissions,
+    pub roll: &'a Roll,
     /// The smallest own count that may leave.
     pub min_site_count: u32,
     /// How many subjects are enrolled on the whole ledger: no sum is over more.
     pub subjects: u64,
+    /// How long it is until the round's deadline.
+    pub left: Duration,
 }
 
 /// What comes of it. Never printed, never leaves: cells are blinded and encrypted first.
@@ -30,8 +32,6 @@ pub struct Computed {
     pub cells: LocalCells,
     /// Whom they are over.
     pub subjects: SubjectSet,
-    /// Stands for what each of these allows; see [`cohort::Cohort::terms`].
-    pub terms: ContentHash,
 }
 
 impl std::fmt::Debug for Computed {
@@ -41,20 +41,23 @@ impl std::fmt::Debug for Computed {
     }
 }
 
-/// Reads the tables as they are now, runs the cohort's query behind the consent gate, and computes the statistics.
+/// Has the worker read the tables as they are now, run the cohort's query behind the consent gate, and compute the statistics.
 ///
 /// # Errors
 /// [`ComputeError`].
-pub async fn compute(
-    tables: &Tables,
-    link: &LinkSecret,
-    question: &Question<'_>,
-    limits: &Limits,
-) -> Result<Computed, ComputeError> {
-    let Question { spec, permissions, min_site_count, subjects } = *question;
+pub async fn compute(worker: &Worker, question: &Question<'_>) -> Result<Computed, ComputeError> {
+    let Question { spec, roll, min_site_count, subjects, left } = *question;
     let layout = Layout::of(spec)?;
-    let store = tables.current().await?;
-    let cohort = cohort::run(&store, link, permissions, spec, limits).await?;
-    let cells = statistics::compute(spec, &layout, &cohort.batches, min_site_count, subjects).await?;
-    Ok(Computed { cells, subjects: cohort.subjects(), terms: cohort.terms(permissions) })
+    let job = Job { spec, layout: &layout, roll, min_site_count, subjects_bound: subjects, left };
+    let counted = worker.study(&job).await?;
+    // How many is for the hospital alone, and nothing that leaves says so.
+    if counted.duplicates > 0 || counted.strays > 0 {
+        warn!(
+            patients = counted.duplicates,
+            rows = counted.strays,
+            "patients with several rows, or rows of nobody, were left out of a cohort; look for a fault in the tables"
+        );
+    }
+    let members = SubjectSet::chosen(roll.subjects.clone(), counted.members);
+    Ok(Computed { cells: counted.cells, subjects: members.ok_or(WorkerError::Protocol)? })
 }

@@ -1,12 +1,14 @@
 //! A hospital's part of a round: computed, blinded and encrypted.
 
+use std::time::Duration;
+
 use consilium_engine::cells::{BlindingRoster, BlindingRound, Blinds, StudyPublicKey};
 use consilium_engine::disclosure::guarded;
 use consilium_engine::guard::{GuardBlinds, GuardPublicKey};
 use consilium_engine::privacy::NoisePlan;
 use consilium_engine::rerun::Basis;
 use consilium_engine::statistics::Layout;
-use consilium_protocol::consent::Permissions;
+use consilium_protocol::consent::Roll;
 use consilium_protocol::hash;
 use consilium_protocol::ids::{ContentHash, HospitalId, RoundNumber, StudyId};
 use consilium_protocol::policy::DisclosurePolicy;
@@ -34,7 +36,9 @@ pub struct Task {
     /// Who contributes, with their blinding keys.
     pub roster: Vec<(HospitalId, [u8; 32])>,
     /// What this hospital's patients allow.
-    pub permissions: Permissions,
+    pub roll: Roll,
+    /// How long it is until the round's deadline.
+    pub left: Duration,
     /// How many subjects are enrolled on the whole ledger: no sum is over more.
     pub subjects: u64,
     /// What private studies have cost this hospital's patients so far, this one included.
@@ -93,8 +97,8 @@ impl Vault {
         let layout = Layout::of(spec)?;
         // Only an open study holds small counts back: guarded ones are never seen, and noise hides those of private ones.
         let min_site_count = if spec.protection == Protection::Open { terms.own_policy.min_site_count } else { 1 };
-        let question = Question { spec, permissions: &task.permissions, min_site_count, subjects: task.subjects };
-        let mut computed = compute(&self.tables, &self.link, &question, &terms.limits).await?;
+        let question = Question { spec, roll: &task.roll, min_site_count, subjects: task.subjects, left: task.left };
+        let mut computed = compute(&self.worker, &question).await?;
         let roster = BlindingRoster::new(task.roster.clone())?;
         let round = BlindingRound { chain: &terms.chain, study: task.study, round: task.round, roster: &roster };
         let blinds = Blinds::derive(&round, terms.hospital, &self.blinding, layout.cells())?;
@@ -135,7 +139,7 @@ impl Vault {
         let k = self.terms.own_policy.min_joint_count;
         let ids: Vec<&[u8]> = task.roster.iter().map(|(id, _)| id.public_key().as_slice()).collect();
         let roster = ContentHash::from_bytes(hash::tagged("consilium/cohort-roster/v1", &ids));
-        let basis = Basis { roster, terms: computed.terms };
+        let basis = Basis { roster, terms: computed.subjects.terms(&task.roll) };
         Ok(self.cohorts.contribute(task.study, task.round, &basis, &computed.subjects, k, &task.history).await?)
     }
 }

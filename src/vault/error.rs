@@ -7,9 +7,11 @@ use consilium_engine::guard::GuardError;
 use consilium_engine::privacy::PrivacyError;
 use consilium_engine::statistics::StatisticsError;
 use consilium_engine::store::StoreError;
+use consilium_engine::worker::Refusal;
 use consilium_protocol::sealing::SealingError;
 
 use super::cohorts::CohortsError;
+use crate::worker::{Trouble, WorkerError};
 
 /// The kind that stands for every error in which patients' rows had a part.
 pub const LOCAL: &str = "local";
@@ -27,6 +29,21 @@ pub enum ComputeError {
     /// The statistics could not be computed.
     #[error("the statistics: {0}")]
     Statistics(#[from] StatisticsError),
+    /// The worker died, was killed, or did not keep to the protocol.
+    #[error(transparent)]
+    Worker(#[from] WorkerError),
+}
+
+impl From<Trouble> for ComputeError {
+    fn from(trouble: Trouble) -> Self {
+        match trouble {
+            Trouble::Refused(Refusal::Store(error)) => error.into(),
+            Trouble::Refused(Refusal::Cohort(error)) => error.into(),
+            Trouble::Refused(Refusal::Statistics(error)) => error.into(),
+            Trouble::Refused(_) => WorkerError::Protocol.into(),
+            Trouble::Worker(error) => error.into(),
+        }
+    }
 }
 
 impl ComputeError {
@@ -37,6 +54,24 @@ impl ComputeError {
             Self::Cohort(error) => error.kind(),
             Self::Statistics(StatisticsError::Overflow { .. }) => "overflow",
             Self::Statistics(_) => "statistics",
+            Self::Worker(error) => error.kind(),
+        }
+    }
+
+    /// Whether trying again costs as much as the first time, and is not likely to end otherwise: what used up its limits, and
+    /// what ended the worker.
+    const fn is_costly(&self) -> bool {
+        match self {
+            Self::Worker(_) => true,
+            Self::Cohort(error) => matches!(
+                error,
+                CohortError::Memory { .. }
+                    | CohortError::TimedOut { .. }
+                    | CohortError::TooManyRows { .. }
+                    | CohortError::Planner
+                    | CohortError::Internal
+            ),
+            Self::Store(_) | Self::Statistics(_) => false,
         }
     }
 
@@ -45,7 +80,7 @@ impl ComputeError {
         match self {
             // How many are enrolled is on the ledger.
             Self::Statistics(StatisticsError::Overflow { .. }) => self.kind(),
-            Self::Store(_) | Self::Statistics(_) => LOCAL,
+            Self::Store(_) | Self::Statistics(_) | Self::Worker(_) => LOCAL,
             Self::Cohort(error) if error.depends_on_data() => LOCAL,
             Self::Cohort(_) => self.kind(),
         }
@@ -98,6 +133,11 @@ pub enum VaultError {
 }
 
 impl VaultError {
+    /// Whether trying again costs as much as the first time, and is not likely to end otherwise.
+    pub const fn is_costly(&self) -> bool {
+        matches!(self, Self::Compute(error) if error.is_costly())
+    }
+
     /// The kind of error, one word.
     pub const fn kind(&self) -> &'static str {
         match self {
@@ -159,6 +199,8 @@ mod tests {
             ComputeError::Cohort(CohortError::SubjectNotAllowed),
             ComputeError::Store(StoreError::NoPerson),
             ComputeError::Statistics(StatisticsError::TooManyRows),
+            ComputeError::Worker(WorkerError::Killed),
+            Trouble::Refused(Refusal::Store(StoreError::NoPerson)).into(),
         ] {
             assert_eq!(VaultError::from(error).told(), LOCAL);
         }

@@ -1,5 +1,5 @@
-//! A hospital's computing side. It alone holds the tables, the link secret, the blinding key, the guard keys and the
-//! memory of earlier cohorts.
+//! A hospital's computing side. It alone holds the link secret, the blinding key, the guard keys and the memory of earlier
+//! cohorts, and the worker that reads the tables.
 //!
 //! It is asked by plain values and answers with plain values, so that it could stand on a machine of its own: it knows
 //! neither the ledger nor the network. Who asks says what was agreed on; the vault adds what its own policy demands, and
@@ -13,7 +13,8 @@
 //! | [`Vault::seal`] with a [`SealTask`] | as aggregator: the padded sum, and the seeds of the pads |
 //! | [`Vault::disclose`] with a [`DiscloseTask`] | as custodian: the seeds that passed, sealed to the researcher |
 //!
-//! What reads patients' rows is one step, [`compute()`]; everything after it is over cells.
+//! What is over patients' rows is one step, [`compute()`], and happens in the worker's process; everything after it is over
+//! cells.
 
 mod cohorts;
 mod compute;
@@ -21,14 +22,13 @@ mod contribute;
 mod error;
 mod guard_keys;
 mod roles;
-mod tables;
 
 use std::path::Path;
 use std::sync::Arc;
 
-use consilium_engine::cohort::Limits;
 use consilium_engine::pseudonym::LinkSecret;
-use consilium_engine::store::StoreConfig;
+use consilium_engine::store::{StoreConfig, StoreError};
+use consilium_engine::worker::Refusal;
 use consilium_protocol::ids::{ChainId, HospitalId};
 use consilium_protocol::keys::BlindingKey;
 use consilium_protocol::policy::DisclosurePolicy;
@@ -36,6 +36,7 @@ use consilium_protocol::tx::RegisterGuardKeys;
 
 use crate::home::secrets::{self, Kind};
 use crate::home::{FileError, SecretError};
+use crate::worker::{Bounds, Program, Settings, Trouble, Worker};
 
 pub use cohorts::{Cohorts, CohortsError, History, Standing};
 pub use compute::{Computed, Question, compute};
@@ -44,7 +45,6 @@ pub use error::{ComputeError, LOCAL, VaultError, for_steward};
 pub use guard_keys::GuardKeyError;
 use guard_keys::GuardKeyring;
 pub use roles::{DiscloseTask, RoleError, SealTask, SealedSum};
-pub use tables::Tables;
 
 /// What a vault knows besides its home's secrets.
 #[derive(Clone, Debug)]
@@ -59,15 +59,16 @@ pub struct Terms {
     pub own_policy: DisclosurePolicy,
     /// Where its tables are.
     pub store: StoreConfig,
-    /// What a query may use up.
-    pub limits: Limits,
+    /// The program that is started to read them.
+    pub program: Program,
+    /// What a study may use up.
+    pub bounds: Bounds,
 }
 
 /// The computing side.
 pub struct Vault {
     terms: Terms,
-    tables: Tables,
-    link: LinkSecret,
+    worker: Worker,
     blinding: BlindingKey,
     cohorts: Cohorts,
     guard_keys: Arc<GuardKeyring>,
@@ -85,7 +86,10 @@ impl std::fmt::Debug for Vault {
 pub enum OpenError {
     /// The tables cannot be read.
     #[error("[store]: {0}")]
-    Store(#[from] consilium_engine::store::StoreError),
+    Store(#[from] StoreError),
+    /// The process that reads the tables does not start.
+    #[error("[store]: {0}")]
+    Worker(Trouble),
     /// A secret cannot be used.
     #[error(transparent)]
     Secret(#[from] SecretError),
@@ -95,6 +99,15 @@ pub enum OpenError {
     /// A folder of the home cannot be used.
     #[error(transparent)]
     File(#[from] FileError),
+}
+
+impl From<Trouble> for OpenError {
+    fn from(trouble: Trouble) -> Self {
+        match trouble {
+            Trouble::Refused(Refusal::Store(error)) => Self::Store(error),
+            other => Self::Worker(other),
+        }
+    }
 }
 
 /// Checks that a home's secrets for computing can be read.
@@ -122,10 +135,12 @@ impl Vault {
     pub async fn open(home: &Path, terms: Terms) -> Result<Self, OpenError> {
         let link = LinkSecret::from_seed(*secrets::read(home, Kind::Link)?);
         let blinding = BlindingKey::from_seed(*secrets::read(home, Kind::Blinding)?);
-        let tables = Tables::open(&terms.store).await?;
+        let (program, store) = (terms.program.clone(), terms.store.clone());
+        let worker = Worker::new(Settings { program, store, link, bounds: terms.bounds });
+        worker.open().await?;
         let guard_keys = Arc::new(GuardKeyring::open(home)?);
         let cohorts = Cohorts::open(home)?;
-        Ok(Self { terms, tables, link, blinding, cohorts, guard_keys })
+        Ok(Self { terms, worker, blinding, cohorts, guard_keys })
     }
 
     /// What the ledger is told about this hospital's keys for guarded studies. They are made where they are missing, which

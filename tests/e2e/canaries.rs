@@ -42,7 +42,7 @@ fn write_tables(folder: &Path, hospital: i64) -> std::io::Result<Vec<i64>> {
     Ok(persons)
 }
 
-/// Studies that fail on the data, each in another way.
+/// Studies that are refused, or have no answer for some rows.
 fn failing() -> Vec<StudySpec> {
     let with = |sql: &str| {
         let mut spec = headcount();
@@ -50,17 +50,17 @@ fn failing() -> Vec<StudySpec> {
         spec
     };
     vec![
-        // Overflow in an aggregate over canaries.
+        // Beyond the type that is asked for, over canaries: NULL.
         with(
             "SELECT p.person_id, p.gender_concept_id AS sex, CAST(m.v AS INT) AS year_of_birth FROM person p JOIN (SELECT \
              person_id, max(value_as_number) AS v FROM measurement GROUP BY person_id) m ON p.person_id = m.person_id",
         ),
-        // More than one row per subject.
+        // Rows made of several patients', refused by the query alone.
         with(
             "SELECT p.person_id, p.gender_concept_id AS sex, p.year_of_birth FROM person p JOIN measurement m ON \
              m.measurement_concept_id = 3004410 AND p.year_of_birth < m.measurement_concept_id",
         ),
-        // Division by zero, only on the data.
+        // Division by zero, only on the data: NULL, and no failure.
         with(
             "SELECT person_id, gender_concept_id AS sex, year_of_birth / (year_of_birth - 1970) AS year_of_birth FROM \
              person",
@@ -127,7 +127,7 @@ fn no_value_of_a_patient_is_in_anything_that_is_kept_or_said() {
             let reply = follow(&node, &study, Duration::from_secs(30)).await?;
             phases.push(reply.summary.unwrap().phase);
         }
-        assert_eq!(phases, ["released", "failed", "failed", "failed"]);
+        assert_eq!(phases, ["released", "released", "failed", "released"]);
 
         // What programs print about it.
         let mut said = String::new();

@@ -1,16 +1,20 @@
 //! Why a cohort query was refused, or failed.
 
+use borsh::{BorshDeserialize, BorshSerialize};
+
 use crate::store::StoreError;
+use crate::worker::words;
 
 /// Why a cohort query was refused or failed. Quotes names out of the query's own text only; never carries a value, nor
 /// a message of the query engine.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, BorshSerialize, BorshDeserialize)]
 #[non_exhaustive]
 pub enum CohortError {
     /// Longer, deeper or with more parts than any cohort needs.
     #[error("the query is too large: {what}; split it or write it shorter")]
     TooLarge {
         /// What there is too much of, and the limit.
+        #[borsh(serialize_with = "words::write", deserialize_with = "words::read")]
         what: &'static str,
     },
     /// A part of the query that grows when it is planned: what stands once in the text stands there many times.
@@ -23,8 +27,10 @@ pub enum CohortError {
         /// How large it may be.
         limit: u64,
         /// What is counted.
+        #[borsh(serialize_with = "words::write", deserialize_with = "words::read")]
         unit: &'static str,
         /// What to write instead.
+        #[borsh(serialize_with = "words::write", deserialize_with = "words::read")]
         form: &'static str,
     },
     /// Not SQL.
@@ -48,12 +54,14 @@ pub enum CohortError {
     #[error("{what} is not allowed in a cohort; write the query without it")]
     Construct {
         /// The construct.
+        #[borsh(serialize_with = "words::write", deserialize_with = "words::read")]
         what: &'static str,
     },
     /// LIMIT, OFFSET, FETCH or TOP.
     #[error("{what} picks patients by chance; a cohort is everyone who meets its conditions: remove it")]
     PicksPatients {
         /// The clause.
+        #[borsh(serialize_with = "words::write", deserialize_with = "words::read")]
         what: &'static str,
     },
     /// WITH RECURSIVE.
@@ -124,6 +132,7 @@ pub enum CohortError {
         /// As written in the query, up to 40 characters.
         text: String,
         /// What it would have to be.
+        #[borsh(serialize_with = "words::write", deserialize_with = "words::read")]
         expected: &'static str,
     },
     /// A subquery in the place of a value that nothing holds to one row.
@@ -161,6 +170,7 @@ pub enum CohortError {
     )]
     AcrossPatients {
         /// What does not.
+        #[borsh(serialize_with = "words::write", deserialize_with = "words::read")]
         what: &'static str,
     },
     /// The declared subject is no bare subject column.
@@ -187,8 +197,10 @@ pub enum CohortError {
         /// The declared name.
         name: String,
         /// What the query yields.
+        #[borsh(serialize_with = "words::write", deserialize_with = "words::read")]
         found: &'static str,
         /// What the study needs.
+        #[borsh(serialize_with = "words::write", deserialize_with = "words::read")]
         needed: &'static str,
     },
     /// It does not follow from the query that nobody has two rows.
@@ -197,27 +209,29 @@ pub enum CohortError {
         /// The part of the query that can have more, by its name in the query.
         part: String,
         /// What to write instead.
+        #[borsh(serialize_with = "words::write", deserialize_with = "words::read")]
         form: &'static str,
     },
     /// A row of somebody whose consent was not given. Cannot happen through the gate.
     #[error("the query yielded a person outside the study's consents; stop the node and report this")]
     SubjectNotAllowed,
     /// More rows than the limit.
-    #[error("the cohort has more rows than this hospital's limit of {limit}; raise `limits.rows` or narrow the cohort")]
+    #[error("the cohort has more rows than this hospital's limit of {limit}; narrow the cohort")]
     TooManyRows {
         /// The limit.
         limit: usize,
     },
     /// More memory than the limit.
     #[error(
-        "the query needs more than this hospital's limit of {limit_mib} MiB; narrow it earlier, or raise `limits.memory`"
+        "the query needs more than {limit_mib} MiB, the part of this hospital's limit that it can have; narrow it earlier, or \
+         raise `limits.memory_mib`"
     )]
     Memory {
         /// The limit in MiB.
         limit_mib: usize,
     },
     /// More time than the limit.
-    #[error("the query took longer than this hospital's limit of {limit_s} s; narrow it, or raise `limits.time`")]
+    #[error("the query took longer than this hospital's limit of {limit_s} s; narrow it, or raise `limits.seconds`")]
     TimedOut {
         /// The limit in seconds.
         limit_s: u64,
@@ -229,7 +243,9 @@ pub enum CohortError {
     #[error("{0}")]
     Store(#[from] StoreError),
     /// A file that was there when the store was opened cannot be read now.
-    #[error("a file of the hospital's tables could not be read; run `consilium doctor`, then start the node again")]
+    #[error(
+        "a file of the hospital's tables could not be read; run `consilium doctor`; the tables are opened again before the next try"
+    )]
     StoreChanged,
     /// The engine ended while it planned the query.
     #[error("the query engine failed while planning the query; write the query another way, and report this")]

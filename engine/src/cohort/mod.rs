@@ -32,4 +32,5 @@ pub use deep::{Panicked, on_a_deep_stack};
 pub use error::CohortError;
 pub use functions::names as function_names;
 pub use plan::{Reads, TableRead};
+pub(crate) use run::run_through;
 pub use run::{Cohort, Limits, check, run};

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use borsh::{BorshDeserialize, BorshSerialize};
 use consilium_protocol::consent::{AllowedData, Domain, Opened, Windows};
 use consilium_protocol::study::StudySpec;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNodeRecursion};
@@ -24,13 +25,13 @@ use crate::store::omop;
 use crate::store::table::{Dating, Role, Table};
 
 /// What a cohort query reads, by its plan.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, BorshSerialize, BorshDeserialize)]
 pub struct Reads {
     tables: Vec<TableRead>,
 }
 
 /// What a query reads of one table.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, BorshSerialize, BorshDeserialize)]
 pub struct TableRead {
     /// The table.
     pub name: String,

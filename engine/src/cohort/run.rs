@@ -10,8 +10,6 @@ use arrow::datatypes::{Field, Int64Type, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use consilium_protocol::consent::Permissions;
-use consilium_protocol::hash;
-use consilium_protocol::ids::{ContentHash, SubjectId};
 use consilium_protocol::study::StudySpec;
 use datafusion::common::DataFusionError;
 use datafusion::execution::TaskContext;
@@ -80,20 +78,12 @@ pub struct Cohort {
 impl Cohort {
     /// Who is in it, by the names that the ledger knows.
     pub fn subjects(&self) -> SubjectSet {
-        self.people.iter().filter(|(person, _)| self.met.has(*person)).map(|(_, subject)| *subject).collect()
+        self.people.iter().filter(|(person, _)| self.has(*person)).map(|(_, subject)| *subject).collect()
     }
 
-    /// Stands for what each of them allows to be read by these permissions, in all domains: SHA-256, labelled
-    /// `consilium/cohort-terms/v1`, of each subject in ascending order and what it allows.
-    pub fn terms(&self, permissions: &Permissions) -> ContentHash {
-        let people: BTreeSet<SubjectId> =
-            self.people.iter().filter(|(person, _)| self.met.has(*person)).map(|(_, subject)| *subject).collect();
-        let classes: Vec<String> = permissions.classes.iter().map(|allowed| format!("{allowed:?}")).collect();
-        let mut parts: Vec<&[u8]> = Vec::with_capacity(2 * people.len());
-        for (subject, class) in permissions.subjects.iter().filter(|(subject, _)| people.contains(subject)) {
-            parts.extend([subject.as_bytes().as_slice(), classes.get(*class as usize).map_or(b"", String::as_bytes)]);
-        }
-        ContentHash::from_bytes(hash::tagged("consilium/cohort-terms/v1", &parts))
+    /// Whether a person is in it.
+    pub(crate) fn has(&self, person: i64) -> bool {
+        self.met.has(person)
     }
 }
 
@@ -137,8 +127,18 @@ pub async fn run(
     spec: &StudySpec,
     limits: &Limits,
 ) -> Result<Cohort, CohortError> {
+    run_through(store, store.derived(link), Gate::new(store, link, permissions), spec, limits).await
+}
+
+/// As [`run`], through a gate that was made before.
+pub(crate) async fn run_through(
+    store: &Store,
+    people: Arc<Subjects>,
+    gate: Gate,
+    spec: &StudySpec,
+    limits: &Limits,
+) -> Result<Cohort, CohortError> {
     let deadline = Instant::now() + limits.time;
-    let gate = Gate::new(store, link, permissions);
     let tables = store.tables().map(|table| GatedTable::new(table, store.reader(), &gate)).collect();
     let resources = session::Resources { memory_bytes: limits.memory_bytes, threads: limits.threads };
     let context = session::open(tables, resources).map_err(|_| CohortError::Internal)?;
@@ -166,10 +166,7 @@ pub async fn run(
     let outcome = tokio::time::timeout_at(deadline.into(), task).await;
     drop(abort);
     match outcome {
-        Ok(Ok(collected)) => {
-            let people = store.derived(link);
-            collected.map(|collected| collected.cohort(reads, people))
-        }
+        Ok(Ok(collected)) => collected.map(|collected| collected.cohort(reads, people)),
         Ok(Err(_)) => Err(CohortError::Internal),
         Err(_) => Err(CohortError::TimedOut { limit_s: limits.time.as_secs() }),
     }

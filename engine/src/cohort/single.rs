@@ -16,30 +16,35 @@
 //! same here when no operation can tell them apart; `=` says so of whole numbers, texts, days and truth values, not of
 //! numbers with fractions.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod exact;
+mod meaning;
+mod optional;
+mod part;
+mod partition;
 
-use arrow::datatypes::DataType;
-use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
-use datafusion::common::{Column, DFSchema, ScalarValue};
+use std::collections::BTreeMap;
+
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::common::{Column, DFSchema};
 use datafusion::config::ConfigOptions;
 use datafusion::datasource::source_as_provider;
-use datafusion::logical_expr::expr::{NullTreatment, WindowFunction};
 use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{
-    Aggregate, BinaryExpr, Distinct, Expr, ExprSchemable, Join, JoinType, LogicalPlan, Operator, Projection, Subquery,
-    TableScan, Union, Window, WindowFrame, WindowFrameBound, WindowFrameUnits, WindowFunctionDefinition,
+    Aggregate, BinaryExpr, Distinct, Expr, Join, JoinType, LogicalPlan, Operator, Projection, Subquery, TableScan,
+    Window,
 };
 use datafusion::optimizer::Analyzer;
 
+use self::exact::{exact, lossless, whole};
+use self::meaning::Meaning;
+use self::part::Part;
+use self::partition::{is_one_per_partition, is_row_number};
 use super::determined::{Attribute, Determined};
 use super::error::CohortError;
 use crate::gate::GatedTable;
 
 /// The column of a planned cohort that says whose a row is, for the proof and for what counts rows.
 pub(super) const SUBJECT: usize = 0;
-
-/// The largest expression whose meaning is kept, in parts: what UNION's parts have in common is short.
-const MEANING: usize = 60;
 
 type Proved<T> = Result<T, CohortError>;
 
@@ -48,24 +53,6 @@ struct Rows {
     columns: Vec<Attribute>,
     /// What tells them apart.
     identity: Vec<Attribute>,
-}
-
-/// What an identity stands for, to be named when the subject does not determine it.
-#[derive(Clone)]
-enum Part {
-    Table(String),
-    Grouped { how: &'static str, by: Vec<(String, Attribute)> },
-    Union,
-    Values,
-    Join,
-}
-
-/// What a column is in words that mean the same everywhere: an expression over columns of a keyed table, for the row
-/// that `of` names; of no row where there is none.
-#[derive(Clone)]
-struct Meaning {
-    of: Option<Attribute>,
-    expr: Expr,
 }
 
 #[derive(Clone, Default)]
@@ -93,43 +80,6 @@ pub(super) fn check(plan: &LogicalPlan, options: &ConfigOptions) -> Proved<()> {
 }
 
 impl Proof {
-    /// The refusal for an identity that the subject does not determine.
-    fn several(&self, identity: Attribute, determined: &BTreeSet<Attribute>) -> CohortError {
-        let (part, form) = match self.parts.get(&identity) {
-            Some(Part::Table(name)) => (
-                match name.as_str() {
-                    "death" => {
-                        "`death` can have several rows of one patient, though OMOP means it to have one".to_string()
-                    }
-                    _ => format!("`{name}` can have several rows of one patient"),
-                },
-                "GROUP BY the person's id with max(…), min(…) or count(…), keep one by row_number() OVER (PARTITION BY \
-                 the person's id ORDER BY …) = 1, or ask with EXISTS instead of a join",
-            ),
-            Some(Part::Grouped { how, by }) => {
-                let several = by.iter().find(|(_, column)| !determined.contains(column));
-                let name = several.map_or("a column", |(name, _)| name);
-                (
-                    format!("one patient can have several values of `{name}`, and {how} keeps a row of each"),
-                    "put it into max(…) or min(…) and GROUP BY the person's id",
-                )
-            }
-            Some(Part::Union) => (
-                "UNION can have a row of one patient from each of its parts".to_string(),
-                "GROUP BY the person's id over it, or select the person's id alone in each part of a UNION without ALL",
-            ),
-            Some(Part::Values) => (
-                "a patient's row can fit several rows of VALUES".to_string(),
-                "GROUP BY the person's id with max(…) or min(…), or use CASE instead",
-            ),
-            Some(Part::Join) | None => (
-                "a join can give one patient several rows".to_string(),
-                "GROUP BY the person's id with max(…), min(…) or count(…), or ask with EXISTS instead",
-            ),
-        };
-        CohortError::SeveralRowsPerSubject { part, form }
-    }
-
     fn new_attributes(&mut self, how_many: usize) -> Vec<Attribute> {
         (0..how_many).map(|_| self.facts.attribute()).collect()
     }
@@ -308,86 +258,6 @@ impl Proof {
         read
     }
 
-    /// The side of an outer join whose columns are NULL where nothing matches; `kept` is the other.
-    fn optional(&mut self, join: &Join, left: &Rows, right: &Rows, kept: &Rows) -> Rows {
-        let padded = if std::ptr::eq(kept, left) { right } else { left };
-        // What holds of pairs that match does not hold of a kept row without a match.
-        let mut matching = self.clone();
-        let mut read = matching.match_pairs(join, left, right);
-        read.retain(|attribute| kept.columns.contains(attribute));
-        let determined = matching.facts.closure(&read);
-        let columns = self.new_attributes(padded.columns.len());
-        let missing = padded.identity.iter().find(|part| !determined.contains(part));
-        let part = missing.and_then(|part| self.parts.get(part).cloned()).unwrap_or(Part::Join);
-        let identity = self.identity_of(&columns, part);
-        for (column, stands_for) in columns.iter().zip(&padded.columns) {
-            if determined.contains(stands_for) {
-                self.facts.determine(&read, &[*column]);
-            }
-        }
-        if missing.is_none() {
-            self.facts.determine(&read, &[identity]);
-        }
-        self.optional_row_numbers(padded, &columns, identity);
-        Rows { columns, identity: vec![identity] }
-    }
-
-    /// A row number is NULL in rows made up and in no other: what it determined, it goes on to determine.
-    fn optional_row_numbers(&mut self, padded: &Rows, columns: &[Attribute], identity: Attribute) {
-        let moved =
-            |attribute: &Attribute| Some(columns[padded.columns.iter().position(|column| column == attribute)?]);
-        for number in &padded.columns {
-            let Some(within) = self.row_numbers.get(number) else { continue };
-            let counted = [within.as_slice(), &[*number]].concat();
-            let determined = self.facts.closure(&counted);
-            if let Some(counted) = counted.iter().map(moved).collect::<Option<Vec<_>>>()
-                && padded.identity.iter().all(|part| determined.contains(part))
-            {
-                self.facts.determine(&counted, &[identity]);
-                if let Some((number, within)) = counted.split_last() {
-                    self.row_numbers.insert(*number, within.to_vec());
-                }
-            }
-        }
-    }
-
-    fn union(&mut self, union: &Union) -> Proved<Rows> {
-        let parts = union.inputs.iter().map(|input| self.rows(input)).collect::<Proved<Vec<_>>>()?;
-        let columns = self.new_attributes(union.schema.fields().len());
-        let identity = self.identity_of(&columns, Part::Union);
-        for (position, column) in columns.iter().enumerate() {
-            let Some(meanings) = parts.iter().map(|part| self.meaning(part.columns.get(position))).collect() else {
-                continue;
-            };
-            let meanings: Vec<Meaning> = meanings;
-            if meanings.windows(2).any(|pair| pair[0].expr != pair[1].expr) {
-                continue;
-            }
-            let Some(first) = meanings.first() else { continue };
-            if meanings.iter().all(|meaning| meaning.of.is_none()) {
-                self.facts.determine(&[], &[*column]);
-                self.meanings.insert(*column, Meaning { of: None, expr: first.expr.clone() });
-                continue;
-            }
-            // The column that names, in every part, the row of which that part's column is.
-            let names = |other: &usize| {
-                parts.iter().zip(&meanings).all(|(part, meaning)| match (part.columns.get(*other), meaning.of) {
-                    (Some(column), Some(of)) => self.facts.are_equal(*column, of),
-                    _ => false,
-                })
-            };
-            if let Some(key) = (0..columns.len()).find(names) {
-                self.facts.determine(&[columns[key]], &[*column]);
-                self.meanings.insert(*column, Meaning { of: Some(columns[key]), expr: first.expr.clone() });
-            }
-        }
-        Ok(Rows { columns, identity: vec![identity] })
-    }
-
-    fn meaning(&self, column: Option<&Attribute>) -> Option<Meaning> {
-        self.meanings.get(column?).cloned()
-    }
-
     /// The attribute of an expression over these columns.
     fn value(&mut self, expr: &Expr, columns: &[Attribute], schema: &DFSchema) -> Attribute {
         let expr = lossless(expr, schema);
@@ -424,45 +294,6 @@ impl Proof {
         }
         // A column that is not here belongs to a query within or around.
         read.iter().filter_map(|column| columns.get(position(column, schema)?).copied()).collect()
-    }
-
-    fn meaning_of(&self, expr: &Expr, columns: &[Attribute], schema: &DFSchema) -> Option<Meaning> {
-        let mut size = 0;
-        let plain = expr.apply(|part| {
-            size += 1;
-            let opaque = matches!(
-                part,
-                Expr::ScalarSubquery(_) | Expr::Exists(_) | Expr::InSubquery(_) | Expr::OuterReferenceColumn(..)
-            );
-            Ok(if opaque || size > MEANING { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
-        });
-        if !matches!(plain, Ok(TreeNodeRecursion::Continue)) {
-            return None;
-        }
-        let mut of = None;
-        let mut unknown = false;
-        let replaced = expr.clone().transform(|part| {
-            let Expr::Column(column) = &part else { return Ok(Transformed::no(part)) };
-            let attribute = position(column, schema).and_then(|position| columns.get(position));
-            let Some(meaning) = self.meaning(attribute) else {
-                unknown = true;
-                return Ok(Transformed::no(part));
-            };
-            match (of, meaning.of) {
-                (Some(one), Some(other)) if !self.facts.are_equal(one, other) => unknown = true,
-                (None, other) => of = other,
-                _ => {}
-            }
-            // What it is replaced by must not be replaced again.
-            Ok(Transformed::new(meaning.expr, true, TreeNodeRecursion::Jump))
-        });
-        let expr = replaced.data().ok()?;
-        let mut size = 0;
-        let counted = expr.apply(|_| {
-            size += 1;
-            Ok(if size > MEANING { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
-        });
-        (!unknown && matches!(counted, Ok(TreeNodeRecursion::Continue))).then_some(Meaning { of, expr })
     }
 
     /// Adds what holds of the rows for which a condition is true.
@@ -529,100 +360,6 @@ fn name_of(expr: &Expr) -> String {
         other => other.schema_name().to_string(),
     };
     name.chars().take(120).collect()
-}
-
-/// What `=` can be trusted with: it is true of the very same values only.
-#[derive(PartialEq, Eq)]
-enum Exact {
-    Whole,
-    Text,
-    Day,
-    Moment(DataType),
-    Truth,
-}
-
-fn exact(expr: &Expr, schema: &DFSchema) -> Option<Exact> {
-    match lossless(expr, schema).get_type(schema).ok()? {
-        t if t.is_integer() => Some(Exact::Whole),
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => Some(Exact::Text),
-        DataType::Date32 => Some(Exact::Day),
-        t @ DataType::Timestamp(_, None) => Some(Exact::Moment(t)),
-        DataType::Boolean => Some(Exact::Truth),
-        _ => None,
-    }
-}
-
-/// An expression without its name and without casts that lose nothing: of whole numbers to types that hold them all, and
-/// to the type that they have.
-fn lossless<'e>(expr: &'e Expr, schema: &DFSchema) -> &'e Expr {
-    let mut expr = unaliased(expr);
-    while let Expr::Cast(cast) = expr {
-        let Ok(from) = cast.expr.get_type(schema) else { break };
-        if !holds(&from, cast.field.data_type()) {
-            break;
-        }
-        expr = unaliased(&cast.expr);
-    }
-    expr
-}
-
-/// Whether every value of one type is, unchanged, one of the other.
-fn holds(from: &DataType, to: &DataType) -> bool {
-    use DataType::{Decimal128, Int8, Int16, Int32, Int64, UInt8, UInt16, UInt32, UInt64};
-    let bits = |t: &DataType| match t {
-        Int8 | UInt8 => Some(8),
-        Int16 | UInt16 => Some(16),
-        Int32 | UInt32 => Some(32),
-        Int64 | UInt64 => Some(64),
-        _ => None,
-    };
-    match (bits(from), to) {
-        _ if from == to => true,
-        (Some(_), Decimal128(precision, 0)) => *precision >= 20,
-        (Some(from_bits), to) => match bits(to) {
-            Some(to_bits) if from.is_signed_integer() == to.is_signed_integer() => from_bits <= to_bits,
-            Some(to_bits) => to.is_signed_integer() && from_bits < to_bits,
-            None => false,
-        },
-        (None, _) => false,
-    }
-}
-
-/// The whole number that a literal is.
-fn whole(expr: &Expr, schema: &DFSchema) -> Option<i128> {
-    let Expr::Literal(value, _) = lossless(expr, schema) else { return None };
-    match value {
-        ScalarValue::Int64(Some(value)) => Some(i128::from(*value)),
-        ScalarValue::UInt64(Some(value)) => Some(i128::from(*value)),
-        ScalarValue::Decimal128(Some(value), _, 0) => Some(*value),
-        _ => None,
-    }
-}
-
-fn is_row_number(function: &WindowFunction) -> bool {
-    matches!(&function.fun, WindowFunctionDefinition::WindowUDF(function) if function.name() == "row_number")
-}
-
-/// Whether every row of a partition gets the same value: that of the whole partition, or of its first or last row.
-fn is_one_per_partition(function: &WindowFunction) -> bool {
-    let params = &function.params;
-    let WindowFrame { start_bound: start, end_bound: end, .. } = &params.window_frame;
-    let from_start = matches!(start, WindowFrameBound::Preceding(_)) && start.is_unbounded();
-    let to_end = matches!(end, WindowFrameBound::Following(_)) && end.is_unbounded();
-    let to_here = to_end || *end == WindowFrameBound::CurrentRow;
-    let from_here = from_start || *start == WindowFrameBound::CurrentRow;
-    let all_peers = params.order_by.is_empty() && params.window_frame.units != WindowFrameUnits::Rows;
-    match &function.fun {
-        WindowFunctionDefinition::AggregateUDF(_) => from_start && (to_end || to_here && all_peers),
-        WindowFunctionDefinition::WindowUDF(function) => {
-            let skips = params.null_treatment == Some(NullTreatment::IgnoreNulls);
-            match function.name() {
-                "first_value" => from_start && to_here && !skips,
-                "last_value" => from_here && to_end && !skips,
-                _ => false,
-            }
-        }
-    }
 }
 
 /// Adds the columns that a subquery reads from around it, at any depth.

@@ -3,9 +3,9 @@
 //! The optimizer does so: it merges projections and moves conditions below them. A column that is used twice by the
 //! next, and that one twice by the next, is 2^n expressions then, and a chain of columns is one deep expression. So a
 //! plan is measured before it is optimised. Sizes saturate. Where the planner takes more than linear time, more is
-//! counted: a CASE under a comparison is taken apart in steps of quadratic size, subqueries within each other are visited
-//! twice as often with each level, and of an expression over columns that a window function made or sorted by, every order
-//! of these columns is tried in every direction.
+//! counted: subqueries within each other are visited twice as often with each level, calls within each other are asked for
+//! their types by all calls around them, and of an expression over columns that a window function made or sorted by, every
+//! order of these columns is tried in every direction.
 
 use std::collections::BTreeSet;
 
@@ -26,6 +26,9 @@ const ALL: u64 = 30_000;
 const TABLE: u64 = 20;
 /// So many visits of a step count as a part: the optimizer visits what is in a subquery twice as often as what is around.
 const VISITS: u64 = 64;
+/// So many steps of finding a type count as a part: of calls within each other, each is asked for its type by all around,
+/// again and again.
+const TYPES: u64 = 200;
 /// The most columns of windows that one expression may be over.
 const SORTED: u64 = 4;
 
@@ -34,8 +37,8 @@ const SORTED: u64 = 4;
 struct Size {
     parts: u64,
     levels: u64,
-    /// What the planner's quadratic steps add.
-    extra: u64,
+    /// The most function calls, operators of numbers among them, within each other.
+    calls: u64,
     /// The columns of windows that it is over.
     sorted: BTreeSet<usize>,
 }
@@ -49,7 +52,7 @@ impl Size {
         Self {
             parts: self.parts.max(other.parts),
             levels: self.levels.max(other.levels),
-            extra: self.extra.max(other.extra),
+            calls: self.calls.max(other.calls),
             sorted: &self.sorted | &other.sorted,
         }
     }
@@ -145,7 +148,8 @@ impl Measured {
         within(sorted, SORTED, "columns of windows", || shown(expr))?;
         within(size.parts, EXPRESSION, "parts", || shown(expr))?;
         within(size.levels, LEVELS, "levels", || shown(expr))?;
-        self.add(size.parts.saturating_add(size.extra).saturating_add(orders(sorted)))?;
+        let types = size.parts.saturating_mul(size.calls).saturating_mul(size.calls) / TYPES;
+        self.add(size.parts.saturating_add(types).saturating_add(orders(sorted)))?;
         Ok(size)
     }
 
@@ -168,17 +172,15 @@ impl Measured {
             outcome = self.expression(child, condition && connects).map(|child| {
                 size.parts = size.parts.saturating_add(child.parts);
                 size.levels = size.levels.max(child.levels);
-                size.extra = size.extra.saturating_add(child.extra);
+                size.calls = size.calls.max(child.calls);
                 size.sorted.extend(child.sorted);
             });
             Ok(if outcome.is_ok() { TreeNodeRecursion::Continue } else { TreeNodeRecursion::Stop })
         });
         visited.map_err(|_: DataFusionError| CohortError::Internal)?;
         outcome?;
-        if let Expr::Case(case) = expr {
-            let branches = case.when_then_expr.len() as u64;
-            size.extra = size.extra.saturating_add(branches.saturating_mul(branches) / 4);
-        }
+        size.parts = size.parts.saturating_mul(copies(expr));
+        size.calls = size.calls.saturating_add(u64::from(matches!(expr, Expr::ScalarFunction(_))));
         size.parts = size.parts.saturating_add(1);
         size.levels = size.levels.saturating_add(1);
         Ok(size)
@@ -316,6 +318,16 @@ fn orders(columns: u64) -> u64 {
 /// The positions of the columns that expressions read.
 fn read<'e>(scope: &Scope, exprs: impl IntoIterator<Item = &'e Expr>) -> BTreeSet<usize> {
     exprs.into_iter().flat_map(Expr::column_refs).filter_map(|column| scope.position(column)).collect()
+}
+
+/// How often the planner writes what an expression is of: `coalesce(a, b)` is `CASE WHEN a IS NOT NULL THEN a ELSE b END`,
+/// and BETWEEN two comparisons.
+fn copies(expr: &Expr) -> u64 {
+    match expr {
+        Expr::ScalarFunction(function) if ["coalesce", "nvl", "nullif"].contains(&function.name()) => 2,
+        Expr::Between(_) => 2,
+        _ => 1,
+    }
 }
 
 fn unaliased(mut expr: &Expr) -> &Expr {

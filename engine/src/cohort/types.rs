@@ -54,7 +54,6 @@ impl Need {
         match (self, found) {
             (Self::Number | Self::Whole, t) if t.is_integer() => Some(DataType::Int64),
             (Self::Number, t) if t.is_floating() => Some(DataType::Float64),
-            (Self::Number, DataType::Decimal128(..) | DataType::Decimal256(..)) => Some(DataType::Float64),
             (Self::Number, DataType::Null) => Some(DataType::Float64),
             (Self::Whole, DataType::Null) => Some(DataType::Int64),
             (Self::Text, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View | DataType::Null) => {

@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
-use consilium_protocol::consent::Permissions;
+use consilium_protocol::consent::{AllowedData, Permissions};
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::stats::Precision;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
@@ -51,6 +51,11 @@ impl Gate {
     /// Matches a store's people with what the ledger says of their subjects.
     pub fn new(store: &Store, link: &LinkSecret, permissions: &Permissions) -> Self {
         Self { people: Arc::new(People::new(&store.derived(link), permissions)) }
+    }
+
+    /// A gate for these people, each with the class of what they allow, of which there are those of `classes`.
+    pub(crate) fn of(matched: &[(i64, u32)], classes: &[AllowedData]) -> Self {
+        Self { people: Arc::new(People::of(matched, classes)) }
     }
 
     /// A gate that lets nothing through.

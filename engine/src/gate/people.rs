@@ -77,12 +77,17 @@ impl People {
                 _ => {}
             }
         }
-        Self { allowed: matched.len(), lookup: Lookup::new(&matched), classes: permissions.classes.clone() }
+        Self::of(&matched, &permissions.classes)
+    }
+
+    /// These people, each with the class of what they allow.
+    pub(crate) fn of(matched: &[(i64, u32)], classes: &[AllowedData]) -> Self {
+        Self { allowed: matched.len(), lookup: Lookup::new(matched), classes: classes.to_vec() }
     }
 
     /// Nobody.
     pub(crate) fn none() -> Self {
-        Self { lookup: Lookup::new(&[]), classes: Vec::new(), allowed: 0 }
+        Self::of(&[], &[])
     }
 
     /// How many people allow anything.

@@ -116,11 +116,10 @@ impl CohortMemory {
     }
 
     fn sealed(&self, key: &MemoryKey, nonce: [u8; 24]) -> Vec<u8> {
-        let mut bytes = [MAGIC.as_slice(), &VERSION.to_le_bytes(), &nonce].concat();
-        let mut body = Zeroizing::new(self.encoded());
-        let tag =
-            key.cipher().encrypt_inout_detached(&XNonce::from(nonce), &bytes[..ASSOCIATED], body.as_mut_slice().into());
-        bytes.extend_from_slice(&body);
+        // Encrypted where it is written: it is large, and a copy would be as large again.
+        let mut bytes = self.encoded(&[MAGIC.as_slice(), &VERSION.to_le_bytes(), &nonce].concat());
+        let (header, body) = bytes.split_at_mut(HEADER);
+        let tag = key.cipher().encrypt_inout_detached(&XNonce::from(nonce), &header[..ASSOCIATED], body.into());
         bytes.extend_from_slice(&tag.expect("a memory is shorter than 256 GiB"));
         bytes
     }
@@ -147,11 +146,13 @@ impl CohortMemory {
         decoded(&body).ok_or(MemoryFormatError::Malformed)
     }
 
-    fn encoded(&self) -> Vec<u8> {
+    /// What is encrypted, after a header.
+    fn encoded(&self, header: &[u8]) -> Vec<u8> {
         // As many as there are subjects fit 32 bits, and there are not more words, nor, by far, cohorts.
         let number = |count: usize| (count as u32).to_le_bytes();
         let words: usize = self.cohorts.iter().map(Vec::len).sum();
-        let mut bytes = Vec::with_capacity(64 + 16 * self.subjects.len() + 12 * words + 105 * self.entries.len());
+        let mut bytes = Vec::with_capacity(128 + 16 * self.subjects.len() + 12 * words + 105 * self.entries.len());
+        bytes.extend_from_slice(header);
         bytes.extend(number(self.subjects.len()));
         self.subjects.iter().for_each(|subject| bytes.extend_from_slice(subject.as_bytes()));
         bytes.extend(number(self.cohorts.len()));
@@ -273,8 +274,8 @@ mod tests {
             "a1".repeat(32) + "00000000" + "01" + "00000000" + &"cc".repeat(32) + &"dd".repeat(32),
             "b2".repeat(32) + "07000000" + "00" + "01000000" + &"cc".repeat(32) + &"dd".repeat(32),
         ];
-        assert_eq!(hex::encode(memory().encoded()), expected.concat());
-        assert_eq!(decoded(&memory().encoded()), Some(memory()));
+        assert_eq!(hex::encode(memory().encoded(&[])), expected.concat());
+        assert_eq!(decoded(&memory().encoded(&[])), Some(memory()));
     }
 
     #[test]
@@ -309,7 +310,7 @@ mod tests {
 
     #[test]
     fn what_contradicts_itself_is_refused() {
-        let good = memory().encoded();
+        let good = memory().encoded(&[]);
         // A subject twice; a number of words without room; a patient without a place; a last word of 0; the same cohort
         // twice; a cohort nobody contributed; no such cohort; no such standing; the same round twice; a number of
         // subjects without room.

@@ -1,25 +1,66 @@
 //! The cohorts that a hospital contributed.
 
 use std::fmt;
+use std::sync::Arc;
 
+use consilium_protocol::consent::Roll;
+use consilium_protocol::hash::Tagged;
 use consilium_protocol::ids::{ContentHash, RoundNumber, StudyId, SubjectId};
 
 use super::RerunError;
 use super::closeness::{Bits, Sum, difference};
 
 /// A cohort: the subjects that were counted, each once. Not printed.
-#[derive(Clone, PartialEq, Eq, Default)]
-pub struct SubjectSet(Vec<SubjectId>);
+#[derive(Clone, Default)]
+pub struct SubjectSet {
+    /// Ascending.
+    of: Arc<Vec<SubjectId>>,
+    /// Which of them, one bit each, the lowest bit of a byte first.
+    members: Vec<u8>,
+}
 
 impl SubjectSet {
+    /// Those of some subjects, in ascending order, whose bit is set.
+    ///
+    /// `None` when there are not as many bits as subjects, up to the last byte's rest, which must be 0.
+    pub fn chosen(of: Arc<Vec<SubjectId>>, members: Vec<u8>) -> Option<Self> {
+        let rest = members.len().checked_mul(8)?.checked_sub(of.len())?;
+        let is_rest_empty = rest == 0 || members.last().is_some_and(|last| u32::from(*last) >> (8 - rest.min(8)) == 0);
+        (rest < 8 && is_rest_empty).then_some(Self { of, members })
+    }
+
     /// How many subjects.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.members.iter().map(|byte| byte.count_ones() as usize).sum()
     }
 
     /// Whether there is nobody.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.members.iter().all(|byte| *byte == 0)
+    }
+
+    fn positions(&self) -> impl Iterator<Item = usize> {
+        let bits = |byte: u8| (0..8).filter(move |bit| byte >> bit & 1 == 1);
+        self.members.iter().enumerate().flat_map(move |(at, byte)| bits(*byte).map(move |bit| 8 * at + bit))
+    }
+
+    /// The subjects, ascending.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &SubjectId> {
+        self.positions().filter_map(|position| self.of.get(position))
+    }
+
+    /// Stands for what each of them allows to be read by the roll that they were chosen from, in all domains: SHA-256,
+    /// labelled `consilium/cohort-terms/v1`, of each subject in ascending order and what it allows.
+    pub fn terms(&self, roll: &Roll) -> ContentHash {
+        let classes: Vec<Vec<u8>> =
+            roll.classes.iter().map(|allowed| borsh::to_vec(allowed).unwrap_or_default()).collect();
+        let mut digest = Tagged::new("consilium/cohort-terms/v1");
+        for position in self.positions() {
+            let class = roll.class_of.get(position).and_then(|class| classes.get(class as usize));
+            digest.part(self.of.get(position).map_or(&[], |subject| subject.as_bytes()));
+            digest.part(class.map_or(&[], Vec::as_slice));
+        }
+        ContentHash::from_bytes(digest.finish())
     }
 }
 
@@ -28,9 +69,19 @@ impl FromIterator<SubjectId> for SubjectSet {
         let mut subjects: Vec<SubjectId> = subjects.into_iter().collect();
         subjects.sort_unstable();
         subjects.dedup();
-        Self(subjects)
+        let mut members = vec![0xFF; subjects.len() / 8];
+        members.extend((!subjects.len().is_multiple_of(8)).then(|| (1u8 << (subjects.len() % 8)) - 1));
+        Self { of: Arc::new(subjects), members }
     }
 }
+
+impl PartialEq for SubjectSet {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for SubjectSet {}
 
 impl fmt::Debug for SubjectSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -60,7 +111,7 @@ pub struct Basis {
     /// Stands for the hospitals that take part.
     pub roster: ContentHash,
     /// Stands for what the patients of the cohort allow to be read of them
-    /// ([`Cohort::terms`](crate::cohort::Cohort::terms)).
+    /// ([`SubjectSet::terms`]).
     pub terms: ContentHash,
 }
 
@@ -243,7 +294,7 @@ impl CohortMemory {
         let mut bits = Bits::new();
         let mut unseen = Vec::new();
         let mut known = self.sorted.iter().copied().peekable();
-        for subject in &cohort.0 {
+        for subject in cohort.iter() {
             let at = |place: u32| self.subjects[place as usize];
             while known.next_if(|place| at(*place) < *subject).is_some() {}
             match known.next_if(|place| at(*place) == *subject) {
@@ -263,8 +314,10 @@ impl CohortMemory {
         }
         if !unseen.is_empty() {
             (0..unseen.len()).for_each(|new| set(&mut bits, self.subjects.len() + new));
+            // As many as fit, as was just checked.
+            let first = self.subjects.len() as u32;
             self.subjects.extend(unseen);
-            self.sorted = sorted(&self.subjects);
+            self.sorted = merged(&self.subjects, &self.sorted, first);
         }
         if let Some(same) = self.cohorts.iter().position(|cohort| *cohort == bits) {
             return Ok(same);
@@ -280,6 +333,21 @@ pub(super) fn sorted(subjects: &[SubjectId]) -> Vec<u32> {
     let mut keyed: Vec<(SubjectId, u32)> = subjects.iter().copied().zip(0..).collect();
     keyed.sort_unstable();
     keyed.into_iter().map(|(_, place)| place).collect()
+}
+
+/// The places in the order of their subjects, given those before `first`; the subjects from there on are in order.
+fn merged(subjects: &[SubjectId], before: &[u32], first: u32) -> Vec<u32> {
+    let mut places = Vec::with_capacity(subjects.len());
+    let mut new = (first..subjects.len() as u32).peekable();
+    let at = |place: u32| subjects[place as usize];
+    for &place in before {
+        while let Some(smaller) = new.next_if(|new| at(*new) < at(place)) {
+            places.push(smaller);
+        }
+        places.push(place);
+    }
+    places.extend(new);
+    places
 }
 
 fn set(bits: &mut Bits, place: usize) {

@@ -224,6 +224,50 @@ mod tests {
         assert_eq!(cells("kind = \"count\"\nby = [\"w\"]", x, 1), [2, 0, 1, 0, 2, 0, 1, 0]);
     }
 
+    /// Cells of a statistic over a column `v`, declared as the text says.
+    fn cells_of(declared: &str, v: ArrayRef) -> Vec<i64> {
+        let study = STUDY.split("[[variable]]").next().expect("the study's head").replace("x, g", "v");
+        let spec = StudySpec::from_toml(&format!("{study}\n{declared}")).expect("a valid study");
+        let layout = Layout::of(&spec).expect("a valid study");
+        let batch = RecordBatch::try_from_iter_with_nullable([("v", v, true)]).expect("a column");
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let cells = runtime.block_on(compute(&spec, &layout, &[batch], 1, 1_000));
+        cells.expect("a fitting cohort").values().to_vec()
+    }
+
+    #[test]
+    fn no_value_that_a_column_can_hold_makes_a_statistic_fail() {
+        let variable = |min: &str, max: &str, kind: &str| {
+            format!(
+                "[[variable]]\nname = \"v\"\nmin = {min}\nmax = {max}\nresolution = 1\n\
+                 [[statistic]]\nname = \"s\"\nkind = \"{kind}\"\nof = \"v\"\n"
+            )
+        };
+        let wholes = || Arc::new(arrow::array::Int64Array::from(vec![Some(i64::MIN), Some(i64::MAX), None, Some(3)]));
+        let doubles = vec![f64::MIN, f64::MAX, f64::NAN, 3.0, f64::NEG_INFINITY, f64::INFINITY, 5e-324, -0.0];
+        let doubles = || Arc::new(Float64Array::from(doubles.clone()));
+        // n, the sum, the squares, and what is withheld; then the missing.
+        assert_eq!(cells_of(&variable("0", "10", "variance"), wholes()), [3, 13, 109, 0, 1, 0]);
+        assert_eq!(cells_of(&variable("0", "10", "variance"), doubles()), [7, 23, 209, 0, 1, 0]);
+        // As wide as a range may be.
+        let wide = 2_000_000_000i64;
+        let sum = cells_of(&variable(&format!("-{}", wide / 2), &(wide / 2).to_string(), "sum"), wholes());
+        assert_eq!(sum[..2], [3, wide + wide / 2 + 3]);
+        let dimension = |categories: &str| {
+            format!(
+                "[[dimension]]\nname = \"v\"\n{categories}\n[[statistic]]\nname = \"s\"\nkind = \"count\"\nby = [\"v\"]\n"
+            )
+        };
+        // Two categories, other, missing.
+        let at_the_ends = dimension("values = [-9223372036854775808, 9223372036854775807]");
+        assert_eq!(cells_of(&at_the_ends, wholes()), [1, 0, 1, 0, 1, 0, 1, 0]);
+        assert_eq!(cells_of(&dimension("values = [0, 3]"), doubles()), [1, 0, 1, 0, 5, 0, 1, 0]);
+        // One interval, other, missing.
+        assert_eq!(cells_of(&dimension("edges = [0, 4]"), doubles()), [3, 0, 4, 0, 1, 0]);
+        let texts = Arc::new(StringArray::from(vec![Some(""), None, Some("NaN"), Some("a")]));
+        assert_eq!(cells_of(&dimension("values = [\"a\", \"b\"]"), texts), [1, 0, 0, 0, 2, 0, 1, 0]);
+    }
+
     #[test]
     fn small_own_counts_stay_with_everything_they_guard() {
         let mean = |present: usize, missing: usize, k| {

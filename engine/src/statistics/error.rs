@@ -1,7 +1,9 @@
 //! Why a hospital does not compute a study. Names come from the study, which is public; nothing comes from a row.
 
+use borsh::{BorshDeserialize, BorshSerialize};
+
 /// Why no cells were computed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, BorshSerialize, BorshDeserialize)]
 #[non_exhaustive]
 pub enum StatisticsError {
     /// The study breaks a rule of studies.

@@ -77,6 +77,35 @@ impl LocalCells {
         crate::guard::contribute(&counts, shape, blinds, key)
     }
 
+    /// How many bytes they take in the pipe between a worker and its node, which is the only place where they stand in
+    /// bytes.
+    pub(crate) fn piped_bytes(layout: &Layout) -> usize {
+        8 * layout.cells() + 16 * layout.bundles().len()
+    }
+
+    /// Puts them into that pipe.
+    pub(crate) fn pipe_to(&self, pipe: &mut Vec<u8>) {
+        // Nothing is left behind by a vector that moves while it grows.
+        let mut whole = Zeroizing::new(Vec::with_capacity(pipe.len() + 8 * self.cells.len() + 16 * self.ends.len()));
+        whole.extend_from_slice(pipe);
+        for number in self.cells.iter().chain(self.ends.iter().flatten()) {
+            whole.extend_from_slice(&number.to_le_bytes());
+        }
+        std::mem::swap(pipe, &mut *whole);
+    }
+
+    /// Takes them out of that pipe; `None` when they are not as many as the layout has.
+    pub(crate) fn from_pipe(bytes: &[u8], layout: &Layout) -> Option<Self> {
+        if bytes.len() != Self::piped_bytes(layout) {
+            return None;
+        }
+        let (cells, ends) = bytes.split_at_checked(8 * layout.cells())?;
+        let number = |bytes: &[u8; 8]| i64::from_le_bytes(*bytes);
+        let cells = cells.as_chunks::<8>().0.iter().map(number).collect();
+        let ends = ends.as_chunks::<8>().0.as_chunks::<2>().0.iter().map(|end| end.each_ref().map(number)).collect();
+        Some(Self { cells: Zeroizing::new(cells), ends: Zeroizing::new(ends) })
+    }
+
     /// The values, for tests of this crate.
     #[cfg(test)]
     pub(crate) fn values(&self) -> &[i64] {

@@ -1,7 +1,11 @@
 //! What can be wrong with a hospital's files.
 
+use borsh::{BorshDeserialize, BorshSerialize};
+
+use crate::worker::words;
+
 /// A problem with a hospital's files. Names files, lines and columns; never carries a value.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, BorshSerialize, BorshDeserialize)]
 #[non_exhaustive]
 pub enum StoreError {
     /// The folder is not there, or is no folder.
@@ -73,6 +77,7 @@ pub enum StoreError {
         /// The column.
         column: String,
         /// What the column holds.
+        #[borsh(serialize_with = "words::write", deserialize_with = "words::read")]
         expected: &'static str,
     },
     /// A column of a type that cannot hold what the table's definition says.
@@ -83,6 +88,7 @@ pub enum StoreError {
         /// The column.
         column: String,
         /// What the column holds.
+        #[borsh(serialize_with = "words::write", deserialize_with = "words::read")]
         expected: &'static str,
         /// The type in the file.
         found: String,
@@ -117,6 +123,7 @@ pub enum StoreError {
         /// The table.
         table: String,
         /// What is wrong and what to do.
+        #[borsh(serialize_with = "words::write", deserialize_with = "words::read")]
         what: &'static str,
     },
 }

@@ -6,23 +6,47 @@ use std::path::Path;
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::Int64Type;
 
+use super::config::TableConfig;
 use super::error::StoreError;
 use super::omop;
 use super::parquet;
-use super::table::{Source, Table};
+use super::table::{Role, Source, Table};
 
-/// The position of a vocabulary's key, if it is one in the rows that are there.
-pub(super) fn find(folder: &Path, table: &Table) -> Result<Option<usize>, StoreError> {
-    let Some(position) = table.columns.iter().position(|column| omop::key(&table.name) == Some(&column.name)) else {
-        return Ok(None);
-    };
-    let mut seen = Seen::default();
+/// The position of a table's key, if it is one in the rows that are there. PERSON's is checked with its people.
+///
+/// # Errors
+/// When a table that was declared to have one row a patient has several.
+pub(super) fn find(folder: &Path, table: &Table, declared: Option<&TableConfig>) -> Result<Option<usize>, StoreError> {
+    match table.role {
+        Role::Patients { subject, .. } if table.name == "person" => Ok(Some(subject)),
+        Role::Patients { subject, .. } if declared.is_some_and(|declared| declared.single) => {
+            let mut seen = Seen { takes_null: true, ..Seen::default() };
+            read(folder, table, subject, &mut seen)?;
+            if seen.each_once() {
+                return Ok(Some(subject));
+            }
+            let what = "it has several rows of one patient, and is declared as `single`; remove that, or the rows";
+            Err(StoreError::Declaration { table: table.name.clone(), what })
+        }
+        // No other table of patients promises a row each: OMOP means `death` to, and hospitals have more.
+        Role::Patients { .. } => Ok(None),
+        Role::Vocabulary => {
+            let key = omop::key(&table.name);
+            let Some(key) = table.columns.iter().position(|column| key == Some(&column.name)) else { return Ok(None) };
+            let mut seen = Seen::default();
+            read(folder, table, key, &mut seen)?;
+            Ok(seen.each_once().then_some(key))
+        }
+    }
+}
+
+fn read(folder: &Path, table: &Table, column: usize, seen: &mut Seen) -> Result<(), StoreError> {
     match &table.source {
         Source::Empty => {}
-        Source::Memory(batches) => batches.iter().for_each(|batch| seen.take(batch.column(position))),
-        Source::Parquet(parts) => parquet::column(folder, parts, &table.columns[position], |array| seen.take(array))?,
+        Source::Memory(batches) => batches.iter().for_each(|batch| seen.take(batch.column(column))),
+        Source::Parquet(parts) => parquet::column(folder, parts, &table.columns[column], |array| seen.take(array))?,
     }
-    Ok(seen.each_once().then_some(position))
+    Ok(())
 }
 
 #[derive(Default)]
@@ -30,13 +54,15 @@ struct Seen {
     numbers: Vec<i64>,
     texts: HashSet<String>,
     refused: bool,
+    /// Rows of nobody are not seen by any query.
+    takes_null: bool,
 }
 
 impl Seen {
     fn take(&mut self, values: &ArrayRef) {
-        self.refused |= values.null_count() > 0;
+        self.refused |= values.null_count() > 0 && !self.takes_null;
         if let Some(numbers) = values.as_primitive_opt::<Int64Type>() {
-            self.numbers.extend_from_slice(numbers.values());
+            self.numbers.extend(numbers.iter().flatten());
         } else if let Some(texts) = values.as_string_opt::<i32>() {
             for text in texts.iter().flatten() {
                 self.refused |= !self.texts.insert(text.to_string());

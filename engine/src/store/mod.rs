@@ -85,11 +85,7 @@ impl Store {
                     }
                 },
             };
-            table.key = match table.role {
-                // Checked below, for PERSON; no other table of patients promises a row each.
-                Role::Patients { subject, .. } => (name == "person").then_some(subject),
-                Role::Vocabulary => key::find(&config.folder, &table)?,
-            };
+            table.key = key::find(&config.folder, &table, config.tables.get(name))?;
             tables.insert(name.clone(), Arc::new(table));
         }
         let person = tables.get("person").ok_or(StoreError::NoPerson)?;

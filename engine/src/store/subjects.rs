@@ -24,6 +24,11 @@ impl Subjects {
         Self { by_subject }
     }
 
+    /// Nobody.
+    pub(crate) const fn none() -> Self {
+        Self { by_subject: Vec::new() }
+    }
+
     /// How many.
     pub fn len(&self) -> usize {
         self.by_subject.len()

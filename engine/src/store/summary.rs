@@ -1,10 +1,13 @@
 //! What a store holds, for people: `consilium doctor` prints it.
 
+use borsh::{BorshDeserialize, BorshSerialize};
 use consilium_protocol::consent::Domain;
 use serde::Serialize;
 
+use crate::worker::words;
+
 /// What was found in the store's folder. Names and sizes only.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, BorshSerialize, BorshDeserialize)]
 pub struct StoreSummary {
     /// The tables, by name.
     pub tables: Vec<TableSummary>,
@@ -13,11 +16,12 @@ pub struct StoreSummary {
 }
 
 /// One table.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, BorshSerialize, BorshDeserialize)]
 pub struct TableSummary {
     /// Its name, as queries write it.
     pub name: String,
     /// `csv`, `parquet`, or `empty` for a file of 0 bytes.
+    #[borsh(serialize_with = "words::write", deserialize_with = "words::read")]
     pub format: &'static str,
     /// The domain that consent must open; `None` for vocabularies, which anybody may read.
     pub domain: Option<Domain>,
@@ -35,7 +39,7 @@ pub struct TableSummary {
 }
 
 /// A file that is no table.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, BorshSerialize, BorshDeserialize)]
 pub struct IgnoredFile {
     /// Its path within the folder.
     pub name: String,

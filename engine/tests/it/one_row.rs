@@ -239,6 +239,19 @@ async fn what_has_one_row_a_patient_is_accepted() {
 }
 
 #[tokio::test]
+async fn every_example_is_accepted() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/studies");
+    let mut examples = 0;
+    for entry in std::fs::read_dir(folder).expect("the examples") {
+        let text = std::fs::read_to_string(entry.expect("an entry").path()).expect("a study");
+        let spec = consilium_protocol::study::StudySpec::from_toml(&text).expect("a valid study");
+        check(&spec).await.unwrap_or_else(|e| panic!("{}: {e}", spec.title));
+        examples += 1;
+    }
+    assert!(examples >= 3);
+}
+
+#[tokio::test]
 async fn what_may_have_several_is_refused_by_the_part_that_may() {
     let mut wrong = Vec::new();
     for (name, sql) in REFUSED {
@@ -346,15 +359,8 @@ impl Drawn {
             }
             6 | 7 => {
                 let (one, other) = (self.condition(&t), self.condition(&t));
-                let both = self
-                    .one_of(
-                        &[format!("{one} AND {other}"), one.clone()]
-                            .iter()
-                            .map(String::as_str)
-                            .collect::<Vec<_>>()
-                            .as_slice(),
-                    )
-                    .to_string();
+                let both = format!("{one} AND {other}");
+                let both = self.one_of(&[&both, &one]).to_string();
                 format!("SELECT * {from} WHERE {both}")
             }
             8 => format!("SELECT subject, {} AS x, {} AS y {from}", self.value(&t), self.value(&t)),
@@ -520,5 +526,36 @@ async fn a_vocabulary_whose_key_is_none_multiplies_rows() {
             (Err(error), None) => assert_eq!(error.kind(), "several_rows_per_subject"),
             (outcome, _) => panic!("{outcome:?} with {concepts}"),
         }
+    }
+}
+
+#[tokio::test]
+async fn a_declared_table_of_one_row_a_patient_is_checked_and_counted_on() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("written");
+    write("person.csv", "person_id\n1\n2\n");
+    let declared = |single: &str| {
+        let folder = folder.path().display().to_string();
+        let text =
+            format!("folder = {folder:?}\n[tables.registry]\nsubject = \"patient\"\ndomain = \"condition\"\n{single}");
+        toml::from_str(&text).expect("a configuration")
+    };
+    let spec = study("SELECT patient AS subject, stage AS x FROM registry", &["x"]);
+    // Rows of nobody may be as many as they like.
+    for (rows, single, outcome) in [
+        ("1,3\n2,4\n,5\n,6\n", "single = true", Ok(2)),
+        ("1,3\n2,4\n", "", Err("several_rows_per_subject")),
+        ("1,3\n1,4\n", "single = true", Err("declaration")),
+    ] {
+        write("registry.csv", &format!("patient,stage\n{rows}"));
+        let found = match Store::open(&declared(single)).await {
+            Ok(store) => {
+                let permissions = everybody(&store, &link()).await;
+                let ran = run(&store, &link(), &permissions, &spec, &limits()).await;
+                ran.map(|cohort| cohort.rows).map_err(|error| error.kind())
+            }
+            Err(error) => Err(error.kind()),
+        };
+        assert_eq!(found, outcome, "{rows}");
     }
 }

@@ -4,8 +4,11 @@
 //! height of the past from the state of today.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use consilium_protocol::consent::{Action, AllowedData, DocumentTerms, Permissions, Reason, RuleReason, Use, evaluate};
+use consilium_protocol::consent::{
+    Action, AllowedData, ClassList, DocumentTerms, Permissions, Reason, Roll, RuleReason, Use, evaluate,
+};
 use consilium_protocol::ids::{
     ContentHash, DocumentId, Height, HospitalId, RoundNumber, StudyId, SubjectId, Timestamp,
 };
@@ -77,13 +80,33 @@ impl State {
         round: RoundNumber,
         hospital: &HospitalId,
     ) -> Result<Permissions, ReadingError> {
+        let (asked, height) = self.asked(study, round, hospital)?;
+        Ok(self.consent_to(&asked, hospital, height))
+    }
+
+    /// The same, with those who allow nothing: all subjects of the hospital, and what each allows.
+    ///
+    /// # Errors
+    /// Those of [`permissions`](Self::permissions).
+    pub fn roll(&self, study: &StudyId, round: RoundNumber, hospital: &HospitalId) -> Result<Roll, ReadingError> {
+        let (asked, height) = self.asked(study, round, hospital)?;
+        let (mut subjects, mut class_of) = (Vec::new(), ClassList::default());
+        let classes = self.each_class(&asked, hospital, height, |subject, class| {
+            subjects.push(subject);
+            class_of.push(class);
+        });
+        Ok(Roll { height, classes, subjects: Arc::new(subjects), class_of })
+    }
+
+    /// The use that a round makes, and the height at which consent to it is read.
+    fn asked(&self, study: &StudyId, round: RoundNumber, hospital: &HospitalId) -> Result<(Use, Height), ReadingError> {
         let study = self.study(study).ok_or(ReadingError::UnknownStudy(*study))?;
         let round = study.course.round(round).ok_or(ReadingError::UnknownRound(round))?;
         if !round.has(hospital) {
             return Err(ReadingError::NotInRoster(*hospital));
         }
         let asked = self.use_of(&study, round.opened.time).ok_or(ReadingError::UnknownStudy(study.id))?;
-        Ok(self.consent_to(&asked, hospital, round.opened.height))
+        Ok((asked, round.opened.height))
     }
 
     /// The use that a study makes of data, at a time.
@@ -100,26 +123,39 @@ impl State {
         })
     }
 
-    /// What a use may read of all subjects of a hospital, by the consent at a height. Evaluates once for each distinct
-    /// set of terms, however many subjects have it.
+    /// What a use may read of all subjects of a hospital, by the consent at a height.
     pub fn consent_to(&self, asked: &Use, hospital: &HospitalId, height: Height) -> Permissions {
-        let mut classes = Classes::default();
         let mut subjects = Vec::new();
+        let classes = self.each_class(asked, hospital, height, |subject, class| {
+            subjects.extend(class.map(|class| (subject, class)));
+        });
+        Permissions { height, classes, subjects }
+    }
+
+    /// Tells the class of each subject of a hospital, ascending, and answers with what the classes may read. Evaluates once
+    /// for each distinct set of terms, however many subjects have it.
+    fn each_class(
+        &self,
+        asked: &Use,
+        hospital: &HospitalId,
+        height: Height,
+        mut tell: impl FnMut(SubjectId, Option<u32>),
+    ) -> Vec<AllowedData> {
+        let mut classes = Classes::default();
         let mut terms: Vec<ContentHash> = Vec::new();
         for (id, subject) in self.subjects_of(hospital) {
             terms.clear();
             terms.extend(subject.documents_at(height).map(|document| document.terms));
             if terms.is_empty() {
+                tell(id, None);
                 continue;
             }
             // What may be read depends on the set of terms alone, not on their order or number.
             terms.sort_unstable();
             terms.dedup();
-            if let Some(class) = classes.of(&terms, |terms| self.allowed_by(terms, asked)) {
-                subjects.push((id, class));
-            }
+            tell(id, classes.of(&terms, |terms| self.allowed_by(terms, asked)));
         }
-        Permissions { height, classes: classes.into_list(), subjects }
+        classes.into_list()
     }
 
     fn allowed_by(&self, terms: &[ContentHash], asked: &Use) -> AllowedData {

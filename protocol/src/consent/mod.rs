@@ -11,6 +11,7 @@
 mod evaluate;
 mod permissions;
 mod purpose;
+mod roll;
 mod window;
 
 use std::fmt;
@@ -22,6 +23,7 @@ use serde::{Deserialize, Serialize};
 pub use evaluate::{AllowedData, Decision, DocumentTerms, Opened, Reason, RuleReason, Use, evaluate};
 pub use permissions::Permissions;
 pub use purpose::{Disease, DiseaseTree, Diseases, Purpose, PurposeError};
+pub use roll::{ClassList, Roll};
 pub use window::{Window, Windows};
 
 use crate::hash::tagged;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use consilium_engine::cells::EncryptedCells;
-use consilium_engine::cohort::{self, CohortError, Reads};
+use consilium_engine::cohort::Reads;
 use consilium_engine::statistics::{Layout, OFFLINE_SUBJECTS, prove_bounds};
 use consilium_protocol::policy::DisclosurePolicy;
 use consilium_protocol::study::{Categories, Statistic, StatisticKind, StudySpec};
@@ -13,6 +13,7 @@ use super::protection::{self, Consortium};
 use super::{Now, read_spec};
 use crate::cli::{Failure, Global, connect, counted, term};
 use crate::home::Home;
+use crate::worker::once::{self, OnceError};
 
 /// `study check`
 #[derive(clap::Args, Debug)]
@@ -100,8 +101,8 @@ async fn asked(global: &Global) -> Option<Now> {
 ///
 /// # Errors
 /// When its query cannot be planned over OMOP's tables.
-pub(crate) async fn reads_in_words(spec: &StudySpec) -> Result<String, CohortError> {
-    cohort::check(spec).await.map(|reads| tables_in_words(&reads))
+pub(crate) async fn reads_in_words(spec: &StudySpec) -> Result<String, OnceError> {
+    once::check(spec).await.map(|reads| tables_in_words(&reads))
 }
 
 fn tables_in_words(reads: &Reads) -> String {

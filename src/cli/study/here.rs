@@ -1,24 +1,23 @@
 //! Whether a study can be computed at this hospital, found out before anybody waits for it; and what its node cannot do.
 
-use consilium_engine::cohort::{self, Limits};
-use consilium_engine::pseudonym::LinkSecret;
-use consilium_engine::store::{Store, StoreError};
-use consilium_protocol::consent::Permissions;
+use consilium_engine::cohort::Reads;
+use consilium_engine::store::{StoreError, StoreSummary};
 use consilium_protocol::genesis::Genesis;
-use consilium_protocol::ids::{Height, StudyId};
+use consilium_protocol::ids::StudyId;
 use consilium_protocol::privacy::MicroRho;
 use consilium_protocol::study::StudySpec;
 use consilium_protocol::wire;
 use serde::Serialize;
+use serde_json::json;
 
-use super::{Now, fetch_told};
-use crate::cli::{Failure, counted, term};
-use crate::home::Home;
+use super::{Now, WhichArgs, fetch_told};
+use crate::cli::{Failure, Global, counted, term};
 use crate::home::config::NodeConfig;
-use crate::home::secrets::{self, Kind};
+use crate::home::{Home, Role};
 use crate::net::client::Node;
 use crate::studies::failing::{self, Failing, Told};
 use crate::vault::{LOCAL, for_steward, own_policy_allows};
+use crate::worker::once::{self, OnceError};
 
 /// What a study would meet at this hospital.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
@@ -39,15 +38,15 @@ pub(crate) async fn try_here(home: &Home, spec: &StudySpec, now: &Now) -> Result
     if let Err(problem) = bounded_here(home, &config, spec, now) {
         return Ok(Here { problem: Some(problem.message().to_string()), remarks: Vec::new() });
     }
-    let link = LinkSecret::from_seed(*secrets::read(home.path(), Kind::Link)?);
     let spinner = term::spinner("holding the study against the hospital's tables");
-    let here = match Store::open(&config.store).await {
-        Ok(store) => with_nobody(&store, &link, spec).await,
+    let here = match once::attempt(&config.store, spec).await {
+        Ok((reads, summary)) => Here { problem: None, remarks: of_empty_tables(&reads, &summary) },
         // The node would not have started without: this is another machine than the node's.
-        Err(error @ StoreError::NoFolder { .. }) => {
+        Err(OnceError::Store(error @ StoreError::NoFolder { .. })) => {
             let remark = format!("not held against the hospital's tables on this machine: {error}");
             Here { problem: None, remarks: vec![remark] }
         }
+        Err(OnceError::Cohort(error)) => Here { problem: Some(for_steward(&error)), remarks: Vec::new() },
         Err(error) => Here { problem: Some(error.to_string()), remarks: Vec::new() },
     };
     spinner.finish_and_clear();
@@ -62,16 +61,11 @@ fn bounded_here(home: &Home, config: &NodeConfig, spec: &StudySpec, now: &Now) -
     Ok(now.prove_bounds(spec)?)
 }
 
-async fn with_nobody(store: &Store, link: &LinkSecret, spec: &StudySpec) -> Here {
-    let nobody = Permissions { height: Height::new(0), classes: Vec::new(), subjects: Vec::new() };
-    let reads = match cohort::run(store, link, &nobody, spec, &Limits::default()).await {
-        Ok(cohort) => cohort.reads,
-        Err(error) => return Here { problem: Some(for_steward(&error)), remarks: Vec::new() },
-    };
-    let tables = store.summary().tables;
-    let is_empty = |name: &str| tables.iter().any(|t| t.name == name && (t.rows == Some(0) || t.format == "empty"));
+fn of_empty_tables(reads: &Reads, summary: &StoreSummary) -> Vec<String> {
+    let is_empty =
+        |name: &str| summary.tables.iter().any(|t| t.name == name && (t.rows == Some(0) || t.format == "empty"));
     let empty = reads.tables().iter().filter(|read| is_empty(&read.name));
-    Here { problem: None, remarks: empty.map(|read| format!("the table {} is empty here", read.name)).collect() }
+    empty.map(|read| format!("the table {} is empty here", read.name)).collect()
 }
 
 /// In words, for `study show`.
@@ -96,12 +90,52 @@ pub(crate) fn failing_here(home: &Home, study: Option<&StudyId>) -> Vec<Failing>
     failing
 }
 
+/// `study retry`: has the node of this home try again what it gave up until the steward says so.
+pub(super) async fn retry(args: &WhichArgs, global: &Global) -> Result<(), Failure> {
+    let home = Home::open_as(&global.home, Role::Hospital)?;
+    let waiting: Vec<Failing> = failing_here(&home, None).into_iter().filter(|f| f.waits).collect();
+    let study = match (&args.study, &waiting[..]) {
+        (None, [one]) => one.study,
+        (None, []) => return Err(nothing_waits()),
+        (None, _) => {
+            return Err(Failure::usage("several studies wait; name one, as `consilium inbox` lists them"));
+        }
+        (Some(prefix), _) => {
+            let prefix = prefix.trim().to_lowercase();
+            let mut meant = waiting.iter().filter(|f| f.study.to_string().starts_with(&prefix)).map(|f| f.study);
+            meant.next().ok_or_else(nothing_waits)?
+        }
+    };
+    failing::ask_again(home.path(), &study)?;
+    term::show(global.json, &json!({ "study": study }), |_| {
+        format!(
+            "the node tries study {} again within a second, if it runs\nNext: {}",
+            study.short(),
+            global.next("inbox")
+        )
+    });
+    Ok(())
+}
+
+fn nothing_waits() -> Failure {
+    Failure::new(
+        "no such study waits to be tried again here; `consilium inbox` says what this hospital's node cannot do",
+    )
+}
+
 /// Each with what is wrong below.
 pub(crate) fn failing_text(failing: &[Failing]) -> String {
     let one = |f: &Failing| {
         let verb = if f.over { "could not" } else { "cannot" };
         let (study, since, tries) = (f.study.short(), term::moment(f.since_ms), counted(f.tries.into(), "attempt"));
-        format!("  {verb} {} to study {study} since {since}, {tries}: {}\n    {}\n", f.duty, f.kind, f.message)
+        let mut text =
+            format!("  {verb} {} to study {study} since {since}, {tries}: {}\n    {}\n", f.duty, f.kind, f.message);
+        if f.waits && !f.over {
+            text.push_str(&format!(
+                "    It is not tried again by itself; when that is mended: consilium study retry {study}\n"
+            ));
+        }
+        text
     };
     failing.iter().map(one).collect()
 }

@@ -12,7 +12,7 @@ mod submit;
 use std::path::PathBuf;
 
 use clap::Subcommand;
-use consilium_engine::cohort::{self, Reads};
+use consilium_engine::cohort::Reads;
 use consilium_protocol::ids::StudyId;
 use consilium_protocol::study::StudySpec;
 use consilium_protocol::wire;
@@ -22,6 +22,7 @@ use crate::home::files;
 use crate::home::{Home, Role};
 use crate::net::client::{Node, refused};
 use crate::studies::failing::Told;
+use crate::worker::once::{self, OnceError};
 
 /// `consilium study`
 #[derive(clap::Args, Debug)]
@@ -46,6 +47,8 @@ enum Command {
     Watch(WhichArgs),
     /// Open the joint result of a released study
     Result(result::Args),
+    /// Have this hospital's node try a study again that it gave up
+    Retry(WhichArgs),
     /// Take a study back
     Withdraw(WhichArgs),
 }
@@ -68,6 +71,7 @@ pub(crate) async fn run(args: Args, global: &Global) -> Result<(), Failure> {
         Command::Show(args) => follow::show(&args, global).await,
         Command::Watch(args) => follow::watch(&args, global).await,
         Command::Result(args) => result::run(&args, global).await,
+        Command::Retry(args) => here::retry(&args, global).await,
         Command::Withdraw(args) => follow::withdraw(&args, global).await,
     }
 }
@@ -81,7 +85,10 @@ async fn read_spec(path: &std::path::Path) -> Result<(StudySpec, Reads), Failure
             path.display()
         ))
     })?;
-    let reads = cohort::check(&spec).await.map_err(|e| place::refusal(path, &text, &spec, &e))?;
+    let reads = once::check(&spec).await.map_err(|e| match e {
+        OnceError::Cohort(error) => place::refusal(path, &text, &spec, &error),
+        other => Failure::new(format!("{}: cohort.sql: {other}", path.display())),
+    })?;
     Ok((spec, reads))
 }
 

@@ -76,6 +76,11 @@ fn negative_shape(types: &[DataType], _: &[Option<&ScalarValue>]) -> Option<Shap
     }
 }
 
+/// The highest bit of a word.
+const SIGN: u64 = 1 << 63;
+/// Its upper half.
+const UPPER: u64 = u64::MAX << 32;
+
 /// The sign of the sum is wrong where both signs differ from it.
 const fn add(a: i64, b: i64) -> (i64, u64) {
     let sum = a.wrapping_add(b);
@@ -87,16 +92,15 @@ const fn subtract(a: i64, b: i64) -> (i64, u64) {
     (difference, ((a ^ b) & (a ^ difference)) as u64)
 }
 
-/// In doubt where a factor needs more than 32 bits with its sign.
+/// In doubt, by the upper half of the word, where a factor needs more than 32 bits with its sign.
 const fn multiply(a: i64, b: i64) -> (i64, u64) {
-    let beyond = ((a ^ (a >> 63)) | (b ^ (b >> 63))) as u64 >> 31;
-    // At most 2^32: its negative has the highest bit unless it is 0.
-    (a.wrapping_mul(b), beyond.wrapping_neg())
+    let shifted = a.wrapping_add(1 << 31) | b.wrapping_add(1 << 31);
+    (a.wrapping_mul(b), shifted as u64)
 }
 
 fn plus(call: &Call<'_>) -> Result<ColumnarValue> {
     match call.types().as_slice() {
-        [Int64, Int64] => call.quick::<Int64Type, Int64Type, Int64Type>(add, |a, b| a.checked_add(b).is_some()),
+        [Int64, Int64] => call.quick::<Int64Type, Int64Type, Int64Type>(add, SIGN, |a, b| a.checked_add(b).is_some()),
         [Float64, Float64] => floats(call, |a, b| a + b),
         [Date32, Int64] => call.binary::<Date32Type, Int64Type, Date32Type>(later),
         [Int64, Date32] => call.binary::<Int64Type, Date32Type, Date32Type>(|n, day| later(day, n)),
@@ -116,7 +120,9 @@ fn plus(call: &Call<'_>) -> Result<ColumnarValue> {
 
 fn minus(call: &Call<'_>) -> Result<ColumnarValue> {
     match call.types().as_slice() {
-        [Int64, Int64] => call.quick::<Int64Type, Int64Type, Int64Type>(subtract, |a, b| a.checked_sub(b).is_some()),
+        [Int64, Int64] => {
+            call.quick::<Int64Type, Int64Type, Int64Type>(subtract, SIGN, |a, b| a.checked_sub(b).is_some())
+        }
         [Float64, Float64] => floats(call, |a, b| a - b),
         [Date32, Date32] => call.binary::<Date32Type, Date32Type, Int64Type>(|a, b| {
             let in_calendar = calendar::is_day(a.into()) && calendar::is_day(b.into());
@@ -136,7 +142,7 @@ fn minus(call: &Call<'_>) -> Result<ColumnarValue> {
 
 fn times(call: &Call<'_>) -> Result<ColumnarValue> {
     match call.result {
-        Int64 => call.quick::<Int64Type, Int64Type, Int64Type>(multiply, |a, b| a.checked_mul(b).is_some()),
+        Int64 => call.quick::<Int64Type, Int64Type, Int64Type>(multiply, UPPER, |a, b| a.checked_mul(b).is_some()),
         _ => floats(call, |a, b| a * b),
     }
 }
@@ -144,12 +150,12 @@ fn times(call: &Call<'_>) -> Result<ColumnarValue> {
 /// Cut off towards zero. In doubt where the divisor is 0, or -1, which alone can overflow.
 fn divided_by(call: &Call<'_>) -> Result<ColumnarValue> {
     let divide = |a: i64, b: i64| match b {
-        0 => (0, 1 << 63),
-        -1 => (a.wrapping_neg(), 1 << 63),
+        0 => (0, SIGN),
+        -1 => (a.wrapping_neg(), SIGN),
         b => (a / b, 0),
     };
     match call.result {
-        Int64 => call.quick::<Int64Type, Int64Type, Int64Type>(divide, |a, b| a.checked_div(b).is_some()),
+        Int64 => call.quick::<Int64Type, Int64Type, Int64Type>(divide, SIGN, |a, b| a.checked_div(b).is_some()),
         _ => floats(call, |a, b| a / b),
     }
 }
@@ -157,11 +163,11 @@ fn divided_by(call: &Call<'_>) -> Result<ColumnarValue> {
 /// With the sign of the dividend.
 fn modulo(call: &Call<'_>) -> Result<ColumnarValue> {
     let rest = |a: i64, b: i64| match b {
-        0 => (0, 1 << 63),
+        0 => (0, SIGN),
         b => (a.wrapping_rem(b), 0),
     };
     match call.result {
-        Int64 => call.quick::<Int64Type, Int64Type, Int64Type>(rest, |_, b| b != 0),
+        Int64 => call.quick::<Int64Type, Int64Type, Int64Type>(rest, SIGN, |_, b| b != 0),
         _ => floats(call, |a, b| a % b),
     }
 }
@@ -180,6 +186,7 @@ fn floats(call: &Call<'_>, compute: impl Fn(f64, f64) -> f64 + Copy) -> Result<C
             let value = compute(a, b);
             (value, doubt_finite(value))
         },
+        SIGN,
         |a, b| compute(a, b).is_finite(),
     )
 }

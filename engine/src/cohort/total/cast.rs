@@ -26,9 +26,9 @@ pub(super) fn functions() -> Vec<Total> {
         Total::new("to_day", &[], |types, _| shape(types, Date32), to_day),
         Total::new("to_moment", &[], |types, _| shape(types, MOMENT), to_moment),
         Total::new("to_truth", &[], |types, _| shape(types, Boolean), to_truth),
-        Total::new("tinyint", &[], whole_shape, |call| within::<i8>(call)),
-        Total::new("smallint", &[], whole_shape, |call| within::<i16>(call)),
-        Total::new("integer", &[], whole_shape, |call| within::<i32>(call)),
+        Total::new("tinyint", &[], whole_shape, within::<i8>),
+        Total::new("smallint", &[], whole_shape, within::<i16>),
+        Total::new("integer", &[], whole_shape, within::<i32>),
     ]
 }
 

@@ -131,11 +131,12 @@ impl Call<'_> {
         self.give(Arc::new((0..self.height()).map(each).collect::<PrimitiveArray<R>>()))
     }
 
-    /// The quick way for a function of two arguments: `compute` gives a value whatever it is given, and beside it a word
-    /// whose highest bit says that the value may be wrong. Only where one is, `defined` is asked row by row.
+    /// The quick way for a function of two arguments: `compute` gives a value whatever it is given, and beside it a word of
+    /// which a bit in `doubtful` says that the value may be wrong. Only where one is, `defined` is asked row by row.
     pub(super) fn quick<A: ArrowPrimitiveType, B: ArrowPrimitiveType, R: ArrowPrimitiveType>(
         &self,
         compute: impl Fn(A::Native, B::Native) -> (R::Native, u64) + Copy,
+        doubtful: u64,
         defined: impl Fn(A::Native, B::Native) -> bool + Copy,
     ) -> Result<ColumnarValue> {
         let (a, b) = (self.values::<A>(0)?, self.values::<B>(1)?);
@@ -154,7 +155,7 @@ impl Call<'_> {
             (Side::Constant(a), Side::Constant(b)) => vec![one(a, b); rows],
         };
         let mut nulls = NullBuffer::union(a.nulls(rows).as_ref(), b.nulls(rows).as_ref());
-        if doubts >> 63 == 1 {
+        if doubts & doubtful != 0 {
             let mask = match (a.side(), b.side()) {
                 (Side::Column(a), Side::Column(b)) => BooleanBuffer::collect_bool(rows, |i| defined(a[i], b[i])),
                 (Side::Column(a), Side::Constant(b)) => BooleanBuffer::collect_bool(rows, |i| defined(a[i], b)),

@@ -166,12 +166,11 @@ fn of_moment<R: arrow::datatypes::ArrowPrimitiveType>(
     function: impl Fn(i64) -> Option<R::Native>,
 ) -> Result<ColumnarValue> {
     let second = Call { args: &call.args[1..], ..*call };
-    let array = match second.args[0].data_type() {
+    match second.args[0].data_type() {
         Date32 => second
             .unary::<Date32Type, R>(|day| if is_day(day.into()) { function(i64::from(day) * DAY_US) } else { None }),
         _ => second.unary::<TimestampMicrosecondType, R>(|moment| calendar::moment(moment.into()).and_then(&function)),
-    };
-    array
+    }
 }
 
 fn date_part(call: &Call<'_>) -> Result<ColumnarValue> {

@@ -3,9 +3,9 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Int64Array};
+use arrow::array::{ArrayRef, AsArray};
 use arrow::compute::SortOptions;
-use arrow::datatypes::{DataType, Field, FieldRef, UInt64Type};
+use arrow::datatypes::{DataType, Field, FieldRef, Int64Type, UInt64Type};
 use datafusion::common::{Result, ScalarValue, internal_err};
 use datafusion::logical_expr::function::{PartitionEvaluatorArgs, WindowUDFFieldArgs};
 use datafusion::logical_expr::window_state::WindowAggState;
@@ -55,7 +55,7 @@ struct Evaluator(Box<dyn PartitionEvaluator>);
 /// There are never more rows than a signed number counts.
 fn signed(numbers: &ArrayRef) -> Result<ArrayRef> {
     match numbers.as_primitive_opt::<UInt64Type>() {
-        Some(numbers) => Ok(Arc::new(numbers.unary::<_, arrow::datatypes::Int64Type>(u64::cast_signed)) as ArrayRef),
+        Some(numbers) => Ok(Arc::new(numbers.unary::<_, Int64Type>(u64::cast_signed)) as ArrayRef),
         None => internal_err!("numbers of another type"),
     }
 }
@@ -85,9 +85,7 @@ impl PartitionEvaluator for Evaluator {
     }
 
     fn evaluate_all_with_rank(&self, rows: usize, ranks: &[Range<usize>]) -> Result<ArrayRef> {
-        let numbers = signed(&self.0.evaluate_all_with_rank(rows, ranks)?)?;
-        debug_assert!(numbers.as_any().is::<Int64Array>());
-        Ok(numbers)
+        signed(&self.0.evaluate_all_with_rank(rows, ranks)?)
     }
 
     fn supports_bounded_execution(&self) -> bool {

@@ -117,7 +117,7 @@ fn aggregates(plan: &Arc<dyn ExecutionPlan>) -> Checked {
     } else {
         &[]
     };
-    windows.iter().try_for_each(|window| self::window(window))
+    windows.iter().try_for_each(window)
 }
 
 fn aggregate(aggregate: &AggregateFunctionExpr) -> Checked {

@@ -108,14 +108,11 @@ fn of_expr(expr: &Expr, add: &mut dyn FnMut(String)) {
         }
         Expr::Cast { expr, to, style, .. } => {
             add(format!("cast {:?} to {to:?}", expr.ty()));
-            add(format!(
-                "{}",
-                match style {
-                    Style::Cast => "CAST",
-                    Style::TryCast => "TRY_CAST",
-                    Style::Colons => "::",
-                }
-            ));
+            add(match style {
+                Style::Cast => "CAST".to_string(),
+                Style::TryCast => "TRY_CAST".to_string(),
+                Style::Colons => "::".to_string(),
+            });
         }
         Expr::Call { function, .. } => add(function.name.to_string()),
         Expr::Aggregate { name, distinct, filter, .. } => {

@@ -81,7 +81,7 @@ fn value(dice: &mut Dice, kind: Kind, who: i64) -> Value {
         Kind::Plain(Type::Text) => Value::Text((*dice.pick(&TEXTS)).to_string()),
         Kind::Plain(Type::Day) => {
             let days = if dice.chance(85) { &DAYS[..USUAL] } else { &DAYS[..] };
-            Value::Day(hospital::day(*dice.pick(days)))
+            Value::Day(hospital::day(dice.pick::<&str>(days)))
         }
         // Kept as text: hospital's rows have no moments.
         Kind::Plain(Type::Moment) => {

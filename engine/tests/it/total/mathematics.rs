@@ -1,5 +1,7 @@
 use super::{Row, expect_numbers, expect_truths, store};
 
+type Function = fn(f64) -> Option<f64>;
+
 fn finite(value: f64) -> Option<f64> {
     Some(value).filter(|value| value.is_finite())
 }
@@ -7,7 +9,7 @@ fn finite(value: f64) -> Option<f64> {
 #[tokio::test]
 async fn functions_of_numbers_give_null_outside_their_domain() {
     let (store, _folder) = store().await;
-    let of_one: [(&str, fn(f64) -> Option<f64>); 13] = [
+    let of_one: [(&str, Function); 13] = [
         ("sqrt", |x| if x >= 0.0 { finite(x.sqrt()) } else { None }),
         ("cbrt", |x| finite(x.cbrt())),
         ("exp", |x| finite(x.exp())),

@@ -21,7 +21,7 @@ async fn what_no_row_can_mend_is_refused_by_the_query_alone() {
         ("several_values", format!(
             "{p} (SELECT max(value_as_number) FROM measurement m WHERE m.person_id = p.person_id GROUP BY m.unit_concept_id) AS x FROM person p"
         )),
-        ("several_values", format!(
+        ("construct", format!(
             "{p} (SELECT max(value_as_number) FROM measurement m WHERE m.person_id = p.person_id OR 1 = 1 GROUP BY m.person_id) AS x FROM person p"
         )),
         // Lengths of time that are compared, or what has no type here.
@@ -86,6 +86,15 @@ async fn the_forms_that_work_are_planned() {
         "SELECT person_id AS subject, count(*) AS x FROM visit_occurrence WHERE visit_start_datetime > visit_end_date GROUP BY person_id".to_string(),
         "SELECT person_id AS subject, bool_or(coalesce(visit_start_datetime, visit_start_date) - INTERVAL '1' DAY > visit_end_date) AS w,
          1 AS x FROM visit_occurrence GROUP BY person_id".to_string(),
+        "SELECT person_id AS subject, sum(v) AS x FROM (SELECT person_id, CAST(value_as_number AS INT) % 7 AS v, count(*) AS n
+         FROM measurement GROUP BY person_id, CAST(value_as_number AS INT) % 7 HAVING sum(CAST(value_as_number AS INT)) > 1
+         ORDER BY CAST(value_as_number AS INT) % 7) t GROUP BY person_id".to_string(),
+        "SELECT person_id AS subject, max(x) AS x FROM (SELECT person_id, CAST(value_as_number AS INT) AS x, row_number() OVER
+         (PARTITION BY person_id, CAST(value_as_number AS INT) ORDER BY measurement_date - 30) AS n FROM measurement) t
+         WHERE n = 1 GROUP BY person_id".to_string(),
+        "SELECT p.person_id AS subject, 1 AS x FROM person p JOIN measurement m ON m.person_id = p.person_id
+         AND m.value_as_number = p.year_of_birth AND m.measurement_date + 30 > '2020-01-01' GROUP BY p.person_id".to_string(),
+        "SELECT person_id AS subject, 1 AS x FROM person WHERE year_of_birth IN (SELECT CAST(concept_code AS INT) FROM concept)".to_string(),
         "SELECT person_id AS subject, max(date_part('year', d)) AS x FROM (SELECT person_id, visit_start_date AS d FROM visit_occurrence
          UNION ALL SELECT person_id, visit_start_datetime FROM visit_occurrence) t GROUP BY person_id".to_string(),
     ] {

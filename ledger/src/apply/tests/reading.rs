@@ -73,6 +73,26 @@ fn a_round_reads_consent_as_of_its_block() {
 }
 
 #[test]
+fn the_roll_has_everybody_and_says_the_same() {
+    let mut ledger = granted();
+    let study = ledger.opened(&[0, 1, 2]);
+    let hospital = ledger.consortium.hospital(0);
+    let permissions = ledger.state.permissions(&study, FIRST, &hospital).expect("a round");
+    let roll = ledger.state.roll(&study, FIRST, &hospital).expect("a round");
+    assert_eq!((roll.height, &roll.classes), (permissions.height, &permissions.classes));
+    assert_eq!(roll.subjects.len(), ledger.state.subjects_of(&hospital).count());
+    assert!(roll.subjects.is_sorted() && roll.class_of.len() == roll.subjects.len());
+    for (position, subject) in roll.subjects.iter().enumerate() {
+        assert_eq!(roll.allowed(position), permissions.of(subject));
+    }
+
+    // Another consent changes what is allowed, and not who is listed.
+    let before = roll.subjects;
+    assert_eq!(ledger.one(Who::Hospital(0), paper(permit(Purpose::GeneralResearch), true, [4])), Ok(()));
+    assert_eq!(ledger.state.roll(&study, FIRST, &hospital).expect("a round").subjects, before);
+}
+
+#[test]
 fn consent_holds_after_all_of_the_block() {
     let mut ledger = Ledger::new(3);
     let study = ledger.proposed();

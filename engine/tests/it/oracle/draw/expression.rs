@@ -127,7 +127,7 @@ impl Draw {
                     of: Box::new(self.expr(place, ty, depth)),
                     minus: self.dice.chance(50),
                     count: *self.dice.pick(&[1, 2, 3, 12, 30, 365]),
-                    unit: *self.dice.pick(units),
+                    unit: self.dice.pick::<&str>(units),
                 }
             }
             Type::Text | Type::Truth => self.call(place, ty, depth + 1),
@@ -204,6 +204,6 @@ impl Draw {
             Expr::Literal(_) => Style::TryCast,
             _ => *self.dice.pick(&[Style::Cast, Style::Cast, Style::TryCast, Style::Colons]),
         };
-        Expr::Cast { expr: Box::new(expr), to: ty, style, name: *self.dice.pick(type_names(ty)) }
+        Expr::Cast { expr: Box::new(expr), to: ty, style, name: self.dice.pick::<&str>(type_names(ty)) }
     }
 }

@@ -1,0 +1,191 @@
+//! What isolation costs: the same studies over 1,000,000 people and 10,000,000 conditions in Parquet, all of whom consent, in
+//! this process (`beside`: query and statistics) and over a worker that is kept from study to study (`worker`: the same, and
+//! the pipe). `one_patient` is a query that costs next to nothing, so that the pipe is what is left. `start` is what a
+//! study costs beside when the worker has to be started for it.
+
+use std::fs::File;
+use std::hint::black_box;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::array::{ArrayRef, Date32Array, Int64Array, RecordBatch};
+use consilium::worker::{Bounds, Job, Program, Settings, Worker};
+use consilium_engine::cohort::{Limits, run};
+use consilium_engine::pseudonym::LinkSecret;
+use consilium_engine::statistics::{Layout, compute};
+use consilium_engine::store::{Store, StoreConfig};
+use consilium_protocol::consent::{
+    Action, AllowedData, Base, DiseaseTree, DocumentTerms, Effect, Permissions, Purpose, Roll, Rule, Scope, Terms, Use,
+    evaluate,
+};
+use consilium_protocol::ids::{Date, DocumentId, Height, ResearcherId, StudyId};
+use consilium_protocol::study::StudySpec;
+use criterion::{Criterion, criterion_group, criterion_main};
+use parquet::arrow::ArrowWriter;
+
+const PEOPLE: i64 = 1_000_000;
+const CONDITIONS: i64 = 10_000_000;
+const THREADS: usize = 2;
+
+const QUERIES: [(&str, &str); 3] = [
+    ("one_patient", "SELECT person_id AS subject, 2026 - year_of_birth AS age FROM person WHERE person_id = 7"),
+    (
+        "selective",
+        "SELECT p.person_id AS subject, 2026 - p.year_of_birth AS age
+         FROM person p JOIN condition_occurrence c ON c.person_id = p.person_id
+         WHERE c.condition_concept_id = 201826 GROUP BY p.person_id, p.year_of_birth",
+    ),
+    (
+        "cohort",
+        "SELECT p.person_id AS subject, 2026 - p.year_of_birth AS age
+         FROM person p JOIN condition_occurrence c ON c.person_id = p.person_id
+         WHERE c.condition_start_date >= DATE '2012-01-01' GROUP BY p.person_id, p.year_of_birth",
+    ),
+];
+
+/// A number for each row, the same in every run (splitmix64).
+fn mixed(n: i64) -> i64 {
+    let mut z = (n as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    ((z ^ (z >> 31)) >> 1) as i64
+}
+
+fn write(path: &Path, rows: i64, columns: impl Fn(std::ops::Range<i64>) -> Vec<(&'static str, ArrayRef)>) {
+    const STEP: i64 = 100_000;
+    if path.exists() {
+        return;
+    }
+    let batch = |from: i64| RecordBatch::try_from_iter(columns(from..(from + STEP).min(rows))).expect("one length");
+    let part = path.with_extension("part");
+    let file = File::create(&part).expect("a file");
+    let mut writer = ArrowWriter::try_new(file, batch(0).schema(), None).expect("a writer");
+    (0..(rows + STEP - 1) / STEP).for_each(|step| writer.write(&batch(step * STEP)).expect("written"));
+    writer.close().expect("closed");
+    std::fs::rename(part, path).expect("renamed");
+}
+
+/// Makes the tables once.
+fn folder() -> PathBuf {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("worker-bench");
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let int = |values: Vec<i64>| Arc::new(Int64Array::from(values)) as ArrayRef;
+    write(&folder.join("person.parquet"), PEOPLE, |rows| {
+        vec![
+            ("person_id", int(rows.clone().map(|n| n + 1).collect())),
+            ("year_of_birth", int(rows.map(|n| 1_930 + mixed(n) % 80).collect())),
+        ]
+    });
+    write(&folder.join("condition_occurrence.parquet"), CONDITIONS, |rows| {
+        let concept = |n: i64| if mixed(n + 7) % 100 == 0 { 201_826 } else { 300_000 + mixed(n + 7) % 500 };
+        let days: Vec<i32> = rows.clone().map(|n| 14_610 + (mixed(n + 3) % 5_844) as i32).collect();
+        vec![
+            ("condition_occurrence_id", int(rows.clone().collect())),
+            ("person_id", int(rows.clone().map(|n| 1 + mixed(n) % PEOPLE).collect())),
+            ("condition_concept_id", int(rows.map(concept).collect())),
+            ("condition_start_date", Arc::new(Date32Array::from(days)) as ArrayRef),
+        ]
+    });
+    folder
+}
+
+fn everything() -> AllowedData {
+    let rule = Rule::new(Effect::Permit, Action::Aggregate, Scope::Any);
+    let terms = Terms { base: Base::Deny, rules: vec![rule], policy_uri: String::new() };
+    let asked = Use {
+        action: Action::Aggregate,
+        purpose: Purpose::HealthResearch,
+        researcher: ResearcherId::from_public_key([1; 32]),
+        organisation: String::new(),
+        hospital: None,
+        study: StudyId::from_bytes([2; 32]),
+        day: Date::from_days(20_600),
+    };
+    let document = DocumentTerms { document: DocumentId::from_bytes([3; 32]), terms: &terms };
+    evaluate(&[document], &asked, &DiseaseTree::new(&[])).allowed
+}
+
+fn study(sql: &str) -> StudySpec {
+    let text = format!(
+        "version = 1\ntitle = \"t\"\ndescription = \"d\"\npurpose = \"HMB\"\nprotection = \"open\"\n[cohort]\nsubject = \"subject\"\n\
+         sql = '''{sql}'''\n[[variable]]\nname = \"age\"\nmin = 0\nmax = 200\nresolution = 1\n\
+         [[statistic]]\nname = \"age\"\nkind = \"mean\"\nof = \"age\"\n"
+    );
+    StudySpec::from_toml(&text).expect("a valid study")
+}
+
+fn worker(criterion: &mut Criterion) {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS).enable_all().build().expect("tokio");
+    let config = StoreConfig { folder: folder(), tables: Default::default() };
+    let link = LinkSecret::from_seed([9; 32]);
+    let store = runtime.block_on(Store::open(&config)).expect("an open store");
+    let subjects: Vec<_> =
+        runtime.block_on(store.subjects(&link)).expect("subjects").iter().map(|(_, subject)| *subject).collect();
+    let permissions = Permissions {
+        height: Height::new(1),
+        classes: vec![everything()],
+        subjects: subjects.iter().map(|subject| (*subject, 0)).collect(),
+    };
+    let roll = Roll {
+        height: Height::new(1),
+        classes: vec![everything()],
+        class_of: subjects.iter().map(|_| Some(0)).collect(),
+        subjects: Arc::new(subjects),
+    };
+    let new = || {
+        Worker::new(Settings {
+            program: Program::at(env!("CARGO_BIN_EXE_consilium")),
+            store: config.clone(),
+            link: LinkSecret::from_seed([9; 32]),
+            bounds: Bounds {
+                memory_bytes: 4 << 30,
+                time: Duration::from_secs(600),
+                processor: Duration::from_secs(1_200),
+                threads: THREADS,
+            },
+        })
+    };
+    let kept = new();
+    let limits = Limits { threads: THREADS, ..Limits::default() };
+    for (name, sql) in QUERIES {
+        let spec = study(sql);
+        let layout = Layout::of(&spec).expect("a layout");
+        let bound = PEOPLE as u64;
+        let job = || Job {
+            spec: &spec,
+            layout: &layout,
+            roll: &roll,
+            min_site_count: 1,
+            subjects_bound: bound,
+            left: Duration::from_secs(3_600),
+        };
+        let mut group = criterion.benchmark_group(format!("worker/{name}"));
+        group.sample_size(20).warm_up_time(Duration::from_secs(2)).measurement_time(Duration::from_secs(15));
+        group.bench_function("beside", |bencher| {
+            bencher.iter(|| {
+                runtime.block_on(async {
+                    let cohort = run(&store, &link, &permissions, &spec, &limits).await.expect("a cohort");
+                    let cells = compute(&spec, &layout, &cohort.batches, 1, bound).await.expect("cells");
+                    black_box(cells.len())
+                })
+            });
+        });
+        group.bench_function("worker", |bencher| {
+            bencher.iter(|| black_box(runtime.block_on(kept.study(&job())).expect("counted").members.len()));
+        });
+        if name == "one_patient" {
+            group.sample_size(10).bench_function("start", |bencher| {
+                bencher.iter(|| {
+                    let fresh = new();
+                    black_box(runtime.block_on(fresh.study(&job())).expect("counted").members.len())
+                });
+            });
+        }
+        group.finish();
+    }
+}
+
+criterion_group!(benches, worker);
+criterion_main!(benches);

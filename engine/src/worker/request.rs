@@ -1,0 +1,72 @@
+//! What a node asks of its worker.
+
+use borsh::{BorshDeserialize, BorshSerialize};
+use consilium_protocol::consent::AllowedData;
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+use super::Probe;
+use crate::pseudonym::LinkSecret;
+use crate::store::StoreConfig;
+
+/// The first message: what the worker is.
+#[derive(BorshSerialize, BorshDeserialize)]
+pub struct Start {
+    /// [`VERSION`](super::VERSION) of the node.
+    pub version: u32,
+    /// The tables to open; without, it only checks queries.
+    pub store: Option<StoreConfig>,
+    /// The hospital's link secret; without, nobody is found.
+    pub link: Option<Secret>,
+    /// How many threads it may use.
+    pub threads: u32,
+}
+
+/// Erased when dropped.
+#[derive(BorshSerialize, BorshDeserialize, Zeroize, ZeroizeOnDrop)]
+pub struct Secret([u8; 32]);
+
+impl From<&LinkSecret> for Secret {
+    fn from(link: &LinkSecret) -> Self {
+        Self(*link.seed())
+    }
+}
+
+impl Secret {
+    pub(super) fn link(&self) -> LinkSecret {
+        LinkSecret::from_seed(self.0)
+    }
+}
+
+/// Every later message. Each has one answer.
+#[derive(BorshSerialize, BorshDeserialize)]
+pub enum Request {
+    /// The hospital's subjects, ascending; the body has 16 bytes for each. They hold until the next list.
+    Subjects,
+    /// Compute a study; the body has the class of each subject.
+    Study(StudyJob),
+    /// Plan and run a study's query, in its canonical form, over the store with nobody's consent.
+    Try(Vec<u8>),
+    /// Plan a study's query, in its canonical form, over OMOP's tables without a store.
+    Check(Vec<u8>),
+    /// Do what a worker must not be able to do.
+    Probe(Probe),
+}
+
+/// One study.
+#[derive(BorshSerialize, BorshDeserialize)]
+pub struct StudyJob {
+    /// The study in its canonical form.
+    pub spec: Vec<u8>,
+    /// What the classes allow.
+    pub classes: Vec<AllowedData>,
+    /// How many bytes of the body each subject takes.
+    pub class_width: u8,
+    /// The smallest own count that leaves the hospital.
+    pub min_site_count: u32,
+    /// How many subjects the whole consortium has at most.
+    pub subjects_bound: u64,
+    /// Memory of the query's operators and of its result, in bytes.
+    pub memory_bytes: u64,
+    /// The most rows of the result.
+    pub rows: u64,
+}

@@ -1,0 +1,54 @@
+//! Whether the files of a store are still those that a worker opened.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+/// Names, sizes and times of change of a folder's files, and of those in folders right below it, which hold a table's parts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Fingerprint(Vec<(PathBuf, u64, Option<SystemTime>)>);
+
+impl Fingerprint {
+    /// What cannot be looked at is left out: opening the store says what is wrong.
+    pub(super) fn of(folder: &Path) -> Self {
+        let mut found = Vec::new();
+        let mut folders = vec![(folder.to_path_buf(), true)];
+        while let Some((folder, descend)) = folders.pop() {
+            for entry in fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok) {
+                let Ok(metadata) = fs::metadata(entry.path()) else { continue };
+                if metadata.is_dir() && descend {
+                    folders.push((entry.path(), false));
+                }
+                found.push((entry.path(), metadata.len(), metadata.modified().ok()));
+            }
+        }
+        found.sort();
+        Self(found)
+    }
+
+    /// The bytes of all CSV files, which are kept in memory while the store is open.
+    pub(super) fn csv_bytes(&self) -> u64 {
+        let is_csv = |path: &Path| path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("csv"));
+        self.0.iter().filter(|(path, ..)| is_csv(path)).map(|(_, bytes, _)| bytes).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_of_a_table_count() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        fs::write(folder.path().join("person.csv"), "person_id\n1\n").expect("a file");
+        let before = Fingerprint::of(folder.path());
+        assert_eq!(before, Fingerprint::of(folder.path()));
+        fs::create_dir(folder.path().join("death")).expect("a folder");
+        fs::write(folder.path().join("death/part-0.parquet"), "x").expect("a file");
+        let with_parts = Fingerprint::of(folder.path());
+        assert_eq!((before.0.len(), with_parts.0.len()), (1, 3));
+        assert_eq!(with_parts.csv_bytes(), 12);
+        fs::write(folder.path().join("death/part-0.parquet"), "xy").expect("a file");
+        assert_ne!(with_parts, Fingerprint::of(folder.path()));
+    }
+}

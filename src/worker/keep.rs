@@ -1,0 +1,243 @@
+//! The worker that a node keeps from study to study.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use consilium_engine::cohort::CohortError;
+use consilium_engine::pseudonym::LinkSecret;
+use consilium_engine::statistics::Layout;
+use consilium_engine::store::{StoreConfig, StoreSummary};
+use consilium_engine::worker::frame::Caps;
+use consilium_engine::worker::{Counted, Refusal, Reply, Request, Start, StudyJob, VERSION};
+use consilium_protocol::consent::Roll;
+use consilium_protocol::study::StudySpec;
+use tokio::sync::Mutex;
+use tracing::info;
+
+use super::fingerprint::Fingerprint;
+use super::process::{Body, Process};
+use super::{Bounds, Program, Trouble, WorkerError};
+
+/// How long opening the tables may take: they are the hospital's own.
+const OPENING: Duration = Duration::from_secs(3_600);
+/// Least time for a study, whatever waits behind it.
+const LEAST: Duration = Duration::from_secs(5);
+/// Memory that each subject takes in a worker: its class, its person, its place in the gate.
+const BY_SUBJECT: u64 = 128;
+/// For how many subjects there is room before a worker must be started anew.
+const SUBJECTS: u64 = 1 << 24;
+/// Memory that a byte of CSV takes at most: a field of one comma becomes a number of eight bytes.
+const BY_CSV_BYTE: u64 = 10;
+/// Rows of a result at most; they are patients.
+const ROWS: u64 = 20_000_000;
+/// The head of an answer: names out of the query, and what it reads.
+const HEAD: u64 = 4 << 20;
+
+/// What does not change from study to study.
+#[derive(Debug)]
+pub struct Settings {
+    /// What is started.
+    pub program: Program,
+    /// The hospital's tables.
+    pub store: StoreConfig,
+    /// The key of its pseudonyms.
+    pub link: LinkSecret,
+    /// What a study may use up at most.
+    pub bounds: Bounds,
+}
+
+/// What is to be computed.
+#[derive(Debug)]
+pub struct Job<'a> {
+    /// The study.
+    pub spec: &'a StudySpec,
+    /// Where its numbers stand.
+    pub layout: &'a Layout,
+    /// The hospital's subjects and what they allow.
+    pub roll: &'a Roll,
+    /// The smallest own count that leaves the hospital.
+    pub min_site_count: u32,
+    /// How many subjects the whole consortium has at most.
+    pub subjects_bound: u64,
+    /// How long it is until the round's deadline.
+    pub left: Duration,
+}
+
+/// A hospital's worker: one process, one study at a time. It is started when it is needed and kept; after any death, and when
+/// a file of the store has changed, it is started anew.
+#[derive(Debug)]
+pub struct Worker {
+    settings: Settings,
+    kept: Mutex<Option<Kept>>,
+    /// Studies that wait, or are computed.
+    waiting: AtomicU32,
+}
+
+struct Kept {
+    process: Process,
+    store: Fingerprint,
+    /// The length of the list of subjects that it was given last.
+    subjects: Option<usize>,
+    /// For how many there is room.
+    room: u64,
+}
+
+impl std::fmt::Debug for Kept {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Kept(..)")
+    }
+}
+
+/// Counts a study as waiting while it lives.
+struct Waiting<'a>(&'a AtomicU32);
+
+impl<'a> Waiting<'a> {
+    fn among(count: &'a AtomicU32) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// How long a study may take: at most `most`, and an equal share, with those that wait behind it, of four fifths of what is
+/// `left` to its round's deadline. What one does not use, the next ones share.
+fn share(most: Duration, left: Duration, waiting: u32) -> Duration {
+    (left * 4 / 5 / waiting.max(1)).max(LEAST).min(most)
+}
+
+impl Worker {
+    /// A worker that is not started yet.
+    pub fn new(settings: Settings) -> Self {
+        Self { settings, kept: Mutex::new(None), waiting: AtomicU32::new(0) }
+    }
+
+    /// Starts the worker, unless it runs, and has it open the tables.
+    ///
+    /// # Errors
+    /// [`Refusal::Store`] when something is wrong with a file; the next call looks again.
+    pub async fn open(&self) -> Result<StoreSummary, Trouble> {
+        let mut kept = self.kept.lock().await;
+        let (opened, summary) = self.start(0).await?;
+        *kept = Some(opened);
+        Ok(summary)
+    }
+
+    /// Computes a study, when those that came before it are done.
+    ///
+    /// # Errors
+    /// [`Trouble`]; no worker computes it any more then.
+    pub async fn study(&self, job: &Job<'_>) -> Result<Counted, Trouble> {
+        let waits = Waiting::among(&self.waiting);
+        let mut kept = self.kept.lock().await;
+        let store = Fingerprint::of(&self.settings.store.folder);
+        let count = job.roll.subjects.len();
+        let before = kept.take();
+        let was_there = before.is_some();
+        let fit = before.and_then(|mut kept| {
+            let is_fit = kept.store == store && count as u64 <= kept.room && kept.process.is_alive();
+            is_fit.then_some(kept)
+        });
+        let mut opened = match fit {
+            Some(kept) => kept,
+            None => {
+                if was_there {
+                    info!("the worker is started anew: it died, or files of the store have changed");
+                }
+                self.start(count).await?.0
+            }
+        };
+        let most = self.settings.bounds;
+        let time = share(most.time, job.left, self.waiting.load(Ordering::Relaxed));
+        let bounds = Bounds { time, ..most };
+        let answer = opened.study(job, &bounds).await;
+        // A worker that was stopped in the middle, that panicked, or whose files are not what they were is of no use any more.
+        let is_fit = match &answer {
+            Ok(_) => true,
+            Err(Trouble::Refused(Refusal::Cohort(error))) => {
+                !matches!(error, CohortError::StoreChanged | CohortError::Internal | CohortError::Planner)
+            }
+            Err(Trouble::Refused(refusal)) => matches!(refusal, Refusal::Statistics(_)),
+            Err(Trouble::Worker(_)) => false,
+        };
+        if is_fit {
+            *kept = Some(opened);
+        }
+        drop(waits);
+        answer
+    }
+
+    async fn start(&self, subjects: usize) -> Result<(Kept, StoreSummary), Trouble> {
+        let Settings { program, store, link, bounds } = &self.settings;
+        // Taken before it reads: a file that changes meanwhile is noticed at the next study.
+        let fingerprint = Fingerprint::of(&store.folder);
+        let room = SUBJECTS.max(2 * subjects as u64);
+        let held = fingerprint.csv_bytes().saturating_mul(BY_CSV_BYTE).saturating_add(room * BY_SUBJECT);
+        let start = Start {
+            version: VERSION,
+            store: Some(store.clone()),
+            link: Some(link.into()),
+            threads: u32::try_from(bounds.threads).unwrap_or(1),
+        };
+        let opening = Bounds { time: OPENING, processor: OPENING, ..*bounds };
+        let (process, _, summary) = Process::start(program, &start, &opening, held).await?;
+        let summary = summary.ok_or(WorkerError::Protocol)?;
+        Ok((Kept { process, store: fingerprint, subjects: None, room }, summary))
+    }
+}
+
+impl Kept {
+    async fn study(&mut self, job: &Job<'_>, bounds: &Bounds) -> Result<Counted, Trouble> {
+        let Job { spec, layout, roll, .. } = job;
+        let count = roll.subjects.len();
+        let held = count as u64 * BY_SUBJECT;
+        if self.subjects != Some(count) {
+            let (caps, body) = (Caps { head: HEAD, body: 0 }, Body::Subjects(&roll.subjects));
+            match self.process.ask(&Request::Subjects, body, caps, bounds, held).await? {
+                (Reply::Enrolled, _) => self.subjects = Some(count),
+                _ => return Err(WorkerError::Protocol.into()),
+            }
+        }
+        let request = Request::Study(StudyJob {
+            spec: spec.to_canonical(),
+            classes: roll.classes.clone(),
+            class_width: roll.class_of.width(),
+            min_site_count: job.min_site_count,
+            subjects_bound: job.subjects_bound,
+            // The rest is for what operators do not account for.
+            memory_bytes: bounds.memory_bytes / 4 * 3,
+            rows: ROWS,
+        });
+        let caps = Caps { head: HEAD, body: Counted::body_bytes(layout, count) as u64 };
+        let body = Body::Bytes(roll.class_of.as_bytes());
+        let (reply, body) = self.process.ask(&request, body, caps, bounds, held).await?;
+        Counted::read(&reply, &body, layout, count).ok_or_else(|| WorkerError::Protocol.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_queue_fits_into_the_rounds_deadline() {
+        let (most, hour) = (Duration::from_secs(600), Duration::from_secs(3_600));
+        assert_eq!(share(most, hour, 1), most, "alone");
+        assert_eq!(share(most, Duration::ZERO, 1), LEAST);
+        assert_eq!(share(Duration::from_secs(2), Duration::ZERO, 1), Duration::from_secs(2));
+        for waiting in [2u32, 10, 50] {
+            // All of them use up what they are given.
+            let (mut left, mut used) = (hour, Duration::ZERO);
+            for behind in (1..=waiting).rev() {
+                let own = share(most, left, behind);
+                used += own;
+                left = left.saturating_sub(own);
+            }
+            assert!(used < hour, "{waiting} studies take {used:?}");
+        }
+    }
+}
