@@ -27,7 +27,7 @@ test:
 
 # Draw studies at random and hold their cohorts against PostgreSQL's; the nightly number of them
 oracle queries="10000" seed="1":
-    CONSILIUM_ORACLE_QUERIES={{queries}} CONSILIUM_ORACLE_SEED={{seed}} cargo test --release -p consilium-engine --test it oracle -- --nocapture
+    CONSILIUM_ORACLE_QUERIES={{queries}} CONSILIUM_ORACLE_SEED={{seed}} cargo test --release --workspace --test it oracle -- --nocapture
 
 # All benches; the table in docs/performance.md is made from them
 bench:

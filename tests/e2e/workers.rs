@@ -78,9 +78,10 @@ fn kill(pids: &[u32]) {
     }
 }
 
-/// Whether a process has ended, and waits at most for its parent to look.
+/// Whether a process has ended with all of its threads, and waits at most for its parent to look.
 fn is_dead(pid: u32) -> bool {
-    fs::read_to_string(format!("/proc/{pid}/stat")).map_or(true, |stat| stat.contains(") Z "))
+    let status = fs::read_to_string(format!("/proc/{pid}/status"));
+    status.map_or(true, |status| status.contains("Z (zombie)") && status.contains("Threads:\t1\n"))
 }
 
 /// Numbers for delays, the same in every run.

@@ -38,6 +38,7 @@ fn of_select(select: &Select, add: &mut dyn FnMut(String)) {
         match &source.relation {
             Relation::Table(_) => {}
             Relation::Query(_) => add("derived table".to_string()),
+            Relation::Joined { .. } => add("joins in parentheses".to_string()),
             Relation::Values { .. } => add("VALUES".to_string()),
         }
     }
@@ -46,6 +47,9 @@ fn of_select(select: &Select, add: &mut dyn FnMut(String)) {
     }
     if !select.group.is_empty() {
         add("GROUP BY".to_string());
+        if select.by_place {
+            add("GROUP BY a place".to_string());
+        }
     }
     let items = select.items.iter().map(|item| &item.expr);
     let places = [
@@ -170,6 +174,8 @@ pub(super) fn expected() -> BTreeSet<String> {
         "HAVING",
         "QUALIFY",
         "derived table",
+        "joins in parentheses",
+        "GROUP BY a place",
         "VALUES",
         "Inner join",
         "Left join",

@@ -45,6 +45,14 @@ fn at_least(expr: &Expr, least: Strength) -> String {
     if strength < least { format!("({text})") } else { text }
 }
 
+/// The same, with its type where it is NULL.
+fn known(expr: &Expr, least: Strength) -> String {
+    match expr {
+        Expr::Literal(Literal::Null(ty)) => format!("CAST(NULL AS {})", type_names(*ty)[0]),
+        other => at_least(other, least),
+    }
+}
+
 fn literal(literal: &Literal) -> String {
     match literal {
         Literal::Null(_) => "NULL".to_string(),
@@ -79,6 +87,10 @@ fn plain(expr: &Expr) -> (String, Strength) {
         Expr::Compare { op, left, right } => {
             (format!("{} {op} {}", at_least(left, WITHIN), at_least(right, WITHIN)), COMPARE)
         }
+        // Of which type a NULL is beside a day, nobody could tell.
+        Expr::Arithmetic { op, left, right } if [left, right].iter().any(|side| side.ty() == Type::Day) => {
+            (format!("{} {op} {}", known(left, SUM), known(right, SUM + 1)), SUM)
+        }
         Expr::Arithmetic { op, left, right } => {
             let own = if ["+", "-"].contains(op) { SUM } else { PRODUCT };
             (format!("{} {op} {}", at_least(left, own), at_least(right, own + 1)), own)
@@ -89,7 +101,7 @@ fn plain(expr: &Expr) -> (String, Strength) {
         }
         Expr::Shift { of, minus, count, unit } => {
             let op = if *minus { '-' } else { '+' };
-            (format!("{} {op} INTERVAL '{count} {unit}'", at_least(of, SUM)), SUM)
+            (format!("{} {op} INTERVAL '{count} {unit}'", known(of, SUM)), SUM)
         }
         Expr::Between { negated, expr, low, high } => {
             let side = |e: &Expr| at_least(e, SUM);

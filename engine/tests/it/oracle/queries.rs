@@ -18,13 +18,24 @@ pub(super) fn query<D: Dialect>(query: &Query) -> String {
     match &query.body {
         Body::Select(select) => with + &self::select::<D>(select),
         Body::Set { op, all, left, right } => {
-            let side = |q: &Query| {
+            let own = strength(op);
+            // A study has only the parentheses that it needs: INTERSECT binds more tightly than UNION and EXCEPT, which
+            // are read from the left.
+            let side = |q: &Query, least: u8| {
                 let text = self::query::<D>(q);
-                if matches!(q.body, Body::Set { .. }) || !q.with.is_empty() { format!("({text})") } else { text }
+                let bare = match &q.body {
+                    Body::Select(_) => true,
+                    Body::Set { op, .. } => D::OURS && strength(op) >= least,
+                };
+                if bare && q.with.is_empty() { text } else { format!("({text})") }
             };
-            format!("{with}{} {op}{} {}", side(left), if *all { " ALL" } else { "" }, side(right))
+            format!("{with}{} {op}{} {}", side(left, own), if *all { " ALL" } else { "" }, side(right, own + 1))
         }
     }
+}
+
+fn strength(op: &str) -> u8 {
+    if op == "INTERSECT" { 2 } else { 1 }
 }
 
 fn source<D: Dialect>(source: &Source) -> String {
@@ -32,6 +43,11 @@ fn source<D: Dialect>(source: &Source) -> String {
     match &source.relation {
         Relation::Table(name) => format!("{name} {alias}"),
         Relation::Query(query) => format!("({}) {alias}", self::query::<D>(query)),
+        Relation::Joined { from, joins } => {
+            let mut none = Vec::new();
+            let joins: String = joins.iter().map(|j| join::<D>(j, &mut none)).collect();
+            format!("({}{joins})", self::source::<D>(from))
+        }
         Relation::Values { rows, names } => {
             let row = |row: &Vec<Literal>| format!("({})", row.iter().map(D::literal).collect::<Vec<_>>().join(", "));
             let rows: Vec<String> = rows.iter().map(row).collect();
@@ -106,7 +122,11 @@ fn select_with<D: Dialect>(select: &Select, more: &[String]) -> String {
         text += &format!(" WHERE {}", conditions.join(" AND "));
     }
     if !select.group.is_empty() {
-        let group: Vec<String> = select.group.iter().map(D::expr).collect();
+        let key = |expr: &Expr| match select.items.iter().position(|item| item.expr == *expr) {
+            Some(place) if D::OURS && select.by_place => (place + 1).to_string(),
+            _ => D::expr(expr),
+        };
+        let group: Vec<String> = select.group.iter().map(key).collect();
         text += &format!(" GROUP BY {}", group.join(", "));
     }
     if let Some(having) = &select.having {

@@ -255,6 +255,9 @@ fn edit_query(query: &mut Query, edit: usize, outermost: bool) -> bool {
             if select.qualify.is_some() {
                 push(&|select| select.qualify = None);
             }
+            if select.by_place {
+                push(&|select| select.by_place = false);
+            }
             if select.distinct {
                 push(&|select| select.distinct = false);
             }

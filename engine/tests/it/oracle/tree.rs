@@ -186,6 +186,8 @@ pub(super) struct Select {
     pub(super) joins: Vec<Join>,
     pub(super) filter: Option<Expr>,
     pub(super) group: Vec<Expr>,
+    /// Whether a study's text names keys that are results by their places.
+    pub(super) by_place: bool,
     pub(super) having: Option<Expr>,
     pub(super) qualify: Option<Expr>,
 }
@@ -207,6 +209,11 @@ pub(super) enum Relation {
     /// A table of the store, or a name that WITH defines.
     Table(String),
     Query(Box<Query>),
+    /// Joins in parentheses, whose aliases are seen from outside.
+    Joined {
+        from: Box<Source>,
+        joins: Vec<Join>,
+    },
     /// VALUES, with the names of its columns.
     Values {
         rows: Vec<Vec<Literal>>,
@@ -349,6 +356,26 @@ impl Expr {
     }
 }
 
+impl Source {
+    fn walk(&mut self, visit: &mut dyn FnMut(Node<'_>)) {
+        match &mut self.relation {
+            Relation::Query(query) => query.walk(visit),
+            Relation::Joined { from, joins } => {
+                from.walk(visit);
+                joins.iter_mut().for_each(|join| join.walk(visit));
+            }
+            Relation::Table(_) | Relation::Values { .. } => {}
+        }
+    }
+}
+
+impl Join {
+    fn walk(&mut self, visit: &mut dyn FnMut(Node<'_>)) {
+        self.source.walk(visit);
+        self.on.walk(visit);
+    }
+}
+
 impl Query {
     pub(super) fn select(select: Select) -> Self {
         Self { with: Vec::new(), body: Body::Select(Box::new(select)) }
@@ -364,16 +391,8 @@ impl Query {
                 right.walk(visit);
             }
             Body::Select(select) => {
-                let source = |source: &mut Source, visit: &mut dyn FnMut(Node<'_>)| {
-                    if let Relation::Query(query) = &mut source.relation {
-                        query.walk(visit);
-                    }
-                };
-                source(&mut select.from, visit);
-                for join in &mut select.joins {
-                    source(&mut join.source, visit);
-                    join.on.walk(visit);
-                }
+                select.from.walk(visit);
+                select.joins.iter_mut().for_each(|join| join.walk(visit));
                 let items = select.items.iter_mut().map(|item| &mut item.expr);
                 let rest = select.filter.iter_mut().chain(&mut select.group).chain(&mut select.having);
                 items.chain(rest).chain(&mut select.qualify).for_each(|expr| expr.walk(visit));

@@ -3,7 +3,7 @@
 use super::super::dice::Dice;
 use super::super::schema::Kind;
 use super::super::tree::{Body, Expr, Item, Key, Literal, Query, Relation, Source, Type, Window};
-use super::source::named;
+use super::rows::{named, plain};
 use super::{Draw, Place};
 
 /// A study's query, and what it declares.
@@ -105,7 +105,11 @@ impl Draw {
         let items = self.declared(&grouped, who, columns);
         grouped.tests = self.dice.chance(30);
         let having = self.dice.chance(40).then(|| self.condition(&grouped, 2));
-        joining.into_query(items, filter, group, having)
+        let mut query = joining.into_query(items, filter, group, having);
+        if let Body::Select(select) = &mut query.body {
+            select.by_place = self.dice.chance(15);
+        }
+        query
     }
 
     /// DISTINCT over PERSON's columns.
@@ -171,7 +175,7 @@ impl Draw {
         items.extend(columns.iter().map(|(name, ty)| named(of(name, *ty), name)));
         let first = of("n", Type::Int).equals(Expr::Literal(Literal::Int(1)));
         let from = Source { relation: Relation::Query(Box::new(inner)), alias: alias.clone() };
-        super::source::plain(items, from, Some(first))
+        plain(items, from, Some(first))
     }
 
     /// The number of a row among its patient's, by an order without ties.

@@ -5,8 +5,10 @@ mod aggregate;
 mod cohort;
 mod condition;
 mod expression;
+mod rows;
 mod source;
 mod subquery;
+mod vocabulary;
 mod window;
 
 use super::dice::Dice;

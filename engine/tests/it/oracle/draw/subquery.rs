@@ -9,11 +9,13 @@ impl Draw {
     /// Rows of the patient of this place, or of vocabularies, with the place of the query within.
     fn inner(&mut self, around: &Place, patients: bool) -> (Joining, Option<Expr>) {
         let mut joining = if patients { self.patients(1, 0) } else { self.vocabulary() };
+        let further: Vec<Expr> = if self.dice.chance(10) { around.outer.clone() } else { Vec::new() };
         joining.place.outer = if self.dice.chance(25) {
             around.columns.iter().filter(|(_, k)| matches!(k, Kind::Plain(_))).map(|(e, _)| e.clone()).collect()
         } else {
             Vec::new()
         };
+        joining.place.outer.extend(further);
         let tie = match (&joining.place.subject, &around.subject) {
             (Some(own), Some(subject)) if patients => Some(if self.dice.chance(70) {
                 own.clone().equals(subject.clone())
@@ -52,13 +54,18 @@ impl Draw {
         let (joining, tie) = self.inner(place, patients);
         let tie = if patients { tie } else { Some(self.vocabulary_tie(&joining.place, place)?) };
         let filter = self.narrowed(&joining.place, tie, 70);
-        let shape = self.dice.weighted(&[70, 12, 8, 10]);
+        let shape = self.dice.weighted(&[66, 12, 8, 10, 4]);
         let (expr, group, having) = match shape {
             0 => (Expr::Literal(Literal::Int(1)), Vec::new(), None),
             1 => (self.aggregate(&joining.place, Type::Int), Vec::new(), None),
             2 => {
                 let of = self.ty();
                 (self.expr(&joining.place.flat(), of, 1), Vec::new(), None)
+            }
+            4 => {
+                let grouped = Place { grouped: Some(Box::new(joining.place.clone())), ..Place::default() };
+                let having = self.condition(&grouped, 1);
+                (self.aggregate(&joining.place, Type::Int), Vec::new(), Some(having))
             }
             _ => {
                 let key = joining.place.subject.clone();
@@ -73,7 +80,13 @@ impl Draw {
 
     pub(super) fn within(&mut self, place: &Place) -> Option<Expr> {
         let negated = self.dice.chance(45);
-        match self.dice.weighted(&[35, 35, 20, 10]) {
+        match self.dice.weighted(&[32, 33, 18, 10, 7]) {
+            // Who is in a set made of others.
+            4 => {
+                let subject = place.subject.clone()?;
+                let query = self.set_of_subjects();
+                Some(Expr::InQuery { negated, expr: Box::new(subject), query: Box::new(query) })
+            }
             // Who is among others of a table.
             0 => {
                 let subject = place.subject.clone()?;
@@ -150,6 +163,16 @@ impl Joining {
         having: Option<Expr>,
     ) -> Query {
         let Self { from, joins, .. } = self;
-        Query::select(Select { distinct: false, items, from, joins, filter, group, having, qualify: None })
+        Query::select(Select {
+            distinct: false,
+            items,
+            from,
+            joins,
+            filter,
+            group,
+            by_place: false,
+            having,
+            qualify: None,
+        })
     }
 }
