@@ -194,6 +194,7 @@ const REFUSED: &[(&str, &str)] = &[
         "beyond the one around it",
     ),
     ("p.year_of_birth = ANY (SELECT o.unit_concept_id FROM observation o WHERE o.person_id = p.person_id)", "not allowed"),
+    ("EXISTS (SELECT 1 FROM observation o WHERE o.person_id = p.person_id HAVING true OR count(*) = 0)", "constant"),
     ("p.year_of_birth < p.gender_concept_id < 5", "a comparison of a comparison"),
     (
         "(SELECT first_value(o.unit_concept_id ORDER BY o.observation_date, o.observation_date) FROM observation o

@@ -1,9 +1,10 @@
 //! How many rows a subquery has, by its form alone.
 
 use datafusion::common::Result;
-use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::datasource::source_as_provider;
-use datafusion::logical_expr::{Distinct, LogicalPlan, LogicalPlanBuilder};
+use datafusion::logical_expr::{Distinct, Expr, LogicalPlan, LogicalPlanBuilder};
+use datafusion::scalar::ScalarValue;
 
 use crate::gate::GatedTable;
 
@@ -27,6 +28,10 @@ pub(super) fn of(plan: &LogicalPlan) -> Result<Shape> {
         LogicalPlan::Aggregate(aggregate) if aggregate.group_expr.is_empty() => Shape::One,
         LogicalPlan::EmptyRelation(nothing) if nothing.produce_one_row => Shape::One,
         LogicalPlan::Filter(filter) => match of(&filter.input)? {
+            // Where nothing fits, the query engine would take a constant for NULL.
+            Shape::One if filter.predicate.exists(|part| Ok(is_constant(part)))? => {
+                return super::refuse("a constant condition in HAVING without GROUP BY (instead of aggregates alone)");
+            }
             Shape::One => {
                 let input = LogicalPlanBuilder::from((*filter.input).clone());
                 Shape::OneHaving(input.project([filter.predicate.clone().alias("holds")])?.build()?)
@@ -38,6 +43,12 @@ pub(super) fn of(plan: &LogicalPlan) -> Result<Shape> {
         },
         _ => Shape::Any,
     })
+}
+
+/// Whether a condition, or a part of one, is the same for all rows.
+fn is_constant(part: &Expr) -> bool {
+    let tests = matches!(part, Expr::Literal(ScalarValue::Boolean(_), _) | Expr::BinaryExpr(_) | Expr::Not(_));
+    tests && !part.any_column_refs()
 }
 
 /// Whether any table of patients is read.
