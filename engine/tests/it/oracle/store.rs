@@ -36,7 +36,7 @@ const CLASSES: [Option<&[Domain]>; 4] = [
 ];
 
 pub(super) const CODES: [i64; 9] = [0, 1, 2, 3, 8507, 8532, 8840, 4_188_539, -1];
-pub(super) const REALS: [f64; 10] = [0.0, 0.5, 1.0, 1.5, 2.5, -2.5, 3.0, 7.25, -1.0, 100.0];
+pub(super) const REALS: [f64; 11] = [0.0, -0.0, 0.5, 1.0, 1.5, 2.5, -2.5, 3.0, 7.25, -1.0, 100.0];
 pub(super) const TEXTS: [&str; 14] =
     ["a", "A", "ab", "b", "5", "-3", "a%b", "a_b", "é", "Zebra", " x ", "true", "2020-02-29", "2021-02-29"];
 pub(super) const DAYS: [&str; 11] = [

@@ -13,6 +13,8 @@ impl Draw {
             return self.literal(ty);
         }
         let (name, of, _) = **self.dice.pick(&fitting);
+        // An aggregate of nothing but the outer query's columns would be the outer query's.
+        let place = &Place { outer: Vec::new(), ..place.clone() };
         let filter = self.dice.chance(20).then(|| Box::new(self.condition(&place.flat(), 1)));
         if name == "count" && self.dice.chance(50) {
             let args = match self.dice.roll(3) {
@@ -64,8 +66,9 @@ impl Draw {
             keys.push(self.key(expr));
         }
         keys.push(self.key(value.clone()));
-        // A number alone would be taken for the place of a column.
+        // A number alone would be taken for the place of a column, and a key twice is refused.
         keys.retain(|key| !matches!(key.expr, Expr::Literal(_)));
+        keys.dedup_by(|one, other| one.expr == other.expr);
         if keys.is_empty() {
             keys.push(self.key(Expr::Negate(Box::new(Expr::Literal(Literal::Int(1))))));
         }

@@ -72,7 +72,7 @@ impl Draw {
         if depth == 0 || self.dice.chance(25) {
             return self.leaf(place, ty);
         }
-        if ty == Type::Truth && !(place.windows && self.dice.chance(20)) {
+        if ty == Type::Truth && !(place.windows && self.dice.chance(35)) {
             return self.condition(&place.flat(), depth);
         }
         if place.windows

@@ -124,7 +124,8 @@ impl Draw {
 
     fn grouped_vocabulary(&mut self) -> Query {
         let joining = self.ancestors_of_concepts();
-        let key = self.leaf(&joining.place, Type::Int);
+        let keys = joining.place.of(Type::Int);
+        let key = self.dice.pick(&keys).clone();
         let grouped = Place { grouped: Some(Box::new(joining.place.clone())), ..Place::default() };
         let having = self.dice.chance(50).then(|| self.condition(&grouped, 1));
         let filter = self.dice.chance(30).then(|| self.condition(&joining.place.flat(), 1));
