@@ -7,7 +7,7 @@
 
 use std::any::TypeId;
 
-use datafusion::sql::sqlparser::ast::Expr;
+use datafusion::sql::sqlparser::ast::{Expr, UnaryOperator};
 use datafusion::sql::sqlparser::dialect::{Dialect, GenericDialect, Precedence};
 use datafusion::sql::sqlparser::keywords::{Keyword, RESERVED_FOR_IDENTIFIER};
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
@@ -105,6 +105,16 @@ impl Dialect for CohortDialect {
         }
     }
 
+    /// `NOT EXISTS`, which the parser's own takes for one word: `NOT EXISTS (…) IS NULL` is `NOT (EXISTS (…) IS NULL)`.
+    fn parse_prefix(&self, parser: &mut Parser<'_>) -> Option<Result<Expr, ParserError>> {
+        if !parser.parse_keywords(&[Keyword::NOT, Keyword::EXISTS]) {
+            return None;
+        }
+        parser.prev_token();
+        let operand = parser.parse_subexpr(self.prec_value(Precedence::UnaryNot));
+        Some(operand.map(|expr| Expr::UnaryOp { op: UnaryOperator::Not, expr: Box::new(expr) }))
+    }
+
     /// `IS [NOT] DISTINCT FROM`, whose right side ends where `IS` binds: the parser's own takes all that follows.
     fn parse_infix(&self, parser: &mut Parser<'_>, left: &Expr, precedence: u8) -> Option<Result<Expr, ParserError>> {
         let negated = if parser.parse_keywords(&[Keyword::IS, Keyword::DISTINCT, Keyword::FROM]) {
@@ -186,6 +196,9 @@ mod tests {
             ("a = b IS NULL", "((a = b) IS NULL)"),
             ("a + b IS NOT NULL", "((a + b) IS NOT NULL)"),
             ("NOT a IS NULL", "(NOT (a IS NULL))"),
+            ("NOT EXISTS (SELECT 1) IS NULL", "(NOT (EXISTS (SELECT 1) IS NULL))"),
+            ("NOT EXISTS (SELECT 1) = b", "(NOT (EXISTS (SELECT 1) = b))"),
+            ("NOT EXISTS (SELECT 1) AND b", "((NOT EXISTS (SELECT 1)) AND b)"),
             ("a OR b AND c", "(a OR (b AND c))"),
             ("a AND NOT b OR c", "((a AND (NOT b)) OR c)"),
             ("- a * b", "((- a) * b)"),

@@ -7,7 +7,8 @@ use consilium_protocol::study::limits::SQL_BYTES;
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, CastKind, DataType, Distinct, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause,
     FunctionArguments, GroupByExpr, Ident, JoinConstraint, JoinOperator, ObjectName, Query, Select, SelectFlavor,
-    SelectItem, SetExpr, Statement, TableFactor, TableWithJoins, UnaryOperator, Value, ValueWithSpan, Visit, Visitor,
+    SelectItem, SetExpr, SetOperator, SetQuantifier, Statement, TableFactor, TableWithJoins, UnaryOperator, Value,
+    ValueWithSpan, Visit, Visitor,
 };
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
@@ -303,7 +304,12 @@ impl Visitor for Check {
 fn body(body: &SetExpr) -> Flow {
     match body {
         SetExpr::Select(_) | SetExpr::Query(_) => ControlFlow::Continue(()),
-        SetExpr::SetOperation { left, right, .. } => {
+        SetExpr::SetOperation { op, set_quantifier, left, right } => {
+            // The query engine would look only whether a row is there, not how often.
+            let counts = matches!(set_quantifier, SetQuantifier::All | SetQuantifier::AllByName);
+            if counts && !matches!(op, SetOperator::Union) {
+                return refuse("EXCEPT ALL or INTERSECT ALL (instead of EXCEPT, INTERSECT, EXISTS or NOT EXISTS)");
+            }
             self::body(left)?;
             self::body(right)
         }

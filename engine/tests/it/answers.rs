@@ -97,6 +97,15 @@ const CONDITIONS: &[(&str, usize)] = &[
     // NVL of what is neither a number nor a text.
     ("date_part('epoch', nvl(TIMESTAMP '1969-12-31 23:59:59', TIMESTAMP '0001-01-01 00:00:00')) = -1", 60),
     ("ifnull(DATE '2020-02-29', DATE '2020-01-01') > DATE '2020-02-01'", 60),
+    // -0 is 0.
+    ("0.0 IN (-0.0) AND -0.0 IN (0.0, 1.5)", 60),
+    ("-0.0 NOT IN (0.0)", 0),
+    ("CASE -0.0 WHEN 0.0 THEN true END", 60),
+    ("nullif(-0.0, 0.0) IS NULL", 60),
+    ("p.year_of_birth * -0.0 IN (0.0, 1.5)", 60),
+    ("CASE p.year_of_birth * -0.0 WHEN 0.0 THEN 1 ELSE 2 END = 1", 60),
+    ("NOT EXISTS (SELECT 1 FROM observation o WHERE o.person_id = p.person_id) IS NOT UNKNOWN", 0),
+    ("NOT EXISTS (SELECT 1 FROM observation o WHERE o.person_id = p.person_id) = true", 20),
     // A condition that never holds.
     ("p.year_of_birth = 0 AND p.year_of_birth = 5", 0),
     ("1 = 0", 0),
@@ -195,6 +204,10 @@ const REFUSED: &[(&str, &str)] = &[
     ),
     ("p.year_of_birth = ANY (SELECT o.unit_concept_id FROM observation o WHERE o.person_id = p.person_id)", "not allowed"),
     ("EXISTS (SELECT 1 FROM observation o WHERE o.person_id = p.person_id HAVING true OR count(*) = 0)", "constant"),
+    ("EXISTS (SELECT count(*) FROM observation o WHERE o.person_id = p.person_id HAVING 3.0 IS NOT NULL)", "constant"),
+    ("EXISTS (SELECT count(*) FROM observation o WHERE o.person_id = p.person_id HAVING 1 IN (1, 2))", "constant"),
+    ("p.person_id IN (SELECT person_id FROM observation EXCEPT ALL SELECT person_id FROM death)", "EXCEPT ALL"),
+    ("p.person_id IN (SELECT person_id FROM observation INTERSECT ALL SELECT person_id FROM death)", "INTERSECT ALL"),
     ("p.year_of_birth < p.gender_concept_id < 5", "a comparison of a comparison"),
     (
         "(SELECT first_value(o.unit_concept_id ORDER BY o.observation_date, o.observation_date) FROM observation o

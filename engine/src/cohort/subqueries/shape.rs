@@ -1,10 +1,10 @@
 //! How many rows a subquery has, by its form alone.
 
-use datafusion::common::Result;
+use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::common::{DFSchema, Result};
 use datafusion::datasource::source_as_provider;
-use datafusion::logical_expr::{Distinct, Expr, LogicalPlan, LogicalPlanBuilder};
-use datafusion::scalar::ScalarValue;
+use datafusion::logical_expr::{Distinct, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder};
 
 use crate::gate::GatedTable;
 
@@ -29,7 +29,7 @@ pub(super) fn of(plan: &LogicalPlan) -> Result<Shape> {
         LogicalPlan::EmptyRelation(nothing) if nothing.produce_one_row => Shape::One,
         LogicalPlan::Filter(filter) => match of(&filter.input)? {
             // Where nothing fits, the query engine would take a constant for NULL.
-            Shape::One if filter.predicate.exists(|part| Ok(is_constant(part)))? => {
+            Shape::One if filter.predicate.exists(|part| Ok(is_constant(part, filter.input.schema())))? => {
                 return super::refuse("a constant condition in HAVING without GROUP BY (instead of aggregates alone)");
             }
             Shape::One => {
@@ -46,9 +46,9 @@ pub(super) fn of(plan: &LogicalPlan) -> Result<Shape> {
 }
 
 /// Whether a condition, or a part of one, is the same for all rows.
-fn is_constant(part: &Expr) -> bool {
-    let tests = matches!(part, Expr::Literal(ScalarValue::Boolean(_), _) | Expr::BinaryExpr(_) | Expr::Not(_));
-    tests && !part.any_column_refs()
+fn is_constant(part: &Expr, schema: &DFSchema) -> bool {
+    // In doubt it is.
+    !part.any_column_refs() && part.get_type(schema).map_or(true, |found| found == DataType::Boolean)
 }
 
 /// Whether any table of patients is read.

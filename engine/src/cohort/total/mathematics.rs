@@ -12,6 +12,9 @@ use super::function::{Shape, Total};
 
 use DataType::{Boolean, Float64, Int64, Null};
 
+/// The function that gives 0 for -0, and every other double as it is.
+pub(super) const UNSIGNED_ZERO: &str = "unsigned_zero";
+
 /// The functions, by their names.
 pub(super) fn functions() -> Vec<Total> {
     vec![
@@ -30,6 +33,8 @@ pub(super) fn functions() -> Vec<Total> {
         Total::new("signum", &[], one_double, |call| double(call, signum)),
         Total::new("sqrt", &[], one_double, |call| double(call, f64::sqrt)),
         Total::new("trunc", &[], double_and_digits, |call| to_digits(call, f64::trunc)),
+        // What is compared bit by bit; no name that a query can call.
+        Total::new(UNSIGNED_ZERO, &[], one_double, |call| call.unary::<Float64Type, Float64Type>(|x| Some(x + 0.0))),
         // What CAST(… AS DECIMAL(p, s)) means; no name that a query can call.
         Total::new("decimal", &[], decimal_shape, decimal),
     ]

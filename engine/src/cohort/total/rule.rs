@@ -11,7 +11,7 @@ use arrow::datatypes::DataType;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, DataFusionError, Result, ScalarValue, internal_err};
-use datafusion::logical_expr::expr::Like;
+use datafusion::logical_expr::expr::{Case, InList, Like, ScalarFunction};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{ColumnarValue, Expr, ExprSchemable, LogicalPlan, Union};
@@ -19,7 +19,7 @@ use datafusion::optimizer::AnalyzerRule;
 
 use super::columns::Call;
 use super::function::Total;
-use super::{cast, catalogue, frame, single};
+use super::{cast, catalogue, frame, mathematics, single};
 use crate::cohort::CohortError;
 
 /// The rule.
@@ -102,11 +102,46 @@ fn expression(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
             }
             refused(CohortError::SeveralValues)
         }
+        // IN, CASE with an operand and NULLIF compare doubles bit by bit, and tell -0 from 0.
+        Expr::InList(InList { expr, list, negated }) if is_double(&expr, schema) => {
+            let list = list.into_iter().map(unsigned_zero).collect::<Result<_>>()?;
+            Ok(Transformed::yes(Expr::InList(InList::new(Box::new(unsigned_zero(*expr)?), list, negated))))
+        }
+        Expr::Case(Case { expr: Some(operand), when_then_expr, else_expr }) if is_double(&operand, schema) => {
+            let branch = |(when, then): (Box<Expr>, Box<Expr>)| Ok((Box::new(unsigned_zero(*when)?), then));
+            let branches = when_then_expr.into_iter().map(branch).collect::<Result<_>>()?;
+            let operand = Some(Box::new(unsigned_zero(*operand)?));
+            Ok(Transformed::yes(Expr::Case(Case::new(operand, branches, else_expr))))
+        }
+        Expr::ScalarFunction(ScalarFunction { func, args })
+            if func.name() == "nullif" && args.iter().any(|arg| is_double(arg, schema)) =>
+        {
+            let args = args.into_iter().map(unsigned_zero).collect::<Result<_>>()?;
+            Ok(Transformed::yes(Expr::ScalarFunction(ScalarFunction { func, args })))
+        }
         Expr::WindowFunction(mut function) => {
             frame::check(&mut function, schema)?;
             Ok(Transformed::yes(Expr::WindowFunction(function)))
         }
         other => Ok(Transformed::no(other)),
+    }
+}
+
+fn is_double(expr: &Expr, schema: &DFSchema) -> bool {
+    expr.get_type(schema).is_ok_and(|found| found == DataType::Float64)
+}
+
+/// A double with 0 for -0.
+fn unsigned_zero(expr: Expr) -> Result<Expr> {
+    match expr {
+        Expr::Literal(ScalarValue::Float64(value), metadata) => {
+            Ok(Expr::Literal(ScalarValue::Float64(value.map(|value| value + 0.0)), metadata))
+        }
+        literal @ Expr::Literal(..) => Ok(literal),
+        other => match catalogue::scalar_by_name(mathematics::UNSIGNED_ZERO) {
+            Some(function) => Ok(function.call(vec![other])),
+            None => internal_err!("a function that is not listed"),
+        },
     }
 }
 
