@@ -86,7 +86,7 @@ impl Call<'_> {
     /// An argument that is truth values.
     pub(super) fn truths(&self, position: usize) -> Result<BooleanArray> {
         let (array, constant) = self.arg(position)?;
-        let array = if constant { self.args[position].to_array(self.rows)? } else { array };
+        let array = if constant { self.args[position].to_array(self.height())? } else { array };
         match array.as_boolean_opt() {
             Some(array) => Ok(array.clone()),
             None => internal_err!("an argument is of another type"),

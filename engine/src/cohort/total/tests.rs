@@ -16,6 +16,7 @@ use super::calendar;
 use super::catalogue::scalar;
 use super::columns::Call;
 use super::function::Total;
+use super::mathematics::UNSIGNED_ZERO;
 
 const PARTS: [&str; 14] = [
     "year",
@@ -170,7 +171,8 @@ fn has_sound_values(array: &ArrayRef) -> bool {
 
 /// Whether a conversion is none: what goes in comes out.
 fn is_kept(total: &Total, taken: &[DataType], given: &DataType) -> bool {
-    total.name.starts_with("to_") && taken == std::slice::from_ref(given)
+    let converts = total.name.starts_with("to_") || total.name == UNSIGNED_ZERO;
+    converts && taken == std::slice::from_ref(given)
 }
 
 fn check(total: &Total, taken: &[DataType], constants: &[ScalarValue]) {
@@ -196,6 +198,9 @@ fn check(total: &Total, taken: &[DataType], constants: &[ScalarValue]) {
         let scalars: Vec<ColumnarValue> =
             constant().chain(columns.iter().map(|column| ColumnarValue::Scalar(scalar(column)))).collect();
         assert_eq!(&evaluate(total, &scalars, 1, &shape.gives), &expected, "{} in row {row}", total.name);
+        // Constants have a value where there are no rows, too: what is the same for all rows is computed before any.
+        let value = (total.evaluate)(&Call { args: &scalars, rows: 0, result: &shape.gives }).expect("a value");
+        assert_eq!(&value.into_array(1).expect("one row"), &expected, "{} of no rows", total.name);
         // The first a constant, the others columns, and the other way round.
         if let [first, rest @ ..] = columns.as_slice()
             && !rest.is_empty()
@@ -248,7 +253,10 @@ fn no_rows_are_no_rows() {
                 continue;
             };
             let empty = ColumnarValue::Array(ends(kind).slice(0, 0));
-            assert_eq!(evaluate(total, &[empty.clone(), empty], 0, &shape.gives).len(), 0);
+            let constant = ColumnarValue::Scalar(ScalarValue::try_from_array(&ends(kind), 1).expect("a value"));
+            for one in [empty.clone(), constant] {
+                assert_eq!(evaluate(total, &[one, empty.clone()], 0, &shape.gives).len(), 0);
+            }
         }
     }
 }
