@@ -29,6 +29,11 @@ test:
 oracle queries="10000" seed="1":
     CONSILIUM_ORACLE_QUERIES={{queries}} CONSILIUM_ORACLE_SEED={{seed}} cargo test --release --workspace --test it oracle -- --nocapture
 
+# What takes too long for every change: many studies beside another engine, many commits about one patient
+nightly queries="10000" seed="1" rounds="200":
+    just oracle {{queries}} {{seed}}
+    CONSILIUM_SLOT_ROUNDS={{rounds}} cargo test --release --workspace --test e2e one_patient -- --nocapture
+
 # All benches; the table in docs/performance.md is made from them
 bench:
     cargo bench --workspace

@@ -3,29 +3,25 @@
 //! the pipe). `one_patient` is a query that costs next to nothing, so that the pipe is what is left. `start` is what a
 //! study costs beside when the worker has to be started for it.
 
-use std::fs::File;
+#[path = "../engine/benches/support/mod.rs"]
+mod support;
+
 use std::hint::black_box;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow::array::{ArrayRef, Date32Array, Int64Array, RecordBatch};
 use consilium::worker::{Bounds, Job, Program, Settings, Worker};
 use consilium_engine::cohort::{Limits, run};
 use consilium_engine::pseudonym::LinkSecret;
 use consilium_engine::statistics::{Layout, compute};
 use consilium_engine::store::{Store, StoreConfig};
-use consilium_protocol::consent::{
-    Action, AllowedData, Base, DiseaseTree, DocumentTerms, Effect, Permissions, Purpose, Roll, Rule, Scope, Terms, Use,
-    evaluate,
-};
-use consilium_protocol::ids::{Date, DocumentId, Height, ResearcherId, StudyId};
+use consilium_protocol::consent::{Permissions, Roll, Window};
+use consilium_protocol::ids::Height;
 use consilium_protocol::study::StudySpec;
 use criterion::{Criterion, criterion_group, criterion_main};
 use parquet::arrow::ArrowWriter;
+use support::{PEOPLE, allowed, folder};
 
-const PEOPLE: i64 = 1_000_000;
-const CONDITIONS: i64 = 10_000_000;
 const THREADS: usize = 2;
 
 const QUERIES: [(&str, &str); 3] = [
@@ -43,68 +39,6 @@ const QUERIES: [(&str, &str); 3] = [
          WHERE c.condition_start_date >= DATE '2012-01-01' GROUP BY p.person_id, p.year_of_birth",
     ),
 ];
-
-/// A number for each row, the same in every run (splitmix64).
-fn mixed(n: i64) -> i64 {
-    let mut z = (n as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    ((z ^ (z >> 31)) >> 1) as i64
-}
-
-fn write(path: &Path, rows: i64, columns: impl Fn(std::ops::Range<i64>) -> Vec<(&'static str, ArrayRef)>) {
-    const STEP: i64 = 100_000;
-    if path.exists() {
-        return;
-    }
-    let batch = |from: i64| RecordBatch::try_from_iter(columns(from..(from + STEP).min(rows))).expect("one length");
-    let part = path.with_extension("part");
-    let file = File::create(&part).expect("a file");
-    let mut writer = ArrowWriter::try_new(file, batch(0).schema(), None).expect("a writer");
-    (0..(rows + STEP - 1) / STEP).for_each(|step| writer.write(&batch(step * STEP)).expect("written"));
-    writer.close().expect("closed");
-    std::fs::rename(part, path).expect("renamed");
-}
-
-/// Makes the tables once.
-fn folder() -> PathBuf {
-    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("worker-bench");
-    std::fs::create_dir_all(&folder).expect("a folder");
-    let int = |values: Vec<i64>| Arc::new(Int64Array::from(values)) as ArrayRef;
-    write(&folder.join("person.parquet"), PEOPLE, |rows| {
-        vec![
-            ("person_id", int(rows.clone().map(|n| n + 1).collect())),
-            ("year_of_birth", int(rows.map(|n| 1_930 + mixed(n) % 80).collect())),
-        ]
-    });
-    write(&folder.join("condition_occurrence.parquet"), CONDITIONS, |rows| {
-        let concept = |n: i64| if mixed(n + 7) % 100 == 0 { 201_826 } else { 300_000 + mixed(n + 7) % 500 };
-        let days: Vec<i32> = rows.clone().map(|n| 14_610 + (mixed(n + 3) % 5_844) as i32).collect();
-        vec![
-            ("condition_occurrence_id", int(rows.clone().collect())),
-            ("person_id", int(rows.clone().map(|n| 1 + mixed(n) % PEOPLE).collect())),
-            ("condition_concept_id", int(rows.map(concept).collect())),
-            ("condition_start_date", Arc::new(Date32Array::from(days)) as ArrayRef),
-        ]
-    });
-    folder
-}
-
-fn everything() -> AllowedData {
-    let rule = Rule::new(Effect::Permit, Action::Aggregate, Scope::Any);
-    let terms = Terms { base: Base::Deny, rules: vec![rule], policy_uri: String::new() };
-    let asked = Use {
-        action: Action::Aggregate,
-        purpose: Purpose::HealthResearch,
-        researcher: ResearcherId::from_public_key([1; 32]),
-        organisation: String::new(),
-        hospital: None,
-        study: StudyId::from_bytes([2; 32]),
-        day: Date::from_days(20_600),
-    };
-    let document = DocumentTerms { document: DocumentId::from_bytes([3; 32]), terms: &terms };
-    evaluate(&[document], &asked, &DiseaseTree::new(&[])).allowed
-}
 
 fn study(sql: &str) -> StudySpec {
     let text = format!(
@@ -125,12 +59,12 @@ fn worker(criterion: &mut Criterion) {
         runtime.block_on(store.subjects(&link)).expect("subjects").iter().map(|(_, subject)| *subject).collect();
     let permissions = Permissions {
         height: Height::new(1),
-        classes: vec![everything()],
+        classes: vec![allowed(Window::UNBOUNDED)],
         subjects: subjects.iter().map(|subject| (*subject, 0)).collect(),
     };
     let roll = Roll {
         height: Height::new(1),
-        classes: vec![everything()],
+        classes: vec![allowed(Window::UNBOUNDED)],
         class_of: subjects.iter().map(|_| Some(0)).collect(),
         subjects: Arc::new(subjects),
     };

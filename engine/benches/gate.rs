@@ -3,28 +3,23 @@
 //! (`gated_everyone`, where the gate saves nothing and so shows its whole cost), or each for a window of years
 //! (`gated_windows`, where the day of every row is tested). A cohort also checks that everybody has one row.
 
-use std::fs::File;
+mod support;
+
 use std::hint::black_box;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
-use arrow::array::{ArrayRef, Date32Array, Int64Array, RecordBatch};
+use arrow::array::RecordBatch;
 use consilium_engine::cohort::{Limits, run};
 use consilium_engine::pseudonym::LinkSecret;
 use consilium_engine::store::{Store, StoreConfig};
-use consilium_protocol::consent::{
-    Action, AllowedData, Base, DiseaseTree, DocumentTerms, Effect, Permissions, Purpose, Rule, Scope, Terms, Use,
-    Window, evaluate,
-};
-use consilium_protocol::ids::{Date, DocumentId, Height, ResearcherId, StudyId};
+use consilium_protocol::consent::{AllowedData, Permissions, Window};
+use consilium_protocol::ids::{Date, Height, SubjectId};
 use consilium_protocol::study::StudySpec;
 use criterion::{Criterion, criterion_group, criterion_main};
 use datafusion::parquet::arrow::ArrowWriter;
 use datafusion::prelude::{ParquetReadOptions, SessionConfig, SessionContext};
+use support::{allowed, folder, mixed};
 
-const PEOPLE: i64 = 1_000_000;
-const CONDITIONS: i64 = 10_000_000;
 const THREADS: usize = 2;
 
 const QUERIES: [(&str, &str); 4] = [
@@ -55,75 +50,7 @@ const QUERIES: [(&str, &str); 4] = [
     ),
 ];
 
-/// A number for each row, the same in every run (splitmix64).
-fn mixed(n: i64) -> i64 {
-    let mut z = (n as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    ((z ^ (z >> 31)) >> 1) as i64
-}
-
-fn write(path: &Path, rows: i64, columns: impl Fn(std::ops::Range<i64>) -> Vec<(&'static str, ArrayRef)>) {
-    const STEP: i64 = 100_000;
-    let batch = |from: i64| RecordBatch::try_from_iter(columns(from..(from + STEP).min(rows))).expect("one length");
-    let part = path.with_extension("part");
-    let mut writer =
-        ArrowWriter::try_new(File::create(&part).expect("a file"), batch(0).schema(), None).expect("a writer");
-    for step in 0..(rows + STEP - 1) / STEP {
-        writer.write(&batch(step * STEP)).expect("written");
-    }
-    writer.close().expect("closed");
-    std::fs::rename(part, path).expect("renamed");
-}
-
-/// Makes the tables once.
-fn folder() -> PathBuf {
-    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("gate-bench");
-    std::fs::create_dir_all(&folder).expect("a folder");
-    let int = |values: Vec<i64>| Arc::new(Int64Array::from(values)) as ArrayRef;
-    let person = folder.join("person.parquet");
-    if !person.exists() {
-        write(&person, PEOPLE, |rows| {
-            vec![
-                ("person_id", int(rows.clone().map(|n| n + 1).collect())),
-                ("gender_concept_id", int(rows.clone().map(|n| 8_507 + 25 * (n % 2)).collect())),
-                ("year_of_birth", int(rows.map(|n| 1_930 + mixed(n) % 80).collect())),
-            ]
-        });
-    }
-    let condition = folder.join("condition_occurrence.parquet");
-    if !condition.exists() {
-        write(&condition, CONDITIONS, |rows| {
-            let concept = |n: i64| if mixed(n + 7) % 100 == 0 { 201_826 } else { 300_000 + mixed(n + 7) % 500 };
-            let days: Vec<i32> = rows.clone().map(|n| 14_610 + (mixed(n + 3) % 5_844) as i32).collect();
-            vec![
-                ("condition_occurrence_id", int(rows.clone().collect())),
-                ("person_id", int(rows.clone().map(|n| 1 + mixed(n) % PEOPLE).collect())),
-                ("condition_concept_id", int(rows.map(concept).collect())),
-                ("condition_start_date", Arc::new(Date32Array::from(days)) as ArrayRef),
-            ]
-        });
-    }
-    folder
-}
-
-fn allowed(window: Window) -> AllowedData {
-    let rule = Rule { window, ..Rule::new(Effect::Permit, Action::Aggregate, Scope::Any) };
-    let terms = Terms { base: Base::Deny, rules: vec![rule], policy_uri: String::new() };
-    let asked = Use {
-        action: Action::Aggregate,
-        purpose: Purpose::HealthResearch,
-        researcher: ResearcherId::from_public_key([1; 32]),
-        organisation: String::new(),
-        hospital: None,
-        study: StudyId::from_bytes([2; 32]),
-        day: Date::from_days(20_600),
-    };
-    let document = DocumentTerms { document: DocumentId::from_bytes([3; 32]), terms: &terms };
-    evaluate(&[document], &asked, &DiseaseTree::new(&[])).allowed
-}
-
-fn permissions(people: &[(i64, consilium_protocol::ids::SubjectId)], percent: i64, windows: &[Window]) -> Permissions {
+fn permissions(people: &[(i64, SubjectId)], percent: i64, windows: &[Window]) -> Permissions {
     let classes: Vec<AllowedData> = windows.iter().map(|w| allowed(*w)).collect();
     let consenting = people.iter().filter(|(person, _)| mixed(*person + 11) % 100 < percent);
     let subjects = consenting.map(|(person, subject)| (*subject, (*person % classes.len() as i64) as u32)).collect();

@@ -1,7 +1,7 @@
 //! Small files that must never be half written or readable by others.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io::{self, BufReader, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
 /// A file that could not be read or written; carries the path and the operating system's reason, never content.
@@ -85,6 +85,14 @@ pub fn read_bytes(path: &Path, limit: u64) -> Result<Vec<u8>, FileError> {
     fs::read(path).map_err(|e| io_error(path, e))
 }
 
+/// Opens a file to be read bit by bit.
+///
+/// # Errors
+/// [`FileError`].
+pub fn open(path: &Path) -> Result<BufReader<File>, FileError> {
+    File::open(path).map(BufReader::new).map_err(|e| io_error(path, e))
+}
+
 /// Who may read a new file.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Readable {
@@ -124,6 +132,18 @@ pub fn create(path: &Path, content: &[u8], readable: Readable) -> Result<(), Fil
 /// # Errors
 /// [`FileError`].
 pub fn replace(path: &Path, content: &[u8], readable: Readable) -> Result<(), FileError> {
+    replace_with(path, readable, |file| file.write_all(content))
+}
+
+/// As [`replace`], with content that is written bit by bit.
+///
+/// # Errors
+/// [`FileError`], also of what `write` answers; then the file is as before.
+pub fn replace_with(
+    path: &Path,
+    readable: Readable,
+    write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
+) -> Result<(), FileError> {
     let mut name = path.file_name().unwrap_or_default().to_os_string();
     name.push(".new");
     let temporary = path.with_file_name(name);
@@ -134,17 +154,17 @@ pub fn replace(path: &Path, content: &[u8], readable: Readable) -> Result<(), Fi
         use std::os::unix::fs::OpenOptionsExt as _;
         options.mode(0o600);
     }
-    let write = || -> io::Result<()> {
-        let mut file = options.open(&temporary)?;
-        file.write_all(content)?;
-        file.sync_all()?;
+    let written = || -> io::Result<()> {
+        let mut file = BufWriter::new(options.open(&temporary)?);
+        write(&mut file)?;
+        file.into_inner()?.sync_all()?;
         fs::rename(&temporary, path)?;
         if let Some(parent) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
             File::open(parent)?.sync_all()?;
         }
         Ok(())
     };
-    write().map_err(|e| {
+    written().map_err(|e| {
         let _ = fs::remove_file(&temporary);
         FileError::of_writing(path, e)
     })

@@ -2,9 +2,14 @@
 //! subtracted from an earlier one.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use consilium_engine::rerun::{Basis, CohortMemory, MemoryFormatError, MemoryKey, RerunError, SubjectSet};
+use consilium_engine::rerun::{
+    Basis, CohortMemory, Known, MemoryFormatError, MemoryKey, Placed, RerunError, SubjectSet, union,
+};
 use consilium_protocol::ids::{RoundNumber, StudyId};
 use consilium_protocol::keys::{NoRandomness, random_bytes};
 use tokio::sync::Mutex;
@@ -15,8 +20,6 @@ use crate::home::files::{self, FileError, Readable};
 use crate::home::secrets::{self, Kind};
 
 const FILE: &str = "cohorts.bin";
-/// 4 GiB: a memory of a hundred million subjects.
-const MAX_BYTES: u64 = 1 << 32;
 
 /// A memory that cannot be used. Carries nothing of a cohort.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +52,9 @@ pub enum CohortsError {
     /// The cohort is too close to earlier ones.
     #[error(transparent)]
     Rerun(#[from] RerunError),
+    /// The node is stopping.
+    #[error("the program is stopping")]
+    Stopped,
 }
 
 /// What the ledger says of a round that this hospital was to contribute to.
@@ -65,12 +71,19 @@ pub enum Standing {
 /// The rounds whose cohorts are to be remembered, those of private studies left out.
 pub type History = BTreeMap<(StudyId, RoundNumber), Standing>;
 
-/// The memory of a hospital's home.
+/// The memory of a hospital's home. It is read when a cohort is contributed and gone after: 16 bytes for each patient would
+/// be much to keep, so they pass by, and bitmaps alone are in memory while they do.
 #[derive(Debug)]
 pub struct Cohorts {
+    file: Arc<MemoryFile>,
+    /// Held from reading until what was read is replaced.
+    turn: Arc<Mutex<()>>,
+}
+
+#[derive(Debug)]
+struct MemoryFile {
     path: PathBuf,
     key: MemoryKey,
-    memory: Mutex<CohortMemory>,
 }
 
 impl Cohorts {
@@ -90,22 +103,22 @@ impl Cohorts {
     pub fn open(home: &Path) -> Result<Self, CohortsError> {
         let path = home.join(FILE);
         let key_path = secrets::path(home, Kind::Memory);
-        match (path.exists(), key_path.exists()) {
-            (false, false) => {
-                secrets::create(home, Kind::Memory, &random_bytes()?)?;
-                let key = MemoryKey::from_seed(*secrets::read(home, Kind::Memory)?);
-                let memory = CohortMemory::new();
-                files::replace(&path, &memory.to_bytes(&key)?, Readable::ByOwner)?;
-                Ok(Self { path, key, memory: Mutex::new(memory) })
-            }
-            (true, true) => {
-                let key = MemoryKey::from_seed(*secrets::read(home, Kind::Memory)?);
-                let memory = CohortMemory::from_bytes(&key, &files::read_bytes(&path, MAX_BYTES)?)?;
-                Ok(Self { path, key, memory: Mutex::new(memory) })
-            }
-            (false, true) => Err(CohortsError::Lost(path)),
-            (true, false) => Err(CohortsError::Lost(key_path)),
+        let is_new = match (path.exists(), key_path.exists()) {
+            (false, false) => true,
+            (true, true) => false,
+            (false, true) => return Err(CohortsError::Lost(path)),
+            (true, false) => return Err(CohortsError::Lost(key_path)),
+        };
+        if is_new {
+            secrets::create(home, Kind::Memory, &random_bytes()?)?;
         }
+        let file = MemoryFile { path, key: MemoryKey::from_seed(*secrets::read(home, Kind::Memory)?) };
+        if is_new {
+            files::replace_with(&file.path, Readable::ByOwner, |to| CohortMemory::new().save(&file.key, [], to))?;
+        }
+        let (_, mut known) = file.read()?;
+        known.try_for_each(|subject| subject.map(drop))?;
+        Ok(Self { file: Arc::new(file), turn: Arc::default() })
     }
 
     /// Checks that nothing about fewer than `k` patients follows from this cohort and earlier ones, and remembers it
@@ -115,16 +128,40 @@ impl Cohorts {
     /// [`CohortsError`]; nothing may leave then.
     pub async fn contribute(
         &self,
-        study: StudyId,
-        round: RoundNumber,
+        (study, round): (StudyId, RoundNumber),
+        basis: Basis,
+        cohort: SubjectSet,
+        k: u32,
+        history: History,
+    ) -> Result<(), CohortsError> {
+        let turn = self.turn.clone().lock_owned().await;
+        let file = self.file.clone();
+        let remembered = move || {
+            let _turn = turn;
+            file.remember((study, round), &basis, &cohort, k, &history)
+        };
+        let same = tokio::task::spawn_blocking(remembered).await.map_err(|_| CohortsError::Stopped)??;
+        if same.iter().any(|other| *other != study) {
+            info!(study = study.short(), "an earlier study was over the same cohort");
+        }
+        Ok(())
+    }
+}
+
+impl MemoryFile {
+    fn read(&self) -> Result<(CohortMemory, Known<BufReader<File>>), CohortsError> {
+        Ok(CohortMemory::open(&self.key, files::open(&self.path)?)?)
+    }
+
+    fn remember(
+        &self,
+        (study, round): (StudyId, RoundNumber),
         basis: &Basis,
         cohort: &SubjectSet,
         k: u32,
         history: &History,
-    ) -> Result<(), CohortsError> {
-        // What is changed is the memory itself: a copy of it would be as large again. What became of earlier rounds follows
-        // from the ledger at the next call, too.
-        let mut memory = self.memory.lock().await;
+    ) -> Result<Vec<StudyId>, CohortsError> {
+        let (mut memory, known) = self.read()?;
         let pending: Vec<_> = memory.pending().filter(|earlier| *earlier != (study, round)).collect();
         for (earlier, number) in pending {
             match history.get(&(earlier, number)) {
@@ -139,21 +176,10 @@ impl Cohorts {
         {
             return Err(CohortsError::Behind(*behind));
         }
-        let is_new = memory.standing(study, round).is_none();
-        let same = memory.contribute(study, round, basis, cohort, k)?;
-        let bytes = memory.to_bytes(&self.key).map_err(CohortsError::from);
-        let saved = bytes.and_then(|bytes| Ok(files::replace(&self.path, &bytes, Readable::ByOwner)?));
-        if let Err(error) = saved {
-            // Nothing leaves, so nothing was contributed.
-            if is_new {
-                memory.failed(study, round);
-            }
-            return Err(error);
-        }
-        if same.iter().any(|other| *other != study) {
-            info!(study = study.short(), "an earlier study was over the same cohort");
-        }
-        Ok(())
+        let same = memory.contribute(study, round, basis, &Placed::among(known, cohort)?, k)?;
+        let (_, known) = self.read()?;
+        files::replace_with(&self.path, Readable::ByOwner, |to| memory.save(&self.key, union(known, cohort), to))?;
+        Ok(same)
     }
 }
 
@@ -180,24 +206,24 @@ mod tests {
         let cohorts = Cohorts::open(home.path()).expect("a memory");
         let empty = std::fs::read(home.path().join(FILE)).expect("a file");
         let history = |standing| History::from([((study(1), round), standing)]);
-        cohorts.contribute(study(1), round, &BASIS, &cohort(0..50), 11, &History::new()).await.expect("the first");
+        cohorts.contribute((study(1), round), BASIS, cohort(0..50), 11, History::new()).await.expect("the first");
         let again = Cohorts::open(home.path()).expect("a memory");
         let contributed = history(Standing::Contributed);
-        let close = again.contribute(study(2), round, &BASIS, &cohort(0..49), 11, &contributed).await;
+        let close = again.contribute((study(2), round), BASIS, cohort(0..49), 11, contributed.clone()).await;
         assert!(matches!(close, Err(CohortsError::Rerun(RerunError::TooClose { study: of })) if of == study(1)));
         // From before the first contribution.
         std::fs::write(home.path().join(FILE), empty).expect("written");
         let old = Cohorts::open(home.path()).expect("a memory");
-        let behind = old.contribute(study(2), round, &BASIS, &cohort(90..99), 11, &contributed).await;
+        let behind = old.contribute((study(2), round), BASIS, cohort(90..99), 11, contributed).await;
         assert!(matches!(behind, Err(CohortsError::Behind(of)) if of == study(1)));
         // What ended without a sum is forgotten; what was released is not.
         let incomplete = history(Standing::Incomplete);
         again
-            .contribute(study(2), round, &BASIS, &cohort(0..49), 11, &incomplete)
+            .contribute((study(2), round), BASIS, cohort(0..49), 11, incomplete)
             .await
             .expect("the first is forgotten");
         let released = History::from([((study(2), round), Standing::Released)]);
-        assert!(again.contribute(study(3), round, &BASIS, &cohort(0..48), 11, &released).await.is_err());
+        assert!(again.contribute((study(3), round), BASIS, cohort(0..48), 11, released).await.is_err());
     }
 
     #[tokio::test]
@@ -208,7 +234,7 @@ mod tests {
         let round = RoundNumber::new(0);
         let cohorts = Cohorts::open(&home).expect("a memory");
         let contribute = async |study, cohort: &SubjectSet| {
-            cohorts.contribute(study, round, &BASIS, cohort, 11, &History::new()).await
+            cohorts.contribute((study, round), BASIS, cohort.clone(), 11, History::new()).await
         };
         contribute(study(1), &cohort(0..50)).await.expect("the first");
         std::fs::rename(&home, &away).expect("renamed");

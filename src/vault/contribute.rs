@@ -140,6 +140,7 @@ impl Vault {
         let ids: Vec<&[u8]> = task.roster.iter().map(|(id, _)| id.public_key().as_slice()).collect();
         let roster = ContentHash::from_bytes(hash::tagged("consilium/cohort-roster/v1", &ids));
         let basis = Basis { roster, terms: computed.subjects.terms(&task.roll) };
-        Ok(self.cohorts.contribute(task.study, task.round, &basis, &computed.subjects, k, &task.history).await?)
+        let (cohort, history) = (computed.subjects.clone(), task.history.clone());
+        Ok(self.cohorts.contribute((task.study, task.round), basis, cohort, k, history).await?)
     }
 }

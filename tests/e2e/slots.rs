@@ -13,13 +13,42 @@ use consilium_protocol::wire;
 use crate::support::{QUICK, World, alone, headcount};
 
 const SLOT_SECONDS: u32 = 3;
+/// Studies in which one patient's row fails or delays; the nightly tests take 200.
+const ROUNDS: usize = 6;
 /// From the end of a slot until a block carries what left then.
 const UNTIL_A_BLOCK_MS: u64 = 1_500;
+
+const EVERYBODY: &str = "SELECT person_id, gender_concept_id AS sex, year_of_birth FROM person";
+
+/// Queries that fail elsewhere, or take long, for the one patient of this number; without it they are the same for all.
+fn about(person: i64, round: usize) -> String {
+    let is_it = format!("p.person_id = {person}");
+    let value = match round % 5 {
+        0 => format!("1900 + 1 / (CASE WHEN {is_it} THEN 0 ELSE 1 END)"),
+        1 => format!("CAST(CASE WHEN {is_it} THEN 'x' ELSE '1931' END AS BIGINT)"),
+        2 => format!("1931 + (CASE WHEN {is_it} THEN 9223372036854775807 ELSE 0 END) * 2"),
+        3 => format!("CAST(1931 + ln(CASE WHEN {is_it} THEN -1 ELSE 1 END) AS BIGINT)"),
+        // Each of a patient's measurements with each other, four times over.
+        _ => {
+            let with = |t: &str| format!("JOIN measurement {t} ON {t}.person_id = p.person_id ");
+            return format!(
+                "SELECT q.person_id, q.gender_concept_id AS sex, coalesce(v.n, 0) + q.year_of_birth AS year_of_birth \
+                 FROM person q LEFT JOIN (SELECT p.person_id, count(*) % 2 AS n FROM person p {}{}{}{}WHERE {is_it} \
+                 GROUP BY p.person_id) v ON v.person_id = q.person_id",
+                with("a"),
+                with("b"),
+                with("c"),
+                with("d"),
+            );
+        }
+    };
+    format!("SELECT p.person_id, p.gender_concept_id AS sex, {value} AS year_of_birth FROM person p")
+}
 
 /// Has the study approved by everybody.
 async fn approved(world: &World, node: &Node, sql: &str) -> Result<StudyId, Failure> {
     let mut spec = headcount();
-    spec.cohort.sql.push_str(sql);
+    spec.cohort.sql = sql.to_string();
     let study = propose(&world.researcher, node, &spec).await?.0;
     for position in 0..4 {
         world.consortium.approve(position, study).await?;
@@ -28,7 +57,7 @@ async fn approved(world: &World, node: &Node, sql: &str) -> Result<StudyId, Fail
 }
 
 /// After how many slots each hospital's commitment stands on the ledger, and how many milliseconds after the slot's end.
-async fn slots(world: &World, node: &Node, study: &StudyId) -> Result<Vec<(u64, u64)>, Failure> {
+async fn slots(world: &World, node: &Node, study: &StudyId, seconds: u32) -> Result<Vec<(u64, u64)>, Failure> {
     let reply = follow(node, study, Duration::from_secs(60)).await?;
     assert_eq!(reply.summary.unwrap().phase, "released");
     let round = &reply.rounds[0];
@@ -38,7 +67,7 @@ async fn slots(world: &World, node: &Node, study: &StudyId) -> Result<Vec<(u64, 
         let header = Block::decode(&exported.block)?.header;
         times.insert(header.height.get(), header.time.get());
     }
-    let slot_ms = u64::from(SLOT_SECONDS) * 1_000;
+    let slot_ms = u64::from(seconds) * 1_000;
     let of = |hospital: usize| {
         let name = world.consortium.hospitals[hospital].member.id.to_string();
         let commitment = round.contributions.iter().find(|c| c.hospital == name).unwrap();
@@ -57,14 +86,14 @@ fn commits_stand_on_the_ledger_right_after_a_slot_has_ended() {
         let node = world.node().await?;
 
         // One hospital has fifty times the rows of the others, and commits with them.
-        let study = approved(&world, &node, "").await?;
-        for (slot, late_ms) in slots(&world, &node, &study).await? {
+        let study = approved(&world, &node, EVERYBODY).await?;
+        for (slot, late_ms) in slots(&world, &node, &study, SLOT_SECONDS).await? {
             assert_eq!(slot, 1);
             assert!(late_ms < UNTIL_A_BLOCK_MS, "{late_ms} ms");
         }
 
         // What is on disk already waits for the end of a slot, too: a node is killed when it has computed, and started again.
-        let study = approved(&world, &node, " WHERE gender_concept_id = 8532").await?;
+        let study = approved(&world, &node, &format!("{EVERYBODY} WHERE gender_concept_id = 8532")).await?;
         let computed = world.consortium.hospitals[2].home.join(format!("rounds/{study}-0.contribution"));
         let deadline = Instant::now() + Duration::from_secs(20);
         while !computed.exists() {
@@ -77,10 +106,39 @@ fn commits_stand_on_the_ledger_right_after_a_slot_has_ended() {
         tokio::time::sleep(Duration::from_millis(u64::from(SLOT_SECONDS) * 1_500)).await;
         world.start(&[2]).await?;
         // The others' blocks may have waited for the proposer that was down.
-        let (slot, late_ms) = slots(&world, &node, &study).await?[2];
+        let (slot, late_ms) = slots(&world, &node, &study, SLOT_SECONDS).await?[2];
         assert!(slot >= 2, "{slot}");
         assert!(late_ms < UNTIL_A_BLOCK_MS, "{late_ms} ms");
         assert_eq!(std::fs::read(&computed)?, bytes, "it is made once");
+        Ok(())
+    });
+}
+
+/// What one patient's row does to a query moves nothing that others see: whether the hospital contributes, and after how
+/// many slots. What would double a patient is refused before it is computed, with and without that patient.
+#[test]
+fn one_patient_s_row_does_not_move_a_commit() {
+    alone(async || {
+        let deadlines = consilium_protocol::genesis::Deadlines { round_ms: 60_000, ..QUICK };
+        let mut world = World::found_with([300, 60, 60, 60], deadlines, 2)?;
+        world.open().await?;
+        let node = world.node().await?;
+        let rounds = std::env::var("CONSILIUM_SLOT_ROUNDS").map_or(ROUNDS, |rounds| rounds.parse().unwrap());
+        let (patient, nobody) = (world.persons[0][7], i64::MAX);
+        let mut moved = Vec::new();
+        for round in 0..rounds {
+            // Now and then the same without the patient.
+            for person in [patient, nobody].into_iter().take(if round % 10 < 5 { 2 } else { 1 }) {
+                let study = approved(&world, &node, &about(person, round)).await?;
+                let slots: Vec<u64> =
+                    slots(&world, &node, &study, 2).await?.into_iter().map(|(slot, _)| slot).collect();
+                if slots != [1; 4] {
+                    moved.push((round, person == patient, slots));
+                }
+            }
+        }
+        eprintln!("{rounds} rounds about one patient, {} of all moved: {moved:?}", moved.len());
+        assert_eq!(moved, []);
         Ok(())
     });
 }

@@ -11,53 +11,22 @@ use consilium::cli::{Failure, opened, propose};
 use consilium::demo::acts::follow;
 use consilium::demo::consortium::Consortium;
 use consilium::demo::synthetic::{Synthetic, write_store};
-use consilium::vault::{ComputeError, History, Task, Terms, Vault, VaultError};
-use consilium::worker::{Bounds, Job, Program, Settings, Trouble, Worker, WorkerError};
+use consilium::home::files::create_private_dir;
+use consilium::vault::{Cohorts, ComputeError, History, Task, Terms, Vault, VaultError};
+use consilium::worker::{Bounds, Program, Trouble, WorkerError};
 use consilium_engine::cells::{EncryptedCells, StudySecretKey, combine, open};
 use consilium_engine::disclosure::release;
-use consilium_engine::pseudonym::LinkSecret;
+use consilium_engine::rerun::{Basis, SubjectSet};
 use consilium_engine::statistics::Layout;
 use consilium_engine::store::StoreConfig;
-use consilium_engine::worker::Counted;
-use consilium_protocol::consent::{Action, AllowedData, DiseaseTree, DocumentTerms, Purpose, Roll, Use, evaluate};
+use consilium_protocol::consent::Roll;
 use consilium_protocol::genesis::Deadlines;
-use consilium_protocol::ids::{DocumentId, Height, HospitalId, ResearcherId, RoundNumber, StudyId, SubjectId};
+use consilium_protocol::ids::{ContentHash, Height, HospitalId, RoundNumber, StudyId, SubjectId};
 use consilium_protocol::privacy::MicroRho;
 use consilium_protocol::study::StudySpec;
 
-use crate::support::{QUICK, World, alone, headcount, plan, program, research};
-
-const MINUTE: Duration = Duration::from_secs(60);
-const BOUNDS: Bounds = Bounds { memory_bytes: 256 << 20, time: MINUTE, processor: MINUTE, threads: 2 };
-
-/// Everything, for any research.
-fn everything() -> AllowedData {
-    let terms = research();
-    let asked = Use {
-        action: Action::Aggregate,
-        purpose: Purpose::HealthResearch,
-        researcher: ResearcherId::from_public_key([1; 32]),
-        organisation: String::new(),
-        hospital: None,
-        study: StudyId::from_bytes([2; 32]),
-        day: "2026-06-01".parse().unwrap(),
-    };
-    let document = DocumentTerms { document: DocumentId::from_bytes([3; 32]), terms: &terms };
-    evaluate(&[document], &asked, &DiseaseTree::new(&[])).allowed
-}
-
-/// These persons, all of whom allow everything, and some subjects of nobody.
-fn roll(link: &LinkSecret, persons: &[i64]) -> Roll {
-    let nobody = (0..100u8).map(|name| SubjectId::from_bytes([name; 16]));
-    let mut subjects: Vec<SubjectId> = persons.iter().map(|person| link.subject(*person)).chain(nobody).collect();
-    subjects.sort_unstable();
-    Roll {
-        height: Height::new(1),
-        classes: vec![everything()],
-        class_of: subjects.iter().map(|_| Some(0)).collect(),
-        subjects: Arc::new(subjects),
-    }
-}
+use crate::small::{BOUNDS, ENDLESS, MINUTE, PLAIN, Small, everything, exploding, link, roll, study, worker};
+use crate::support::{QUICK, World, alone, headcount, plan, program};
 
 /// The processes that this one, or its children, started as workers.
 fn workers_of(parents: &[u32]) -> Vec<u32> {
@@ -213,83 +182,6 @@ fn kill_minus_nine_at_any_point_of_a_hundred_rounds() {
         Ok(())
     });
 }
-
-/// A worker over a small store.
-struct Small {
-    folder: tempfile::TempDir,
-    worker: Worker,
-    roll: Roll,
-}
-
-impl Small {
-    /// Ten persons, one of them with so many measurements.
-    fn new(rows: usize, bounds: Bounds) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let mut measurement = String::from("measurement_id,person_id,measurement_date,value_as_number\n");
-        for row in 0..rows {
-            measurement.push_str(&format!("{row},7,2020-01-01,{}\n", row % 100));
-        }
-        let person: String = (1..=10).map(|id| format!("{id},8507,{}\n", 1940 + id)).collect();
-        fs::write(folder.path().join("person.csv"), format!("person_id,gender_concept_id,year_of_birth\n{person}"))
-            .unwrap();
-        fs::write(folder.path().join("measurement.csv"), measurement).unwrap();
-        let worker = worker(folder.path(), bounds);
-        let roll = roll(&link(), &(1..=10).collect::<Vec<_>>());
-        Self { folder, worker, roll }
-    }
-
-    async fn ask(&self, sql: &str) -> Result<Counted, Trouble> {
-        study(&self.worker, sql, &self.roll, Duration::from_secs(3_600)).await
-    }
-
-    /// Everybody is counted, as if nothing had been before.
-    async fn counts(&self) {
-        let counted = self.ask(PLAIN).await.unwrap();
-        assert_eq!(counted.members.iter().map(|byte| byte.count_ones()).sum::<u32>(), 10);
-    }
-}
-
-const PLAIN: &str = "SELECT person_id, year_of_birth AS x FROM person";
-
-fn link() -> LinkSecret {
-    LinkSecret::from_seed([5; 32])
-}
-
-fn worker(store: &Path, bounds: Bounds) -> Worker {
-    Worker::new(Settings {
-        program: Program::at(program()),
-        store: StoreConfig { folder: store.to_path_buf(), tables: Default::default() },
-        link: link(),
-        bounds,
-    })
-}
-
-fn spec(sql: &str) -> StudySpec {
-    StudySpec::from_toml(&format!(
-        "version = 1\ntitle = \"t\"\ndescription = \"d\"\npurpose = \"HMB\"\nprotection = \"open\"\n\
-         [cohort]\nsubject = \"person_id\"\nsql = '''{sql}'''\n\
-         [[variable]]\nname = \"x\"\nmin = 0\nmax = 2030\nresolution = 1\n\
-         [[statistic]]\nname = \"s\"\nkind = \"mean\"\nof = \"x\"\n"
-    ))
-    .unwrap()
-}
-
-async fn study(worker: &Worker, sql: &str, roll: &Roll, left: Duration) -> Result<Counted, Trouble> {
-    let spec = spec(sql);
-    let layout = Layout::of(&spec).unwrap();
-    let job = Job { spec: &spec, layout: &layout, roll, min_site_count: 1, subjects_bound: 10_000_000, left };
-    worker.study(&job).await
-}
-
-/// One patient's rows, joined with themselves again and again.
-fn exploding(times: usize) -> String {
-    let joins: String = (0..times).map(|n| format!(" JOIN measurement m{n} ON m{n}.person_id = p.person_id")).collect();
-    format!("SELECT p.person_id, sum(m0.value_as_number) AS x FROM person p{joins} GROUP BY p.person_id")
-}
-
-/// Looks at every pair of one patient's rows, and finds none: no batch ever comes, and no memory is needed.
-const ENDLESS: &str = "SELECT m.person_id, count(*) AS x FROM measurement m JOIN measurement n ON n.person_id = m.person_id \
-                       AND n.value_as_number + m.value_as_number < 0 GROUP BY m.person_id";
 
 #[test]
 fn a_query_that_would_never_end_is_stopped_and_the_next_is_computed() {
@@ -519,6 +411,19 @@ fn growth_of_a_process_of_its_own() {
             for sql in [PLAIN.to_string(), exploding(4), PLAIN.to_string(), "SELECT".to_string()] {
                 let answer = study(&small.worker, &sql, &roll, hour).await;
                 assert_eq!(answer.is_ok(), sql == PLAIN, "{sql}");
+            }
+            // And remembered: everybody, and of whom there are as many again, every other one.
+            let home = tempfile::tempdir()?;
+            create_private_dir(&home.path().join("secrets"))?;
+            let cohorts = Cohorts::open(home.path())?;
+            let bytes = roll.subjects.len() / 8;
+            for (number, bits) in [(1, 0xFF), (2, 0x55)] {
+                let mut members = vec![bits; bytes];
+                members.resize(roll.subjects.len().div_ceil(8), 0);
+                let cohort = SubjectSet::chosen(roll.subjects.clone(), members).unwrap();
+                let basis = Basis { roster: ContentHash::from_bytes([1; 32]), terms: cohort.terms(&roll) };
+                let round = (StudyId::from_bytes([number; 32]), RoundNumber::new(0));
+                cohorts.contribute(round, basis, cohort, 11, History::new()).await?;
             }
         }
         let grown = memory_kib("VmHWM:").saturating_sub(before) << 10;

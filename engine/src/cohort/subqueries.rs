@@ -220,7 +220,15 @@ impl Scope<'_> {
             let plan = (*within.subquery.subquery).clone();
             return self.some_row(LogicalPlanBuilder::from(plan).filter(equal)?.build()?, false);
         }
-        Ok(Expr::InSubquery(InSubquery { negated: false, ..within }))
+        let InSubquery { expr, subquery: looked_up, .. } = within;
+        let looked_up = if matches!(*looked_up.subquery, LogicalPlan::Projection(_)) {
+            looked_up
+        } else {
+            // What a set operation gives has no expression by which the engine could join.
+            let column = first_column(&looked_up.subquery);
+            subquery(LogicalPlanBuilder::from((*looked_up.subquery).clone()).project([column])?.build()?)
+        };
+        Ok(Expr::InSubquery(InSubquery { expr, subquery: looked_up, negated: false }))
     }
 
     fn is_outside(&self, within: InSubquery) -> Result<Expr> {

@@ -2,7 +2,9 @@
 
 use consilium_protocol::ids::{ContentHash, RoundNumber, StudyId, SubjectId};
 
-use super::{Basis, CohortMemory, RerunError, Standing, SubjectSet};
+use std::convert::Infallible;
+
+use super::{Basis, CohortMemory, Placed, RerunError, Standing, SubjectSet, union};
 
 const K: u32 = 11;
 const FIRST: RoundNumber = RoundNumber::new(0);
@@ -12,6 +14,42 @@ const SMALLER: Basis = Basis { roster: ContentHash::from_bytes([3; 32]), ..ROSTE
 
 fn study(number: u8) -> StudyId {
     StudyId::from_bytes([number; 32])
+}
+
+/// A memory, and its subjects, which are in its file otherwise.
+#[derive(Default)]
+struct Remembered {
+    memory: CohortMemory,
+    subjects: Vec<SubjectId>,
+}
+
+impl Remembered {
+    fn known(&self) -> impl Iterator<Item = Result<SubjectId, Infallible>> {
+        self.subjects.iter().map(|subject| Ok(*subject))
+    }
+
+    fn placed(&self, cohort: &SubjectSet) -> Placed {
+        let Ok(placed) = Placed::among(self.known(), cohort);
+        placed
+    }
+
+    fn check(&self, cohort: &SubjectSet, basis: &Basis, k: u32) -> Result<Vec<StudyId>, RerunError> {
+        self.memory.check(&self.placed(cohort), basis, k)
+    }
+
+    fn contribute(
+        &mut self,
+        study: StudyId,
+        round: RoundNumber,
+        basis: &Basis,
+        cohort: &SubjectSet,
+        k: u32,
+    ) -> Result<Vec<StudyId>, RerunError> {
+        let same = self.memory.contribute(study, round, basis, &self.placed(cohort), k)?;
+        let Ok(subjects) = union(self.known(), cohort).collect();
+        self.subjects = subjects;
+        Ok(same)
+    }
 }
 
 /// Subjects by number, in no order.
@@ -25,11 +63,11 @@ fn cohort(numbers: impl Iterator<Item = u64>) -> SubjectSet {
 }
 
 /// A memory of these cohorts, of studies 0, 1, …, all released.
-fn memory(cohorts: &[SubjectSet]) -> CohortMemory {
-    let mut memory = CohortMemory::new();
+fn memory(cohorts: &[SubjectSet]) -> Remembered {
+    let mut memory = Remembered::default();
     for (number, cohort) in (0..).zip(cohorts) {
         memory.contribute(study(number), FIRST, &ROSTER, cohort, K).expect("far from all others");
-        assert!(memory.released(study(number), FIRST));
+        assert!(memory.memory.released(study(number), FIRST));
     }
     memory
 }
@@ -66,17 +104,17 @@ fn the_same_cohort_again() {
 
 #[test]
 fn a_revocation_between_two_runs() {
-    let mut memory = CohortMemory::new();
+    let mut memory = Remembered::default();
     let (before, after) = (cohort(0..300), cohort((0..120).chain(121..300)));
     memory.contribute(study(1), FIRST, &ROSTER, &before, K).expect("the first");
     // Pending is as good as released: the result may come any moment.
     assert_eq!(memory.contribute(study(2), FIRST, &ROSTER, &after, K), too_close(1));
-    assert_eq!(memory.standing(study(2), FIRST), None);
+    assert_eq!(memory.memory.standing(study(2), FIRST), None);
     // When the round failed, nobody has seen anything.
-    assert!(memory.failed(study(1), FIRST));
+    assert!(memory.memory.failed(study(1), FIRST));
     assert_eq!(memory.contribute(study(1), RoundNumber::new(1), &ROSTER, &after, K), Ok(vec![]));
-    assert!(memory.released(study(1), RoundNumber::new(1)));
-    assert!(!memory.failed(study(1), RoundNumber::new(1)), "what was released is not forgotten");
+    assert!(memory.memory.released(study(1), RoundNumber::new(1)));
+    assert!(!memory.memory.failed(study(1), RoundNumber::new(1)), "what was released is not forgotten");
     assert_eq!(memory.check(&before, &ROSTER, K), too_close(1));
 }
 
@@ -100,9 +138,9 @@ fn a_hospital_is_not_what_two_rosters_differ_by() {
     assert_eq!(memory.check(&cohort(100..500), &SMALLER, K), Ok(vec![]), "another cohort");
     assert_eq!(memory.check(&cohort(0..0), &SMALLER, K), Ok(vec![study(2)]), "nobody is nobody among any hospitals");
     // What failed before all had contributed was not seen: the next round may have fewer hospitals.
-    let mut memory = CohortMemory::new();
+    let mut memory = Remembered::default();
     memory.contribute(study(1), FIRST, &ROSTER, &cohort(0..300), K).expect("the first");
-    assert!(memory.failed(study(1), FIRST));
+    assert!(memory.memory.failed(study(1), FIRST));
     let second = RoundNumber::new(1);
     assert_eq!(memory.contribute(study(1), second, &SMALLER, &cohort(0..300), K), Ok(vec![]));
     assert_eq!(memory.contribute(study(2), FIRST, &ROSTER, &cohort(0..300), K), elsewhere(1));
@@ -157,23 +195,23 @@ fn what_is_not_seen() {
 
 #[test]
 fn a_round_takes_one_cohort() {
-    let mut memory = CohortMemory::new();
+    let mut memory = Remembered::default();
     memory.contribute(study(1), FIRST, &ROSTER, &cohort(0..50), K).expect("the first");
     assert_eq!(memory.contribute(study(1), FIRST, &ROSTER, &cohort(0..50), K), Ok(vec![study(1)]));
     let again = memory.contribute(study(1), FIRST, &ROSTER, &cohort(100..150), K);
     assert_eq!(again, Err(RerunError::AlreadyContributed { study: study(1), round: FIRST }));
-    assert_eq!(memory.standing(study(1), FIRST), Some(Standing::Pending));
-    assert!(!memory.released(study(1), RoundNumber::new(1)) && !memory.failed(study(2), FIRST));
+    assert_eq!(memory.memory.standing(study(1), FIRST), Some(Standing::Pending));
+    assert!(!memory.memory.released(study(1), RoundNumber::new(1)) && !memory.memory.failed(study(2), FIRST));
 }
 
 #[test]
 fn forgetting_one_leaves_the_others() {
-    let mut memory = CohortMemory::new();
+    let mut memory = Remembered::default();
     for (number, part) in (0..).zip([0..100, 200..300, 400..500]) {
         memory.contribute(study(number), FIRST, &ROSTER, &cohort(part), K).expect("apart");
     }
     memory.contribute(study(3), FIRST, &ROSTER, &cohort(200..300), K).expect("the same");
-    assert!(memory.failed(study(0), FIRST) && memory.failed(study(1), FIRST));
+    assert!(memory.memory.failed(study(0), FIRST) && memory.memory.failed(study(1), FIRST));
     assert_eq!(memory.check(&cohort(0..99), &ROSTER, K), Ok(vec![]));
     assert_eq!(memory.check(&cohort(200..299), &ROSTER, K), too_close(3));
     assert_eq!(memory.check(&cohort(400..499), &ROSTER, K), too_close(2));
@@ -240,8 +278,8 @@ fn as_a_plain_count_over_sets_says() {
     assert!(fine > 500 && refused > 100, "{fine} {refused}");
 }
 
-fn memory_with(cohorts: &[SubjectSet]) -> CohortMemory {
-    let mut memory = CohortMemory::new();
+fn memory_with(cohorts: &[SubjectSet]) -> Remembered {
+    let mut memory = Remembered::default();
     for (number, cohort) in (0..).zip(cohorts) {
         memory.contribute(study(number), FIRST, &ROSTER, cohort, 1).expect("a threshold of 1 refuses nothing");
     }

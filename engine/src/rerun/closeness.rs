@@ -16,7 +16,7 @@ fn count(start: u64, limit: u64, words: usize, not_zero: impl Fn(usize) -> u64) 
     count.min(limit)
 }
 
-fn at(bits: &Bits, word: usize) -> u64 {
+pub(super) fn at(bits: &Bits, word: usize) -> u64 {
     bits.get(word).copied().unwrap_or(0)
 }
 

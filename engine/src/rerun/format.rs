@@ -4,14 +4,11 @@
 //! offset  bytes  field
 //!      0      8  magic: `csl-coho`
 //!      8      2  version, 1
-//!     10     24  nonce, random
-//!     34      …  XChaCha20-Poly1305 of what follows, with the first 10 bytes as associated data; ends in a tag of 16
+//!     10     19  prefix of the nonces, random
+//!     29      …  STREAM of XChaCha20-Poly1305 over what follows, with the first 10 bytes as associated data: chunks of
+//!                65,536 bytes, the last of them shorter or as long, each followed by its tag of 16
 //!
 //!   what it encrypts
-//!             4  number of subjects; then of each 16 bytes, in the order of their places
-//!             4  number of cohorts; then of each
-//!             4    number of words, the last of them not 0
-//!             8    each word: the bits of 64 places, lowest first
 //!             4  number of contributions; then of each
 //!            32    study
 //!             4    round
@@ -19,29 +16,35 @@
 //!             4    position of the cohort
 //!            32    what stands for the hospitals that took part
 //!            32    what stands for what the patients allowed to be read
+//!             4  number of cohorts; then of each
+//!             4    number of words, the last of them not 0
+//!             8    each word: the bits of 64 places, lowest first
+//!             4  number of places; then of each, ascending
+//!            16    its subject
 //! ```
 //!
-//! All numbers are little-endian. What does not decrypt, or is not exactly this, is refused as a whole.
+//! All numbers are little-endian. What does not decrypt, or is not exactly this, is refused.
 //!
-//! Source: S. Arciszewski, "XChaCha: eXtended-nonce ChaCha and AEAD_XChaCha20_Poly1305", draft-irtf-cfrg-xchacha-03; its
-//! nonces are long enough to be drawn at random for every save.
+//! Source: S. Arciszewski, "XChaCha: eXtended-nonce ChaCha and AEAD_XChaCha20_Poly1305", draft-irtf-cfrg-xchacha-03; what
+//! it leaves of a nonce for the prefix, 152 bits, is long enough to be drawn at random for every save.
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::io::{self, BufRead, Write};
 
-use chacha20poly1305::aead::{AeadInOut, KeyInit};
-use chacha20poly1305::{Key, XChaCha20Poly1305, XNonce};
 use consilium_protocol::ids::{ContentHash, RoundNumber, StudyId, SubjectId};
 use consilium_protocol::keys::{NoRandomness, random_bytes};
-use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use super::closeness::Bits;
-use super::memory::{Basis, CohortMemory, Entry, Standing, sorted};
+use super::memory::{Basis, CohortMemory, Entry, Standing};
+use super::stream::{Opening, PREFIX, Sealing};
 
 const MAGIC: &[u8; 8] = b"csl-coho";
 const VERSION: u16 = 1;
-const ASSOCIATED: usize = 10;
-const HEADER: usize = 34;
+/// Magic and version.
+const ASSOCIATED: &[u8; 10] = b"csl-coho\x01\0";
+const HEADER: usize = ASSOCIATED.len() + PREFIX;
 
 /// Why bytes are no memory of cohorts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -65,9 +68,15 @@ pub enum MemoryFormatError {
     /// It decrypts, but is not what this program writes.
     #[error("the memory of contributed cohorts contradicts itself; restore it from a backup, and report this error")]
     Malformed,
-    /// No nonce.
-    #[error(transparent)]
-    NoRandomness(#[from] NoRandomness),
+    /// The bytes cannot be read.
+    #[error("the memory of contributed cohorts cannot be read: {0}; look at the disk, then try again")]
+    Unreadable(io::ErrorKind),
+}
+
+impl From<io::Error> for MemoryFormatError {
+    fn from(error: io::Error) -> Self {
+        Self::Unreadable(error.kind())
+    }
 }
 
 /// The key that a hospital's memory is encrypted with; erased from memory when dropped, never printed.
@@ -92,10 +101,6 @@ impl MemoryKey {
     pub const fn seed(&self) -> &[u8; 32] {
         &self.0
     }
-
-    fn cipher(&self) -> XChaCha20Poly1305 {
-        XChaCha20Poly1305::new(&Key::from(self.0))
-    }
 }
 
 impl fmt::Debug for MemoryKey {
@@ -104,141 +109,183 @@ impl fmt::Debug for MemoryKey {
     }
 }
 
+/// The subjects that are remembered, ascending, as a memory's file has them.
+pub struct Known<R> {
+    bytes: Opening<R>,
+    left: u32,
+    last: Option<SubjectId>,
+}
+
+impl<R> fmt::Debug for Known<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Known(..)")
+    }
+}
+
+impl<R: BufRead> Known<R> {
+    fn subject(&mut self) -> Result<Option<SubjectId>, MemoryFormatError> {
+        if self.left == 0 {
+            return if self.bytes.is_more()? { Err(MemoryFormatError::Malformed) } else { Ok(None) };
+        }
+        self.left -= 1;
+        let subject = SubjectId::from_bytes(self.bytes.take()?);
+        if self.last.replace(subject).is_some_and(|last| last >= subject) {
+            return Err(MemoryFormatError::Malformed);
+        }
+        Ok(Some(subject))
+    }
+}
+
+impl<R: BufRead> Iterator for Known<R> {
+    type Item = Result<SubjectId, MemoryFormatError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.subject().transpose()
+    }
+}
+
 impl CohortMemory {
-    /// The memory, encrypted, to replace the earlier file as a whole.
+    /// Writes the memory, encrypted, to replace the earlier file as a whole. `subjects` are those of all places, ascending.
     ///
     /// # Errors
-    /// [`MemoryFormatError::NoRandomness`].
-    pub fn to_bytes(&self, key: &MemoryKey) -> Result<Vec<u8>, MemoryFormatError> {
-        let random = random_bytes()?;
-        let nonce = random.first_chunk::<24>().expect("32 bytes begin with 24");
-        Ok(self.sealed(key, *nonce))
+    /// Of writing, of randomness, of the first of `subjects` that is an error, and `InvalidData` when they are not as many as
+    /// there are places; then what was written is no memory.
+    pub fn save(
+        &self,
+        key: &MemoryKey,
+        subjects: impl IntoIterator<Item = Result<SubjectId, MemoryFormatError>>,
+        to: impl Write,
+    ) -> io::Result<()> {
+        let random = random_bytes().map_err(io::Error::other)?;
+        self.write(key, *random.first_chunk().expect("32 bytes begin with 19"), subjects, to)
     }
 
-    fn sealed(&self, key: &MemoryKey, nonce: [u8; 24]) -> Vec<u8> {
-        // Encrypted where it is written: it is large, and a copy would be as large again.
-        let mut bytes = self.encoded(&[MAGIC.as_slice(), &VERSION.to_le_bytes(), &nonce].concat());
-        let (header, body) = bytes.split_at_mut(HEADER);
-        let tag = key.cipher().encrypt_inout_detached(&XNonce::from(nonce), &header[..ASSOCIATED], body.into());
-        bytes.extend_from_slice(&tag.expect("a memory is shorter than 256 GiB"));
-        bytes
+    fn write(
+        &self,
+        key: &MemoryKey,
+        prefix: [u8; PREFIX],
+        subjects: impl IntoIterator<Item = Result<SubjectId, MemoryFormatError>>,
+        mut to: impl Write,
+    ) -> io::Result<()> {
+        to.write_all(ASSOCIATED)?;
+        to.write_all(&prefix)?;
+        let mut bytes = Sealing::new(key, prefix, ASSOCIATED, to);
+        // There are, by far, not as many contributions as 32 bits count, and no cohort has more words than places.
+        let number = |count: usize| (count as u32).to_le_bytes();
+        bytes.write(&number(self.entries.len()))?;
+        for entry in &self.entries {
+            bytes.write(entry.study.as_bytes())?;
+            bytes.write(&entry.round.get().to_le_bytes())?;
+            bytes.write(&[u8::from(entry.standing == Standing::Released)])?;
+            bytes.write(&number(entry.cohort))?;
+            bytes.write(entry.basis.roster.as_bytes())?;
+            bytes.write(entry.basis.terms.as_bytes())?;
+        }
+        bytes.write(&number(self.cohorts.len()))?;
+        for cohort in &self.cohorts {
+            bytes.write(&number(cohort.len()))?;
+            cohort.iter().try_for_each(|word| bytes.write(&word.to_le_bytes()))?;
+        }
+        bytes.write(&self.places.to_le_bytes())?;
+        let mut written = 0u64;
+        for subject in subjects {
+            bytes.write(subject.map_err(io::Error::other)?.as_bytes())?;
+            written += 1;
+        }
+        if written != u64::from(self.places) {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "not as many subjects as there are places"));
+        }
+        bytes.finish()
     }
 
-    /// Reads what [`to_bytes`](Self::to_bytes) wrote.
+    /// Reads what [`save`](Self::save) wrote, up to the subjects, which follow.
     ///
     /// # Errors
-    /// [`MemoryFormatError`]; then nothing of the bytes is believed.
-    pub fn from_bytes(key: &MemoryKey, bytes: &[u8]) -> Result<Self, MemoryFormatError> {
-        let header = bytes.first_chunk::<HEADER>().ok_or(MemoryFormatError::Magic)?;
-        if !header.starts_with(MAGIC) {
+    /// [`MemoryFormatError`], here or among the subjects; then nothing of the bytes is believed.
+    pub fn open<R: BufRead>(key: &MemoryKey, mut from: R) -> Result<(Self, Known<R>), MemoryFormatError> {
+        let mut header = [0; HEADER];
+        let length = fill(&mut from, &mut header)?;
+        let header = &header[..length];
+        if !header.starts_with(MAGIC) || header.len() < ASSOCIATED.len() {
             return Err(MemoryFormatError::Magic);
         }
         let found = u16::from_le_bytes([header[8], header[9]]);
         if found != VERSION {
             return Err(MemoryFormatError::Version { found });
         }
-        let (body, tag) = bytes[HEADER..].split_last_chunk::<16>().ok_or(MemoryFormatError::Unauthentic)?;
-        let nonce = header[ASSOCIATED..].try_into().map_err(|_| MemoryFormatError::Magic)?;
-        let mut body = Zeroizing::new(body.to_vec());
-        key.cipher()
-            .decrypt_inout_detached(&nonce, &header[..ASSOCIATED], body.as_mut_slice().into(), &(*tag).into())
-            .map_err(|_| MemoryFormatError::Unauthentic)?;
-        decoded(&body).ok_or(MemoryFormatError::Malformed)
-    }
-
-    /// What is encrypted, after a header.
-    fn encoded(&self, header: &[u8]) -> Vec<u8> {
-        // As many as there are subjects fit 32 bits, and there are not more words, nor, by far, cohorts.
-        let number = |count: usize| (count as u32).to_le_bytes();
-        let words: usize = self.cohorts.iter().map(Vec::len).sum();
-        let mut bytes = Vec::with_capacity(128 + 16 * self.subjects.len() + 12 * words + 105 * self.entries.len());
-        bytes.extend_from_slice(header);
-        bytes.extend(number(self.subjects.len()));
-        self.subjects.iter().for_each(|subject| bytes.extend_from_slice(subject.as_bytes()));
-        bytes.extend(number(self.cohorts.len()));
-        for cohort in &self.cohorts {
-            bytes.extend(number(cohort.len()));
-            cohort.iter().for_each(|word| bytes.extend_from_slice(&word.to_le_bytes()));
+        let prefix = header[ASSOCIATED.len()..].try_into().map_err(|_| MemoryFormatError::Unauthentic)?;
+        let mut bytes = Opening::new(key, prefix, ASSOCIATED, from);
+        let mut memory = Self::default();
+        for _ in 0..number(&mut bytes)? {
+            memory.entries.push(entry(&mut bytes)?);
         }
-        bytes.extend(number(self.entries.len()));
-        for entry in &self.entries {
-            bytes.extend_from_slice(entry.study.as_bytes());
-            bytes.extend(entry.round.get().to_le_bytes());
-            bytes.push(u8::from(entry.standing == Standing::Released));
-            bytes.extend(number(entry.cohort));
-            bytes.extend_from_slice(entry.basis.roster.as_bytes());
-            bytes.extend_from_slice(entry.basis.terms.as_bytes());
+        for _ in 0..number(&mut bytes)? {
+            let mut cohort = Bits::new();
+            for _ in 0..number(&mut bytes)? {
+                cohort.push(u64::from_le_bytes(bytes.take()?));
+            }
+            memory.cohorts.push(cohort);
         }
-        bytes
+        memory.places = number(&mut bytes)?;
+        if !is_consistent(&memory) {
+            return Err(MemoryFormatError::Malformed);
+        }
+        let known = Known { bytes, left: memory.places, last: None };
+        Ok((memory, known))
     }
 }
 
-/// Bytes not yet read.
-struct Rest<'a>(&'a [u8]);
-
-impl<'a> Rest<'a> {
-    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let (first, rest) = self.0.split_first_chunk::<N>()?;
-        self.0 = rest;
-        Some(*first)
+/// As many bytes as there are, up to the buffer's length.
+fn fill(from: &mut impl BufRead, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match from.read(&mut buffer[filled..]) {
+            Ok(0) => break,
+            Ok(read) => filled += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
     }
-
-    /// A number of things, each of so many bytes or more, that the rest has room for.
-    fn count(&mut self, each: usize) -> Option<usize> {
-        let count = u32::from_le_bytes(self.take()?) as usize;
-        (count <= self.0.len() / each).then_some(count)
-    }
+    Ok(filled)
 }
 
-fn decoded(bytes: &[u8]) -> Option<CohortMemory> {
-    let mut rest = Rest(bytes);
-    let subjects: Vec<SubjectId> =
-        (0..rest.count(16)?).map(|_| rest.take().map(SubjectId::from_bytes)).collect::<Option<_>>()?;
-    let mut cohorts: Vec<Bits> = Vec::new();
-    for _ in 0..rest.count(4)? {
-        let words = rest.count(8)?;
-        cohorts.push((0..words).map(|_| rest.take().map(u64::from_le_bytes)).collect::<Option<_>>()?);
-    }
-    let mut entries = Vec::new();
-    for _ in 0..rest.count(105)? {
-        let study = StudyId::from_bytes(rest.take()?);
-        let round = RoundNumber::new(u32::from_le_bytes(rest.take()?));
-        let standing = match rest.take()? {
-            [0] => Standing::Pending,
-            [1] => Standing::Released,
-            _ => return None,
-        };
-        let cohort = u32::from_le_bytes(rest.take()?) as usize;
-        let roster = ContentHash::from_bytes(rest.take()?);
-        let basis = Basis { roster, terms: ContentHash::from_bytes(rest.take()?) };
-        entries.push(Entry { study, round, standing, cohort, basis });
-    }
-    let memory = CohortMemory { sorted: sorted(&subjects), subjects, cohorts, entries };
-    (rest.0.is_empty() && is_consistent(&memory)).then_some(memory)
+fn number<R: BufRead>(bytes: &mut Opening<R>) -> Result<u32, MemoryFormatError> {
+    bytes.take().map(u32::from_le_bytes)
+}
+
+fn entry<R: BufRead>(bytes: &mut Opening<R>) -> Result<Entry, MemoryFormatError> {
+    let study = StudyId::from_bytes(bytes.take()?);
+    let round = RoundNumber::new(number(bytes)?);
+    let standing = match bytes.take()? {
+        [0] => Standing::Pending,
+        [1] => Standing::Released,
+        _ => return Err(MemoryFormatError::Malformed),
+    };
+    let cohort = number(bytes)? as usize;
+    let roster = ContentHash::from_bytes(bytes.take()?);
+    let basis = Basis { roster, terms: ContentHash::from_bytes(bytes.take()?) };
+    Ok(Entry { study, round, standing, cohort, basis })
 }
 
 fn is_consistent(memory: &CohortMemory) -> bool {
-    let CohortMemory { subjects, sorted, cohorts, entries } = memory;
-    let distinct = sorted.windows(2).all(|pair| subjects[pair[0] as usize] != subjects[pair[1] as usize]);
+    let CohortMemory { places, cohorts, entries } = memory;
     let fits = |cohort: &Bits| {
         cohort
             .last()
-            .is_none_or(|last| *last != 0 && cohort.len() * 64 - last.leading_zeros() as usize <= subjects.len())
+            .is_none_or(|last| *last != 0 && cohort.len() * 64 - last.leading_zeros() as usize <= *places as usize)
     };
     let used: BTreeSet<usize> = entries.iter().map(|entry| entry.cohort).collect();
     let rounds: BTreeSet<(StudyId, RoundNumber)> = entries.iter().map(|entry| (entry.study, entry.round)).collect();
     let different = cohorts.iter().collect::<BTreeSet<_>>().len() == cohorts.len();
-    distinct
-        && cohorts.iter().all(fits)
-        && used.into_iter().eq(0..cohorts.len())
-        && rounds.len() == entries.len()
-        && different
+    cohorts.iter().all(fits) && used.into_iter().eq(0..cohorts.len()) && rounds.len() == entries.len() && different
 }
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+
     use super::*;
-    use crate::rerun::SubjectSet;
+    use crate::rerun::{Placed, SubjectSet};
 
     fn subject(number: u8) -> SubjectId {
         SubjectId::from_bytes([number; 16])
@@ -251,97 +298,134 @@ mod tests {
     const BASIS: Basis =
         Basis { roster: ContentHash::from_bytes([0xCC; 32]), terms: ContentHash::from_bytes([0xDD; 32]) };
 
+    const PLACES: [u8; 4] = [1, 2, 3, 4];
+
     fn memory() -> CohortMemory {
         let mut memory = CohortMemory::new();
         let round = RoundNumber::new;
-        let first: SubjectSet = [2, 1].map(subject).into_iter().collect();
-        memory.contribute(study(0xA1), round(0), &BASIS, &first, 2).expect("the first");
+        let first: SubjectSet = [4, 2].map(subject).into_iter().collect();
+        let Ok(placed) = Placed::among::<Infallible>([], &first);
+        memory.contribute(study(0xA1), round(0), &BASIS, &placed, 2).expect("the first");
         assert!(memory.released(study(0xA1), round(0)));
-        let second: SubjectSet = [3, 4, 2].map(subject).into_iter().collect();
-        memory.contribute(study(0xB2), round(7), &BASIS, &second, 2).expect("three apart");
+        let second: SubjectSet = [3, 4, 1].map(subject).into_iter().collect();
+        let Ok(placed) = Placed::among::<Infallible>([2, 4].map(|name| Ok(subject(name))), &second);
+        memory.contribute(study(0xB2), round(7), &BASIS, &placed, 2).expect("three apart");
         memory
+    }
+
+    fn sealed(memory: &CohortMemory, subjects: &[u8]) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        let subjects = subjects.iter().map(|name| Ok(subject(*name)));
+        memory.write(&MemoryKey::from_seed([7; 32]), [9; PREFIX], subjects, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn opened(seed: u8, bytes: &[u8]) -> Result<(CohortMemory, Vec<SubjectId>), MemoryFormatError> {
+        let (memory, known) = CohortMemory::open(&MemoryKey::from_seed([seed; 32]), bytes)?;
+        Ok((memory, known.collect::<Result<_, _>>()?))
+    }
+
+    /// What is encrypted of the memory above.
+    fn content() -> String {
+        [
+            "02000000".to_string(),
+            "a1".repeat(32) + "00000000" + "01" + "00000000" + &"cc".repeat(32) + &"dd".repeat(32),
+            "b2".repeat(32) + "07000000" + "00" + "01000000" + &"cc".repeat(32) + &"dd".repeat(32),
+            "02000000".to_string(),
+            "01000000".to_string() + "0a00000000000000",
+            "01000000".to_string() + "0d00000000000000",
+            "04000000".to_string(),
+            "01".repeat(16) + &"02".repeat(16) + &"03".repeat(16) + &"04".repeat(16),
+        ]
+        .concat()
+    }
+
+    /// A file with this content, made without the memory's own writing.
+    fn file_of(content: &[u8]) -> Vec<u8> {
+        let mut bytes = [ASSOCIATED.as_slice(), &[9; PREFIX]].concat();
+        let mut sealing = Sealing::new(&MemoryKey::from_seed([7; 32]), [9; PREFIX], ASSOCIATED, &mut bytes);
+        sealing.write(content).expect("a vector takes all");
+        sealing.finish().expect("a vector takes all");
+        bytes
     }
 
     #[test]
     fn what_is_encrypted_has_these_bytes() {
-        let expected = [
-            "04000000".to_string(),
-            "01".repeat(16) + &"02".repeat(16) + &"03".repeat(16) + &"04".repeat(16),
-            "02000000".to_string(),
-            "01000000".to_string() + "0300000000000000",
-            "01000000".to_string() + "0e00000000000000",
-            "02000000".to_string(),
-            "a1".repeat(32) + "00000000" + "01" + "00000000" + &"cc".repeat(32) + &"dd".repeat(32),
-            "b2".repeat(32) + "07000000" + "00" + "01000000" + &"cc".repeat(32) + &"dd".repeat(32),
-        ];
-        assert_eq!(hex::encode(memory().encoded(&[])), expected.concat());
-        assert_eq!(decoded(&memory().encoded(&[])), Some(memory()));
+        let file = sealed(&memory(), &PLACES).expect("a vector takes all");
+        assert_eq!(file, file_of(&hex::decode(content()).expect("hexadecimal")));
+        assert_eq!(opened(7, &file), Ok((memory(), PLACES.map(subject).to_vec())));
     }
 
     #[test]
     fn the_empty_memory_has_these_bytes() {
-        let sealed = CohortMemory::new().sealed(&MemoryKey::from_seed([7; 32]), [9; 24]);
-        assert_eq!(hex::encode(&sealed), GOLDEN);
-        let read = CohortMemory::from_bytes(&MemoryKey::from_seed([7; 32]), &sealed);
-        assert_eq!(read, Ok(CohortMemory::new()));
+        let file = sealed(&CohortMemory::new(), &[]).expect("a vector takes all");
+        assert_eq!(hex::encode(&file), GOLDEN);
+        assert_eq!(opened(7, &file), Ok((CohortMemory::new(), Vec::new())));
     }
 
-    const GOLDEN: &str = "63736c2d636f686f0100090909090909090909090909090909090909090909090909be72e28a7caa7962f412083cf2c182f12508fbfd4a786a0201f8ea40";
+    const GOLDEN: &str = "63736c2d636f686f010009090909090909090909090909090909090909e499ceb1b2b03eb33538b304a2a3bb29e9f38cfca85d918a8ee6e3d4";
 
     #[test]
     fn each_flipped_byte_and_each_cut_is_found() {
-        let key = MemoryKey::from_seed([7; 32]);
-        let bytes = memory().to_bytes(&key).expect("randomness");
-        assert_eq!(CohortMemory::from_bytes(&key, &bytes), Ok(memory()));
+        let bytes = sealed(&memory(), &PLACES).expect("a vector takes all");
         for position in 0..bytes.len() {
             let mut flipped = bytes.clone();
             flipped[position] ^= 1;
-            assert!(CohortMemory::from_bytes(&key, &flipped).is_err(), "byte {position}");
-            assert!(CohortMemory::from_bytes(&key, &bytes[..position]).is_err(), "cut at {position}");
+            assert!(opened(7, &flipped).is_err(), "byte {position}");
+            assert!(opened(7, &bytes[..position]).is_err(), "cut at {position}");
         }
-        let other = MemoryKey::from_seed([8; 32]);
-        assert_eq!(CohortMemory::from_bytes(&other, &bytes), Err(MemoryFormatError::Unauthentic));
+        assert_eq!(opened(8, &bytes), Err(MemoryFormatError::Unauthentic));
         let mut newer = bytes.clone();
         newer[8] = 2;
-        assert_eq!(CohortMemory::from_bytes(&key, &newer), Err(MemoryFormatError::Version { found: 2 }));
-        assert_eq!(CohortMemory::from_bytes(&key, b"csl-cell"), Err(MemoryFormatError::Magic));
-        assert_ne!(memory().to_bytes(&key).expect("randomness"), bytes, "a nonce is used once");
+        assert_eq!(opened(7, &newer), Err(MemoryFormatError::Version { found: 2 }));
+        assert_eq!(opened(7, b"csl-cell"), Err(MemoryFormatError::Magic));
+        let mut other = Vec::new();
+        memory()
+            .save(&MemoryKey::from_seed([7; 32]), PLACES.map(|name| Ok(subject(name))), &mut other)
+            .expect("a file");
+        assert_ne!(other, bytes, "a nonce is used once");
+        assert_eq!(opened(7, &other), opened(7, &bytes));
+    }
+
+    #[test]
+    fn other_subjects_than_there_are_places_for_are_not_saved() {
+        assert_eq!(sealed(&memory(), &[1, 2, 3]).expect_err("three").kind(), io::ErrorKind::InvalidData);
+        assert_eq!(sealed(&memory(), &[1, 2, 3, 4, 5]).expect_err("five").kind(), io::ErrorKind::InvalidData);
+        let broken = [Ok(subject(1)), Err(MemoryFormatError::Unauthentic)];
+        let error = memory().save(&MemoryKey::from_seed([7; 32]), broken, io::sink()).expect_err("one is an error");
+        assert_eq!(error.to_string(), MemoryFormatError::Unauthentic.to_string());
     }
 
     #[test]
     fn what_contradicts_itself_is_refused() {
-        let good = memory().encoded(&[]);
-        // A subject twice; a number of words without room; a patient without a place; a last word of 0; the same cohort
-        // twice; a cohort nobody contributed; no such cohort; no such standing; the same round twice; a number of
-        // subjects without room.
-        let end = good.len();
-        let changes = [
-            (4, 2),
-            (84, 0x1F),
-            (88, 0x1E),
-            (88, 0),
-            (88, 3),
-            (end - 68, 0),
-            (end - 68, 2),
-            (end - 69, 2),
-            (end - 105, 0xA1),
-            (3, 0xFF),
+        let good = hex::decode(content()).expect("hexadecimal");
+        assert!(opened(7, &file_of(&good)).is_ok());
+        let places = good.len() - 68;
+        // No such standing; the same round twice; a cohort nobody contributed; no such cohort; a patient without a place;
+        // a last word of 0; the same cohort twice; more and fewer places than subjects; subjects out of order, or twice.
+        let changes: [(usize, &[u8]); 10] = [
+            (40, &[2]),
+            (109, &[[0xA1; 32].as_slice(), &[0; 4]].concat()),
+            (41, &[1]),
+            (146, &[2]),
+            (places - 8, &[0x1D]),
+            (places - 8, &[0]),
+            (places - 8, &[0x0A]),
+            (places, &[5]),
+            (places, &[3]),
+            (places + 4, &[2; 16]),
         ];
         for (position, value) in changes {
             let mut bytes = good.clone();
-            if position == 4 {
-                bytes[4..20].fill(value);
-            } else if position == good.len() - 105 {
-                bytes[position..position + 32].fill(value);
-                bytes[position + 32] = 0;
-            } else {
-                bytes[position] = value;
-            }
+            bytes[position..position + value.len()].copy_from_slice(value);
             assert_ne!(bytes, good, "{position}");
-            assert_eq!(decoded(&bytes), None, "{value} at {position}");
+            assert_eq!(
+                opened(7, &file_of(&bytes)).err(),
+                Some(MemoryFormatError::Malformed),
+                "{value:?} at {position}"
+            );
         }
-        assert_eq!(decoded(&[good.as_slice(), &[0]].concat()), None);
-        assert!(decoded(&good).is_some());
+        assert_eq!(opened(7, &file_of(&[good.as_slice(), &[0]].concat())).err(), Some(MemoryFormatError::Malformed));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use consilium_protocol::ids::{ContentHash, RoundNumber, StudyId, SubjectId};
 
 use super::RerunError;
 use super::closeness::{Bits, Sum, difference};
+use super::places::{Placed, joined, size, spread};
 
 /// A cohort: the subjects that were counted, each once. Not printed.
 #[derive(Clone, Default)]
@@ -125,19 +126,17 @@ pub(super) struct Entry {
     pub(super) basis: Basis,
 }
 
-/// What a hospital remembers of what it contributed. Not printed; saved encrypted only
-/// ([`to_bytes`](Self::to_bytes)).
+/// What a hospital remembers of what it contributed. Not printed; saved encrypted only ([`save`](Self::save)).
 ///
-/// Each subject that was ever in a contributed cohort has a *place*, which never changes, and each cohort is a bitmap over
-/// places: a million subjects in a hundred cohorts are 16 MB of subjects and 12.5 MB of bitmaps. Equal cohorts are kept
-/// once. A memory is as good as the hospital's diligence in keeping it: after a restore from an old copy, compare with the
-/// ledger by [`standing`](Self::standing), and take part in nothing until all is there.
+/// Each subject that was ever in a contributed cohort has a *place*, the number of smaller ones, and each cohort is a bitmap
+/// over places. Equal cohorts are kept once. The subjects themselves are in the file alone ([`Known`](super::Known)) and pass
+/// by in order, so that a million subjects in a hundred cohorts are 16 MB on disk and 12.5 MB of bitmaps. A memory is as good
+/// as the hospital's diligence in keeping it: after a restore from an old copy, compare with the ledger by
+/// [`standing`](Self::standing), and take part in nothing until all is there.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct CohortMemory {
-    /// The subject at each place.
-    pub(super) subjects: Vec<SubjectId>,
-    /// The places, by subject.
-    pub(super) sorted: Vec<u32>,
+    /// How many places there are.
+    pub(super) places: u32,
     pub(super) cohorts: Vec<Bits>,
     pub(super) entries: Vec<Entry>,
 }
@@ -146,22 +145,6 @@ impl fmt::Debug for CohortMemory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("CohortMemory(..)")
     }
-}
-
-/// A cohort in a memory's places.
-struct Placed {
-    bits: Bits,
-    unseen: Vec<SubjectId>,
-}
-
-impl Placed {
-    fn size(&self) -> u64 {
-        size(&self.bits) + self.unseen.len() as u64
-    }
-}
-
-fn size(bits: &Bits) -> u64 {
-    bits.iter().map(|word| u64::from(word.count_ones())).sum()
 }
 
 impl CohortMemory {
@@ -177,12 +160,8 @@ impl CohortMemory {
     /// # Errors
     /// [`RerunError::TooClose`], [`RerunError::Complement`] and [`RerunError::OtherRoster`], for the first study or pair in
     /// the order of contribution.
-    pub fn check(&self, cohort: &SubjectSet, basis: &Basis, k: u32) -> Result<Vec<StudyId>, RerunError> {
-        self.check_placed(&self.place(cohort), basis, k)
-    }
-
-    fn check_placed(&self, placed: &Placed, basis: &Basis, k: u32) -> Result<Vec<StudyId>, RerunError> {
-        let (new, unseen, limit) = (&placed.bits, placed.unseen.len() as u64, u64::from(k));
+    pub fn check(&self, placed: &Placed, basis: &Basis, k: u32) -> Result<Vec<StudyId>, RerunError> {
+        let (new, unseen, limit) = (&placed.bits, placed.unseen, u64::from(k));
         let distance = |cohort: &Bits| difference(new, unseen, cohort, limit);
         let distances: Vec<u64> = self.cohorts.iter().map(distance).collect();
         // Nobody's numbers are told from those of nobody.
@@ -228,8 +207,8 @@ impl CohortMemory {
         Ok(Vec::new())
     }
 
-    /// Checks a cohort and remembers it as pending. Call it, and save the memory, before anything leaves the hospital.
-    /// Doing so again with the same cohort, after a crash, changes nothing.
+    /// Checks a cohort and remembers it as pending. Call it, and save the memory with the [`union`](super::union) of subjects,
+    /// before anything leaves the hospital. Doing so again with the same cohort, after a crash, changes nothing.
     ///
     /// # Errors
     /// Those of [`check`](Self::check), [`RerunError::AlreadyContributed`] and [`RerunError::Full`]; then nothing is
@@ -239,15 +218,14 @@ impl CohortMemory {
         study: StudyId,
         round: RoundNumber,
         basis: &Basis,
-        cohort: &SubjectSet,
+        placed: &Placed,
         k: u32,
     ) -> Result<Vec<StudyId>, RerunError> {
-        let placed = self.place(cohort);
         if let Some(entry) = self.entries.iter().find(|entry| (entry.study, entry.round) == (study, round)) {
-            let same = placed.unseen.is_empty() && self.cohorts[entry.cohort] == placed.bits;
+            let same = placed.unseen == 0 && self.cohorts[entry.cohort] == placed.bits;
             return if same { Ok(vec![study]) } else { Err(RerunError::AlreadyContributed { study, round }) };
         }
-        let same = self.check_placed(&placed, basis, k)?;
+        let same = self.check(placed, basis, k)?;
         let cohort = self.remember(placed)?;
         self.entries.push(Entry { study, round, standing: Standing::Pending, cohort, basis: *basis });
         Ok(same)
@@ -290,69 +268,20 @@ impl CohortMemory {
         entry.map_or(StudyId::from_bytes([0; 32]), |entry| entry.study)
     }
 
-    fn place(&self, cohort: &SubjectSet) -> Placed {
-        let mut bits = Bits::new();
-        let mut unseen = Vec::new();
-        let mut known = self.sorted.iter().copied().peekable();
-        for subject in cohort.iter() {
-            let at = |place: u32| self.subjects[place as usize];
-            while known.next_if(|place| at(*place) < *subject).is_some() {}
-            match known.next_if(|place| at(*place) == *subject) {
-                Some(place) => set(&mut bits, place as usize),
-                None => unseen.push(*subject),
-            }
-        }
-        Placed { bits, unseen }
-    }
-
     /// The cohort's position, with new places for who had none.
-    fn remember(&mut self, placed: Placed) -> Result<usize, RerunError> {
-        let Placed { mut bits, unseen } = placed;
-        let fits = u32::try_from(self.subjects.len() + unseen.len()).is_ok();
-        if !fits {
-            return Err(RerunError::Full);
-        }
-        if !unseen.is_empty() {
-            (0..unseen.len()).for_each(|new| set(&mut bits, self.subjects.len() + new));
-            // As many as fit, as was just checked.
-            let first = self.subjects.len() as u32;
-            self.subjects.extend(unseen);
-            self.sorted = merged(&self.subjects, &self.sorted, first);
-        }
-        if let Some(same) = self.cohorts.iter().position(|cohort| *cohort == bits) {
+    fn remember(&mut self, placed: &Placed) -> Result<usize, RerunError> {
+        let Placed { bits, fresh, unseen } = placed;
+        if *unseen == 0
+            && let Some(same) = self.cohorts.iter().position(|cohort| cohort == bits)
+        {
             return Ok(same);
         }
-        self.cohorts.push(bits);
+        let places = u64::from(self.places) + unseen;
+        self.places = u32::try_from(places).map_err(|_| RerunError::Full)?;
+        if *unseen > 0 {
+            self.cohorts.iter_mut().for_each(|cohort| *cohort = spread(cohort, fresh));
+        }
+        self.cohorts.push(joined(spread(bits, fresh), fresh));
         Ok(self.cohorts.len() - 1)
     }
-}
-
-/// The places in the order of their subjects.
-pub(super) fn sorted(subjects: &[SubjectId]) -> Vec<u32> {
-    // At most as many as a memory can hold.
-    let mut keyed: Vec<(SubjectId, u32)> = subjects.iter().copied().zip(0..).collect();
-    keyed.sort_unstable();
-    keyed.into_iter().map(|(_, place)| place).collect()
-}
-
-/// The places in the order of their subjects, given those before `first`; the subjects from there on are in order.
-fn merged(subjects: &[SubjectId], before: &[u32], first: u32) -> Vec<u32> {
-    let mut places = Vec::with_capacity(subjects.len());
-    let mut new = (first..subjects.len() as u32).peekable();
-    let at = |place: u32| subjects[place as usize];
-    for &place in before {
-        while let Some(smaller) = new.next_if(|new| at(*new) < at(place)) {
-            places.push(smaller);
-        }
-        places.push(place);
-    }
-    places.extend(new);
-    places
-}
-
-fn set(bits: &mut Bits, place: usize) {
-    if bits.len() <= place / 64 {
-        bits.resize(place / 64 + 1, 0);
-    }
-    bits[place / 64] |= 1 << (place % 64);
 }

@@ -36,14 +36,17 @@
 mod closeness;
 mod format;
 mod memory;
+mod places;
+mod stream;
 
 #[cfg(test)]
 mod attacks;
 
 use consilium_protocol::ids::{RoundNumber, StudyId};
 
-pub use format::{MemoryFormatError, MemoryKey};
+pub use format::{Known, MemoryFormatError, MemoryKey};
 pub use memory::{Basis, CohortMemory, Standing, SubjectSet};
+pub use places::{Placed, union};
 
 /// Why a hospital does not contribute. It says which study is too close, never by how many patients or by whom.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Float64Array, RecordBatch};
 use consilium_engine::disclosure::guarded::plan;
 use consilium_engine::privacy::NoisePlan;
-use consilium_engine::rerun::{Basis, CohortMemory, RerunError, SubjectSet};
+use consilium_engine::rerun::{Basis, CohortMemory, MemoryKey, Placed, RerunError, SubjectSet, union};
 use consilium_engine::result::Estimate;
 use consilium_engine::statistics::Layout;
 use consilium_protocol::ids::{ContentHash, RoundNumber, StudyId, SubjectId};
@@ -59,12 +59,39 @@ fn cohort(people: impl IntoIterator<Item = u32>) -> SubjectSet {
     people.into_iter().map(subject).collect()
 }
 
-fn remember(cohorts: &[SubjectSet]) -> CohortMemory {
-    let mut memory = CohortMemory::new();
-    for (name, cohort) in (1..).zip(cohorts) {
-        memory.contribute(study(name), RoundNumber::new(0), &ROSTER, cohort, K).expect("far enough from those before");
+/// A memory as a hospital has it: in a file that is written anew for each cohort.
+struct Remembered {
+    key: MemoryKey,
+    file: Vec<u8>,
+}
+
+impl Remembered {
+    fn check(&self, cohort: &SubjectSet, basis: &Basis, k: u32) -> Result<Vec<StudyId>, RerunError> {
+        let (memory, known) = CohortMemory::open(&self.key, self.file.as_slice()).expect("a memory");
+        memory.check(&Placed::among(known, cohort).expect("a whole file"), basis, k)
     }
-    memory
+
+    fn contribute(&mut self, study: StudyId, cohort: &SubjectSet) -> Result<Vec<StudyId>, RerunError> {
+        let open = || CohortMemory::open(&self.key, self.file.as_slice()).expect("a memory");
+        let (mut memory, known) = open();
+        let placed = Placed::among(known, cohort).expect("a whole file");
+        let same = memory.contribute(study, RoundNumber::new(0), &ROSTER, &placed, K)?;
+        let mut file = Vec::new();
+        memory.save(&self.key, union(open().1, cohort), &mut file).expect("a memory");
+        self.file = file;
+        Ok(same)
+    }
+}
+
+fn remember(cohorts: &[SubjectSet]) -> Remembered {
+    let key = MemoryKey::from_seed([7; 32]);
+    let mut file = Vec::new();
+    CohortMemory::new().save(&key, [], &mut file).expect("an empty memory");
+    let mut remembered = Remembered { key, file };
+    for (name, cohort) in (1..).zip(cohorts) {
+        remembered.contribute(study(name), cohort).expect("far enough from those before");
+    }
+    remembered
 }
 
 #[test]
@@ -130,7 +157,7 @@ fn attack_6_a_revocation_between_two_runs() {
     let mut memory = remember(std::slice::from_ref(&before));
     assert_eq!(memory.check(&before, &ROSTER, K), Ok(vec![study(1)]), "the same again says nothing new");
     let after = cohort((0..500).filter(|person| *person != 250));
-    let again = memory.contribute(study(2), RoundNumber::new(0), &ROSTER, &after, K);
+    let again = memory.contribute(study(2), &after);
     assert_eq!(again, Err(RerunError::TooClose { study: study(1) }));
 }
 

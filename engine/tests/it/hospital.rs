@@ -349,10 +349,9 @@ pub(crate) async fn permissions(store: &Store, link: &LinkSecret) -> Permissions
     Permissions { height: Height::new(7), classes, subjects }
 }
 
-/// Full consent of everybody.
-pub(crate) async fn everybody(store: &Store, link: &LinkSecret) -> Permissions {
-    let terms = Terms { base: Base::Permit, rules: Vec::new(), policy_uri: String::new() };
-    let document = DocumentTerms { document: DocumentId::from_bytes([3; 32]), terms: &terms };
+/// What terms allow to be counted for any health research.
+pub(crate) fn allowed(terms: &Terms) -> AllowedData {
+    let document = DocumentTerms { document: DocumentId::from_bytes([3; 32]), terms };
     let asked = Use {
         action: Action::Aggregate,
         purpose: Purpose::HealthResearch,
@@ -362,7 +361,13 @@ pub(crate) async fn everybody(store: &Store, link: &LinkSecret) -> Permissions {
         study: StudyId::from_bytes([2; 32]),
         day: "2026-06-01".parse().expect("a date"),
     };
-    let allowed = evaluate(&[document], &asked, &DiseaseTree::new(&[])).allowed;
+    evaluate(&[document], &asked, &DiseaseTree::new(&[])).allowed
+}
+
+/// Full consent of everybody.
+pub(crate) async fn everybody(store: &Store, link: &LinkSecret) -> Permissions {
+    let terms = Terms { base: Base::Permit, rules: Vec::new(), policy_uri: String::new() };
+    let allowed = allowed(&terms);
     let subjects = store.subjects(link).await.expect("subjects");
     Permissions {
         height: Height::new(7),

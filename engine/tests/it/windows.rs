@@ -7,14 +7,11 @@ use std::path::Path;
 
 use consilium_engine::cohort::run;
 use consilium_engine::store::{Store, StoreConfig};
-use consilium_protocol::consent::{
-    Action, AllowedData, DiseaseTree, DocumentTerms, Domain, Opened, Permissions, Purpose, Terms, Use, Window, Windows,
-    evaluate,
-};
-use consilium_protocol::ids::{Date, DocumentId, Height, ResearcherId, StudyId, SubjectId};
+use consilium_protocol::consent::{AllowedData, Domain, Opened, Permissions, Terms, Window, Windows};
+use consilium_protocol::ids::{Date, Height, SubjectId};
 use datafusion::parquet::arrow::ArrowWriter;
 
-use super::hospital::{Dice, Rows, Value, day, limits, link, sorted, study, study_with};
+use super::hospital::{self, Dice, Rows, Value, day, limits, link, sorted, study, study_with};
 
 const CONSENT_PAGE: &str = include_str!("../../../docs/consent.md");
 
@@ -55,17 +52,7 @@ async fn the_example_of_the_documentation_hides_nobody_from_a_study() {
     let example = CONSENT_PAGE.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("an example");
     assert!(example.contains("window = { from = \"2020-09-01\" }"), "the example has a window");
     let terms: Terms = toml::from_str(example).expect("terms");
-    let document = DocumentTerms { document: DocumentId::from_bytes([3; 32]), terms: &terms };
-    let asked = Use {
-        action: Action::Aggregate,
-        purpose: Purpose::HealthResearch,
-        researcher: ResearcherId::from_public_key([1; 32]),
-        organisation: String::new(),
-        hospital: None,
-        study: StudyId::from_bytes([2; 32]),
-        day: "2026-06-01".parse().expect("a date"),
-    };
-    let allowed = evaluate(&[document], &asked, &DiseaseTree::new(&[])).allowed;
+    let allowed = hospital::allowed(&terms);
 
     // 200 patients, of whom 120 have a condition of the window; each has one from before it.
     let folder = tempfile::tempdir().expect("a folder");

@@ -11,10 +11,10 @@ use arrow::datatypes::DataType;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, DataFusionError, Result, ScalarValue, internal_err};
-use datafusion::logical_expr::expr::{Case, InList, Like, ScalarFunction};
+use datafusion::logical_expr::expr::{Case, InList, Like, ScalarFunction, Sort};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
-use datafusion::logical_expr::{ColumnarValue, Expr, ExprSchemable, LogicalPlan, Union};
+use datafusion::logical_expr::{ColumnarValue, Expr, ExprSchemable, LogicalPlan, Operator, Union, binary_expr, lit};
 use datafusion::optimizer::AnalyzerRule;
 
 use super::columns::Call;
@@ -47,8 +47,10 @@ fn rewrite(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
         schema.merge(&DFSchema::try_from_qualified_schema(scan.table_name.clone(), &scan.source.schema())?);
     }
     let names = NamePreserver::new(&plan);
+    let is_value = matches!(plan, LogicalPlan::Projection(_) | LogicalPlan::Aggregate(_));
     let plan = plan.map_expressions(|expr| {
         let name = names.save(&expr);
+        let expr = if is_value { expr.transform_up(tested)?.data } else { expr };
         let rewritten = expr.transform_up(|expr| expression(expr, &schema))?;
         Ok(rewritten.update_data(|expr| name.restore(expr)))
     })?;
@@ -66,6 +68,21 @@ fn union(union: Union) -> Result<LogicalPlan> {
     });
     let schema = DFSchema::new_with_metadata(fields.collect::<Result<Vec<_>>>()?, union.schema.metadata().clone())?;
     Ok(LogicalPlan::Union(Union { schema: Arc::new(schema), ..union }))
+}
+
+/// `IS TRUE` and its like as what the engine computes them by: it takes the one for a value that is never NULL, the other for
+/// one that may be, and refuses to plan where a DISTINCT or GROUP BY stands above.
+fn tested(expr: Expr) -> Result<Transformed<Expr>> {
+    let compared = |value: Box<Expr>, op, with: bool| binary_expr(*value, op, lit(with));
+    Ok(Transformed::yes(match expr {
+        Expr::IsTrue(value) => compared(value, Operator::IsNotDistinctFrom, true),
+        Expr::IsNotTrue(value) => compared(value, Operator::IsDistinctFrom, true),
+        Expr::IsFalse(value) => compared(value, Operator::IsNotDistinctFrom, false),
+        Expr::IsNotFalse(value) => compared(value, Operator::IsDistinctFrom, false),
+        Expr::IsUnknown(value) => Expr::IsNull(value),
+        Expr::IsNotUnknown(value) => Expr::IsNotNull(value),
+        other => return Ok(Transformed::no(other)),
+    }))
 }
 
 fn expression(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
@@ -119,12 +136,30 @@ fn expression(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
             let args = args.into_iter().map(unsigned_zero).collect::<Result<_>>()?;
             Ok(Transformed::yes(Expr::ScalarFunction(ScalarFunction { func, args })))
         }
+        // So do windows and aggregates that go by an order or by groups of rows.
         Expr::WindowFunction(mut function) => {
             frame::check(&mut function, schema)?;
+            let params = &mut function.params;
+            params.order_by = ordered(std::mem::take(&mut params.order_by), schema)?;
+            let partition = std::mem::take(&mut params.partition_by).into_iter();
+            params.partition_by = partition.map(|key| key_of(key, schema)).collect::<Result<_>>()?;
             Ok(Transformed::yes(Expr::WindowFunction(function)))
+        }
+        Expr::AggregateFunction(mut function) => {
+            function.params.order_by = ordered(std::mem::take(&mut function.params.order_by), schema)?;
+            Ok(Transformed::yes(Expr::AggregateFunction(function)))
         }
         other => Ok(Transformed::no(other)),
     }
+}
+
+/// What rows are put in order by.
+fn ordered(keys: Vec<Sort>, schema: &DFSchema) -> Result<Vec<Sort>> {
+    keys.into_iter().map(|sort| Ok(Sort { expr: key_of(sort.expr, schema)?, ..sort })).collect()
+}
+
+fn key_of(key: Expr, schema: &DFSchema) -> Result<Expr> {
+    if is_double(&key, schema) { unsigned_zero(key) } else { Ok(key) }
 }
 
 fn is_double(expr: &Expr, schema: &DFSchema) -> bool {
@@ -175,7 +210,9 @@ pub(super) fn converted(expr: Expr, to: &DataType, schema: &DFSchema, insists: b
         return internal_err!("a conversion of a literal is one");
     };
     if insists && result.is_null() {
-        let text: String = value.to_string().chars().take(40).collect();
+        let whole = value.to_string();
+        let mut text: String = whole.chars().take(40).collect();
+        text.push_str(if text.len() < whole.len() { "…" } else { "" });
         return refused(CohortError::Literal { text, expected: words(to) });
     }
     Ok(Expr::Literal(result, metadata.clone()))

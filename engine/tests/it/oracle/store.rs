@@ -8,10 +8,9 @@ use std::path::Path;
 use consilium_engine::pseudonym::LinkSecret;
 use consilium_engine::store::Store;
 use consilium_protocol::consent::{
-    Action, AllowedData, Base, DiseaseTree, DocumentTerms, Domain, Effect, Permissions, Purpose, Rule, Scope, Terms,
-    Use, evaluate,
+    Action, AllowedData, Base, Domain, Effect, Permissions, Purpose, Rule, Scope, Terms,
 };
-use consilium_protocol::ids::{DocumentId, Height, ResearcherId, StudyId};
+use consilium_protocol::ids::Height;
 
 use super::dice::Dice;
 use super::schema::{Kind, TABLES, Table};
@@ -239,15 +238,5 @@ fn allowed(domains: Option<&[Domain]>) -> AllowedData {
         None => vec![permit],
     };
     let terms = Terms { base: Base::Deny, rules, policy_uri: String::new() };
-    let document = DocumentTerms { document: DocumentId::from_bytes([3; 32]), terms: &terms };
-    let asked = Use {
-        action: Action::Aggregate,
-        purpose: Purpose::HealthResearch,
-        researcher: ResearcherId::from_public_key([1; 32]),
-        organisation: String::new(),
-        hospital: None,
-        study: StudyId::from_bytes([2; 32]),
-        day: "2026-06-01".parse().expect("a date"),
-    };
-    evaluate(&[document], &asked, &DiseaseTree::new(&[])).allowed
+    hospital::allowed(&terms)
 }

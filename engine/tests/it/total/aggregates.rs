@@ -1,6 +1,4 @@
-use super::{Row, agree, columns, rows, store};
-use arrow::array::{Array, AsArray, Int64Array};
-use arrow::datatypes::{DataType, Float64Type, Int64Type};
+use super::{Row, agree, numbers_of, rows, store};
 use consilium_engine::store::Store;
 
 /// What an aggregate gives for each row's values, each of which stands in a row of its own, those of `a` and `b` twice.
@@ -9,18 +7,7 @@ async fn over(store: &Store, aggregate: &str, of: [&str; 2]) -> Vec<Option<f64>>
     let all = parts.join(" UNION ALL ");
     let sql =
         format!("SELECT patient AS subject, min(k) AS n_key, {aggregate} AS n_value FROM ({all}) t GROUP BY patient");
-    let outcome = columns(store, &sql, &["n_key", "n_value"]).await;
-    let columns = outcome.unwrap_or_else(|e| panic!("{}: {e}\n{sql}", e.kind()));
-    let keys: &Int64Array = columns[0].as_primitive();
-    let mut found = vec![None; 256];
-    for row in 0..keys.len() {
-        let value = match columns[1].data_type() {
-            DataType::Int64 => columns[1].as_primitive::<Int64Type>().value(row) as f64,
-            _ => columns[1].as_primitive::<Float64Type>().value(row),
-        };
-        found[keys.value(row) as usize] = columns[1].is_valid(row).then_some(value);
-    }
-    found
+    numbers_of(store, &sql).await
 }
 
 async fn expect(store: &Store, aggregate: &str, of: [&str; 2], oracle: impl Fn(&Row) -> Option<f64>) {

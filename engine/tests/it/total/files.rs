@@ -1,31 +1,22 @@
 //! Files whose days and moments are of other types, and beyond what queries can hold.
 
-use std::fs::File;
 use std::sync::Arc;
 
 use arrow::array::{
     Array, ArrayRef, AsArray, Date32Array, Date64Array, Decimal128Array, Float32Array, Int8Array, Int64Array,
-    RecordBatch, TimestampMillisecondArray, TimestampNanosecondArray, TimestampSecondArray, UInt32Array,
+    TimestampMillisecondArray, TimestampNanosecondArray, TimestampSecondArray, UInt32Array,
 };
 use arrow::datatypes::{Float64Type, Int64Type};
 use consilium_engine::store::{Store, StoreConfig};
-use datafusion::parquet::arrow::ArrowWriter;
 
-use super::columns;
+use super::{columns, write};
 
 const DAY_S: i64 = 86_400;
 
 #[tokio::test]
 async fn what_a_query_cannot_hold_is_null_and_stops_nobody() {
     let folder = tempfile::tempdir().expect("a folder");
-    let write = |name: &str, columns: Vec<(&str, ArrayRef)>| {
-        let columns = columns.into_iter().map(|(name, column)| (name, column, true));
-        let batch = RecordBatch::try_from_iter_with_nullable(columns).expect("columns of one length");
-        let file = File::create(folder.path().join(format!("{name}.parquet"))).expect("a file");
-        let mut writer = ArrowWriter::try_new(file, batch.schema(), None).expect("a writer");
-        writer.write(&batch).expect("written");
-        writer.close().expect("closed");
-    };
+    let write = |name: &str, columns: Vec<(&str, ArrayRef)>| write(folder.path(), name, columns);
     let ids = || Arc::new(Int64Array::from_iter_values(1..=5)) as ArrayRef;
     write("person", vec![("person_id", ids()), ("year_of_birth", Arc::new(UInt32Array::from(vec![u32::MAX; 5])))]);
     let seconds = vec![Some(i64::MIN), Some(i64::MAX), Some(-1), None, Some(2 * DAY_S)];

@@ -14,6 +14,7 @@ mod texts;
 mod windows;
 
 use std::fs::File;
+use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -158,17 +159,20 @@ pub(crate) fn rows() -> impl Iterator<Item = Row> {
     (0..256).map(|k| Row { k })
 }
 
+/// Writes a table in Parquet.
+pub(crate) fn write(folder: &Path, name: &str, columns: Vec<(&str, ArrayRef)>) {
+    let columns = columns.into_iter().map(|(name, column)| (name, column, true));
+    let batch = RecordBatch::try_from_iter_with_nullable(columns).expect("columns of one length");
+    let file = File::create(folder.join(format!("{name}.parquet"))).expect("a file");
+    let mut writer = ArrowWriter::try_new(file, batch.schema(), None).expect("a writer");
+    writer.write(&batch).expect("written");
+    writer.close().expect("closed");
+}
+
 /// A store with those rows as the table `edges`, one a patient, in Parquet; and its folder.
 pub(crate) async fn store() -> (Store, tempfile::TempDir) {
     let folder = tempfile::tempdir().expect("a folder");
-    let write = |name: &str, columns: Vec<(&str, ArrayRef)>| {
-        let columns = columns.into_iter().map(|(name, column)| (name, column, true));
-        let batch = RecordBatch::try_from_iter_with_nullable(columns).expect("columns of one length");
-        let file = File::create(folder.path().join(format!("{name}.parquet"))).expect("a file");
-        let mut writer = ArrowWriter::try_new(file, batch.schema(), None).expect("a writer");
-        writer.write(&batch).expect("written");
-        writer.close().expect("closed");
-    };
+    let write = |name: &str, columns: Vec<(&str, ArrayRef)>| write(folder.path(), name, columns);
     let ids = || Arc::new(Int64Array::from_iter_values(1..=256)) as ArrayRef;
     write("person", vec![("person_id", ids()), ("year_of_birth", ids())]);
     write(
@@ -217,7 +221,12 @@ pub(crate) async fn columns(store: &Store, sql: &str, names: &[&str]) -> Result<
 
 /// What a number-valued expression gives for every row of `edges`, by k.
 pub(crate) async fn numbers(store: &Store, expr: &str) -> Vec<Option<f64>> {
-    let (keys, values) = by_key(store, expr, "n").await;
+    numbers_of(store, &format!("SELECT patient AS subject, k AS n_key, {expr} AS n_value FROM edges")).await
+}
+
+/// What a query gives as `n_value`, by `n_key`.
+pub(crate) async fn numbers_of(store: &Store, sql: &str) -> Vec<Option<f64>> {
+    let (keys, values) = by_query(store, sql, "n").await;
     let whole = |row: usize| match values.data_type() {
         DataType::Int64 => values.as_primitive::<Int64Type>().value(row) as f64,
         _ => values.as_primitive::<Float64Type>().value(row),
@@ -251,9 +260,12 @@ pub(crate) async fn truths(store: &Store, expr: &str) -> Vec<Option<bool>> {
 }
 
 async fn by_key(store: &Store, expr: &str, kind: &str) -> (Int64Array, ArrayRef) {
-    let sql = format!("SELECT patient AS subject, k AS n_key, {expr} AS {kind}_value FROM edges");
+    by_query(store, &format!("SELECT patient AS subject, k AS n_key, {expr} AS {kind}_value FROM edges"), kind).await
+}
+
+async fn by_query(store: &Store, sql: &str, kind: &str) -> (Int64Array, ArrayRef) {
     let names = ["n_key".to_string(), format!("{kind}_value")];
-    let outcome = columns(store, &sql, &names.each_ref().map(String::as_str)).await;
+    let outcome = columns(store, sql, &names.each_ref().map(String::as_str)).await;
     let mut columns = outcome.unwrap_or_else(|e| panic!("{}: {e}\n{sql}", e.kind()));
     let values = columns.pop().expect("two columns");
     (columns[0].as_primitive().clone(), values)

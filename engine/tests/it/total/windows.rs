@@ -1,6 +1,4 @@
-use super::{agree, columns, numbers, rows, store};
-use arrow::array::{Array, AsArray, Int64Array};
-use arrow::datatypes::{DataType, Float64Type, Int64Type};
+use super::{agree, numbers, numbers_of, rows, store};
 use consilium_engine::store::Store;
 
 /// What a window function gives at the last of a patient's three rows, which have the first column's value, the second's,
@@ -12,18 +10,7 @@ async fn at_the_third(store: &Store, function: &str, of: [&str; 2]) -> Vec<Optio
          (SELECT patient, k, 1 AS s, {one} AS v FROM edges UNION ALL SELECT patient, k, 2, {two} FROM edges
           UNION ALL SELECT patient, k, 3, 1 FROM edges) t) q WHERE s = 3 GROUP BY patient"
     );
-    let outcome = columns(store, &sql, &["n_key", "n_value"]).await;
-    let columns = outcome.unwrap_or_else(|e| panic!("{}: {e}\n{sql}", e.kind()));
-    let keys: &Int64Array = columns[0].as_primitive();
-    let mut found = vec![None; 256];
-    for row in 0..keys.len() {
-        let value = match columns[1].data_type() {
-            DataType::Int64 => columns[1].as_primitive::<Int64Type>().value(row) as f64,
-            _ => columns[1].as_primitive::<Float64Type>().value(row),
-        };
-        found[keys.value(row) as usize] = columns[1].is_valid(row).then_some(value);
-    }
-    found
+    numbers_of(store, &sql).await
 }
 
 const BY: &str = "PARTITION BY patient ORDER BY s";
