@@ -137,6 +137,10 @@ fn of_names(error: &SchemaError) -> CohortError {
         }
         SchemaError::FieldNotFound { field, .. } => CohortError::UnknownColumn { name: shown(field) },
         SchemaError::AmbiguousReference { field } => CohortError::AmbiguousColumn { name: shown(field) },
+        // The engine names what it computes, and leaves casts out of the name.
+        SchemaError::DuplicateUnqualifiedField { name } if name.contains('(') => CohortError::Construct {
+            what: "the same function of a column and of a CAST of it (instead of a CAST that a WITH query computes first)",
+        },
         SchemaError::DuplicateQualifiedField { name, .. } | SchemaError::DuplicateUnqualifiedField { name } => {
             CohortError::AmbiguousColumn { name: name.chars().take(120).collect() }
         }

@@ -224,9 +224,10 @@ impl Scope<'_> {
         let looked_up = if matches!(*looked_up.subquery, LogicalPlan::Projection(_)) {
             looked_up
         } else {
-            // What a set operation gives has no expression by which the engine could join.
-            let column = first_column(&looked_up.subquery);
-            subquery(LogicalPlanBuilder::from((*looked_up.subquery).clone()).project([column])?.build()?)
+            // What a set operation gives has a name without a table, which the engine mistakes for that of its own table.
+            let named = LogicalPlanBuilder::from((*looked_up.subquery).clone()).alias("__in")?.build()?;
+            let column = first_column(&named);
+            subquery(LogicalPlanBuilder::from(named).project([column])?.build()?)
         };
         Ok(Expr::InSubquery(InSubquery { expr, subquery: looked_up, negated: false }))
     }

@@ -223,7 +223,8 @@ fn no_expression_fails() {
             }
         }
     });
-    assert!(ran.get() > refused.get(), "{} ran, {} were refused", ran.get(), refused.get());
+    // Which seeds are drawn is chance; about half of what they make is refused.
+    assert!(3 * ran.get() > refused.get(), "{} ran, {} were refused", ran.get(), refused.get());
 }
 
 #[test]
