@@ -1,7 +1,12 @@
 //! A contribution leaves at the end of a whole slot after its round opened, however long it took.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::Path;
 use std::time::{Duration, Instant};
+
+use arrow::array::AsArray as _;
+use arrow::datatypes::Int64Type;
 
 use consilium::cli::{Failure, propose};
 use consilium::demo::acts::follow;
@@ -9,6 +14,7 @@ use consilium::net::client::Node;
 use consilium_ledger::block::Block;
 use consilium_protocol::ids::StudyId;
 use consilium_protocol::wire;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use crate::support::{QUICK, World, alone, headcount};
 
@@ -20,9 +26,26 @@ const UNTIL_A_BLOCK_MS: u64 = 1_500;
 
 const EVERYBODY: &str = "SELECT person_id, gender_concept_id AS sex, year_of_birth FROM person";
 
-/// Queries that fail elsewhere, or take long, for the one patient of this number; without it they are the same for all.
-fn about(person: i64, round: usize) -> String {
-    let is_it = format!("p.person_id = {person}");
+/// What tells one person of a hospital apart: year and month of birth.
+type Someone = (i64, i64);
+
+/// Somebody who shares neither with another.
+fn someone(store: &Path) -> Option<Someone> {
+    let file = File::open(store.join("PERSON.parquet")).unwrap();
+    let mut born: BTreeMap<Someone, usize> = BTreeMap::new();
+    for batch in ParquetRecordBatchReaderBuilder::try_new(file).unwrap().build().unwrap() {
+        let batch = batch.unwrap();
+        let column = |name: &str| batch.column_by_name(name).unwrap().as_primitive::<Int64Type>().clone();
+        for (year, month) in column("year_of_birth").iter().zip(&column("month_of_birth")) {
+            *born.entry((year?, month.unwrap_or(0))).or_default() += 1;
+        }
+    }
+    born.into_iter().find(|((_, month), count)| *month > 0 && *count == 1).map(|(someone, _)| someone)
+}
+
+/// Queries that fail elsewhere, or take long, for one person; without that person they are the same for all.
+fn about((year, month): Someone, round: usize) -> String {
+    let is_it = format!("p.year_of_birth = {year} AND p.month_of_birth = {month}");
     let value = match round % 5 {
         0 => format!("1900 + 1 / (CASE WHEN {is_it} THEN 0 ELSE 1 END)"),
         1 => format!("CAST(CASE WHEN {is_it} THEN 'x' ELSE '1931' END AS BIGINT)"),
@@ -124,7 +147,8 @@ fn one_patient_s_row_does_not_move_a_commit() {
         world.open().await?;
         let node = world.node().await?;
         let rounds = std::env::var("CONSILIUM_SLOT_ROUNDS").map_or(ROUNDS, |rounds| rounds.parse().unwrap());
-        let (patient, nobody) = (world.persons[0][7], i64::MAX);
+        let patient = someone(&world.consortium.hospitals[0].store).unwrap();
+        let nobody = (1_800, 1);
         let mut moved = Vec::new();
         for round in 0..rounds {
             // Now and then the same without the patient.
