@@ -51,7 +51,12 @@ pub fn plan(folder: PathBuf, deadlines: Deadlines) -> Plan {
         program: program(),
         hospitals: ["North", "South", "West", "East"].map(String::from).to_vec(),
         chain_id: "test".to_string(),
-        policy: DisclosurePolicy { open_studies: true, slot_seconds: 1, ..DisclosurePolicy::default() },
+        policy: DisclosurePolicy {
+            open_studies: true,
+            slot_seconds: 1,
+            studies_per_researcher: 1_000,
+            ..DisclosurePolicy::default()
+        },
         deadlines,
         heartbeat_ms: 1_000,
     }
