@@ -16,7 +16,7 @@ use super::super::{noise, seed};
 use super::*;
 use crate::cells::parameters::MODULUS;
 
-/// Says what was measured, and refuses a deviation that is off by more than a quarter and four times what chance does to it.
+/// Says what was measured, and refuses a deviation that is off by more than half.
 fn check(name: &str, errors: &[f64], variance: f64) {
     let count = errors.len() as f64;
     let measured = (errors.iter().map(|error| error * error).sum::<f64>() / count).sqrt();
@@ -28,8 +28,7 @@ fn check(name: &str, errors: &[f64], variance: f64) {
         largest.log2(),
         expected.log2()
     );
-    let chance = 4.0 / (2.0 * count).sqrt();
-    assert!(measured < (1.25 + chance) * expected, "{name}");
+    assert!(measured < 1.5 * expected, "{name}");
     assert!(largest < 6.0 * expected, "{name}");
     // A budget that is far too large would hide that something is missing.
     assert!(8.0 * measured > expected, "{name}");
@@ -98,7 +97,8 @@ fn key_switching_and_modulus_switching_stay_within_the_budget() {
 #[test]
 fn remainders_ballots_and_conjunctions_stay_within_the_budget() {
     for (hospitals, threshold) in [(4, 11), (20, 11), (100, 11), (1000, 11)] {
-        let groups = if hospitals > 20 { 16 } else { 32 };
+        // Of so many, chance alone is not off by half.
+        let groups = 64;
         let zeros = vec![false; groups];
         let shape = GuardShape::new(hospitals, threshold, zeros, Gates::independent(groups)).expect("a sound shape");
         let counts: Vec<u64> = (0..groups as u64).map(|group| group % (threshold + 1)).collect();

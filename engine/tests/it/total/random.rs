@@ -29,7 +29,8 @@ fn expression(dice: &mut Dice, kind: Kind, depth: u64) -> String {
             Double => &["x", "y", "0.0", "-1.5", "1e308", "9223372036854775808"],
             Day => &["d", "e", "DATE '9999-12-31'", "DATE '0001-01-01'", "'2020-02-29'::DATE"],
             Moment => &["m", "TIMESTAMP '9999-12-31 23:59:59'", "TIMESTAMP '1969-12-31 00:00'"],
-            Text => &["t", "u", "''", "'2021-02-30'", "'7'", "NULL::VARCHAR"],
+            // Columns mostly: a literal that is no number or date ends the query, and then nothing is computed.
+            Text => &["t", "u", "t", "u", "t", "u", "''", "'2021-02-30'", "'7'", "NULL::VARCHAR"],
             Truth => &["w", "true", "NULL::BOOLEAN"],
         };
         return column[dice.roll(column.len() as u64) as usize].to_string();
@@ -223,8 +224,7 @@ fn no_expression_fails() {
             }
         }
     });
-    // Which seeds are drawn is chance; about half of what they make is refused.
-    assert!(3 * ran.get() > refused.get(), "{} ran, {} were refused", ran.get(), refused.get());
+    assert!(ran.get() > refused.get(), "{} ran, {} were refused", ran.get(), refused.get());
 }
 
 #[test]
