@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use consilium::worker::{Bounds, Job, Program, Settings, Worker};
 use consilium_engine::cohort::{Limits, run};
+use consilium_engine::disclosure::guarded;
 use consilium_engine::pseudonym::LinkSecret;
 use consilium_engine::statistics::{Layout, compute};
 use consilium_engine::store::{Store, StoreConfig};
@@ -86,10 +87,12 @@ fn worker(criterion: &mut Criterion) {
     for (name, sql) in QUERIES {
         let spec = study(sql);
         let layout = Layout::of(&spec).expect("a layout");
+        let compared = guarded::compared(&spec, &layout).expect("a study that can be guarded");
         let bound = PEOPLE as u64;
         let job = || Job {
             spec: &spec,
             layout: &layout,
+            compared: &compared,
             roll: &roll,
             min_site_count: 1,
             subjects_bound: bound,
@@ -101,7 +104,7 @@ fn worker(criterion: &mut Criterion) {
             bencher.iter(|| {
                 runtime.block_on(async {
                     let cohort = run(&store, &link, &permissions, &spec, &limits).await.expect("a cohort");
-                    let cells = compute(&spec, &layout, &cohort.batches, 1, bound).await.expect("cells");
+                    let cells = compute(&spec, &layout, &compared, &cohort.batches, 1, bound).await.expect("cells");
                     black_box(cells.len())
                 })
             });

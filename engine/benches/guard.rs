@@ -7,13 +7,12 @@
 #![allow(missing_docs, reason = "criterion's macros make public items")]
 
 use std::num::NonZeroUsize;
-use std::ops::Range;
 use std::time::Duration;
 
 use consilium_engine::cells::{self, BlindingRoster, BlindingRound, Blinds, EncryptedCells, StudySecretKey};
 use consilium_engine::guard::{
-    Aggregator, Gates, GuardBlinds, GuardContribution, GuardKeys, GuardServerKey, GuardShape, PadRound, combine,
-    contribute, pad, reveal,
+    Aggregator, Bar, Gates, GuardBlinds, GuardContribution, GuardKeys, GuardServerKey, GuardShape, PadRound, Padded,
+    combine, contribute, pad, reveal,
 };
 use consilium_protocol::ids::{ChainId, HospitalId, RoundNumber, StudyId};
 use consilium_protocol::keys::BlindingKey;
@@ -91,7 +90,8 @@ fn blinding_key(n: usize) -> BlindingKey {
 }
 
 fn shape(hospitals: usize, groups: usize, zeros_shown: bool) -> GuardShape {
-    GuardShape::new(hospitals, THRESHOLD, vec![zeros_shown; groups], Gates::independent(groups)).expect("a sound shape")
+    GuardShape::new(hospitals, Bar::at(THRESHOLD), vec![zeros_shown; groups], Gates::independent(groups))
+        .expect("a sound shape")
 }
 
 fn cores(threads: usize) -> NonZeroUsize {
@@ -154,7 +154,8 @@ fn pads(c: &mut Criterion) {
     let round = PadRound { study: StudyId::from_bytes([1; 32]), round: RoundNumber::new(0) };
     for cells in [2, 4, 64, 512] {
         let joint = joint(GROUPS * cells);
-        let groups: Vec<Range<usize>> = (0..GROUPS).map(|group| group * cells..(group + 1) * cells).collect();
+        let group = |seed: usize| Padded { cells: seed * cells..(seed + 1) * cells, seed };
+        let groups: Vec<Padded> = (0..GROUPS).map(group).collect();
         c.bench_function(&format!("guard/pad/{GROUPS}x{cells}"), |b| {
             b.iter_batched_ref(
                 || joint.clone(),

@@ -17,6 +17,9 @@ pub struct DisclosurePolicy {
     pub min_site_count: u32,
     /// How many hospitals must contribute to a round, at least 3: with two, each could subtract its own.
     pub min_hospitals: u32,
+    /// Against how many curious hospitals of a round, who work together and know their own numbers, joint counts of guarded
+    /// studies stay large without theirs. With 0, no released number is one hospital's own.
+    pub insiders: u32,
     /// Whether a joint count of 0 is shown (CMS allows it) or suppressed like a small one.
     pub show_zeros: bool,
     /// Counts are shown rounded to multiples of this; 1 shows them as they are.
@@ -42,6 +45,7 @@ impl Default for DisclosurePolicy {
             min_joint_count: 11,
             min_site_count: 5,
             min_hospitals: 3,
+            insiders: 0,
             show_zeros: true,
             rounding: 1,
             studies_per_researcher: 50,
@@ -63,6 +67,12 @@ pub enum PolicyError {
     /// A threshold that suppresses nothing.
     #[error("min_joint_count and min_site_count must be from 2 to 1000000; 11 and 5 are usual")]
     Threshold,
+    /// More insiders than a round may have others.
+    #[error(
+        "insiders must be at most min_hospitals - 2: without theirs, two hospitals' numbers have to be left; 0 is usual, 1 hides \
+         many groups of fewer than 50"
+    )]
+    Insiders,
     /// A rounding base that hides everything, or divides by zero.
     #[error("rounding must be from 1 to 1000; 1 shows counts as they are, 5 is usual where they are rounded")]
     Rounding,
@@ -102,6 +112,9 @@ impl DisclosurePolicy {
         let sane = |k: u32| (2..=1_000_000).contains(&k);
         if !sane(self.min_joint_count) || !sane(self.min_site_count) {
             return Err(PolicyError::Threshold);
+        }
+        if self.insiders > self.min_hospitals - 2 {
+            return Err(PolicyError::Insiders);
         }
         // A larger base would show groups that are not small as 0.
         if !(1..=self.min_joint_count.min(1_000)).contains(&self.rounding) {
@@ -167,7 +180,7 @@ mod tests {
     #[test]
     fn a_policy_has_these_bytes() {
         let bytes = borsh::to_vec(&DisclosurePolicy::default()).expect("bytes");
-        let (k, counts, quota) = ("0b0000000500000003000000", "0101000000", "3200000007000000");
+        let (k, counts, quota) = ("0b000000050000000300000000000000", "0101000000", "3200000007000000");
         let (open, budget, slot) = ("00", "40420f0000000000", "0f000000");
         assert_eq!(hex::encode(bytes), [k, counts, quota, open, budget, slot].concat());
     }
@@ -180,6 +193,8 @@ mod tests {
             policy.check()
         };
         assert_eq!(with(|policy| policy.min_hospitals = 2), Err(PolicyError::TooFewHospitals));
+        assert_eq!(with(|policy| policy.insiders = 1), Ok(()));
+        assert_eq!(with(|policy| policy.insiders = 2), Err(PolicyError::Insiders), "of three hospitals");
         assert_eq!(with(|policy| policy.min_joint_count = 1), Err(PolicyError::Threshold));
         assert_eq!(with(|policy| policy.min_site_count = 0), Err(PolicyError::Threshold));
         assert_eq!(with(|policy| policy.rounding = 0), Err(PolicyError::Rounding));

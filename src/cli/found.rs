@@ -27,6 +27,9 @@ struct PolicyArgs {
     /// How many hospitals must contribute to a round
     #[arg(long, default_value_t = DisclosurePolicy::default().min_hospitals)]
     min_hospitals: u32,
+    /// Against how many hospitals of a round, who work together, joint counts stay large without theirs
+    #[arg(long, value_name = "HOSPITALS", default_value_t = DisclosurePolicy::default().insiders)]
+    insiders: u32,
     /// Suppress joint counts of 0, too
     #[arg(long)]
     hide_zeros: bool,
@@ -56,6 +59,7 @@ impl PolicyArgs {
             min_joint_count: self.min_joint_count,
             min_site_count: self.min_site_count,
             min_hospitals: self.min_hospitals,
+            insiders: self.insiders,
             show_zeros: !self.hide_zeros,
             rounding: self.rounding,
             studies_per_researcher: self.studies_per_researcher,

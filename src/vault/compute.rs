@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use consilium_engine::disclosure::guarded;
 use consilium_engine::rerun::SubjectSet;
 use consilium_engine::statistics::{Layout, LocalCells};
 use consilium_protocol::consent::Roll;
@@ -48,7 +49,8 @@ impl std::fmt::Debug for Computed {
 pub async fn compute(worker: &Worker, question: &Question<'_>) -> Result<Computed, ComputeError> {
     let Question { spec, roll, min_site_count, subjects, left } = *question;
     let layout = Layout::of(spec)?;
-    let job = Job { spec, layout: &layout, roll, min_site_count, subjects_bound: subjects, left };
+    let compared = guarded::compared(spec, &layout)?;
+    let job = Job { spec, layout: &layout, compared: &compared, roll, min_site_count, subjects_bound: subjects, left };
     let counted = worker.study(&job).await?;
     // How many is for the hospital alone, and nothing that leaves says so.
     if counted.duplicates > 0 || counted.strays > 0 {

@@ -119,7 +119,7 @@ impl Vault {
                 let guard_blinds = GuardBlinds::derive(&round, terms.hospital, &self.blinding, &plan.shape)?;
                 self.remember(task, &computed).await?;
                 let cells = computed.cells;
-                let counts = cells.guard(&layout, &plan.shape, guard_blinds, &custodian_key)?.to_bytes();
+                let counts = cells.guard(&plan.shape, guard_blinds, &custodian_key)?.to_bytes();
                 let parts = Parts { cells: cells.contribute(blinds, &key)?.to_bytes(), counts };
                 let context = Context {
                     content: Content::Contribution,

@@ -3,6 +3,7 @@
 use consilium_engine::cells::{BlindingError, CiphertextError, ContributionError};
 use consilium_engine::cohort::CohortError;
 use consilium_engine::disclosure::guarded::GuardPlanError;
+use consilium_engine::disclosure::lattice::LatticeError;
 use consilium_engine::guard::GuardError;
 use consilium_engine::privacy::PrivacyError;
 use consilium_engine::statistics::StatisticsError;
@@ -29,6 +30,9 @@ pub enum ComputeError {
     /// The statistics could not be computed.
     #[error("the statistics: {0}")]
     Statistics(#[from] StatisticsError),
+    /// The study cannot be guarded.
+    #[error("the guard: {0}")]
+    Lattice(#[from] LatticeError),
     /// The worker died, was killed, or did not keep to the protocol.
     #[error(transparent)]
     Worker(#[from] WorkerError),
@@ -54,6 +58,7 @@ impl ComputeError {
             Self::Cohort(error) => error.kind(),
             Self::Statistics(StatisticsError::Overflow { .. }) => "overflow",
             Self::Statistics(_) => "statistics",
+            Self::Lattice(_) => "guard",
             Self::Worker(error) => error.kind(),
         }
     }
@@ -71,7 +76,7 @@ impl ComputeError {
                     | CohortError::Planner
                     | CohortError::Internal
             ),
-            Self::Store(_) | Self::Statistics(_) => false,
+            Self::Store(_) | Self::Statistics(_) | Self::Lattice(_) => false,
         }
     }
 
@@ -82,7 +87,7 @@ impl ComputeError {
             Self::Statistics(StatisticsError::Overflow { .. }) => self.kind(),
             Self::Store(_) | Self::Statistics(_) | Self::Worker(_) => LOCAL,
             Self::Cohort(error) if error.depends_on_data() => LOCAL,
-            Self::Cohort(_) => self.kind(),
+            Self::Cohort(_) | Self::Lattice(_) => self.kind(),
         }
     }
 }

@@ -139,12 +139,11 @@ impl Vault {
             let counts = consilium_engine::guard::combine(&counts, &plan.shape)?;
             let SealedRound { sealed, seeds } = Aggregator::new(&plan.shape, &server, &public)?.seal(&counts)?;
             let mut sum = combine(&cells)?;
-            let of_groups = seeds.get(..plan.groups.len()).unwrap_or_default();
-            pad(&mut sum, &plan.groups, of_groups, &PadRound { study, round })?;
+            pad(&mut sum, &plan.groups, &seeds, &PadRound { study, round })?;
             let ms = started.elapsed().as_millis() as u64;
             info!(
                 study = study.short(),
-                groups = plan.groups.len(),
+                groups = plan.compared(),
                 ms,
                 "groups compared with the threshold under encryption"
             );

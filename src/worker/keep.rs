@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use consilium_engine::cohort::CohortError;
 use consilium_engine::pseudonym::LinkSecret;
-use consilium_engine::statistics::Layout;
+use consilium_engine::statistics::{Compared, Layout};
 use consilium_engine::store::{StoreConfig, StoreSummary};
 use consilium_engine::worker::frame::Caps;
 use consilium_engine::worker::{Counted, Refusal, Reply, Request, Start, StudyJob, VERSION};
@@ -53,6 +53,8 @@ pub struct Job<'a> {
     pub spec: &'a StudySpec,
     /// Where its numbers stand.
     pub layout: &'a Layout,
+    /// What is compared with the threshold, of a guarded study.
+    pub compared: &'a Compared,
     /// The hospital's subjects and what they allow.
     pub roll: &'a Roll,
     /// The smallest own count that leaves the hospital.
@@ -192,7 +194,7 @@ impl Worker {
 
 impl Kept {
     async fn study(&mut self, job: &Job<'_>, bounds: &Bounds) -> Result<Counted, Trouble> {
-        let Job { spec, layout, roll, .. } = job;
+        let Job { spec, layout, compared, roll, .. } = job;
         let count = roll.subjects.len();
         let held = count as u64 * BY_SUBJECT;
         if self.subjects != Some(count) {
@@ -212,10 +214,10 @@ impl Kept {
             memory_bytes: bounds.memory_bytes / 4 * 3,
             rows: ROWS,
         });
-        let caps = Caps { head: HEAD, body: Counted::body_bytes(layout, count) as u64 };
+        let caps = Caps { head: HEAD, body: Counted::body_bytes(layout, compared, count) as u64 };
         let body = Body::Bytes(roll.class_of.as_bytes());
         let (reply, body) = self.process.ask(&request, body, caps, bounds, held).await?;
-        Counted::read(&reply, &body, layout, count).ok_or_else(|| WorkerError::Protocol.into())
+        Counted::read(&reply, &body, layout, compared, count).ok_or_else(|| WorkerError::Protocol.into())
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use consilium::worker::{Bounds, Job, Program, Settings, Trouble, Worker};
 use consilium_engine::pseudonym::LinkSecret;
-use consilium_engine::statistics::Layout;
+use consilium_engine::statistics::{Compared, Layout};
 use consilium_engine::store::StoreConfig;
 use consilium_engine::worker::Counted;
 use consilium_protocol::consent::{Action, AllowedData, DiseaseTree, DocumentTerms, Purpose, Roll, Use, evaluate};
@@ -111,7 +111,8 @@ fn spec(sql: &str) -> StudySpec {
 pub async fn study(worker: &Worker, sql: &str, roll: &Roll, left: Duration) -> Result<Counted, Trouble> {
     let spec = spec(sql);
     let layout = Layout::of(&spec).unwrap();
-    let job = Job { spec: &spec, layout: &layout, roll, min_site_count: 1, subjects_bound: 10_000_000, left };
+    let compared = &Compared::default();
+    let job = Job { spec: &spec, layout: &layout, compared, roll, min_site_count: 1, subjects_bound: 10_000_000, left };
     worker.study(&job).await
 }
 

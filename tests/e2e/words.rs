@@ -151,12 +151,12 @@ fn what_will_be_refused_is_said_before_anybody_waits_for_it() {
         let noted = run(folder.path(), &["study", "check", file], 0);
         assert!(noted.contains("Note: with 16,777,216 patients enrolled") && noted.contains("`Squares`"), "{noted}");
 
-        // Any consortium allows what `study new` writes, and it says what waits for what.
+        // Any consortium allows what `study new` writes, and it says what is shown together.
         let new = folder.path().join("new.toml");
         run(&researcher, &["study", "new", new.to_str().unwrap()], 0);
         let checked = run(&researcher, &["study", "check", new.to_str().unwrap()], 0);
         assert!(
-            checked.contains("guarded: the joint counts of") && checked.contains(" waits for groups of "),
+            checked.contains("guarded: the joint counts of") && checked.contains("of one set everything is shown"),
             "{checked}"
         );
 

@@ -1,33 +1,30 @@
 //! Guarded studies: what is compared with the threshold under encryption, and what of the result may be read.
 //!
-//! [`plan`] compiles a study into groups of cells and the conditions of their release ([`dependence`](super::dependence));
+//! [`plan`] compiles a study into numbers, groups of cells and the conditions of their release ([`lattice`](super::lattice));
 //! hospitals, aggregator, custodian and researcher derive the same from the study and the policy. [`release`] turns the
 //! groups that passed into a result: the others were never opened, so it has nothing to decide about them, only to say
 //! that they are suppressed and by which rule.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Range;
+use std::collections::BTreeSet;
 
 use consilium_protocol::policy::DisclosurePolicy;
 use consilium_protocol::study::{Protection, StudySpec};
 
-use super::dependence::{BitRef as Bit, Dependence, DependenceError, Rings};
+use super::lattice::{Lattice, LatticeError};
 use super::suppression::Counts;
 use super::{DisclosureError, Released, Rule, check_frame, lines, sound};
-use crate::guard::{AndSet, BitRef, Gates, GuardShape, GuardedCells, ShapeError};
+use crate::guard::{Bar, BitRef, GuardShape, GuardedCells, Padded, ShapeError};
 use crate::result::StudyResult;
-use crate::statistics::{Bundle, Layout, StatisticsError};
+use crate::statistics::{Compared, Layout, StatisticsError};
 
 /// What is computed under encryption for a guarded study.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GuardPlan {
-    /// Hospitals, threshold, groups, and conditions of release.
+    /// Hospitals, threshold, numbers, and conditions of release.
     pub shape: GuardShape,
-    /// The cells of each group of the study. The shape's first groups are these; its further ones, two for each that has
-    /// sums, are the ends of their variable ([`statistics`](crate::statistics)), which have no cells.
-    pub groups: Vec<Range<usize>>,
-    dependence: Dependence,
-    summed: Vec<bool>,
+    /// The groups of cells, each with its seed.
+    pub groups: Vec<Padded>,
+    lattice: Lattice,
 }
 
 /// Why a study cannot be guarded.
@@ -39,64 +36,62 @@ pub enum GuardPlanError {
     Study(#[from] StatisticsError),
     /// What the study asks for cannot be kept apart.
     #[error(transparent)]
-    Dependence(#[from] DependenceError),
+    Lattice(#[from] LatticeError),
     /// Threshold, roster or groups are beyond what can be computed.
     #[error(transparent)]
     Shape(#[from] ShapeError),
 }
 
 impl GuardPlan {
-    /// How many groups are released whatever becomes of others, if they pass themselves.
-    pub fn standing_alone(&self) -> usize {
-        (0..self.groups.len()).filter(|group| self.dependence.stands_alone(*group)).count()
+    /// For each statistic the columns that it has in common with others: its groups are shown class by class of these, and only
+    /// where those are.
+    pub fn waits_for(&self) -> &[Vec<String>] {
+        &self.lattice.waits_for
     }
 
-    /// By statistic which others have groups that its own wait for.
-    pub fn waits_for(&self, layout: &Layout) -> Vec<BTreeSet<usize>> {
-        let of_group = |group: &usize| layout.blocks().iter().position(|block| block.bundles.contains(group));
-        let mut of_sets: Vec<BTreeSet<usize>> = Vec::with_capacity(self.dependence.sets.len());
-        let of = |bit: &Bit, of_sets: &[BTreeSet<usize>]| match bit {
-            Bit::Group(group) => of_group(group).into_iter().collect(),
-            Bit::Set(set) => of_sets[*set].clone(),
-        };
-        for set in &self.dependence.sets {
-            of_sets.push(set.members.iter().flat_map(|member| of(member, &of_sets)).collect());
-        }
-        let waits = layout.blocks().iter().map(|block| {
-            let all = self.dependence.release[block.bundles.clone()].iter().flat_map(|bit| of(bit, &of_sets));
-            all.filter(|statistic| *statistic != block.statistic).collect()
-        });
-        waits.collect()
+    /// Whether statistics are in a ring, so that they are shown together or not at all.
+    pub fn is_tied(&self) -> bool {
+        self.lattice.is_tied
     }
 
-    /// How many groups are sealed, ends included.
+    /// How many seeds are sealed: each releases groups that are shown together.
     pub fn sealed(&self) -> usize {
+        self.shape.seeds()
+    }
+
+    /// How many groups are compared with the threshold.
+    pub fn compared(&self) -> usize {
         self.shape.groups()
     }
 
-    /// How many groups have a bit of their own to be decided, ends included.
-    pub fn decided(&self) -> usize {
-        self.dependence.inputs().len() + self.shape.groups() - self.groups.len()
+    /// Which groups of cells are released when these numbers pass the bar, and these by their size: the circuit in the clear, for
+    /// tests and explanations.
+    pub fn released(&self, passes: &[bool], large: &[bool]) -> Vec<bool> {
+        let seeds = self.shape.gates().evaluate(passes, large);
+        self.groups.iter().map(|group| seeds[group.seed]).collect()
     }
 
-    /// Which groups are released when these of the shape's pass: the circuit in the clear, for tests and explanations.
-    pub fn released(&self, passing: &[bool]) -> Vec<bool> {
-        let gates = self.shape.gates();
-        let mut sets: Vec<bool> = Vec::with_capacity(gates.sets.len());
-        let bit = |bit: &BitRef, sets: &[bool]| match *bit {
-            BitRef::Group(group) => passing[group],
-            BitRef::Set(set) => sets[set],
+    /// The rules that suppress the count and the sums of a bundle which were not released.
+    fn rules(&self, bundle: usize, is_shown: impl Fn(usize) -> bool) -> (Option<Rule>, Option<Rule>) {
+        let places = self.lattice.places[bundle];
+        let alone = if places.stands_alone { Rule::SmallCount } else { Rule::SmallCountOrPart };
+        let count = (!is_shown(places.count)).then_some(alone);
+        let sums = match places.sums {
+            Some(sums) => (!is_shown(sums)).then_some(count.unwrap_or(Rule::LittleSpread)),
+            None => count,
         };
-        for set in &gates.sets {
-            sets.push(set.inputs.iter().all(|input| bit(input, &sets)));
-        }
-        gates.release[..self.groups.len()].iter().map(|release| bit(release, &sets)).collect()
+        (count, sums)
     }
+}
 
-    /// The rule that suppresses a group which was not released.
-    fn rule(&self, group: usize) -> Rule {
-        let alone = self.dependence.stands_alone(group) && !self.summed[group];
-        if alone { Rule::SmallCount } else { Rule::SmallCountOrPart }
+/// What a guarded study compares with the threshold, which follows from the study alone; nothing for another study.
+///
+/// # Errors
+/// [`LatticeError`] when the study cannot be guarded.
+pub fn compared(spec: &StudySpec, layout: &Layout) -> Result<Compared, LatticeError> {
+    match spec.protection {
+        Protection::Guarded => Ok(Lattice::of(spec, layout)?.compared),
+        Protection::Open | Protection::Private { .. } => Ok(Compared::default()),
     }
 }
 
@@ -106,60 +101,20 @@ impl GuardPlan {
 /// [`GuardPlanError`]; the study must then be changed, or be open or private.
 pub fn plan(spec: &StudySpec, policy: &DisclosurePolicy, hospitals: usize) -> Result<GuardPlan, GuardPlanError> {
     let layout = Layout::of(spec)?;
-    let dependence = Dependence::of(spec, &layout, Rings::Refuse)?;
-    let groups: Vec<Range<usize>> = layout.bundles().iter().map(|bundle| bundle.cells()).collect();
-    let summed: Vec<bool> = layout.bundles().iter().map(Bundle::has_sums).collect();
-    let gates = gates(&dependence, &summed);
-    let zeros_shown = vec![policy.show_zeros; gates.release.len()];
-    let shape = GuardShape::new(hospitals, u64::from(spec.threshold(policy)), zeros_shown, gates)?;
-    Ok(GuardPlan { shape, groups, dependence, summed })
-}
-
-/// The circuit: counts wait for what the study's dependence says, and sums besides for the ends wherever they wait for a
-/// group with sums.
-fn gates(dependence: &Dependence, summed: &[bool]) -> Gates {
-    let bit = |bit: &Bit| match bit {
-        Bit::Group(group) => BitRef::Group(*group),
-        Bit::Set(set) => BitRef::Set(*set),
-    };
-    let mut sets: Vec<AndSet> =
-        dependence.sets.iter().map(|set| AndSet { inputs: set.members.iter().map(bit).collect() }).collect();
-    let mut release: Vec<BitRef> = dependence.release.iter().map(bit).collect();
-    let mut ends = BTreeMap::new();
-    for group in (0..summed.len()).filter(|group| summed[*group]) {
-        let first = summed.len() + 2 * ends.len();
-        ends.insert(group, [first, first + 1]);
-    }
-    // A conjunction with the ends of every group in it; the conjunction itself where there are none.
-    let mut with_ends: Vec<BitRef> = Vec::with_capacity(dependence.sets.len());
-    let inputs = |member: &Bit, with_ends: &[BitRef]| match member {
-        Bit::Set(set) => vec![with_ends[*set]],
-        Bit::Group(group) => {
-            let own = [*group].into_iter().chain(ends.get(group).copied().into_iter().flatten());
-            own.map(BitRef::Group).collect()
-        }
-    };
-    for (position, set) in dependence.sets.iter().enumerate() {
-        let all: Vec<BitRef> = set.members.iter().flat_map(|member| inputs(member, &with_ends)).collect();
-        if all == sets[position].inputs {
-            with_ends.push(BitRef::Set(position));
-        } else {
-            sets.push(AndSet { inputs: all });
-            with_ends.push(BitRef::Set(sets.len() - 1));
-        }
-    }
-    for (group, own) in &ends {
-        let own = own.map(BitRef::Group);
-        let mut all = inputs(&dependence.release[*group], &with_ends);
-        all.extend(own);
-        all.sort_unstable();
-        all.dedup();
-        sets.push(AndSet { inputs: all });
-        release[*group] = BitRef::Set(sets.len() - 1);
-        // What has no cells is released with what it guards, and tells nothing more.
-        release.extend([release[*group]; 2]);
-    }
-    Gates { sets, release }
+    let lattice = Lattice::of(spec, &layout)?;
+    let bar = Bar::of(u64::from(spec.threshold(policy)), u64::from(policy.insiders), hospitals);
+    // A number that has to be large is not asked whether it is 0.
+    let inputs = lattice.gates.sets.iter().flat_map(|gate| &gate.inputs).chain(&lattice.gates.release);
+    let passing: BTreeSet<usize> = inputs
+        .filter_map(|bit| match bit {
+            BitRef::Group(group) | BitRef::Nobody(group) => Some(*group),
+            BitRef::Large(_) | BitRef::Set(_) => None,
+        })
+        .collect();
+    let numbers = lattice.compared.numbers.len();
+    let zeros_shown = (0..numbers).map(|number| policy.show_zeros && passing.contains(&number)).collect();
+    let shape = GuardShape::new(hospitals, bar, zeros_shown, lattice.gates.clone())?;
+    Ok(GuardPlan { shape, groups: lattice.padded.clone(), lattice })
 }
 
 /// Turns the groups that passed into a result.
@@ -185,31 +140,35 @@ pub fn release(
         return Err(DisclosureError::Layout);
     }
     let mut cells = zeroize::Zeroizing::new(vec![0i64; layout.cells()]);
-    let mut rules = Vec::with_capacity(plan.groups.len());
-    for (group, (range, own)) in plan.groups.iter().zip(opened.groups()).enumerate() {
+    for (Padded { cells: range, .. }, own) in plan.groups.iter().zip(opened.groups()) {
         match own {
-            None => rules.push(Some(plan.rule(group))),
+            None => {}
             Some(own) if own.hospitals() != roster => return Err(DisclosureError::Roster),
             Some(own) if own.len() != range.len() => return Err(DisclosureError::Layout),
-            Some(own) => {
-                cells[range.clone()].copy_from_slice(own.values());
-                rules.push(None);
-            }
+            Some(own) => cells[range.clone()].copy_from_slice(own.values()),
         }
     }
+    let is_open = |group: usize| opened.groups()[group].is_some();
+    let rules: Vec<_> = (0..layout.bundles().len()).map(|bundle| plan.rules(bundle, is_open)).collect();
+    let (count_rules, sum_rules): (Vec<Option<Rule>>, Vec<Option<Rule>>) = rules.into_iter().unzip();
     let broken = |block: usize| DisclosureError::Broken { statistic: spec.statistics[block].name.clone() };
-    sound::check_bundles(spec, &layout, &cells, roster).map_err(broken)?;
     let counts = Counts::of(&layout, &cells);
-    let shown = |bundle: &usize| rules[*bundle].is_none();
+    let shown = |bundle: &usize| count_rules[*bundle].is_none();
+    sound::check_bundles(spec, &layout, &cells, &sum_rules, roster).map_err(broken)?;
     let k = spec.threshold(policy);
-    for (statistic, block) in layout.blocks().iter().enumerate() {
-        let small = |bundle: usize| counts.is_small(bundle, k, policy.show_zeros) || counts.of_bundle(bundle).1 != 0;
+    for block in layout.all_blocks() {
+        let small = |bundle: usize| {
+            let zeros = policy.show_zeros || plan.lattice.places[bundle].is_empty;
+            counts.is_small(bundle, k, zeros) || counts.of_bundle(bundle).1 != 0
+        };
         if block.bundles.clone().any(|bundle| shown(&bundle) && small(bundle)) {
-            return Err(broken(statistic));
+            return Err(broken(block.statistic));
         }
     }
     let complete: Vec<_> =
         lines::of(&layout).into_iter().filter(|line| line.sides.iter().flatten().all(shown)).collect();
     sound::check_lines(&complete, &counts).map_err(broken)?;
-    Ok(Released::new(StudyResult::estimate(spec, &layout, policy, roster, &cells, &rules)))
+    sound::check_totals(&layout, &counts, &count_rules).map_err(broken)?;
+    sound::check_coarser(&layout, &cells, &count_rules, &sum_rules).map_err(broken)?;
+    Ok(Released::new(StudyResult::estimate(spec, &layout, policy, roster, &cells, (&count_rules, &sum_rules))))
 }

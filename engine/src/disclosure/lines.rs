@@ -8,8 +8,7 @@
 //! The common coarsening of two tables is taken axis by axis, over the columns that both cut: parts of the two cuts
 //! that overlap, directly or by way of others, belong together.
 
-use super::spans::spans;
-use crate::statistics::{Axis, Block, Layout, Part};
+use crate::statistics::{Axis, Block, Layout, Part, spans};
 
 /// Bundles of one block and bundles of another that are about the same subjects, by their positions in the layout.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,7 +109,7 @@ mod tests {
 
     fn lines(statistics: &str) -> Vec<[Vec<usize>; 2]> {
         let text = format!(
-            "version = 1\ntitle = \"T\"\ndescription = \"D\"\npurpose = \"HMB\"\n\
+            "version = 1\ntitle = \"T\"\ndescription = \"D\"\npurpose = \"HMB\"\nprotection = \"open\"\n\
              [cohort]\nsql = \"SELECT 1\"\nsubject = \"id\"\n\
              [[variable]]\nname = \"x\"\nmin = 0\nmax = 10\nresolution = 1\n\
              [[dimension]]\nname = \"x\"\nedges = [0, 10]\n\

@@ -13,13 +13,12 @@
 //!
 //! What is suppressed says so and by which [`Rule`]; it is never shown as 0 and never left out.
 
-pub mod dependence;
 pub mod guarded;
+pub mod lattice;
 mod lines;
 pub mod private;
 mod released;
 mod sound;
-mod spans;
 mod suppression;
 
 use consilium_protocol::policy::{DisclosurePolicy, PolicyError};
@@ -115,10 +114,10 @@ pub fn release(
     check_opened(spec, layout, policy, roster, &opened)?;
     let cells = opened.values();
     let broken = |block: usize| DisclosureError::Broken { statistic: spec.statistics[block].name.clone() };
-    sound::check_bundles(spec, layout, cells, roster).map_err(broken)?;
+    sound::check_bundles(spec, layout, cells, &vec![None; layout.bundles().len()], roster).map_err(broken)?;
     let lines = lines::of(layout);
     let counts = Counts::of(layout, cells);
     sound::check_lines(&lines, &counts).map_err(broken)?;
     let rules = suppress(&lines, &counts, spec.threshold(policy), policy.show_zeros);
-    Ok(Released::new(StudyResult::estimate(spec, layout, policy, roster, cells, &rules)))
+    Ok(Released::new(StudyResult::estimate(spec, layout, policy, roster, cells, (&rules, &rules))))
 }

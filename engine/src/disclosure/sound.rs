@@ -4,18 +4,26 @@
 
 use consilium_protocol::study::StudySpec;
 
+use super::Rule;
 use super::lines::Line;
 use super::suppression::Counts;
 use crate::statistics::{Content, Layout, Scale};
 
-/// Looks at every bundle by itself.
-pub(super) fn check_bundles(spec: &StudySpec, layout: &Layout, cells: &[i64], roster: usize) -> Result<(), usize> {
-    for block in layout.blocks() {
+/// Looks at every bundle by itself, at its sums only where no rule hides them.
+pub(super) fn check_bundles(
+    spec: &StudySpec,
+    layout: &Layout,
+    cells: &[i64],
+    sum_rules: &[Option<Rule>],
+    roster: usize,
+) -> Result<(), usize> {
+    for block in layout.all_blocks() {
         let variable = spec.statistics[block.statistic].kind.variable().and_then(|name| spec.variable(name));
         let range = variable.and_then(Scale::of).map_or(0, |scale| i128::from(scale.range));
-        for bundle in &layout.bundles()[block.bundles.clone()] {
-            let own = &cells[bundle.cells()];
-            if !is_sound(bundle.content, own, range, roster) {
+        for position in block.bundles.clone() {
+            let bundle = &layout.bundles()[position];
+            let content = if sum_rules[position].is_some() { Content::Count } else { bundle.content };
+            if !is_sound(content, &cells[bundle.cells()], range, roster) {
                 return Err(block.statistic);
             }
         }
@@ -54,6 +62,43 @@ pub(super) fn check_lines(lines: &[Line], counts: &Counts) -> Result<(), usize> 
         };
         if !fine {
             return Err(line.blocks[1]);
+        }
+    }
+    Ok(())
+}
+
+/// Looks at tables of which everything may be seen: each counts everybody once.
+pub(super) fn check_totals(layout: &Layout, counts: &Counts, count_rules: &[Option<Rule>]) -> Result<(), usize> {
+    let whole = layout.all_blocks().filter(|block| count_rules[block.bundles.clone()].iter().all(Option::is_none));
+    let totals: Vec<(usize, i128)> =
+        whole.map(|block| (block.statistic, counts.sum(&block.bundles.clone().collect::<Vec<_>>()))).collect();
+    match totals.iter().find(|(_, total)| *total != totals[0].1) {
+        Some((statistic, _)) => Err(*statistic),
+        None => Ok(()),
+    }
+}
+
+/// Looks at merged groups: where all of a group's parts may be seen, it is their sum; and it never is less than those that may.
+pub(super) fn check_coarser(
+    layout: &Layout,
+    cells: &[i64],
+    count_rules: &[Option<Rule>],
+    sum_rules: &[Option<Rule>],
+) -> Result<(), usize> {
+    for block in layout.coarser() {
+        for (bundle, parts) in block.bundles.clone().zip(layout.parts_of_coarser(block)) {
+            let own = layout.bundles()[bundle].cells();
+            for (place, cell) in own.enumerate() {
+                let rules = if place == 0 { count_rules } else { sum_rules };
+                let seen: Vec<usize> = parts.iter().copied().filter(|part| rules[*part].is_none()).collect();
+                let sum: i128 =
+                    seen.iter().map(|part| i128::from(cells[layout.bundles()[*part].first_cell + place])).sum();
+                let whole = i128::from(cells[cell]);
+                let fits = if seen.len() == parts.len() { sum == whole } else { sum <= whole };
+                if rules[bundle].is_none() && !fits {
+                    return Err(block.statistic);
+                }
+            }
         }
     }
     Ok(())

@@ -40,9 +40,12 @@ pub enum Rule {
     SmallCount,
     /// It is such a number, or one from which such a number would follow.
     SmallCountOrComplement,
-    /// In a guarded study: it, or a group that it is released together with or made of, is about 1 to k - 1 subjects, or
-    /// so few are above the minimum or below the maximum of the variable that it sums up.
+    /// In a guarded study: it, or a group that it is released together with, is about 1 to k - 1 subjects, or about one
+    /// hospital's alone.
     SmallCountOrPart,
+    /// In a guarded study, of sums: all but 1 to k - 1 subjects of it, or of a group that it is released together with, may have
+    /// nearly the same value, so that the sums would tell theirs.
+    LittleSpread,
     /// In a private study: its noisy count is below k.
     SmallNoisyCount,
 }
@@ -54,6 +57,7 @@ impl Rule {
             Self::SmallCount => "small_count",
             Self::SmallCountOrComplement => "small_count_or_complement",
             Self::SmallCountOrPart => "small_count_or_part",
+            Self::LittleSpread => "little_spread",
             Self::SmallNoisyCount => "small_noisy_count",
         }
     }

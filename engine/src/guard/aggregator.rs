@@ -10,7 +10,7 @@ use consilium_protocol::keys::NoRandomness;
 use super::contribution::CHECK_SLOTS;
 use super::decide::decide;
 use super::seal::{round_to, seal};
-use super::sealed::{CHECK_WORDS, GROUP_WORDS, SealedSeeds};
+use super::sealed::{CHECK_WORDS, SEED_WORDS, SealedSeeds};
 use super::seed::Seed;
 use super::work::{Progress, Work};
 use super::{BitRef, GuardContribution, GuardError, GuardPublicKey, GuardServerKey, GuardShape};
@@ -32,7 +32,7 @@ pub struct Aggregator<'a> {
 pub struct SealedRound {
     /// For the custodian.
     pub sealed: SealedSeeds,
-    /// One per group, to pad the groups' cells with, and then to be dropped.
+    /// Those that were sealed, to pad cells with, and then to be dropped.
     pub seeds: Vec<Seed>,
 }
 
@@ -63,7 +63,7 @@ impl<'a> Aggregator<'a> {
         Self { progress, ..self }
     }
 
-    /// Decides about every group and seals a fresh seed for each. Blocks for seconds to minutes: not for a thread that
+    /// Decides about every group and seals fresh seeds. Blocks for seconds to minutes: not for a thread that
     /// others wait for.
     ///
     /// # Errors
@@ -77,16 +77,16 @@ impl<'a> Aggregator<'a> {
         if sum.key() != self.public_key.fingerprint() {
             return Err(GuardError::OtherKey);
         }
-        let seeds = (0..self.shape.groups()).map(|_| Seed::random()).collect::<Result<Vec<_>, _>>()?;
+        let seeds = (0..self.shape.seeds()).map(|_| Seed::random()).collect::<Result<Vec<_>, _>>()?;
         let check = self.check_numbers(sum)?;
         let work = self.work();
         let bits = decide(sum, self.shape, &work);
         let pieces: Vec<(&BitRef, &Seed)> = self.shape.gates().release.iter().zip(&seeds).collect();
         let sealed =
             work.each(&pieces, |bootstrapper, (bit, seed)| seal(bootstrapper, &bits[*bit], seed, self.public_key));
-        let mut digits = Vec::with_capacity(self.shape.groups() * GROUP_WORDS);
-        for group in sealed {
-            digits.extend(group?);
+        let mut digits = Vec::with_capacity(self.shape.seeds() * SEED_WORDS);
+        for seed in sealed {
+            digits.extend(seed?);
         }
         let contributions = self.shape.hospitals() as u16;
         Ok(SealedRound { sealed: SealedSeeds { contributions, key: sum.key(), check, digits }, seeds })
@@ -95,14 +95,17 @@ impl<'a> Aggregator<'a> {
     fn work(&self) -> Work<'a> {
         let gates = self.shape.gates();
         let inputs = gates.sets.iter().flat_map(|set| &set.inputs);
-        let used: BTreeSet<&BitRef> =
-            inputs.chain(&gates.release).filter(|bit| matches!(bit, BitRef::Group(_))).collect();
+        let group = |bit: &BitRef| match bit {
+            BitRef::Group(group) | BitRef::Large(group) | BitRef::Nobody(group) => Some(*group),
+            BitRef::Set(_) => None,
+        };
+        let used: BTreeSet<usize> = inputs.chain(&gates.release).filter_map(group).collect();
         Work {
             key: self.server_key,
             threads: self.threads,
             progress: self.progress,
             done: AtomicUsize::new(0),
-            total: used.len() + gates.sets.len() + self.shape.groups(),
+            total: used.len() + gates.sets.len() + self.shape.seeds(),
         }
     }
 

@@ -1,8 +1,7 @@
 //! What a hospital says of its counts, and the sum that nobody but all hospitals together could unblind.
 //!
-//! For every group a hospital contributes min(count, threshold), and where zeros may be shown 1 if its count is above 0,
-//! as points of a torus divided finely enough for the sum of the roster (`plan.rs`). Σ min(nᵢ, k) ≥ k exactly when
-//! Σ nᵢ ≥ k. To each point it adds a blind, a uniform word that cancels in the sum over the roster, and encrypts the result
+//! For every group a hospital contributes its count, at most the cap, and where zeros may be shown 1 if its count is above 0,
+//! as points of a torus divided finely enough for the sum of the roster (`plan.rs`). To each point it adds a blind, a uniform word that cancels in the sum over the roster, and encrypts the result
 //! under the custodian's public key. Before these stand two *check numbers*, blinded alike, that say 1.
 //!
 //! ```text
@@ -239,7 +238,7 @@ pub(super) fn slots_of(shape: &GuardShape) -> usize {
 /// A hospital's slots before blinding.
 fn points(counts: &[u64], shape: &GuardShape) -> Zeroizing<Vec<u64>> {
     let (count_modulus, zero_modulus) = (shape.count_plan().modulus(), shape.zero_plan().modulus());
-    let capped = counts.iter().map(|count| encode((*count).min(shape.threshold()), count_modulus));
+    let capped = counts.iter().map(|count| encode((*count).min(shape.bar().cap), count_modulus));
     let with_zeros = counts.iter().zip(shape.zeros_shown()).filter(|(_, shown)| **shown);
     let positive = with_zeros.map(|(count, _)| encode(u64::from(*count > 0), zero_modulus));
     let mut points = Zeroizing::new(Vec::with_capacity(slots_of(shape)));

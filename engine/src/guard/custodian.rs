@@ -4,7 +4,7 @@ use zeroize::Zeroizing;
 
 use super::contribution::{CHECK_SLOTS, CHECK_UNIT};
 use super::seal::{BLOCK_DIGITS, BLOCK_WORDS, DIGIT_UNIT, FLOOD_LOG2};
-use super::sealed::{GROUP_WORDS, SealedSeeds};
+use super::sealed::{SEED_WORDS, SealedSeeds};
 use super::seed::{DIGITS, Seed};
 use super::{GuardError, GuardSecretKey, GuardShape};
 use crate::cells::parameters::DEGREE;
@@ -16,7 +16,7 @@ const CHECK_NOISE: u64 = 1 << 40;
 /// Noise of an honest digit stays below this: the flood, and what a bootstrap and 16-bit words add.
 pub(super) const DIGIT_NOISE: u64 = (1 << FLOOD_LOG2) + (1 << (FLOOD_LOG2 - 2));
 
-/// Opens the seeds of the groups that are released. None for a group that is suppressed: nothing was sealed for it.
+/// Opens the seeds that are released. None for one whose groups are suppressed: nothing was sealed for it.
 ///
 /// # Errors
 /// When the seeds are of another shape or under another key; when the check numbers do not say that every hospital of
@@ -25,8 +25,8 @@ pub fn reveal(sealed: &SealedSeeds, key: &GuardSecretKey, shape: &GuardShape) ->
     if sealed.key() != key.fingerprint() {
         return Err(GuardError::OtherKey);
     }
-    if sealed.groups() != shape.groups() {
-        return Err(GuardError::OtherShape { expected: shape.groups(), found: sealed.groups() });
+    if sealed.seeds() != shape.seeds() {
+        return Err(GuardError::OtherShape { expected: shape.seeds(), found: sealed.seeds() });
     }
     if usize::from(sealed.contributions) != shape.hospitals() {
         let found = usize::from(sealed.contributions);
@@ -34,9 +34,9 @@ pub fn reveal(sealed: &SealedSeeds, key: &GuardSecretKey, shape: &GuardShape) ->
     }
     let opener = Opener::new(key);
     check(&opener, sealed, shape.hospitals())?;
-    (0..sealed.groups())
-        .map(|group| {
-            let digits = digits(&opener, sealed, group).ok_or(GuardError::Noise { group })?;
+    (0..sealed.seeds())
+        .map(|seed| {
+            let digits = digits(&opener, sealed, seed).ok_or(GuardError::Noise { seed })?;
             Ok(Seed::of_digits(&digits))
         })
         .collect()
@@ -50,10 +50,10 @@ fn check(opener: &Opener, sealed: &SealedSeeds, hospitals: usize) -> Result<(), 
     if phases.iter().all(honest) { Ok(()) } else { Err(GuardError::CheckNumbers) }
 }
 
-/// The digits of one group, or none when they cannot be read safely.
-fn digits(opener: &Opener, sealed: &SealedSeeds, group: usize) -> Option<Zeroizing<[u8; DIGITS]>> {
+/// The digits of one seed, or none when they cannot be read safely.
+fn digits(opener: &Opener, sealed: &SealedSeeds, seed: usize) -> Option<Zeroizing<[u8; DIGITS]>> {
     let mut digits = Zeroizing::new([0; DIGITS]);
-    let phases = group_phases(opener, sealed, group);
+    let phases = seed_phases(opener, sealed, seed);
     for (digit, phase) in digits.iter_mut().zip(phases.iter()) {
         let nearest = phase.wrapping_add(DIGIT_UNIT / 2) / DIGIT_UNIT;
         let noise = phase.wrapping_sub(nearest.wrapping_mul(DIGIT_UNIT)).cast_signed().unsigned_abs();
@@ -65,9 +65,9 @@ fn digits(opener: &Opener, sealed: &SealedSeeds, group: usize) -> Option<Zeroizi
     Some(digits)
 }
 
-/// The plaintexts of one group's digits with their noise.
-pub(super) fn group_phases(opener: &Opener, sealed: &SealedSeeds, group: usize) -> Zeroizing<Vec<u64>> {
-    let words = &sealed.digits[group * GROUP_WORDS..][..GROUP_WORDS];
+/// The plaintexts of one seed's digits with their noise.
+pub(super) fn seed_phases(opener: &Opener, sealed: &SealedSeeds, seed: usize) -> Zeroizing<Vec<u64>> {
+    let words = &sealed.digits[seed * SEED_WORDS..][..SEED_WORDS];
     let middles = std::array::from_fn::<_, BLOCK_DIGITS, _>(|digit| (2 * digit + 1) * DEGREE / (2 * BLOCK_DIGITS));
     let mut phases = Zeroizing::new(Vec::with_capacity(DIGITS));
     for block in words.chunks_exact(BLOCK_WORDS) {

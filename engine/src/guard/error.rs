@@ -62,10 +62,10 @@ pub enum GuardError {
     )]
     CheckNumbers,
     /// A sealed digit carries more noise than an honest aggregator makes.
-    #[error("group {group} carries too much noise to be read safely; have the aggregator seal the round again")]
+    #[error("seed {seed} carries too much noise to be read safely; have the aggregator seal the round again")]
     Noise {
-        /// The group's position.
-        group: usize,
+        /// The seed's position.
+        seed: usize,
     },
     /// Groups' cells that overlap, or are not in the study.
     #[error(
@@ -75,10 +75,10 @@ pub enum GuardError {
         /// The group's position.
         group: usize,
     },
-    /// Another number of seeds than there are groups.
-    #[error("{found} seeds where the study has {expected} groups; take the custodian's answer to this round")]
+    /// Another number of seeds than the study has.
+    #[error("{found} seeds where the study has {expected}; take the custodian's answer to this round")]
     Seeds {
-        /// How many groups there are.
+        /// How many the study has.
         expected: usize,
         /// How many seeds were given.
         found: usize,

@@ -1,19 +1,18 @@
 //! A guarded study's threshold under encryption: small joint counts are suppressed before anyone could see them.
 //!
 //! Two hospitals of the roster have parts of their own: the *custodian* owns a key pair, the *aggregator* computes with
-//! its server key ([`keys`], [`server_key`]). A study's cells come in *groups*, each with one joint count, and
-//! [`shape`] says which groups there are, what is small, and which groups are released only together. A round goes
+//! its server key ([`keys`], [`server_key`]). [`shape`] says which groups of subjects are compared, what is small, and which
+//! *seeds* are sealed by what comes of it; every group of cells is padded by one of these. A round goes
 //!
 //! 1. every hospital caps, blinds and encrypts its counts under the custodian's key ([`contribution`]), beside the cells
 //!    it sends under the researcher's;
-//! 2. the aggregator adds them, decides about every group under encryption, and seals a random seed for each, so that
-//!    the custodian will find the seed where the group may be seen and zero where not ([`aggregator`]); with the seeds it
+//! 2. the aggregator adds them, decides about every group under encryption, and seals random seeds, so that
+//!    the custodian will find a seed where its groups may be seen and zero where not ([`aggregator`]); with the seeds it
 //!    pads the researcher's joint ciphertext ([`padding`]);
 //! 3. the custodian opens the sealed seeds ([`custodian`]) and passes them to the researcher;
 //! 4. the researcher takes off the pads it has seeds for, and opens those groups and no other ([`padding`]).
 //!
 //! ```no_run
-//! # use std::ops::Range;
 //! # use consilium_engine::cells::{BlindingRound, EncryptedCells, StudySecretKey};
 //! # use consilium_engine::guard::*;
 //! # use consilium_protocol::{ids::HospitalId, keys::BlindingKey};
@@ -21,7 +20,7 @@
 //! #     others: Vec<GuardContribution>, groups: &[Range<usize>], researcher: &StudySecretKey,
 //! # ) -> Result<(), GuardError> {
 //! # let pad_round = PadRound { study: round.study, round: round.round };
-//! let shape = GuardShape::new(4, 11, vec![true; 2], Gates::independent(2))?;
+//! let shape = GuardShape::new(4, Bar::of(11, 0, 4), vec![true; 2], Gates::independent(2))?;
 //! let custodian = GuardKeys::generate()?;
 //!
 //! let blinds = GuardBlinds::derive(&round, own, key, &shape)?;
@@ -68,15 +67,15 @@ pub use contribution::{GuardBlinds, GuardContribution, combine, contribute};
 pub use custodian::reveal;
 pub use error::GuardError;
 pub use keys::{GuardKeys, GuardPublicKey, GuardSecretKey};
-pub use padding::{GuardedCells, open_guarded, pad};
+pub use padding::{GuardedCells, Padded, open_guarded, pad};
 pub use sealed::SealedSeeds;
 pub use seed::{PadRound, Seed};
 pub use server_key::GuardServerKey;
-pub use shape::{AndSet, BitRef, Gates, GuardShape, ShapeError};
+pub use shape::{Bar, BitRef, Gate, Gates, GuardShape, ShapeError};
 pub use work::Progress;
 
-/// The most groups of a guarded study: sealed seeds of 200 MiB.
-pub const MAX_GROUPS: usize = 1 << 14;
+/// The most groups that a guarded study compares, and the most seeds it seals: 400 MiB of them.
+pub const MAX_GROUPS: usize = 1 << 15;
 
 /// The most inputs of all conjunctions of a study together.
 pub const MAX_GATE_INPUTS: usize = 1 << 20;

@@ -58,7 +58,7 @@ pub fn steps(shape: &GuardShape) -> Vec<Step> {
     let unit = decide::GATE_UNIT as f64;
     if !shape.gates().sets.is_empty() {
         let inputs = 2.0 * GuardShape::gate_inputs() as f64 * bootstrap();
-        steps.push(Step::new("conjunction", inputs + switching(), unit / 2.0));
+        steps.push(Step::new("gate", inputs + switching(), unit / 2.0));
     }
     let table = 2.0 * bootstrap() + sum(1) + switching();
     steps.push(Step::new("sealing table", table, TORUS / (4 * BLOCK_DIGITS) as f64));
@@ -140,7 +140,7 @@ pub(super) fn digit() -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Gates;
+    use super::super::{Bar, Gates};
     use super::*;
 
     #[test]
@@ -149,15 +149,17 @@ mod tests {
         for threshold in [2, 3, 5, 10, 11, 20, 31, 100, 500] {
             for hospitals in (3..60).chain([64, 100, 128, 200, 256, 500, 512, 1000, 1024]) {
                 let gates = Gates::of_needs(&[vec![0, 1], vec![1]]);
-                let Ok(shape) = GuardShape::new(hospitals, threshold, vec![true, false], gates) else { continue };
-                shapes += 1;
-                for step in steps(&shape) {
-                    let failure = step.failure_log2();
-                    assert!(failure < -128.0, "{hospitals} hospitals, threshold {threshold}: {step:?} {failure}");
+                for bar in [Bar::at(threshold), Bar::of(threshold, 0, hospitals), Bar::of(threshold, 2, hospitals)] {
+                    let Ok(shape) = GuardShape::new(hospitals, bar, vec![true, false], gates.clone()) else { continue };
+                    shapes += 1;
+                    for step in steps(&shape) {
+                        let failure = step.failure_log2();
+                        assert!(failure < -128.0, "{hospitals} hospitals, {bar:?}: {step:?} {failure}");
+                    }
                 }
             }
         }
-        assert!(shapes > 400, "{shapes}");
+        assert!(shapes > 1_200, "{shapes}");
     }
 
     #[test]

@@ -28,20 +28,24 @@ impl GuardedCells {
     }
 }
 
-/// Pads the cells of every group with its seed. `groups` are ranges of cells, ascending and disjoint.
+/// Cells that are shown or suppressed together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Padded {
+    /// The cells.
+    pub cells: Range<usize>,
+    /// The seed that pads them. Groups that share one have different pads.
+    pub seed: usize,
+}
+
+/// Pads the cells of every group. `groups` are ascending and disjoint.
 ///
 /// # Errors
-/// When there is not one seed per group, or groups overlap or are not in the ciphertext; nothing is padded then.
-pub fn pad(
-    sum: &mut EncryptedCells,
-    groups: &[Range<usize>],
-    seeds: &[Seed],
-    round: &PadRound,
-) -> Result<(), GuardError> {
+/// When there is not every seed that a group has, or groups overlap or are not in the ciphertext; nothing is padded then.
+pub fn pad(sum: &mut EncryptedCells, groups: &[Padded], seeds: &[Seed], round: &PadRound) -> Result<(), GuardError> {
     check_groups(sum, groups)?;
     check_seeds(groups, seeds.len())?;
-    for (group, (cells, seed)) in groups.iter().zip(seeds).enumerate() {
-        apply(sum, cells, &seed.pad_key(round, group), u64::wrapping_add);
+    for (group, Padded { cells, seed }) in groups.iter().enumerate() {
+        apply(sum, cells, &seeds[*seed].pad_key(round, group), u64::wrapping_add);
     }
     Ok(())
 }
@@ -50,28 +54,28 @@ pub fn pad(
 /// roster.
 ///
 /// # Errors
-/// When there is not one answer per group, or groups overlap or are not in the ciphertext; [`GuardError::Opening`] when
+/// When there is not an answer for every seed, or groups overlap or are not in the ciphertext; [`GuardError::Opening`] when
 /// the sum is not over the whole roster or under another key, when the check cell is wrong, or when a group's words make
 /// no sense after its pad was taken off: then seed or sum is not the one of this round.
 pub fn open_guarded(
     mut sum: EncryptedCells,
     key: &StudySecretKey,
     hospitals: usize,
-    groups: &[Range<usize>],
+    groups: &[Padded],
     seeds: &[Option<Seed>],
     round: &PadRound,
 ) -> Result<GuardedCells, GuardError> {
     check_groups(&sum, groups)?;
     check_seeds(groups, seeds.len())?;
     let mut ranges = Vec::new();
-    for (group, (cells, seed)) in groups.iter().zip(seeds).enumerate() {
-        if let Some(seed) = seed {
+    for (group, Padded { cells, seed }) in groups.iter().enumerate() {
+        if let Some(seed) = &seeds[*seed] {
             apply(&mut sum, cells, &seed.pad_key(round, group), u64::wrapping_sub);
             ranges.push(cells.clone());
         }
     }
     let mut opened = open_ranges(&sum, key, hospitals, &ranges)?.into_iter();
-    Ok(GuardedCells(seeds.iter().map(|seed| seed.as_ref().and_then(|_| opened.next())).collect()))
+    Ok(GuardedCells(groups.iter().map(|group| seeds[group.seed].as_ref().and_then(|_| opened.next())).collect()))
 }
 
 fn apply(sum: &mut EncryptedCells, cells: &Range<usize>, key: &[u8; 32], combine: fn(u64, u64) -> u64) {
@@ -81,9 +85,9 @@ fn apply(sum: &mut EncryptedCells, cells: &Range<usize>, key: &[u8; 32], combine
     words.iter_mut().zip(pad.iter()).for_each(|(word, pad)| *word = combine(*word, *pad));
 }
 
-fn check_groups(sum: &EncryptedCells, groups: &[Range<usize>]) -> Result<(), GuardError> {
+fn check_groups(sum: &EncryptedCells, groups: &[Padded]) -> Result<(), GuardError> {
     let mut end = 0;
-    for (group, cells) in groups.iter().enumerate() {
+    for (group, Padded { cells, .. }) in groups.iter().enumerate() {
         if cells.start < end || cells.is_empty() || cells.end > sum.cells() {
             return Err(GuardError::Cells { group });
         }
@@ -92,6 +96,7 @@ fn check_groups(sum: &EncryptedCells, groups: &[Range<usize>]) -> Result<(), Gua
     Ok(())
 }
 
-fn check_seeds(groups: &[Range<usize>], found: usize) -> Result<(), GuardError> {
-    if groups.len() == found { Ok(()) } else { Err(GuardError::Seeds { expected: groups.len(), found }) }
+fn check_seeds(groups: &[Padded], found: usize) -> Result<(), GuardError> {
+    let expected = groups.iter().map(|group| group.seed + 1).max().unwrap_or(0);
+    if expected == found { Ok(()) } else { Err(GuardError::Seeds { expected, found }) }
 }

@@ -24,24 +24,24 @@ const SEALED: Kind = Kind { magic: b"csl-seal", name: "sealed seeds", parameters
 /// Words of the check numbers: a mask polynomial and a body each.
 pub(super) const CHECK_WORDS: usize = DEGREE + CHECK_SLOTS;
 
-/// Words of one group.
-pub(super) const GROUP_WORDS: usize = BLOCKS * BLOCK_WORDS;
+/// Words of one seed.
+pub(super) const SEED_WORDS: usize = BLOCKS * BLOCK_WORDS;
 
-/// The seeds of all groups, encrypted for the custodian and zero where the group is suppressed.
+/// Seeds, encrypted for the custodian and zero where what they pad is suppressed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SealedSeeds {
     pub(super) contributions: u16,
     pub(super) key: KeyFingerprint,
     /// [`CHECK_WORDS`] words.
     pub(super) check: Vec<u32>,
-    /// [`GROUP_WORDS`] words a group.
+    /// [`SEED_WORDS`] words a seed.
     pub(super) digits: Vec<u16>,
 }
 
 impl SealedSeeds {
-    /// How many groups there are.
-    pub fn groups(&self) -> usize {
-        self.digits.len() / GROUP_WORDS
+    /// How many there are.
+    pub fn seeds(&self) -> usize {
+        self.digits.len() / SEED_WORDS
     }
 
     /// The public key they are sealed under.
@@ -49,15 +49,15 @@ impl SealedSeeds {
         self.key
     }
 
-    /// The length of the bytes of so many groups' seeds.
-    pub const fn encoded_bytes(groups: usize) -> usize {
-        HEADER_BYTES + CHECK_WORDS * size_of::<u32>() + groups * GROUP_WORDS * size_of::<u16>()
+    /// The length of the bytes of so many seeds.
+    pub const fn encoded_bytes(seeds: usize) -> usize {
+        HEADER_BYTES + CHECK_WORDS * size_of::<u32>() + seeds * SEED_WORDS * size_of::<u16>()
     }
 
     /// The bytes for the custodian.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(Self::encoded_bytes(self.groups()));
-        Header { contributions: self.contributions, count: self.groups() as u32, tag: *self.key.as_bytes() }
+        let mut out = Vec::with_capacity(Self::encoded_bytes(self.seeds()));
+        Header { contributions: self.contributions, count: self.seeds() as u32, tag: *self.key.as_bytes() }
             .write(SEALED, &mut out);
         out.extend(self.check.iter().flat_map(|word| word.to_le_bytes()));
         out.extend(self.digits.iter().flat_map(|word| word.to_le_bytes()));
@@ -92,6 +92,6 @@ impl SealedSeeds {
 
 impl fmt::Debug for SealedSeeds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SealedSeeds({} groups)", self.groups())
+        write!(f, "SealedSeeds({} groups)", self.seeds())
     }
 }

@@ -1,4 +1,4 @@
-//! The seed of a group: who has it can take the pad off the group's cells.
+//! A seed: who has it can take the pads off the cells of its groups.
 
 use std::fmt;
 

@@ -1,9 +1,8 @@
 //! What a guarded study decides about, derived by every party from public data alone.
 //!
-//! A *group* is a set of cells with one joint count. Its *bit* is 1 when the count is not small: at least the threshold,
-//! or, where zeros may be shown, 0. Groups need not be released by their own bit alone: where a small count would follow
-//! from the others of a table, a group is released only if other bits are 1 as well. [`Gates`] says so, as a circuit of
-//! conjunctions.
+//! A *group* is a set of subjects with one joint count. Its *bit* is 1 when the count passes the [`Bar`], or, where zeros may
+//! be shown, when it is 0. What is released for which bits is a circuit, [`Gates`]: its inputs are bits of groups, its
+//! outputs the bits that seal seeds.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,26 +14,76 @@ use crate::cells::{MAX_HOSPITALS, MIN_HOSPITALS};
 /// One bit of the circuit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum BitRef {
-    /// The group's own bit.
+    /// Whether the group passes.
     Group(usize),
-    /// The conjunction at this position of [`Gates::sets`].
+    /// Whether the group passes by its size: nobody is not enough, even where zeros are shown.
+    Large(usize),
+    /// Whether nobody is in the group and that may be shown.
+    Nobody(usize),
+    /// The gate at this position of [`Gates::sets`].
     Set(usize),
 }
 
-/// A conjunction: 1 when every input is 1.
+/// 1 when at least so many of the inputs are.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AndSet {
+pub struct Gate {
     /// At least one. Inputs that stand twice count once.
     pub inputs: Vec<BitRef>,
+    /// How many: all for a conjunction, one for a disjunction. Other numbers only for as many inputs as one bootstrap takes.
+    pub at_least: usize,
 }
 
-/// Which bits release which groups.
+impl Gate {
+    /// 1 when all inputs are.
+    pub fn all(inputs: Vec<BitRef>) -> Self {
+        let at_least = inputs.iter().collect::<BTreeSet<_>>().len();
+        Self { inputs, at_least }
+    }
+
+    /// 1 when any input is.
+    pub fn any(inputs: Vec<BitRef>) -> Self {
+        Self { inputs, at_least: 1 }
+    }
+}
+
+/// Which bits release what.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Gates {
-    /// Conjunctions, each of groups and of sets before it: what several groups depend on is computed once.
-    pub sets: Vec<AndSet>,
-    /// For each group the bit that releases it.
+    /// Gates, each of groups and of gates before it: what several seeds depend on is computed once.
+    pub sets: Vec<Gate>,
+    /// For each seed the bit that it is sealed by.
     pub release: Vec<BitRef>,
+}
+
+/// What a group has to reach.
+///
+/// Each hospital counts for at most `cap`, and together they have to reach `least`. Whatever the cap, n is then at least
+/// `least`, and whoever has t hospitals of the roster has only t·cap of it: with `cap` below `least` no group passes that
+/// is one hospital's alone. A union of groups that pass passes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bar {
+    /// The most that one hospital counts for.
+    pub cap: u64,
+    /// What all have to reach.
+    pub least: u64,
+}
+
+impl Bar {
+    /// A joint count of at least `least`, whose ever it is.
+    pub const fn at(least: u64) -> Self {
+        Self { cap: least, least }
+    }
+
+    /// A joint count of at least `k`, that is not one hospital's; and with `insiders` that is at least `k` (from eight hospitals
+    /// on, where half of it counts of each, about `k`) without so many hospitals, whoever they are.
+    pub const fn of(k: u64, insiders: u64, hospitals: usize) -> Self {
+        let half = k.div_ceil(2);
+        match insiders {
+            0 => Self { cap: if k > 1 { k - 1 } else { 1 }, least: k },
+            t if hospitals >= 8 => Self { cap: half, least: k.saturating_add(t.saturating_mul(half)) },
+            t => Self { cap: k, least: k.saturating_mul(t.saturating_add(1)) },
+        }
+    }
 }
 
 /// Why a shape cannot be guarded.
@@ -48,7 +97,9 @@ pub enum ShapeError {
         hospitals: usize,
     },
     /// No groups, or too many.
-    #[error("a guarded study has 1 to {MAX_GROUPS} groups, not {groups}; ask for fewer statistics at once")]
+    #[error(
+        "a guarded study compares 1 to {MAX_GROUPS} groups, not {groups}; ask for fewer or coarser statistics at once"
+    )]
     Groups {
         /// How many it has.
         groups: usize,
@@ -63,7 +114,7 @@ pub enum ShapeError {
         /// How many hospitals the roster has.
         hospitals: usize,
     },
-    /// The circuit is not one: a bit without a meaning, a set without inputs, or as many releases as there are groups.
+    /// The circuit is not one: a bit without a meaning, a gate without inputs or that cannot be computed, or nothing to seal.
     #[error("the conditions of release are not a circuit over the groups of the study; derive them from its layout")]
     Gates,
 }
@@ -72,7 +123,7 @@ pub enum ShapeError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GuardShape {
     hospitals: usize,
-    threshold: u64,
+    bar: Bar,
     zeros_shown: Vec<bool>,
     gates: Gates,
     counts: Plan,
@@ -85,7 +136,7 @@ impl Gates {
         Self { sets: Vec::new(), release: (0..groups).map(BitRef::Group).collect() }
     }
 
-    /// For each group the bits that must all be 1, its own not implied. Sets that several groups need are shared.
+    /// For each seed the groups that must all pass. Sets that several seeds need are shared.
     pub fn of_needs(needs: &[Vec<usize>]) -> Self {
         let mut gates = Self { sets: Vec::new(), release: Vec::new() };
         let mut known = BTreeMap::new();
@@ -94,7 +145,7 @@ impl Gates {
             let bit = match groups.first() {
                 Some(group) if groups.len() == 1 => BitRef::Group(*group),
                 _ => *known.entry(groups.clone()).or_insert_with(|| {
-                    gates.sets.push(AndSet { inputs: groups.into_iter().map(BitRef::Group).collect() });
+                    gates.sets.push(Gate::all(groups.into_iter().map(BitRef::Group).collect()));
                     BitRef::Set(gates.sets.len() - 1)
                 }),
             };
@@ -103,27 +154,48 @@ impl Gates {
         gates
     }
 
+    /// The bits of the seeds, given the bits of the groups: for each whether it passes, and whether by its size.
+    pub fn evaluate(&self, passes: &[bool], large: &[bool]) -> Vec<bool> {
+        let mut sets: Vec<bool> = Vec::with_capacity(self.sets.len());
+        let value = |bit: &BitRef, sets: &[bool]| match *bit {
+            BitRef::Group(group) => passes[group],
+            BitRef::Large(group) => large[group],
+            BitRef::Nobody(group) => passes[group] && !large[group],
+            BitRef::Set(set) => sets[set],
+        };
+        for gate in &self.sets {
+            let inputs: BTreeSet<&BitRef> = gate.inputs.iter().collect();
+            sets.push(inputs.into_iter().filter(|bit| value(bit, &sets)).count() >= gate.at_least);
+        }
+        self.release.iter().map(|bit| value(bit, &sets)).collect()
+    }
+
     fn is_circuit(&self, groups: usize) -> bool {
         let known = |bit: &BitRef, sets| match *bit {
-            BitRef::Group(group) => group < groups,
+            BitRef::Group(group) | BitRef::Large(group) | BitRef::Nobody(group) => group < groups,
             BitRef::Set(set) => set < sets,
         };
-        let sound = |(at, set): (usize, &AndSet)| !set.inputs.is_empty() && set.inputs.iter().all(|bit| known(bit, at));
-        self.sets.iter().map(|set| set.inputs.len()).sum::<usize>() <= MAX_GATE_INPUTS
+        let sound = |(at, gate): (usize, &Gate)| {
+            let inputs = gate.inputs.iter().collect::<BTreeSet<_>>().len();
+            let one_bootstrap = gate.at_least <= inputs && inputs <= GuardShape::gate_inputs();
+            let fits = gate.at_least == 1 || gate.at_least == inputs || one_bootstrap;
+            inputs > 0 && gate.at_least > 0 && fits && gate.inputs.iter().all(|bit| known(bit, at))
+        };
+        self.sets.iter().map(|gate| gate.inputs.len()).sum::<usize>() <= MAX_GATE_INPUTS
             && self.sets.iter().enumerate().all(sound)
-            && self.release.len() == groups
+            && (1..=MAX_GROUPS).contains(&self.release.len())
             && self.release.iter().all(|bit| known(bit, self.sets.len()))
     }
 }
 
 impl GuardShape {
-    /// The shape of a study over `hospitals` hospitals, whose groups are suppressed when their joint count is from 1 to
-    /// `threshold` - 1, and when it is 0 unless `zeros_shown` for that group.
+    /// The shape of a study over `hospitals` hospitals, whose groups pass when their joint count passes the bar, and when it is 0
+    /// if `zeros_shown` for that group.
     ///
     /// # Errors
-    /// When there is no such roster, no group or too many, a threshold that is below 2 or beyond the parameters, or
+    /// When there is no such roster, no group or too many, a bar that is below 2 or beyond the parameters, or
     /// gates that are no circuit.
-    pub fn new(hospitals: usize, threshold: u64, zeros_shown: Vec<bool>, gates: Gates) -> Result<Self, ShapeError> {
+    pub fn new(hospitals: usize, bar: Bar, zeros_shown: Vec<bool>, gates: Gates) -> Result<Self, ShapeError> {
         if !(MIN_HOSPITALS..=MAX_HOSPITALS).contains(&hospitals) {
             return Err(ShapeError::Hospitals { hospitals });
         }
@@ -134,11 +206,12 @@ impl GuardShape {
         if !gates.is_circuit(groups) {
             return Err(ShapeError::Gates);
         }
-        let beyond = ShapeError::Threshold { threshold, hospitals };
-        let most = threshold.checked_mul(hospitals as u64).filter(|_| threshold >= 2).ok_or(beyond)?;
-        let counts = Plan::new(threshold, most).ok_or(beyond)?;
+        let Bar { cap, least } = bar;
+        let beyond = ShapeError::Threshold { threshold: least, hospitals };
+        let most = cap.checked_mul(hospitals as u64).filter(|most| least >= 2 && least <= *most).ok_or(beyond)?;
+        let counts = Plan::new(least, most).ok_or(beyond)?;
         let zeros = Plan::new(1, hospitals as u64).ok_or(beyond)?;
-        Ok(Self { hospitals, threshold, zeros_shown, gates, counts, zeros })
+        Ok(Self { hospitals, bar, zeros_shown, gates, counts, zeros })
     }
 
     /// How many hospitals contribute.
@@ -146,17 +219,22 @@ impl GuardShape {
         self.hospitals
     }
 
-    /// The smallest joint count, 0 aside, that is not small.
-    pub fn threshold(&self) -> u64 {
-        self.threshold
+    /// What a group has to reach.
+    pub fn bar(&self) -> Bar {
+        self.bar
     }
 
-    /// How many groups there are.
+    /// How many groups are compared.
     pub fn groups(&self) -> usize {
         self.zeros_shown.len()
     }
 
-    /// Whether a joint count of 0 is shown, group by group.
+    /// How many seeds are sealed.
+    pub fn seeds(&self) -> usize {
+        self.gates.release.len()
+    }
+
+    /// Whether a joint count of 0 passes, group by group.
     pub fn zeros_shown(&self) -> &[bool] {
         &self.zeros_shown
     }
@@ -191,7 +269,7 @@ impl GuardShape {
         self.zeros_shown.iter().map(place).collect()
     }
 
-    /// How many bits one bootstrap takes the conjunction of. A group's bit is the sum of two bootstraps where zeros are
+    /// How many bits one bootstrap takes. A group's bit is the sum of two bootstraps where zeros are
     /// shown, so it counts twice against the parameter set's 2-norm.
     pub(super) const fn gate_inputs() -> usize {
         SUMMANDS / 2
@@ -205,7 +283,7 @@ mod tests {
     #[test]
     fn needs_share_their_sets() {
         let gates = Gates::of_needs(&[vec![0], vec![2, 1, 1], vec![1, 2], vec![0, 1, 2, 3]]);
-        let group = |groups: &[usize]| AndSet { inputs: groups.iter().copied().map(BitRef::Group).collect() };
+        let group = |groups: &[usize]| Gate::all(groups.iter().copied().map(BitRef::Group).collect());
         assert_eq!(gates.sets, [group(&[1, 2]), group(&[0, 1, 2, 3])]);
         assert_eq!(gates.release, [BitRef::Group(0), BitRef::Set(0), BitRef::Set(0), BitRef::Set(1)]);
         assert!(gates.is_circuit(4) && !gates.is_circuit(3));
@@ -213,8 +291,9 @@ mod tests {
 
     #[test]
     fn unsound_shapes_are_refused() {
-        let new =
-            |hospitals, threshold, groups, gates| GuardShape::new(hospitals, threshold, vec![true; groups], gates);
+        let new = |hospitals, threshold, groups, gates| {
+            GuardShape::new(hospitals, Bar::at(threshold), vec![true; groups], gates)
+        };
         let refused =
             |hospitals, threshold, groups, gates| new(hospitals, threshold, groups, gates).expect_err("unsound");
         let free = Gates::independent;
@@ -226,13 +305,44 @@ mod tests {
         for threshold in [0, 1, 1_000_000, u64::MAX] {
             assert_eq!(refused(3, threshold, 1, free(1)), ShapeError::Threshold { threshold, hospitals: 3 });
         }
-        assert_eq!(refused(3, 11, 2, free(1)), ShapeError::Gates);
+        assert!(new(3, 11, 2, free(1)).is_ok(), "as many seeds as wanted");
         assert_eq!(refused(3, 11, 1, free(2)), ShapeError::Gates);
+        assert_eq!(refused(3, 11, 1, free(0)), ShapeError::Gates);
         assert_eq!(refused(3, 11, 1, Gates { sets: vec![], release: vec![BitRef::Set(0)] }), ShapeError::Gates);
-        let of = |inputs: Vec<BitRef>| Gates { sets: vec![AndSet { inputs }], release: vec![BitRef::Set(0)] };
+        let of = |inputs: Vec<BitRef>| Gates { sets: vec![Gate::any(inputs)], release: vec![BitRef::Set(0)] };
         assert!(new(3, 11, 1, of(vec![BitRef::Group(0)])).is_ok());
         for inputs in [vec![], vec![BitRef::Set(0)], vec![BitRef::Group(1)], vec![BitRef::Group(0), BitRef::Set(7)]] {
             assert_eq!(refused(3, 11, 1, of(inputs)), ShapeError::Gates);
+        }
+    }
+
+    #[test]
+    fn gates_count_what_one_bootstrap_can() {
+        let of = |inputs: usize, at_least| Gates {
+            sets: vec![Gate { inputs: (0..inputs).map(BitRef::Large).collect(), at_least }],
+            release: vec![BitRef::Set(0)],
+        };
+        let new = |inputs, at_least| GuardShape::new(3, Bar::at(11), vec![true; inputs], of(inputs, at_least));
+        assert!(new(12, 5).is_ok() && new(40, 40).is_ok() && new(40, 1).is_ok());
+        for (inputs, at_least) in [(13, 2), (40, 39), (5, 6), (5, 0)] {
+            assert_eq!(new(inputs, at_least).err(), Some(ShapeError::Gates), "{at_least} of {inputs}");
+        }
+    }
+
+    #[test]
+    fn a_bar_takes_insiders_into_account() {
+        assert_eq!(Bar::of(11, 0, 4), Bar { cap: 10, least: 11 });
+        assert_eq!(Bar::of(11, 0, 20), Bar { cap: 10, least: 11 });
+        assert_eq!(Bar::of(11, 1, 4), Bar { cap: 11, least: 22 });
+        assert_eq!(Bar::of(11, 1, 7), Bar { cap: 11, least: 22 });
+        assert_eq!(Bar::of(11, 1, 8), Bar { cap: 6, least: 17 });
+        assert_eq!(Bar::of(11, 3, 20), Bar { cap: 6, least: 29 });
+        // Whoever t hospitals are, the others have what is left, and it is not one hospital's.
+        for (k, hospitals) in [(2, 3), (5, 4), (11, 7), (11, 8), (20, 100)] {
+            for t in 0..3 {
+                let Bar { cap, least } = Bar::of(k, t, hospitals);
+                assert!(least >= k && least - t * cap >= k.min(least) && least > cap, "{k} {t} {hospitals}");
+            }
         }
     }
 }

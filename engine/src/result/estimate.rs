@@ -78,7 +78,10 @@ impl Serialize for Estimate {
 struct Verdict<'a> {
     layout: &'a Layout,
     cells: &'a [i64],
+    /// Of the counts.
     rules: &'a [Option<Rule>],
+    /// Of the sums beside them.
+    sum_rules: &'a [Option<Rule>],
     /// Counts are shown as multiples of this.
     rounding: i64,
     /// Of a private study.
@@ -89,6 +92,14 @@ impl Verdict<'_> {
     /// What `of` makes of the bundle's cells, if they may be seen.
     fn see(&self, bundle: usize, of: impl FnOnce(&[i64]) -> Estimate) -> Estimate {
         match self.rules[bundle] {
+            Some(rule) => Estimate::Suppressed(rule),
+            None => of(&self.cells[self.layout.bundles()[bundle].cells()]),
+        }
+    }
+
+    /// What `of` makes of the bundle's sums, if they may be seen.
+    fn see_sums(&self, bundle: usize, of: impl FnOnce(&[i64]) -> Estimate) -> Estimate {
+        match self.sum_rules[bundle] {
             Some(rule) => Estimate::Suppressed(rule),
             None => of(&self.cells[self.layout.bundles()[bundle].cells()]),
         }
@@ -126,16 +137,17 @@ impl Verdict<'_> {
 }
 
 impl StudyResult {
-    /// Only disclosure control calls this, with cells that are sound and a verdict on every bundle.
+    /// Only disclosure control calls this, with cells that are sound and a verdict on every bundle, its count and its sums.
     pub(crate) fn estimate(
         spec: &StudySpec,
         layout: &Layout,
         policy: &DisclosurePolicy,
         hospitals: usize,
         cells: &[i64],
-        rules: &[Option<Rule>],
+        (rules, sum_rules): (&[Option<Rule>], &[Option<Rule>]),
     ) -> Self {
-        let verdict = Verdict { layout, cells, rules, rounding: i64::from(policy.rounding), noise: None };
+        let rounding = i64::from(policy.rounding);
+        let verdict = Verdict { layout, cells, rules, sum_rules, rounding, noise: None };
         Self::of(spec, policy, hospitals, &verdict)
     }
 
@@ -148,7 +160,7 @@ impl StudyResult {
         cells: &[i64],
         rules: &[Option<Rule>],
     ) -> Self {
-        let verdict = Verdict { layout, cells, rules, rounding: 1, noise: Some(plan) };
+        let verdict = Verdict { layout, cells, rules, sum_rules: rules, rounding: 1, noise: Some(plan) };
         Self::of(spec, policy, plan.roster(), &verdict)
     }
 
@@ -176,8 +188,8 @@ fn statistic(spec: &StudySpec, block: &Block, verdict: &Verdict<'_>) -> Statisti
     // Present and missing, where a statistic has them, become one row.
     let bundles_per_row = if by.len() < block.axes.len() { 2 } else { 1 };
     let scale = variable.and_then(Scale::of);
-    let rows = block.bundles.clone().step_by(bundles_per_row).map(|bundle| Row {
-        group: labels(block, bundle - block.bundles.start, by.len()),
+    let row = |of: &Block, bundle: usize| Row {
+        group: labels(of, bundle - of.bundles.start, by.len()),
         measures: match scale.filter(|_| bundles_per_row == 2) {
             Some(_) if verdict.noise.is_some() => noisy_about_variable(&asked.kind, variable, verdict, bundle),
             Some(scale) => about_variable(&asked.kind, &scale, verdict, bundle),
@@ -186,16 +198,55 @@ fn statistic(spec: &StudySpec, block: &Block, verdict: &Verdict<'_>) -> Statisti
             }
             None => named([("count", verdict.count(bundle)), ("withheld", verdict.withheld(bundle))]),
         },
-    });
+    };
+    let rows = block.bundles.clone().step_by(bundles_per_row).map(|bundle| row(block, bundle)).collect();
+    let together = together(block, verdict, bundles_per_row).into_iter().map(|(of, bundle)| row(of, bundle)).collect();
     StatisticResult {
         name: asked.name.clone(),
         kind: asked.kind.name(),
         of: variable.map(|variable| variable.name.clone()),
         unit: variable.map(|variable| variable.unit.clone()).unwrap_or_default(),
         places: scale.map_or(0, |scale| scale.places),
-        rows: rows.collect(),
+        rows,
+        together,
         by,
     }
+}
+
+/// Groups that may be seen together where none of them may be seen alone: the finest tables first, no group twice. Each is a block
+/// with the first bundle of a row.
+fn together<'a>(block: &Block, verdict: &Verdict<'a>, bundles_per_row: usize) -> Vec<(&'a Block, usize)> {
+    let layout = verdict.layout;
+    let has_sums = bundles_per_row == 2;
+    // What is told of each bundle already: its count, and its sums.
+    let mut counts: Vec<bool> = block.bundles.clone().map(|bundle| verdict.rules[bundle].is_none()).collect();
+    let mut sums: Vec<bool> = block.bundles.clone().map(|bundle| verdict.sum_rules[bundle].is_none()).collect();
+    let mut found = Vec::new();
+    for coarser in layout.coarser().iter().filter(|coarser| coarser.statistic == block.statistic) {
+        let parts = layout.parts_of_coarser(coarser);
+        for first in coarser.bundles.clone().step_by(bundles_per_row) {
+            let own = |bundle: usize| {
+                parts[bundle - coarser.bundles.start].iter().map(|part| part - block.bundles.start).collect::<Vec<_>>()
+            };
+            let bundles = first..first + bundles_per_row;
+            let news = |told: &[bool], rules: &[Option<Rule>], bundle: usize| {
+                let parts = own(bundle);
+                rules[bundle].is_none() && parts.len() > 1 && parts.iter().all(|part| !told[*part])
+            };
+            let new_sums = has_sums && news(&sums, verdict.sum_rules, first);
+            if !new_sums && !bundles.clone().any(|bundle| news(&counts, verdict.rules, bundle)) {
+                continue;
+            }
+            for bundle in bundles {
+                own(bundle).into_iter().for_each(|part| {
+                    counts[part] |= verdict.rules[bundle].is_none();
+                    sums[part] |= verdict.sum_rules[bundle].is_none();
+                });
+            }
+            found.push((coarser, first));
+        }
+    }
+    found
 }
 
 fn grouping(axis: &Axis) -> Grouping {
@@ -205,7 +256,7 @@ fn grouping(axis: &Axis) -> Grouping {
 
 fn labels(block: &Block, position: usize, groupings: usize) -> Vec<String> {
     let parts = block.parts_of(position);
-    block.axes.iter().zip(parts).take(groupings).map(|(axis, part)| axis.labels[part].clone()).collect()
+    block.axes.iter().zip(parts).take(groupings).map(|(axis, part)| axis.label(part)).collect()
 }
 
 fn named<const N: usize>(measures: [(&'static str, Estimate); N]) -> Vec<Measure> {
@@ -215,13 +266,14 @@ fn named<const N: usize>(measures: [(&'static str, Estimate); N]) -> Vec<Measure
 fn about_variable(kind: &StatisticKind, scale: &Scale, verdict: &Verdict<'_>, present: usize) -> Vec<Measure> {
     let mut measures = named([("n", verdict.count(present)), ("missing", verdict.count(present + 1))]);
     // A sum beside a mean would tell the count that rounding hides.
-    let total = || verdict.see(present, |cells| sum(scale, cells, verdict.rounded(cells[0]), verdict.rounding > 1));
-    let average = || verdict.see(present, |cells| mean(scale, cells, verdict.rounding > 1));
+    let total =
+        || verdict.see_sums(present, |cells| sum(scale, cells, verdict.rounded(cells[0]), verdict.rounding > 1));
+    let average = || verdict.see_sums(present, |cells| mean(scale, cells, verdict.rounding > 1));
     match kind {
         StatisticKind::Sum { .. } => measures.extend(named([("sum", total())])),
         StatisticKind::Mean { .. } => measures.extend(named([("mean", average())])),
         _ => {
-            let spread = verdict.see(present, |cells| match variance(scale, cells) {
+            let spread = verdict.see_sums(present, |cells| match variance(scale, cells) {
                 Estimate::Real(variance) if verdict.rounding > 1 => Estimate::Real(three_digits(variance)),
                 exact => exact,
             });

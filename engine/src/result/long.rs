@@ -37,7 +37,7 @@ pub(super) fn rows(result: &StudyResult) -> Vec<LongRow<'_>> {
         let place = |name: &str| statistic.by.iter().position(|by| !by.intervals && by.name == name);
         let places: Vec<Option<usize>> = dimensions.iter().map(|name| place(name)).collect();
         let interval = statistic.by.iter().position(|by| by.intervals);
-        for row in &statistic.rows {
+        for row in statistic.rows.iter().chain(&statistic.together) {
             let label = |place: &Option<usize>| place.map(|place| row.group[place].as_str());
             rows.extend(row.measures.iter().map(|measure| LongRow {
                 statistic,

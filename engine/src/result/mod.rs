@@ -63,6 +63,9 @@ pub struct StatisticResult {
     pub by: Vec<Grouping>,
     /// One per group, the last grouping fastest.
     pub rows: Vec<Row>,
+    /// Groups of a guarded study that are too small to be shown alone, merged into one that is not: its labels name them all.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub together: Vec<Row>,
 }
 
 /// A column of groups.

@@ -98,6 +98,7 @@ impl Provenance {
         }
         entries.extend([
             ("hospitals at least", self.policy.min_hospitals.to_string()),
+            ("insiders", self.policy.insiders.to_string()),
             ("released at height", self.released.to_string()),
             ("software", self.software.clone()),
         ]);

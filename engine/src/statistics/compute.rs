@@ -15,10 +15,10 @@ use datafusion::prelude::{SessionConfig, SessionContext, ident};
 use zeroize::Zeroizing;
 
 use super::layout::{Block, Content};
-use super::plan::{position, steps};
-use super::{Layout, LocalCells, Scale, StatisticsError, prove_bounds};
+use super::plan::{self, steps};
+use super::{Compared, CountAxis, CountTable, Layout, LocalCells, Scale, StatisticsError, prove_bounds};
 
-/// Computes one hospital's cells.
+/// Computes one hospital's cells, and the numbers that are compared with the threshold in a guarded study.
 ///
 /// `cohort` has the study's variables and dimensions as columns, one row per subject. `min_site_count` is the smallest
 /// own count that leaves the hospital, its policy's or a stricter one; a smaller one, with everything it guards, is
@@ -31,6 +31,7 @@ use super::{Layout, LocalCells, Scale, StatisticsError, prove_bounds};
 pub async fn compute(
     spec: &StudySpec,
     layout: &Layout,
+    compared: &Compared,
     cohort: &[RecordBatch],
     min_site_count: u32,
     subjects_bound: u64,
@@ -45,6 +46,7 @@ pub async fn compute(
     }
     let mut cells = Zeroizing::new(vec![0i64; layout.cells()]);
     let mut ends = Zeroizing::new(vec![[0i64; 2]; layout.bundles().len()]);
+    let mut numbers = Zeroizing::new(vec![0i64; compared.numbers.len()]);
     if let Some(first) = cohort.first() {
         let schema = first.schema();
         for block in layout.blocks() {
@@ -58,9 +60,74 @@ pub async fn compute(
             }
         }
         check_rows(layout, &cells, rows)?;
+        for (position, table) in compared.tables.iter().enumerate() {
+            let failed = |_: DataFusionError| StatisticsError::Guarding;
+            let frame = session().and_then(|session| session.read_batches(cohort.to_vec())).map_err(failed)?;
+            let counts = count_table(spec, &schema, frame, table).await?;
+            if counts.iter().sum::<i64>().cast_unsigned() != rows {
+                return Err(StatisticsError::RowCount);
+            }
+            for (number, of) in numbers.iter_mut().zip(&compared.numbers).filter(|(_, of)| of.table == position) {
+                *number = of.groups.iter().filter_map(|group| counts.get(*group)).sum();
+            }
+        }
     }
-    hold_back(layout, min_site_count, &mut cells, &mut ends);
-    Ok(LocalCells::new(cells, ends))
+    hold_back(layout, min_site_count, &mut cells, &ends);
+    add_coarser(layout, &mut cells);
+    Ok(LocalCells::new(cells, numbers))
+}
+
+/// The counts of a table's groups.
+async fn count_table(
+    spec: &StudySpec,
+    schema: &arrow::datatypes::Schema,
+    frame: DataFrame,
+    table: &CountTable,
+) -> Result<Zeroizing<Vec<i64>>, StatisticsError> {
+    let failed = |_: DataFusionError| StatisticsError::Guarding;
+    if table.axes.is_empty() {
+        let rows = frame.count().await.map_err(failed)?;
+        return Ok(Zeroizing::new(vec![i64::try_from(rows).map_err(|_| StatisticsError::Guarding)?]));
+    }
+    let mut position = lit(0i64);
+    for axis in &table.axes {
+        let index = match axis {
+            CountAxis::Column(axis) => plan::position(schema, std::slice::from_ref(axis))?,
+            CountAxis::Steps { variable, starts } => {
+                let variable = spec.variable(variable).ok_or(StatisticsError::Study)?;
+                plan::range_index(schema, variable, starts)?
+            }
+        };
+        position = position * lit(axis.classes() as i64) + index;
+    }
+    let frame = frame.select(vec![position.alias("position")]).map_err(failed)?;
+    let counted = frame.aggregate(vec![ident("position")], vec![count(lit(1i64)).alias("n")]).map_err(failed)?;
+    let mut counts = Zeroizing::new(vec![0i64; table.groups()]);
+    for batch in counted.collect().await.map_err(failed)? {
+        let column = |name: &str| batch.column_by_name(name)?.as_primitive_opt::<Int64Type>();
+        let (Some(positions), Some(n)) = (column("position"), column("n")) else {
+            return Err(StatisticsError::Guarding);
+        };
+        for row in 0..batch.num_rows() {
+            let place = usize::try_from(positions.value(row)).ok().and_then(|position| counts.get_mut(position));
+            *place.ok_or(StatisticsError::Guarding)? = n.value(row);
+        }
+    }
+    Ok(counts)
+}
+
+/// Fills the coarser tables: each of their cells is a sum of cells.
+fn add_coarser(layout: &Layout, cells: &mut [i64]) {
+    for block in layout.coarser() {
+        for (bundle, parts) in block.bundles.clone().zip(layout.parts_of_coarser(block)) {
+            let bundles = layout.bundles();
+            for part in parts {
+                for (to, from) in bundles[bundle].cells().zip(bundles[part].cells()) {
+                    cells[to] += cells[from];
+                }
+            }
+        }
+    }
 }
 
 /// A session that never writes rows to disk.
@@ -84,7 +151,7 @@ fn group(
         }
         None => (lit(0i64), 0),
     };
-    let position = position(schema, block)?.alias("position");
+    let position = plan::position(schema, &block.axes)?.alias("position");
     Ok(frame.select(vec![position, x.alias("x")]).and_then(|frame| {
         let x = || ident("x");
         // NULL where the condition does not hold, which is not counted.
@@ -138,11 +205,10 @@ fn check_rows(layout: &Layout, cells: &[i64], rows: u64) -> Result<(), Statistic
 
 /// The own-cell rule: numbers about 1 to `min_site_count` - 1 subjects, or sums one of whose ends has so few, stay here.
 /// How many there are stays here, too: `withheld` says that there are some.
-fn hold_back(layout: &Layout, min_site_count: u32, cells: &mut [i64], ends: &mut [[i64; 2]]) {
+fn hold_back(layout: &Layout, min_site_count: u32, cells: &mut [i64], ends: &[[i64; 2]]) {
     let few = 1..i64::from(min_site_count);
     for (bundle, ends) in layout.bundles().iter().zip(ends) {
         if few.contains(&cells[bundle.first_cell]) || ends.iter().any(|end| few.contains(end)) {
-            *ends = [0; 2];
             cells[bundle.cells()].fill(0);
             cells[bundle.withheld()] = 1;
         }
@@ -160,6 +226,7 @@ mod tests {
         title = "T"
         description = "D"
         purpose = "HMB"
+        protection = "open"
         [cohort]
         sql = "SELECT id, x, g FROM t"
         subject = "id"
@@ -189,7 +256,7 @@ mod tests {
         let batch = RecordBatch::try_from_iter_with_nullable(columns.map(|(name, array)| (name, array, true)));
         let cohort = [batch.expect("columns of one length")];
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-        let cells = runtime.block_on(compute(&spec, &layout, &cohort, min_site_count, 1_000));
+        let cells = runtime.block_on(compute(&spec, &layout, &Compared::default(), &cohort, min_site_count, 1_000));
         cells.expect("a fitting cohort").values().to_vec()
     }
 
@@ -231,7 +298,7 @@ mod tests {
         let layout = Layout::of(&spec).expect("a valid study");
         let batch = RecordBatch::try_from_iter_with_nullable([("v", v, true)]).expect("a column");
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-        let cells = runtime.block_on(compute(&spec, &layout, &[batch], 1, 1_000));
+        let cells = runtime.block_on(compute(&spec, &layout, &Compared::default(), &[batch], 1, 1_000));
         cells.expect("a fitting cohort").values().to_vec()
     }
 

@@ -12,6 +12,17 @@ pub enum StatisticsError {
     /// The layout was made from another study.
     #[error("the layout belongs to another study; derive it from the study again")]
     Layout,
+    /// Two cuts of one column of a guarded study overlap.
+    #[error(
+        "statistics `{}` and `{}` cut column `{column}` in ways that are not nested, so that their differences could be \
+         small groups; give both the same edges, or the finer one every edge of the coarser", statistics[0], statistics[1]
+    )]
+    NotNested {
+        /// The column.
+        column: String,
+        /// Two statistics that cut it.
+        statistics: [String; 2],
+    },
     /// A joint sum could pass 2^62.
     #[error(
         "statistic `{statistic}` could overflow over so many subjects; give its variable a coarser resolution or \
@@ -45,4 +56,9 @@ pub enum StatisticsError {
         /// The statistic's name.
         statistic: String,
     },
+    /// The query engine failed at the counts that guard a study.
+    #[error(
+        "the query engine could not compute the counts that guard the study; see that memory suffices and run it again"
+    )]
+    Guarding,
 }

@@ -24,10 +24,11 @@
 //! fastest; categories as declared, then *other*, then *missing*; cells as in the table above.
 
 use consilium_protocol::study::{
-    Categories, CategoryValue, Decimal, Dimension, StatisticKind, StudySpec, interval_label,
+    Categories, CategoryValue, Decimal, Dimension, Protection, StatisticKind, StudySpec, interval_label,
 };
 
 use super::StatisticsError;
+use super::column::{self, Column};
 
 /// Label of subjects whose value is in no category.
 pub(crate) const OTHER: &str = "other";
@@ -64,6 +65,37 @@ pub struct Axis {
     pub parts: Vec<Part>,
     /// What people read for each part.
     pub labels: Vec<String>,
+    /// Which parts count as one, where some do: the class of each part.
+    pub(crate) merged: Option<Vec<usize>>,
+}
+
+impl Axis {
+    fn new(column: &str, parts: Vec<Part>, labels: Vec<String>) -> Self {
+        Self { column: column.to_string(), parts, labels, merged: None }
+    }
+
+    /// A cut by these parts, without labels.
+    pub(crate) fn of_parts(column: &str, parts: Vec<Part>) -> Self {
+        Self::new(column, parts, Vec::new())
+    }
+
+    /// How many groups it makes: its parts, unless some count as one.
+    pub fn classes(&self) -> usize {
+        self.merged.as_ref().map_or(self.parts.len(), |merged| merged.iter().max().map_or(0, |most| most + 1))
+    }
+
+    /// The parts of one of its groups.
+    pub(crate) fn parts_in(&self, class: usize) -> Vec<usize> {
+        match &self.merged {
+            None => vec![class],
+            Some(merged) => (0..self.parts.len()).filter(|part| merged[*part] == class).collect(),
+        }
+    }
+
+    /// What people read for one of its groups.
+    pub(crate) fn label(&self, class: usize) -> String {
+        self.parts_in(class).into_iter().map(|part| self.labels[part].as_str()).collect::<Vec<_>>().join(", ")
+    }
 }
 
 /// Which sums a bundle has beside its count.
@@ -126,7 +158,7 @@ pub struct Block {
 }
 
 impl Block {
-    /// Which part of each axis the bundle at `position`, counted from the block's first, is about.
+    /// Which group of each axis the bundle at `position`, counted from the block's first, is about.
     pub fn parts_of(&self, position: usize) -> Vec<usize> {
         let mut rest = position;
         let mut parts: Vec<usize> = self
@@ -134,8 +166,8 @@ impl Block {
             .iter()
             .rev()
             .map(|axis| {
-                let part = rest % axis.parts.len();
-                rest /= axis.parts.len();
+                let part = rest % axis.classes();
+                rest /= axis.classes();
                 part
             })
             .collect();
@@ -148,43 +180,88 @@ impl Block {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
     blocks: Vec<Block>,
+    coarser: Vec<Block>,
     bundles: Vec<Bundle>,
     cells: usize,
+    columns: Vec<Column>,
 }
+
+/// A statistic with more groups than this has no coarser tables.
+const MOST_COARSENED: usize = 1_024;
 
 impl Layout {
     /// Compiles a study.
     ///
     /// # Errors
     /// [`StatisticsError::Study`] when the study breaks a rule; one that was read from the ledger or a file does not.
+    /// [`StatisticsError::NotNested`] when a guarded one cuts a column in ways that overlap.
     pub fn of(spec: &StudySpec) -> Result<Self, StatisticsError> {
         if !spec.problems().is_empty() {
             return Err(StatisticsError::Study);
         }
-        let mut layout = Self { blocks: Vec::new(), bundles: Vec::new(), cells: 0 };
+        let mut layout =
+            Self { blocks: Vec::new(), coarser: Vec::new(), bundles: Vec::new(), cells: 0, columns: Vec::new() };
         for statistic in 0..spec.statistics.len() {
-            layout.append(spec, statistic)?;
+            let axes = axes(spec, statistic).ok_or(StatisticsError::Study)?;
+            let block = layout.append(spec, statistic, axes);
+            layout.blocks.push(block);
+        }
+        if spec.protection == Protection::Guarded {
+            layout.columns = column::columns(spec, &layout.blocks)?;
+            for block in layout.blocks.clone() {
+                for axes in layout.coarsened(&block) {
+                    let coarser = layout.append(spec, block.statistic, axes);
+                    layout.coarser.push(coarser);
+                }
+            }
         }
         Ok(layout)
     }
 
-    fn append(&mut self, spec: &StudySpec, statistic: usize) -> Result<(), StatisticsError> {
-        let asked = &spec.statistics[statistic];
-        let dimensions = asked.by.iter().map(|name| spec.dimension(name).map(dimension_axis));
-        let mut axes = dimensions.collect::<Option<Vec<_>>>().ok_or(StatisticsError::Study)?;
-        let present = match &asked.kind {
-            StatisticKind::Count | StatisticKind::Crosstab => Content::Count,
-            StatisticKind::Histogram { of, edges } => {
-                axes.push(histogram_axis(of, edges));
-                Content::Count
-            }
-            StatisticKind::Sum { of } | StatisticKind::Mean { of } | StatisticKind::Variance { of } => {
-                axes.push(presence_axis(of));
-                if matches!(asked.kind, StatisticKind::Variance { .. }) { Content::Squares } else { Content::Sum }
-            }
+    /// The axes of a block's coarser tables, finer ones first: the last dimension at every level of its column, the others as
+    /// they are or with *other* and *missing* in the first category.
+    fn coarsened(&self, block: &Block) -> Vec<Vec<Axis>> {
+        if block.bundles.len() > MOST_COARSENED {
+            return Vec::new();
+        }
+        let last = block.axes.iter().rposition(|axis| axis.parts[0] != Part::Present);
+        let mut tables: Vec<Vec<Axis>> = vec![Vec::new()];
+        for (position, axis) in block.axes.iter().enumerate() {
+            let own = self.columns.iter().find(|column| column.name == axis.column);
+            let own = own.and_then(|column| Some((column, column.level(&axis.parts)?)));
+            let levels: Vec<(&Column, usize, usize)> = match own {
+                Some((column, level)) if Some(position) == last => {
+                    (1..level).rev().map(|coarser| (column, level, coarser)).collect()
+                }
+                Some((column, level)) if axis.parts[0] != Part::Present => {
+                    let below = level.checked_sub(1).filter(|below| column.levels[*below].is_rest_merged);
+                    below.map(|below| (column, level, below)).into_iter().collect()
+                }
+                _ => Vec::new(),
+            };
+            let coarser = levels
+                .into_iter()
+                .map(|(column, level, below)| Axis { merged: Some(column.classes_of(level, below)), ..axis.clone() });
+            let choices: Vec<Axis> = std::iter::once(axis.clone()).chain(coarser).collect();
+            tables = tables
+                .iter()
+                .flat_map(|table| choices.iter().map(move |axis| [&table[..], std::slice::from_ref(axis)].concat()))
+                .collect();
+        }
+        // The first is the block itself.
+        tables.remove(0);
+        tables.sort_by_key(|axes| std::cmp::Reverse(axes.iter().map(Axis::classes).product::<usize>()));
+        tables
+    }
+
+    fn append(&mut self, spec: &StudySpec, statistic: usize, axes: Vec<Axis>) -> Block {
+        let present = match &spec.statistics[statistic].kind {
+            StatisticKind::Count | StatisticKind::Crosstab | StatisticKind::Histogram { .. } => Content::Count,
+            StatisticKind::Sum { .. } | StatisticKind::Mean { .. } => Content::Sum,
+            StatisticKind::Variance { .. } => Content::Squares,
         };
         let first = self.bundles.len();
-        let count = axes.iter().map(|axis| axis.parts.len()).product::<usize>();
+        let count = axes.iter().map(Axis::classes).product::<usize>();
         for position in 0..count {
             // Parts of the last axis run fastest: a presence axis alternates between present and missing.
             let is_sum = present != Content::Count && position % 2 == 0;
@@ -192,13 +269,41 @@ impl Layout {
             self.bundles.push(Bundle { first_cell: self.cells, content });
             self.cells += content.cells();
         }
-        self.blocks.push(Block { statistic, axes, bundles: first..self.bundles.len() });
-        Ok(())
+        Block { statistic, axes, bundles: first..self.bundles.len() }
     }
 
     /// One block per statistic, in the study's order.
     pub fn blocks(&self) -> &[Block] {
         &self.blocks
+    }
+
+    /// Tables of a guarded study with some groups merged, by statistic, finer ones first: shown where the finer ones are not.
+    pub fn coarser(&self) -> &[Block] {
+        &self.coarser
+    }
+
+    /// All blocks, in the order of their bundles.
+    pub fn all_blocks(&self) -> impl Iterator<Item = &Block> {
+        self.blocks.iter().chain(&self.coarser)
+    }
+
+    /// For each bundle of a coarser block, those of its statistic's own block that it is the sum of.
+    pub(crate) fn parts_of_coarser(&self, coarser: &Block) -> Vec<Vec<usize>> {
+        let own = &self.blocks[coarser.statistic];
+        let mut parts = vec![Vec::new(); coarser.bundles.len()];
+        for position in 0..own.bundles.len() {
+            let of_axes = own.parts_of(position);
+            let place = coarser.axes.iter().zip(of_axes).fold(0, |place, (axis, part)| {
+                place * axis.classes() + axis.merged.as_ref().map_or(part, |merged| merged[part])
+            });
+            parts[place].push(own.bundles.start + position);
+        }
+        parts
+    }
+
+    /// The columns of a guarded study with their cuts.
+    pub(crate) fn columns(&self) -> &[Column] {
+        &self.columns
     }
 
     /// All bundles, in the order of their cells.
@@ -210,6 +315,20 @@ impl Layout {
     pub fn cells(&self) -> usize {
         self.cells
     }
+}
+
+/// The axes of a statistic as it asks for them.
+fn axes(spec: &StudySpec, statistic: usize) -> Option<Vec<Axis>> {
+    let asked = &spec.statistics[statistic];
+    let mut axes = asked.by.iter().map(|name| spec.dimension(name).map(dimension_axis)).collect::<Option<Vec<_>>>()?;
+    match &asked.kind {
+        StatisticKind::Count | StatisticKind::Crosstab => {}
+        StatisticKind::Histogram { of, edges } => axes.push(histogram_axis(of, edges)),
+        StatisticKind::Sum { of } | StatisticKind::Mean { of } | StatisticKind::Variance { of } => {
+            axes.push(presence_axis(of));
+        }
+    }
+    Some(axes)
 }
 
 fn dimension_axis(dimension: &Dimension) -> Axis {
@@ -224,7 +343,7 @@ fn dimension_axis(dimension: &Dimension) -> Axis {
     parts.push(Part::Missing);
     let mut labels = dimension.labels();
     labels.extend([OTHER.to_string(), MISSING.to_string()]);
-    Axis { column: dimension.name.clone(), parts, labels }
+    Axis::new(&dimension.name, parts, labels)
 }
 
 fn histogram_axis(variable: &str, edges: &[Decimal]) -> Axis {
@@ -237,13 +356,9 @@ fn histogram_axis(variable: &str, edges: &[Decimal]) -> Axis {
     }
     parts.extend([Part::AtLeast(last), Part::Missing]);
     labels.extend([format!(">={last}"), MISSING.to_string()]);
-    Axis { column: variable.to_string(), parts, labels }
+    Axis::new(variable, parts, labels)
 }
 
 fn presence_axis(variable: &str) -> Axis {
-    Axis {
-        column: variable.to_string(),
-        parts: vec![Part::Present, Part::Missing],
-        labels: vec!["present".to_string(), MISSING.to_string()],
-    }
+    Axis::new(variable, vec![Part::Present, Part::Missing], vec!["present".to_string(), MISSING.to_string()])
 }

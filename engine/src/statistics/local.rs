@@ -4,7 +4,7 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
-use super::{Bundle, Layout};
+use super::{Compared, Layout};
 use crate::cells::{Blinds, ContributionError, EncryptedCells, StudyPublicKey};
 use crate::guard::{GuardBlinds, GuardContribution, GuardError, GuardPublicKey, GuardShape};
 use crate::privacy::{NoisePlan, PrivacyError, fresh_randomness};
@@ -27,13 +27,13 @@ use crate::privacy::{NoisePlan, PrivacyError, fresh_randomness};
 /// ```
 pub struct LocalCells {
     cells: Zeroizing<Vec<i64>>,
-    /// By bundle how many subjects are above the minimum and below the maximum of its variable; 0 where it has no sums.
-    ends: Zeroizing<Vec<[i64; 2]>>,
+    /// What is compared with the threshold in a guarded study.
+    numbers: Zeroizing<Vec<i64>>,
 }
 
 impl LocalCells {
-    pub(super) fn new(cells: Zeroizing<Vec<i64>>, ends: Zeroizing<Vec<[i64; 2]>>) -> Self {
-        Self { cells, ends }
+    pub(super) fn new(cells: Zeroizing<Vec<i64>>, numbers: Zeroizing<Vec<i64>>) -> Self {
+        Self { cells, numbers }
     }
 
     /// How many cells there are, the check cell not counted.
@@ -58,52 +58,46 @@ impl LocalCells {
         plan.apply(&mut self.cells, &mut fresh_randomness()?)
     }
 
-    /// Caps, blinds and encrypts the counts that guard each bundle, its n for each and then the ends of each that has sums:
-    /// see [`guard::contribute`](crate::guard::contribute).
+    /// Caps, blinds and encrypts the numbers that are compared with the threshold: see
+    /// [`guard::contribute`](crate::guard::contribute).
     ///
     /// # Errors
-    /// When layout, shape, blinds and cells do not belong together, or there is no randomness.
+    /// When shape, blinds and numbers do not belong together, or there is no randomness.
     pub fn guard(
         &self,
-        layout: &Layout,
         shape: &GuardShape,
         blinds: GuardBlinds,
         key: &GuardPublicKey,
     ) -> Result<GuardContribution, GuardError> {
-        let count = |bundle: &Bundle| self.cells.get(bundle.first_cell).map_or(0, |count| count.unsigned_abs());
-        let summed = layout.bundles().iter().zip(self.ends.iter()).filter(|(bundle, _)| bundle.has_sums());
-        let ends = summed.flat_map(|(_, ends)| ends.map(i64::unsigned_abs));
-        let counts = Zeroizing::new(layout.bundles().iter().map(count).chain(ends).collect::<Vec<u64>>());
+        let counts = Zeroizing::new(self.numbers.iter().map(|number| number.unsigned_abs()).collect::<Vec<u64>>());
         crate::guard::contribute(&counts, shape, blinds, key)
     }
 
     /// How many bytes they take in the pipe between a worker and its node, which is the only place where they stand in
     /// bytes.
-    pub(crate) fn piped_bytes(layout: &Layout) -> usize {
-        8 * layout.cells() + 16 * layout.bundles().len()
+    pub(crate) fn piped_bytes(layout: &Layout, compared: &Compared) -> usize {
+        8 * (layout.cells() + compared.numbers.len())
     }
 
     /// Puts them into that pipe.
     pub(crate) fn pipe_to(&self, pipe: &mut Vec<u8>) {
         // Nothing is left behind by a vector that moves while it grows.
-        let mut whole = Zeroizing::new(Vec::with_capacity(pipe.len() + 8 * self.cells.len() + 16 * self.ends.len()));
+        let mut whole = Zeroizing::new(Vec::with_capacity(pipe.len() + 8 * (self.cells.len() + self.numbers.len())));
         whole.extend_from_slice(pipe);
-        for number in self.cells.iter().chain(self.ends.iter().flatten()) {
+        for number in self.cells.iter().chain(self.numbers.iter()) {
             whole.extend_from_slice(&number.to_le_bytes());
         }
         std::mem::swap(pipe, &mut *whole);
     }
 
-    /// Takes them out of that pipe; `None` when they are not as many as the layout has.
-    pub(crate) fn from_pipe(bytes: &[u8], layout: &Layout) -> Option<Self> {
-        if bytes.len() != Self::piped_bytes(layout) {
+    /// Takes them out of that pipe; `None` when they are not as many as the study has.
+    pub(crate) fn from_pipe(bytes: &[u8], layout: &Layout, compared: &Compared) -> Option<Self> {
+        if bytes.len() != Self::piped_bytes(layout, compared) {
             return None;
         }
-        let (cells, ends) = bytes.split_at_checked(8 * layout.cells())?;
-        let number = |bytes: &[u8; 8]| i64::from_le_bytes(*bytes);
-        let cells = cells.as_chunks::<8>().0.iter().map(number).collect();
-        let ends = ends.as_chunks::<8>().0.as_chunks::<2>().0.iter().map(|end| end.each_ref().map(number)).collect();
-        Some(Self { cells: Zeroizing::new(cells), ends: Zeroizing::new(ends) })
+        let (cells, numbers) = bytes.split_at_checked(8 * layout.cells())?;
+        let read = |bytes: &[u8]| bytes.as_chunks::<8>().0.iter().map(|bytes| i64::from_le_bytes(*bytes)).collect();
+        Some(Self { cells: Zeroizing::new(read(cells)), numbers: Zeroizing::new(read(numbers)) })
     }
 
     /// The values, for tests of this crate.

@@ -9,6 +9,8 @@
 //! The [`LocalCells`] that come out are blinded and encrypted ([`crate::cells`]); what they add up to passes
 //! [`crate::disclosure`] before anyone reads it. Formulas and rules in words: `docs/statistics.md`.
 
+mod column;
+mod compared;
 mod compute;
 mod error;
 mod exact;
@@ -16,10 +18,14 @@ mod layout;
 mod local;
 mod plan;
 mod proof;
+mod spans;
 
+pub(crate) use column::{Column, steps_of};
+pub use compared::{Compared, CountAxis, CountTable, Number};
 pub use compute::compute;
 pub use error::StatisticsError;
 pub(crate) use exact::Scale;
 pub use layout::{Axis, Block, Bundle, Content, Layout, Part};
 pub use local::LocalCells;
 pub use proof::{OFFLINE_SUBJECTS, prove_bounds};
+pub(crate) use spans::spans;

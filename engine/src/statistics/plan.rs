@@ -10,7 +10,7 @@ use datafusion::logical_expr::expr_fn::{cast, ident, when};
 use datafusion::logical_expr::{Expr, lit};
 use datafusion::scalar::ScalarValue;
 
-use super::layout::{Axis, Block, Part};
+use super::layout::{Axis, Part};
 use super::{Scale, StatisticsError};
 
 type Result<T> = std::result::Result<T, StatisticsError>;
@@ -24,13 +24,21 @@ fn wrong_type(column: &str) -> StatisticsError {
     StatisticsError::ColumnType { column: column.to_string() }
 }
 
-/// Which bundle of the block a row belongs to, counted from the block's first.
-pub(super) fn position(schema: &Schema, block: &Block) -> Result<Expr> {
+/// Which group of these axes, of which none has merged parts, a row belongs to, the last axis running fastest.
+pub(super) fn position(schema: &Schema, axes: &[Axis]) -> Result<Expr> {
     let mut position = lit(0i64);
-    for axis in &block.axes {
+    for axis in axes {
         position = position * lit(axis.parts.len() as i64) + part_index(schema, axis)?;
     }
     Ok(position)
+}
+
+/// Which of the ranges that begin at these steps a row's x is in; after the last, *missing*.
+pub(super) fn range_index(schema: &Schema, variable: &Variable, starts: &[i64]) -> Result<Expr> {
+    let x = steps(schema, variable)?;
+    let mut branches = vec![(x.clone().is_null(), lit(starts.len() as i64))];
+    branches.extend((0i64..).zip(starts.iter().skip(1)).map(|(range, next)| (x.clone().lt(lit(*next)), lit(range))));
+    case(branches, lit(starts.len() as i64 - 1), &variable.name)
 }
 
 fn part_index(schema: &Schema, axis: &Axis) -> Result<Expr> {

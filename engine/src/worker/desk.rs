@@ -10,9 +10,10 @@ use super::reply::spec;
 use super::request::{Request, Start, StudyJob};
 use super::{Probe, Refusal, Reply};
 use crate::cohort::{self, Limits};
+use crate::disclosure::guarded;
 use crate::gate::Gate;
 use crate::pseudonym::LinkSecret;
-use crate::statistics::{self, Layout};
+use crate::statistics::{self, Layout, StatisticsError};
 use crate::store::{Store, StoreSummary, Subjects};
 
 /// The node holds the watch, and kills.
@@ -108,6 +109,7 @@ impl Desk {
             return Err(Refusal::Order);
         }
         let layout = Layout::of(&spec)?;
+        let compared = guarded::compared(&spec, &layout).map_err(|_| StatisticsError::Layout)?;
         let gate = Gate::of(&self.allowing(&class_of, &job.classes), &job.classes);
         let limits = Limits {
             memory_bytes: usize::try_from(job.memory_bytes).unwrap_or(usize::MAX),
@@ -117,7 +119,8 @@ impl Desk {
         };
         let cohort = cohort::run_through(store, store.derived(link), gate, &spec, &limits).await?;
         let cells =
-            statistics::compute(&spec, &layout, &cohort.batches, job.min_site_count, job.subjects_bound).await?;
+            statistics::compute(&spec, &layout, &compared, &cohort.batches, job.min_site_count, job.subjects_bound)
+                .await?;
         let mut body = Zeroizing::new(vec![0u8; self.subjects.div_ceil(8)]);
         for (_, position) in self.people.iter().filter(|(person, _)| cohort.has(*person)) {
             body[*position as usize / 8] |= 1 << (position % 8);

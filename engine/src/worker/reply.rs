@@ -4,7 +4,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use consilium_protocol::study::StudySpec;
 
 use crate::cohort::{CohortError, Reads};
-use crate::statistics::{Layout, LocalCells, StatisticsError};
+use crate::statistics::{Compared, Layout, LocalCells, StatisticsError};
 use crate::store::{StoreError, StoreSummary};
 
 /// An answer.
@@ -88,16 +88,21 @@ pub struct Counted {
 
 impl Counted {
     /// How long the body of an answer is.
-    pub fn body_bytes(layout: &Layout, subjects: usize) -> usize {
-        subjects.div_ceil(8) + LocalCells::piped_bytes(layout)
+    pub fn body_bytes(layout: &Layout, compared: &Compared, subjects: usize) -> usize {
+        subjects.div_ceil(8) + LocalCells::piped_bytes(layout, compared)
     }
 
     /// Reads an answer to `Study`. `None` when it is another, or its body not as long as it must be: who was in the cohort,
     /// then the cells.
-    pub fn read(reply: &Reply, body: &[u8], layout: &Layout, subjects: usize) -> Option<Self> {
+    pub fn read(reply: &Reply, body: &[u8], layout: &Layout, compared: &Compared, subjects: usize) -> Option<Self> {
         let Reply::Counted { duplicates, strays } = *reply else { return None };
         let (members, cells) = body.split_at_checked(subjects.div_ceil(8))?;
-        Some(Self { cells: LocalCells::from_pipe(cells, layout)?, members: members.to_vec(), duplicates, strays })
+        Some(Self {
+            cells: LocalCells::from_pipe(cells, layout, compared)?,
+            members: members.to_vec(),
+            duplicates,
+            strays,
+        })
     }
 }
 

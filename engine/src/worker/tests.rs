@@ -21,7 +21,7 @@ use super::{Counted, Isolation, Probe, Refusal, Reply, Request, Start, StudyJob,
 use crate::cohort::{self, CohortError, Limits};
 use crate::pseudonym::LinkSecret;
 use crate::rerun::SubjectSet;
-use crate::statistics::{Layout, compute};
+use crate::statistics::{Compared, Layout, compute};
 use crate::store::{Store, StoreConfig, StoreError};
 
 const PEOPLE: i64 = 300;
@@ -171,7 +171,7 @@ fn beside(hospital: &Hospital, roll: &Roll, spec: &StudySpec) -> (Vec<i64>, Subj
         let limits = Limits { memory_bytes: 64 << 20, rows: 10_000, time: Duration::from_secs(60), threads: 2 };
         let cohort = cohort::run(&store, &link(), &permissions, spec, &limits).await.expect("a cohort");
         let layout = Layout::of(spec).expect("a layout");
-        let cells = compute(spec, &layout, &cohort.batches, 4, 10_000).await.expect("cells");
+        let cells = compute(spec, &layout, &Compared::default(), &cohort.batches, 4, 10_000).await.expect("cells");
         let members = (1..=PEOPLE).filter(|id| cohort.has(*id)).map(|id| link().subject(id));
         (cells.values().to_vec(), members.collect())
     })
@@ -192,8 +192,9 @@ fn a_study_through_the_pipe_is_the_study_beside_it() {
     // Twice, and after another roll over the same subjects.
     for _ in 0..2 {
         let (reply, body) = served.ask(&job(&spec, &roll), roll.class_of.as_bytes());
-        assert_eq!(body.len(), Counted::body_bytes(&layout, roll.subjects.len()));
-        let counted = Counted::read(&reply, &body, &layout, roll.subjects.len()).expect("counted");
+        assert_eq!(body.len(), Counted::body_bytes(&layout, &Compared::default(), roll.subjects.len()));
+        let counted =
+            Counted::read(&reply, &body, &layout, &Compared::default(), roll.subjects.len()).expect("counted");
         assert_eq!(counted.cells.values(), cells);
         let set = SubjectSet::chosen(roll.subjects.clone(), counted.members).expect("as many bits");
         assert_eq!(set, members);
@@ -212,13 +213,13 @@ fn a_study_through_the_pipe_is_the_study_beside_it() {
 fn cells_that_are_not_as_many_as_the_study_has_are_none() {
     let spec = study(AVERAGES);
     let layout = Layout::of(&spec).expect("a layout");
-    let bytes = Counted::body_bytes(&layout, 100);
+    let bytes = Counted::body_bytes(&layout, &Compared::default(), 100);
     let reply = Reply::Counted { duplicates: 0, strays: 0 };
-    assert!(Counted::read(&reply, &vec![0; bytes], &layout, 100).is_some());
+    assert!(Counted::read(&reply, &vec![0; bytes], &layout, &Compared::default(), 100).is_some());
     for wrong in [0, 12, 13, bytes - 1, bytes + 1, bytes + 8] {
-        assert!(Counted::read(&reply, &vec![0; wrong], &layout, 100).is_none(), "{wrong}");
+        assert!(Counted::read(&reply, &vec![0; wrong], &layout, &Compared::default(), 100).is_none(), "{wrong}");
     }
-    assert!(Counted::read(&Reply::Enrolled, &vec![0; bytes], &layout, 100).is_none());
+    assert!(Counted::read(&Reply::Enrolled, &vec![0; bytes], &layout, &Compared::default(), 100).is_none());
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use consilium_engine::cells::{BlindingRoster, BlindingRound};
 use consilium_engine::disclosure::guarded::{self, GuardPlan};
 use consilium_engine::guard::{
-    Aggregator, Gates, GuardBlinds, GuardKeys, GuardServerKey, GuardShape, combine, contribute,
+    Aggregator, Bar, Gates, GuardBlinds, GuardKeys, GuardServerKey, GuardShape, combine, contribute,
 };
 use consilium_engine::privacy::{ExpectedError, NoisePlan, epsilon, expected_errors};
 use consilium_engine::statistics::Layout;
@@ -47,8 +47,11 @@ pub(super) enum Protected {
     Guarded {
         min_joint_count: u32,
         groups: usize,
-        standing_alone: usize,
-        /// Statistics with the statistics that they wait for, by name.
+        /// How many sets of groups are shown together or not at all.
+        sets: usize,
+        /// Whether statistics are in a ring.
+        is_tied: bool,
+        /// Statistics with the columns that they have in common with others.
         waits_for: Vec<(String, Vec<String>)>,
         hospitals: usize,
         seconds_here: f64,
@@ -99,18 +102,18 @@ pub(super) async fn look(spec: &StudySpec, layout: &Layout, consortium: &Consort
         Protection::Open => Ok(Protected::Open { min_joint_count, min_site_count: policy.min_site_count }),
         Protection::Guarded => {
             let plan = guarded::plan(spec, policy, hospitals)?;
-            let (groups, standing_alone) = (plan.groups.len(), plan.standing_alone());
-            let name = |statistic: usize| spec.statistics[statistic].name.clone();
-            let waits = plan.waits_for(layout).into_iter().enumerate().filter(|(_, others)| !others.is_empty());
-            let waits_for = waits.map(|(one, others)| (name(one), others.into_iter().map(name).collect())).collect();
+            let (groups, sets, is_tied) = (plan.compared(), plan.sealed(), plan.is_tied());
+            let names = spec.statistics.iter().map(|statistic| statistic.name.clone());
+            let waits = names.zip(plan.waits_for().iter().cloned());
+            let waits_for = waits.filter(|(_, columns)| !columns.is_empty()).collect();
             let spinner = term::spinner("comparing a few groups under encryption to see how long it takes here");
-            let zeros = policy.show_zeros;
-            let tried = tokio::task::spawn_blocking(move || seconds(hospitals, min_joint_count, zeros)).await;
+            let (zeros, insiders) = (policy.show_zeros, policy.insiders);
+            let tried = tokio::task::spawn_blocking(move || seconds(hospitals, min_joint_count, insiders, zeros)).await;
             spinner.finish_and_clear();
             let each =
                 tried.map_err(|_| Failure::new("the trial was given up; try again"))??.as_secs_f64() / TRIED as f64;
             let seconds_here = each * weight(&plan);
-            Ok(Protected::Guarded { min_joint_count, groups, standing_alone, waits_for, hospitals, seconds_here })
+            Ok(Protected::Guarded { min_joint_count, groups, sets, is_tied, waits_for, hospitals, seconds_here })
         }
         Protection::Private { rho } => {
             let plan = NoisePlan::of(spec, layout, rho, hospitals)?;
@@ -121,15 +124,15 @@ pub(super) async fn look(spec: &StudySpec, layout: &Layout, consortium: &Consort
     }
 }
 
-/// How many groups' work a study is: every group is sealed, its ends too, which is about half of it; those with a bit
-/// of their own are decided.
+/// How many of the groups that are tried a study is in work: to compare a group is about half of it, to seal a seed the other.
 fn weight(plan: &GuardPlan) -> f64 {
-    (plan.sealed() + plan.decided()) as f64 / 2.0
+    (plan.sealed() + plan.compared()) as f64 / 2.0
 }
 
 /// How long a few groups take on this machine, without the making of keys.
-fn seconds(hospitals: usize, threshold: u32, zeros: bool) -> Result<Duration, Failure> {
-    let shape = GuardShape::new(hospitals, u64::from(threshold), vec![zeros; TRIED], Gates::independent(TRIED))?;
+fn seconds(hospitals: usize, threshold: u32, insiders: u32, zeros: bool) -> Result<Duration, Failure> {
+    let bar = Bar::of(u64::from(threshold), u64::from(insiders), hospitals);
+    let shape = GuardShape::new(hospitals, bar, vec![zeros; TRIED], Gates::independent(TRIED))?;
     let keys = GuardKeys::generate()?;
     let server = GuardServerKey::from_bytes(&keys.server)?;
     let chain = ChainId::new("trial")?;
@@ -164,21 +167,23 @@ impl Protected {
                 "  open: each hospital keeps back its own counts below {min_site_count}; joint counts below \
                  {min_joint_count} are suppressed when your program has opened them\n"
             )),
-            Self::Guarded { min_joint_count, groups, standing_alone, waits_for, seconds_here, .. } => {
-                let waiting = groups - standing_alone;
+            Self::Guarded { min_joint_count, groups, sets, is_tied, waits_for, seconds_here, .. } => {
                 text.push_str(&format!(
                     "  guarded: the joint counts of {} are compared with {min_joint_count} under encryption; \
-                     nobody sees a smaller one\n",
-                    counted(*groups as u64, "group")
+                     nobody sees a smaller one\n  what is shown comes in {}: of one set everything is shown, or nothing\n",
+                    counted(*groups as u64, "group"),
+                    counted(*sets as u64, "set")
                 ));
-                if waiting > 0 {
+                for (statistic, columns) in waits_for {
                     text.push_str(&format!(
-                        "  {waiting} of them are sums of others, or share a total with others, and are shown only if those \
-                         are\n"
+                        "    {statistic} is shown by classes of {}, where these can be shown\n",
+                        columns.join(", ")
                     ));
-                    for (statistic, others) in waits_for {
-                        text.push_str(&format!("    {statistic} waits for groups of {}\n", others.join(", ")));
-                    }
+                }
+                if *is_tied {
+                    text.push_str(
+                        "    statistics that share columns in a ring are shown only if all their combinations can be\n",
+                    );
                 }
                 text.push_str(&format!(
                     "  about {} of computing under encryption on a machine like this one\n",

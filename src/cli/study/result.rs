@@ -265,11 +265,10 @@ impl Opening<'_> {
         let plain = sealing_key(self.secret).open(&context, sealed)?;
         let plan = guarded::plan(self.spec, &self.genesis.policy, self.hospitals)?;
         let (seeds, rest) = plain.as_chunks::<{ Seed::BYTES }>();
-        if seeds.len() != plan.shape.groups() || !rest.is_empty() {
+        if seeds.len() != plan.shape.seeds() || !rest.is_empty() {
             return Err(Failure::integrity("the custodian sealed something else than seeds; have the ledger audited"));
         }
-        // Those after the groups are of their ends, which have no cells.
-        let seeds: Vec<Option<Seed>> = seeds[..plan.groups.len()].iter().map(Seed::from_bytes).collect();
+        let seeds: Vec<Option<Seed>> = seeds.iter().map(Seed::from_bytes).collect();
         let secret = StudySecretKey::from_bytes(self.secret)?;
         let pads = PadRound { study, round: number };
         let opened = open_guarded(joint, &secret, self.hospitals, &plan.groups, &seeds, &pads)?;

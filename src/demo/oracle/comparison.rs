@@ -65,12 +65,13 @@ fn agrees(value: Estimate, wanted: Wanted, hidden: Hidden) -> bool {
     let rules: &[Rule] = match hidden {
         Hidden::Small => &[Rule::SmallCount],
         Hidden::Indistinct => &[Rule::SmallCountOrComplement],
-        Hidden::Guarded => &[Rule::SmallCount, Rule::SmallCountOrPart],
+        Hidden::Guarded { .. } => &[Rule::SmallCount, Rule::SmallCountOrPart],
     };
     match (value, wanted) {
         (Estimate::Count(value), Wanted::Whole(wanted)) => i128::from(value) == wanted,
         (Estimate::Real(value), Wanted::Real(wanted)) => near(value, wanted),
         (Estimate::Suppressed(by), Wanted::Hidden) => rules.contains(&by),
+        (Estimate::Suppressed(by), _) => hidden == (Hidden::Guarded { any: true }) && by == Rule::SmallCountOrPart,
         (Estimate::Undefined, Wanted::Nothing) => true,
         _ => false,
     }

@@ -34,8 +34,11 @@ enum Hidden {
     Small,
     /// Not which of them are small.
     Indistinct,
-    /// Of a guarded study: that they are small, or wait for what is.
-    Guarded,
+    /// Of a guarded study: that they are small, or where any is, that they are shown only together with it.
+    Guarded {
+        /// Whether any is small.
+        any: bool,
+    },
 }
 
 /// One statistic: who is where.
@@ -64,7 +67,7 @@ struct Cell {
 }
 
 /// What `rows`, each hospital's consenting cohort, must yield under `policy`, in an open study or in a guarded one of
-/// counts, whose finest statistic all others are sums of.
+/// counts. Which groups a guarded study hides for the sake of small ones is not foretold here.
 ///
 /// # Panics
 /// When a cohort lacks a declared column or has it in a type that its declaration does not fit: this is for cohorts
@@ -91,8 +94,7 @@ pub fn pooled(spec: &StudySpec, rows: &[Vec<RecordBatch>], policy: &DisclosurePo
     let hidden = if open {
         if suppression::hide(&mut tables, k) { Hidden::Indistinct } else { Hidden::Small }
     } else {
-        suppression::hide_unions(&mut tables, k);
-        Hidden::Guarded
+        Hidden::Guarded { any: suppression::hide_small(&mut tables, k) }
     };
     Expected { hospitals: rows.len(), tables, hidden }
 }

@@ -62,27 +62,14 @@ pub(super) fn hide(tables: &mut [Table], k: i128) -> bool {
     indistinct
 }
 
-/// Hides what is small, and in a guarded study every sum of cells of which one is.
-pub(super) fn hide_unions(tables: &mut [Table], k: i128) {
-    let small: Vec<Vec<bool>> =
-        tables.iter().map(|table| table.cells.values().map(|cell| (1..k).contains(&cell.n)).collect()).collect();
-    let is_small = |place: &Place| small[place.0][place.1];
-    let mut hidden: BTreeSet<Place> = BTreeSet::new();
-    for (t, cells) in small.iter().enumerate() {
-        hidden.extend((0..cells.len()).map(|c| (t, c)).filter(is_small));
+/// Hides what is small; whether anything is, so that other cells of a guarded study may be hidden for its sake.
+pub(super) fn hide_small(tables: &mut [Table], k: i128) -> bool {
+    let mut any = false;
+    for cell in tables.iter_mut().flat_map(|table| table.cells.values_mut()) {
+        cell.hidden = (1..k).contains(&cell.n);
+        any |= cell.hidden;
     }
-    for [a, b] in lines(tables) {
-        for (one, parts) in [(&a, &b), (&b, &a)] {
-            if one.len() == 1 && parts.iter().any(is_small) {
-                hidden.extend(one);
-            }
-        }
-    }
-    for (t, table) in tables.iter_mut().enumerate() {
-        for (c, cell) in table.cells.values_mut().enumerate() {
-            cell.hidden = hidden.contains(&(t, c));
-        }
-    }
+    any
 }
 
 fn lines(tables: &[Table]) -> Vec<Line> {

@@ -3,7 +3,7 @@
 use consilium_protocol::hash::content;
 use proptest::prelude::*;
 
-use super::super::sealed::{CHECK_WORDS, GROUP_WORDS};
+use super::super::sealed::{CHECK_WORDS, SEED_WORDS};
 use super::*;
 use crate::cells::CiphertextError;
 
@@ -12,12 +12,12 @@ fn fixed_sealed() -> SealedSeeds {
         contributions: 4,
         key: custodian().keys.public.fingerprint(),
         check: (0..CHECK_WORDS as u32).map(|word| word.wrapping_mul(0x9e37_79b9)).collect(),
-        digits: (0..2 * GROUP_WORDS).map(|word| (word as u16).wrapping_mul(40_503)).collect(),
+        digits: (0..2 * SEED_WORDS).map(|word| (word as u16).wrapping_mul(40_503)).collect(),
     }
 }
 
 fn fixed_contribution() -> GuardContribution {
-    let shape = GuardShape::new(3, 11, vec![true, false], Gates::independent(2)).expect("a sound shape");
+    let shape = GuardShape::new(3, Bar::at(11), vec![true, false], Gates::independent(2)).expect("a sound shape");
     let words = encrypt(custodian().keys.public.compact(), &[1, 2, 3, 4, 5], 9);
     GuardContribution::of_words(&shape, custodian().keys.public.fingerprint(), words)
 }
@@ -133,8 +133,8 @@ fn malformed_bytes_are_refused_by_what_is_wrong() {
 
 #[test]
 fn what_does_not_belong_together_is_refused() {
-    let shape = GuardShape::new(3, 11, vec![true; 2], Gates::independent(2)).expect("a sound shape");
-    let other = GuardShape::new(3, 11, vec![true; 3], Gates::independent(3)).expect("a sound shape");
+    let shape = GuardShape::new(3, Bar::at(11), vec![true; 2], Gates::independent(2)).expect("a sound shape");
+    let other = GuardShape::new(3, Bar::at(11), vec![true; 3], Gates::independent(3)).expect("a sound shape");
     let (roster, public) = (roster(3), &custodian().keys.public);
     let ours = |counts: &[u64], shape: &GuardShape| contribute(counts, shape, blinds(&roster, 0, 0, shape), public);
     let refused = contribute(&[1, 2], &shape, blinds(&roster, 0, 0, &other), public).err();

@@ -6,8 +6,8 @@ use tfhe::core_crypto::prelude::{
 
 use super::super::bootstrap::Bootstrapper;
 use super::super::contribution::slots_of;
-use super::super::custodian::{DIGIT_NOISE, group_phases};
-use super::super::decide::{GATE_UNIT, ballot, conjunction};
+use super::super::custodian::{DIGIT_NOISE, seed_phases};
+use super::super::decide::{GATE_UNIT, at_least, ballot};
 use super::super::parameters::POSITIONS_LOG2;
 use super::super::plan::{Plan, encode};
 use super::super::seal::{DIGIT_UNIT, FLOOD_LOG2};
@@ -39,7 +39,7 @@ fn error(phase: u64, expected: u64) -> f64 {
 }
 
 fn shape(hospitals: usize, groups: usize) -> GuardShape {
-    GuardShape::new(hospitals, 11, vec![true; groups], Gates::independent(groups)).expect("a sound shape")
+    GuardShape::new(hospitals, Bar::at(11), vec![true; groups], Gates::independent(groups)).expect("a sound shape")
 }
 
 /// The sum of contributions that carry no blinds: noise is the same, and a thousand rosters' keys need not agree.
@@ -100,7 +100,8 @@ fn remainders_ballots_and_conjunctions_stay_within_the_budget() {
         // Of so many, chance alone is not off by half.
         let groups = 64;
         let zeros = vec![false; groups];
-        let shape = GuardShape::new(hospitals, threshold, zeros, Gates::independent(groups)).expect("a sound shape");
+        let shape =
+            GuardShape::new(hospitals, Bar::at(threshold), zeros, Gates::independent(groups)).expect("a sound shape");
         let counts: Vec<u64> = (0..groups as u64).map(|group| group % (threshold + 1)).collect();
         let sum = unblinded_sum(&counts, &shape);
         let plan: &Plan = shape.count_plan();
@@ -128,11 +129,12 @@ fn remainders_ballots_and_conjunctions_stay_within_the_budget() {
         for last in [0, GATE_UNIT] {
             let mut bits = vec![one.clone(); inputs];
             bits[0].add_plain(last.wrapping_sub(GATE_UNIT));
-            let bits = conjunction(&mut bootstrapper, bits, &[GATE_UNIT]);
+            let all = bits.len();
+            let bits = at_least(&mut bootstrapper, bits, all, &[GATE_UNIT]);
             errors.push(error(phase(&bits[0]), last));
         }
     }
-    check("conjunction", &errors, noise::bootstrap());
+    check("gate", &errors, noise::bootstrap());
 }
 
 #[test]
@@ -143,7 +145,7 @@ fn sealed_digits_stay_within_the_budget() {
     let open: Vec<bool> = (0..24).map(|group| group % 6 == 0 || group % 6 * 4 >= 11).collect();
     let mut errors = Vec::new();
     for (group, seed) in seeds.iter().enumerate() {
-        let phases = group_phases(&opener(), &sealed, group);
+        let phases = seed_phases(&opener(), &sealed, group);
         let digits = seed.digits().map(|digit| if open[group] { digit * DIGIT_UNIT } else { 0 });
         errors.extend(phases.iter().zip(digits).map(|(phase, digit)| error(*phase, digit)));
     }

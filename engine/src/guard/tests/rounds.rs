@@ -77,7 +77,8 @@ fn groups_of_4_and_20_hospitals_are_revealed_exactly_when_they_should_be() {
     let zeros: Vec<bool> = (0..64).map(|group| group / 8 % 2 == 0).collect();
     let needs: Vec<Vec<usize>> = (0..64).map(|group| vec![group]).collect();
     for hospitals in [4, 20] {
-        let shape = GuardShape::new(hospitals, 11, zeros.clone(), Gates::independent(64)).expect("a sound shape");
+        let shape =
+            GuardShape::new(hospitals, Bar::at(11), zeros.clone(), Gates::independent(64)).expect("a sound shape");
         let table = tables(hospitals, 11);
         assert_eq!(sealed_and_revealed(&table, &shape), released(&table, 11, &zeros, &needs), "{hospitals}");
     }
@@ -123,7 +124,8 @@ fn a_thousand_random_tables_are_decided_as_the_oracle_does() {
     let needs: Vec<Vec<usize>> = (0..200).map(|group| vec![group]).collect();
     for (hospitals, threshold) in [(3, 5), (4, 11), (7, 11), (15, 6), (20, 11)] {
         let zeros: Vec<bool> = (0..200).map(|_| numbers.below(4) == 0).collect();
-        let shape = GuardShape::new(hospitals, threshold, zeros.clone(), Gates::independent(200)).expect("a shape");
+        let shape =
+            GuardShape::new(hospitals, Bar::at(threshold), zeros.clone(), Gates::independent(200)).expect("a shape");
         let table = numbers.table(hospitals, 200, threshold);
         let expected = released(&table, threshold, &zeros, &needs);
         assert!((40..160).contains(&expected.iter().filter(|released| **released).count()));
@@ -157,12 +159,12 @@ fn groups_are_released_together_as_their_needs_say() {
             table
         };
         let zeros = vec![run == 2; groups];
-        let shape = GuardShape::new(4, 11, zeros.clone(), Gates::of_needs(&needs)).expect("a sound shape");
+        let shape = GuardShape::new(4, Bar::at(11), zeros.clone(), Gates::of_needs(&needs)).expect("a sound shape");
         assert_eq!(decided(&table, &shape), released(&table, 11, &zeros, &needs), "run {run}");
     }
     let mut table: Table = vec![vec![20; groups]; 4];
     (0..4).for_each(|hospital| table[hospital][9] = 2);
-    let shape = GuardShape::new(4, 11, vec![false; groups], Gates::of_needs(&needs)).expect("a sound shape");
+    let shape = GuardShape::new(4, Bar::at(11), vec![false; groups], Gates::of_needs(&needs)).expect("a sound shape");
     let expected = released(&table, 11, &vec![false; groups], &needs);
     assert!(!expected[3] && !expected[5] && !expected[9] && expected[4]);
     assert_eq!(decided(&table, &shape), expected);
@@ -170,14 +172,14 @@ fn groups_are_released_together_as_their_needs_say() {
 
 #[test]
 fn nested_sets_are_computed_once_and_in_order() {
-    let set = |inputs: &[BitRef]| AndSet { inputs: inputs.to_vec() };
+    let set = |inputs: &[BitRef]| Gate::all(inputs.to_vec());
     let (group, of) = (BitRef::Group, BitRef::Set);
     let sets = vec![set(&[group(0), group(1)]), set(&[of(0), group(2)]), set(&[of(0), of(1), group(0)])];
     let gates = Gates { sets, release: vec![of(0), of(1), of(2), group(0)] };
     for small in 0..5 {
         let mut table: Table = vec![vec![9; 4]; 3];
         table.iter_mut().for_each(|counts| counts[small.min(3)] = if small < 4 { 1 } else { 9 });
-        let shape = GuardShape::new(3, 11, vec![false; 4], gates.clone()).expect("a sound shape");
+        let shape = GuardShape::new(3, Bar::at(11), vec![false; 4], gates.clone()).expect("a sound shape");
         let needs = [vec![0, 1], vec![0, 1, 2], vec![0, 1, 2], vec![0]];
         assert_eq!(decided(&table, &shape), released(&table, 11, &[false; 4], &needs), "{small}");
     }
@@ -185,7 +187,7 @@ fn nested_sets_are_computed_once_and_in_order() {
 
 #[test]
 fn a_thousand_hospitals_are_decided_about() {
-    let shape = GuardShape::new(1000, 11, vec![true; 4], Gates::independent(4)).expect("a sound shape");
+    let shape = GuardShape::new(1000, Bar::at(11), vec![true; 4], Gates::independent(4)).expect("a sound shape");
     let one = |counts: &[u64]| {
         let blinds = GuardBlinds(vec![0; super::super::contribution::slots_of(&shape)].into());
         contribute(counts, &shape, blinds, &custodian().keys.public).expect("a contribution")
@@ -199,7 +201,7 @@ fn a_thousand_hospitals_are_decided_about() {
 
 #[test]
 fn rounds_that_are_not_whole_are_refused() {
-    let shape = GuardShape::new(3, 11, vec![true; 1], Gates::independent(1)).expect("a sound shape");
+    let shape = GuardShape::new(3, Bar::at(11), vec![true; 1], Gates::independent(1)).expect("a sound shape");
     let table: Table = vec![vec![9]; 3];
     let all = contributions(&table, &shape);
     let refused = GuardError::Contributions { expected: 3, found: 2 };
@@ -220,7 +222,7 @@ fn rounds_that_are_not_whole_are_refused() {
 
 #[test]
 fn seeds_that_are_too_noisy_or_of_another_round_are_refused() {
-    let shape = GuardShape::new(3, 11, vec![false; 2], Gates::independent(2)).expect("a sound shape");
+    let shape = GuardShape::new(3, Bar::at(11), vec![false; 2], Gates::independent(2)).expect("a sound shape");
     let table: Table = vec![vec![9, 1]; 3];
     let sealed = aggregator(&shape).seal(&sum(&table, &shape)).expect("a sealed round").sealed;
     let secret = &custodian().keys.secret;
@@ -230,15 +232,15 @@ fn seeds_that_are_too_noisy_or_of_another_round_are_refused() {
     // Half a digit, in the last bodies of the second group: noise of its own may bring one of them back.
     let bodies = noisy.digits.len() - 8..;
     noisy.digits[bodies].iter_mut().for_each(|body| *body = body.wrapping_add(1 << 11));
-    assert_eq!(reveal(&noisy, secret, &shape).err(), Some(GuardError::Noise { group: 1 }));
+    assert_eq!(reveal(&noisy, secret, &shape).err(), Some(GuardError::Noise { seed: 1 }));
     let mut missing = sealed.clone();
     missing.check[DEGREE] = missing.check[DEGREE].wrapping_add(1 << 21);
     assert_eq!(reveal(&missing, secret, &shape).err(), Some(GuardError::CheckNumbers));
 
-    let other = GuardShape::new(3, 11, vec![false; 3], Gates::independent(3)).expect("a sound shape");
+    let other = GuardShape::new(3, Bar::at(11), vec![false; 3], Gates::independent(3)).expect("a sound shape");
     let refused = GuardError::OtherShape { expected: 3, found: 2 };
     assert_eq!(reveal(&sealed, secret, &other).err(), Some(refused));
-    let other = GuardShape::new(4, 11, vec![false; 2], Gates::independent(2)).expect("a sound shape");
+    let other = GuardShape::new(4, Bar::at(11), vec![false; 2], Gates::independent(2)).expect("a sound shape");
     let refused = GuardError::Contributions { expected: 4, found: 3 };
     assert_eq!(reveal(&sealed, secret, &other).err(), Some(refused));
 }

@@ -2,7 +2,7 @@
 
 use super::super::bootstrap::Bootstrapper;
 use super::super::contribution::slots_of;
-use super::super::custodian::group_phases;
+use super::super::custodian::seed_phases;
 use super::super::decide::SEAL_UNIT;
 use super::super::plan::encode;
 use super::super::seal::{BLOCK_DIGITS, DIGIT_UNIT, FLOOD_LOG2};
@@ -30,7 +30,7 @@ fn top(word: u64) -> u8 {
 #[test]
 fn a_single_contribution_opened_with_the_custodians_key_is_uniform_whatever_was_counted() {
     let groups = 400;
-    let shape = GuardShape::new(4, 11, vec![true; groups], Gates::independent(groups)).expect("a sound shape");
+    let shape = GuardShape::new(4, Bar::at(11), vec![true; groups], Gates::independent(groups)).expect("a sound shape");
     let roster = roster(4);
     for counts in [vec![1; groups], vec![10; groups], vec![0; groups]] {
         let opened = |blinds: &dyn Fn(u32) -> GuardBlinds| -> Vec<u64> {
@@ -66,7 +66,7 @@ fn what_the_custodian_opens_of_a_suppressed_group_does_not_depend_on_the_seed() 
             let digits = seal::seal(&mut bootstrapper, &bit, seed, &custodian().keys.public).expect("randomness");
             let sealed =
                 SealedSeeds { contributions: 4, key: custodian().keys.public.fingerprint(), check: vec![], digits };
-            phases.extend(group_phases(&opener(), &sealed, 0).iter().copied());
+            phases.extend(seed_phases(&opener(), &sealed, 0).iter().copied());
         }
     }
     assert!(phase(&bit).cast_signed().unsigned_abs() < 1 << 56, "the bit is 0");
@@ -147,7 +147,7 @@ fn researchers_phases(joint: &EncryptedCells, key: &StudySecretKey) -> Vec<u64> 
 }
 
 /// The cells of the only group.
-const CELLS: std::ops::Range<usize> = 0..2;
+const CELLS: Padded = Padded { cells: 0..2, seed: 0 };
 
 /// One group of a count and a sum, joint over three hospitals.
 fn joint_cells(count: i64, round: u32, key: &StudyPublicKey) -> EncryptedCells {
@@ -219,7 +219,7 @@ fn read_as_cells(phases: &[u64]) -> Vec<f64> {
 #[test]
 fn aggregator_and_custodian_together_see_capped_joint_counts_and_no_cell() {
     let (secret, public) = StudySecretKey::generate().expect("randomness");
-    let shape = GuardShape::new(3, 11, vec![false; 2], Gates::independent(2)).expect("a sound shape");
+    let shape = GuardShape::new(3, Bar::at(11), vec![false; 2], Gates::independent(2)).expect("a sound shape");
     let table: Table = vec![vec![4, 900], vec![3, 0], vec![0, 70]];
     let pad_round = PadRound { study: StudyId::from_bytes([1; 32]), round: RoundNumber::new(0) };
 

@@ -8,9 +8,10 @@ use super::number::{clean, is_empty, measure};
 /// Bars shorter than this say nothing.
 const SHORTEST_BAR: usize = 8;
 
-pub(super) fn render(statistic: &StatisticResult, options: &TableOptions) -> String {
+/// Some of its groups, one line each.
+pub(super) fn render(statistic: &StatisticResult, rows: &[Row], options: &TableOptions) -> String {
     let may_fold = |row: &Row| row.group.iter().any(|label| label == "other" || label == "missing");
-    let (folded, shown): (Vec<&Row>, Vec<&Row>) = statistic.rows.iter().partition(|row| may_fold(row) && is_empty(row));
+    let (folded, shown): (Vec<&Row>, Vec<&Row>) = rows.iter().partition(|row| may_fold(row) && is_empty(row));
     let mut grid = Grid::new();
     statistic.by.iter().for_each(|by| grid.column(clean(&by.name), false));
     let measures = columns(statistic, &shown);

@@ -49,7 +49,11 @@ fn render_result(result: &StudyResult, options: &TableOptions) -> String {
         out.push_str(&format!("\n{}\n", heading(statistic, options)));
         match matrix::render(statistic, options) {
             Some(matrix) => out.push_str(&matrix),
-            None => out.push_str(&list::render(statistic, options)),
+            None => out.push_str(&list::render(statistic, &statistic.rows, options)),
+        }
+        if !statistic.together.is_empty() {
+            out.push_str("\n  together:\n");
+            out.push_str(&list::render(statistic, &statistic.together, options));
         }
     }
     let legend = legend(result, options);
@@ -79,16 +83,21 @@ fn heading(statistic: &StatisticResult, options: &TableOptions) -> String {
 /// Suppressed under encryption: nobody, the researcher included, can say more than the rule.
 fn guarded_legend(result: &StudyResult, most: i64) -> String {
     let rules: Vec<Rule> = result.estimates().filter_map(Estimate::suppressed_by).collect();
-    let few =
-        if result.zeros_shown { format!("about 1 to {most} subjects") } else { format!("about 0 to {most} subjects") };
-    match (rules.contains(&Rule::SmallCount), rules.contains(&Rule::SmallCountOrPart)) {
-        (false, false) => String::new(),
-        (true, false) => format!("hidden  {few}; suppressed under encryption, nobody has seen it\n"),
-        _ => format!(
-            "hidden  {few}, or made of groups or released together with groups of which one is;\n        \
-             suppressed under encryption, nobody has seen it\n"
-        ),
+    if rules.is_empty() {
+        return String::new();
     }
+    let from = if result.zeros_shown { 1 } else { 0 };
+    let mut out = format!("hidden  about {from} to {most} subjects, or one hospital's alone");
+    if rules.contains(&Rule::SmallCountOrPart) {
+        out.push_str(", or shown only together with groups of which one is");
+    }
+    if rules.contains(&Rule::LittleSpread) {
+        out.push_str(
+            ";\n        a sum, mean or variance also where all but a few subjects may have nearly the same value",
+        );
+    }
+    out.push_str(";\n        suppressed under encryption, nobody has seen it\n");
+    out
 }
 
 fn legend(result: &StudyResult, options: &TableOptions) -> String {
@@ -107,7 +116,7 @@ fn legend(result: &StudyResult, options: &TableOptions) -> String {
              or a number from which such a number would follow\n"
         )),
         Some(Rule::SmallNoisyCount) => out.push_str(&format!("hidden  a noisy count below {}\n", most + 1)),
-        Some(Rule::SmallCountOrPart) => {}
+        Some(Rule::SmallCountOrPart | Rule::LittleSpread) => {}
         None => {}
     }
     if matches!(result.protection, Protection::Private { .. }) {

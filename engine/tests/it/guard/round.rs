@@ -7,14 +7,15 @@ use consilium_engine::cells::{
     self, BlindingRoster, BlindingRound, Blinds, EncryptedCells, OpeningError, StudyPublicKey, StudySecretKey,
 };
 use consilium_engine::guard::{
-    Aggregator, Gates, GuardBlinds, GuardContribution, GuardError, GuardKeys, GuardServerKey, GuardShape, PadRound,
-    SealedRound, SealedSeeds, Seed, combine, contribute, open_guarded, pad, reveal,
+    Aggregator, Bar, Gates, GuardBlinds, GuardContribution, GuardError, GuardKeys, GuardServerKey, GuardShape,
+    PadRound, Padded, SealedRound, SealedSeeds, Seed, combine, contribute, open_guarded, pad, reveal,
 };
 use consilium_protocol::ids::{ChainId, HospitalId, RoundNumber, StudyId};
 use consilium_protocol::keys::BlindingKey;
 
 /// A group of a count and a sum; one of a count; one of a count and a sum. The joint counts are 10, 0 and 11.
-const GROUPS: [Range<usize>; 3] = [0..2, 2..3, 3..5];
+const GROUPS: [Padded; 3] =
+    [Padded { cells: 0..2, seed: 0 }, Padded { cells: 2..3, seed: 1 }, Padded { cells: 3..5, seed: 2 }];
 const COUNTS: [[u64; 3]; 4] = [[10, 0, 5], [0, 0, 4], [0, 0, 0], [0, 0, 2]];
 
 const ROUND: PadRound = PadRound { study: StudyId::from_bytes([1; 32]), round: RoundNumber::new(0) };
@@ -70,7 +71,7 @@ fn the_researcher_opens_what_is_not_small_and_nothing_else() {
     let (researcher, study_key) = StudySecretKey::generate().expect("randomness");
     let custodian = GuardKeys::generate().expect("randomness");
     let server_key = GuardServerKey::from_bytes(&custodian.server).expect("own bytes");
-    let shape = GuardShape::new(4, 11, vec![true; 3], Gates::independent(3)).expect("a sound shape");
+    let shape = GuardShape::new(4, Bar::at(11), vec![true; 3], Gates::independent(3)).expect("a sound shape");
 
     let sum = combine(&hospitals.guards(&shape, &custodian), &shape).expect("a sum");
     let (told, total) = (AtomicUsize::new(0), AtomicUsize::new(0));
@@ -113,11 +114,13 @@ fn refusals(joint: &EncryptedCells, researcher: &StudySecretKey, revealed: Vec<O
     assert_eq!(open(&[seed(0), None, None], &ROUND), Ok(()));
     assert_eq!(open(&[None, None], &ROUND), Err(GuardError::Seeds { expected: 3, found: 2 }));
 
-    let groups =
-        |groups: &[Range<usize>]| open_guarded(joint.clone(), researcher, 4, groups, &revealed, &ROUND).map(drop);
-    assert_eq!(groups(&[0..2, 1..3, 3..5]), Err(GuardError::Cells { group: 1 }));
-    assert_eq!(groups(&[0..2, 2..2, 3..5]), Err(GuardError::Cells { group: 1 }));
-    assert_eq!(groups(&[0..2, 2..3, 3..6]), Err(GuardError::Cells { group: 2 }), "the check cell is nobody's");
+    let groups = |groups: [Range<usize>; 3]| {
+        let groups: Vec<Padded> = (0..).zip(groups).map(|(seed, cells)| Padded { cells, seed }).collect();
+        open_guarded(joint.clone(), researcher, 4, &groups, &revealed, &ROUND).map(drop)
+    };
+    assert_eq!(groups([0..2, 1..3, 3..5]), Err(GuardError::Cells { group: 1 }));
+    assert_eq!(groups([0..2, 2..2, 3..5]), Err(GuardError::Cells { group: 1 }));
+    assert_eq!(groups([0..2, 2..3, 3..6]), Err(GuardError::Cells { group: 2 }), "the check cell is nobody's");
     let fewer = open_guarded(joint.clone(), researcher, 3, &GROUPS, &revealed, &ROUND).map(drop);
     let expected = OpeningError::Contributions { contributions: 4, roster: 3 };
     assert_eq!(fewer, Err(GuardError::Opening(expected)));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Float64Array, RecordBatch, StringArray, UInt8Array};
 use consilium_engine::disclosure::{DisclosureError, private, release};
-use consilium_engine::statistics::{Layout, OFFLINE_SUBJECTS, StatisticsError, compute};
+use consilium_engine::statistics::{Compared, Layout, OFFLINE_SUBJECTS, StatisticsError, compute};
 use consilium_protocol::privacy::MicroRho;
 use consilium_protocol::study::{Protection, StudySpec};
 
@@ -97,7 +97,7 @@ async fn cohorts_that_do_not_fit_are_refused_by_column() {
     let number = || Arc::new(Float64Array::from(vec![17.0])) as ArrayRef;
     let attempt = async |columns: Vec<(&str, ArrayRef)>| {
         let batch = RecordBatch::try_from_iter(columns).expect("columns of one length");
-        compute(&spec, &layout, &[batch], 5, OFFLINE_SUBJECTS).await.err()
+        compute(&spec, &layout, &Compared::default(), &[batch], 5, OFFLINE_SUBJECTS).await.err()
     };
     let missing = |column: &str| Some(StatisticsError::Column { column: column.to_string() });
     let unfit = |column: &str| Some(StatisticsError::ColumnType { column: column.to_string() });
@@ -125,8 +125,11 @@ async fn more_rows_than_subjects_are_refused() {
     let spec = study(&[("count", vec![])]);
     let layout = Layout::of(&spec).expect("a valid study");
     let rows = cohort(&mut Chance(1), 100);
-    assert!(compute(&spec, &layout, &rows, 5, 100).await.is_ok());
-    assert_eq!(compute(&spec, &layout, &rows, 5, 99).await.err(), Some(StatisticsError::TooManyRows));
+    assert!(compute(&spec, &layout, &Compared::default(), &rows, 5, 100).await.is_ok());
+    assert_eq!(
+        compute(&spec, &layout, &Compared::default(), &rows, 5, 99).await.err(),
+        Some(StatisticsError::TooManyRows)
+    );
     let other = Layout::of(&study(&[("count", vec!["sex"])])).expect("a valid study");
-    assert_eq!(compute(&spec, &other, &rows, 5, 100).await.err(), Some(StatisticsError::Layout));
+    assert_eq!(compute(&spec, &other, &Compared::default(), &rows, 5, 100).await.err(), Some(StatisticsError::Layout));
 }

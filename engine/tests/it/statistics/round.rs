@@ -1,6 +1,5 @@
 //! One round of a study among hospitals, without a ledger.
 
-use std::ops::Range;
 use std::sync::OnceLock;
 
 use arrow::array::RecordBatch;
@@ -9,9 +8,9 @@ use consilium_engine::cells::{
     contribute, open,
 };
 use consilium_engine::disclosure::{DisclosureError, Released, release};
-use consilium_engine::guard::{GuardedCells, PadRound, Seed, open_guarded, pad};
+use consilium_engine::guard::{GuardedCells, PadRound, Padded, Seed, open_guarded, pad};
 use consilium_engine::result::StudyResult;
-use consilium_engine::statistics::{Layout, OFFLINE_SUBJECTS, compute};
+use consilium_engine::statistics::{Compared, Layout, OFFLINE_SUBJECTS, compute};
 use consilium_protocol::ids::{ChainId, HospitalId, RoundNumber, StudyId};
 use consilium_protocol::keys::BlindingKey;
 use consilium_protocol::policy::DisclosurePolicy;
@@ -22,6 +21,7 @@ pub(crate) const fn policy(min_joint_count: u32, min_site_count: u32) -> Disclos
         min_joint_count,
         min_site_count,
         min_hospitals: 3,
+        insiders: 0,
         show_zeros: true,
         rounding: 1,
         studies_per_researcher: 1,
@@ -72,13 +72,13 @@ pub(super) fn open_joint(joint: Vec<i64>) -> OpenedCells {
     open_cells(&[joint, nothing.clone(), nothing])
 }
 
-/// Pads cells that three hospitals add up to, and opens the groups that passed.
-pub(super) fn open_passed(joint: Vec<i64>, groups: &[Range<usize>], passed: &[bool]) -> GuardedCells {
+/// Pads cells that three hospitals add up to, and opens the groups whose seeds passed.
+pub(super) fn open_passed(joint: Vec<i64>, groups: &[Padded], passed: &[bool]) -> GuardedCells {
     let nothing = vec![0; joint.len()];
     let mut sum = combine(&encrypted(&[joint, nothing.clone(), nothing])).expect("contributions of one round");
     let round = PadRound { study: StudyId::from_bytes([1; 32]), round: RoundNumber::new(0) };
-    let seed = |group: usize| Seed::from_bytes(&[group as u8 + 1; Seed::BYTES]).expect("not all zeros");
-    let seeds: Vec<Seed> = (0..groups.len()).map(seed).collect();
+    let seed = |seed: usize| Seed::from_bytes(&[seed as u8 + 1; Seed::BYTES]).expect("not all zeros");
+    let seeds: Vec<Seed> = (0..passed.len()).map(seed).collect();
     pad(&mut sum, groups, &seeds, &round).expect("groups of these cells");
     let revealed: Vec<Option<Seed>> = passed.iter().enumerate().map(|(i, passed)| passed.then(|| seed(i))).collect();
     open_guarded(sum, &keys().0, 3, groups, &revealed, &round).expect("an honest sum")
@@ -93,7 +93,7 @@ pub(crate) async fn joint(
     let layout = Layout::of(spec).expect("a valid study");
     let mut contributions = Vec::new();
     for (cohort, blinds) in cohorts.iter().zip(blinds(cohorts.len(), layout.cells())) {
-        let cells = compute(spec, &layout, cohort, policy.min_site_count, OFFLINE_SUBJECTS).await;
+        let cells = compute(spec, &layout, &Compared::default(), cohort, policy.min_site_count, OFFLINE_SUBJECTS).await;
         let cells = cells.expect("a cohort that fits the study");
         contributions.push(cells.contribute(blinds, &keys().1).expect("fitting blinds"));
     }

@@ -352,6 +352,6 @@ fn a_whole_story() {
     assert_eq!(tags, [0, 1, 1, 1, 1, 2, 3, 4, 4, 5, 6, 7]);
     assert_eq!(
         ledger.state.head().app_hash.to_string(),
-        "13168e4a10eb85c54a6a50d7bc0e6c6a89e13bc4d6c7d1e430c3f0ee6d240911"
+        "320963867930a9e8aedad7f9e66acd0cf407a8cfe60f122aade9e90581efb151"
     );
 }

@@ -2,17 +2,17 @@
 
 use consilium_protocol::study::{CategoryValue, Decimal};
 
-use crate::statistics::Part;
+use super::Part;
 
 /// The numbers from `from` on (or from the smallest on) up to, and without, `to` (or all).
-pub(super) struct Span {
+pub(crate) struct Span {
     from: Option<Decimal>,
     to: Option<Decimal>,
 }
 
 impl Span {
     /// Whether a number is in both.
-    pub(super) fn meets(&self, other: &Self) -> bool {
+    pub(crate) fn meets(&self, other: &Self) -> bool {
         let starts_before_end = |a: &Self, b: &Self| match (a.from, b.to) {
             (Some(from), Some(to)) => from < to,
             _ => true,
@@ -21,7 +21,7 @@ impl Span {
     }
 
     /// Whether every number of this is in the other.
-    pub(super) fn is_within(&self, whole: &Self) -> bool {
+    pub(crate) fn is_within(&self, whole: &Self) -> bool {
         let from = whole.from.is_none_or(|bound| self.from.is_some_and(|from| from >= bound));
         let to = whole.to.is_none_or(|bound| self.to.is_some_and(|to| to <= bound));
         from && to
@@ -29,7 +29,7 @@ impl Span {
 }
 
 /// The intervals that a part is made of, if it is made of intervals.
-pub(super) fn spans(part: &Part) -> Option<Vec<Span>> {
+pub(crate) fn spans(part: &Part) -> Option<Vec<Span>> {
     let span = |from, to| Span { from, to };
     match part {
         Part::Interval(from, to) => Some(vec![span(Some(*from), Some(*to))]),

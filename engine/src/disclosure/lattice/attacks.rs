@@ -1,0 +1,270 @@
+//! Attacks on what a guarded study shows, with their numbers: what people have tried elsewhere, and what fell here before.
+//!
+//! Sources: margins of a table with one small cell: complementary suppression; a sum next to a censored mean:
+//! OHDSI/CohortDiagnostics issue 658; smallest is largest by a histogram of one bin: EHDEN/CatalogueExport issue 39; as many
+//! parameters as patients: `nfilter.glm` of DataSHIELD.
+
+use std::collections::BTreeMap;
+
+use super::oracle::{Atom, COUNT, Study, fixed, statistic, study};
+use super::{Lattice, LatticeError};
+use crate::statistics::{Layout, StatisticsError};
+
+/// A study with so many subjects in each atom that is named, and what is shown of it.
+struct Case {
+    study: Study,
+    seeds: Vec<bool>,
+    table: Vec<i64>,
+}
+
+/// An atom of x, g, h, m and s.
+fn atom(x: i64, g: i64, h: i64, m: i64, s: i64) -> Atom {
+    [x, g, h, m, s].map(|value| (value >= 0).then_some(value)).into()
+}
+
+impl Case {
+    fn of(most: i64, statistics: &str, subjects: &[(Atom, i64)]) -> Self {
+        let study = Study::of(&self::study(most, statistics)).expect("a study that can be guarded");
+        let counts: BTreeMap<&Atom, i64> = subjects.iter().map(|(atom, n)| (atom, *n)).collect();
+        let table: Vec<i64> = study.atoms.iter().map(|atom| counts.get(atom).copied().unwrap_or(0)).collect();
+        assert_eq!(table.iter().sum::<i64>(), subjects.iter().map(|(_, n)| n).sum::<i64>(), "atoms of the study");
+        let seeds = study.seeds(&table, true);
+        assert!(fixed(&study, &table, true).is_empty(), "a small group is fixed");
+        Self { study, seeds, table }
+    }
+
+    fn is_shown(&self, group: usize) -> bool {
+        self.seeds[self.study.lattice.padded[group].seed]
+    }
+
+    /// By group of a statistic its count where it is shown.
+    fn counts(&self, statistic: usize) -> Vec<Option<i64>> {
+        let bundles = self.study.layout.blocks()[statistic].bundles.clone();
+        let shown = |bundle: usize| {
+            self.is_shown(self.study.lattice.places[bundle].count).then(|| self.study.count(bundle, &self.table))
+        };
+        bundles.map(shown).collect()
+    }
+
+    /// By group of a statistic whether its sums are shown.
+    fn sums(&self, statistic: usize) -> Vec<bool> {
+        let bundles = self.study.layout.blocks()[statistic].bundles.clone();
+        bundles.filter_map(|bundle| self.study.lattice.places[bundle].sums).map(|sums| self.is_shown(sums)).collect()
+    }
+}
+
+fn sum_of_s(name: &str, by: &[&str]) -> String {
+    statistic(name, "kind = \"sum\"\nof = \"s\"", by)
+}
+
+#[test]
+fn a_small_count_does_not_follow_from_two_ordinary_statistics() {
+    // Men (1), of whom 40 have it; women (2), of whom 2 have it (the threshold here is 3). Before, the men's sum was shown, 40,
+    // and the count of those who have it, 42.
+    let both = sum_of_s("by sex", &["g"]) + &statistic("all", COUNT, &["s"]);
+    let of = |women: i64| {
+        let (men, all) = ([(atom(-1, 1, -1, -1, 1), 40), (atom(-1, 1, -1, -1, 0), 460)], 500);
+        let women = [(atom(-1, 2, -1, -1, 1), women), (atom(-1, 2, -1, -1, 0), all - women)];
+        Case::of(1, &both, &[men, women].concat())
+    };
+    let few = of(2);
+    assert_eq!(few.counts(1)[..2], [Some(958), Some(42)]);
+    assert_eq!(few.sums(0), [false; 4], "the men's sum would leave the women's");
+    let many = of(20);
+    assert_eq!(many.sums(0)[..2], [true, true]);
+    assert_eq!(many.counts(1)[..2], [Some(940), Some(60)]);
+}
+
+#[test]
+fn the_moments_of_a_score_tell_no_small_count() {
+    // A score of 0, 1, 2: how many have 2 is (Σx² - Σx)/2.
+    let variance = statistic("v", "kind = \"variance\"\nof = \"x\"", &[]);
+    let of = |twos: i64| {
+        Case::of(
+            2,
+            &variance,
+            &[(atom(0, -1, -1, -1, -1), 50), (atom(1, -1, -1, -1, -1), 30), (atom(2, -1, -1, -1, -1), twos)],
+        )
+    };
+    assert_eq!(of(2).sums(0), [false]);
+    assert_eq!(of(3).sums(0), [true]);
+    assert_eq!(of(0).sums(0), [true], "that nobody has is no small count");
+    // Of a mean alone two of the three values suffice, as long as no statistic counts one of them.
+    let mean = statistic("m", "kind = \"mean\"\nof = \"x\"", &[]);
+    let counted = mean.clone() + &statistic("h", "kind = \"histogram\"\nof = \"x\"\nedges = [0, 1]", &[]);
+    let subjects = [(atom(0, -1, -1, -1, -1), 50), (atom(1, -1, -1, -1, -1), 30), (atom(2, -1, -1, -1, -1), 2)];
+    assert_eq!(Case::of(2, &mean, &subjects).sums(0), [true]);
+    assert_eq!(
+        Case::of(2, &counted, &subjects).sums(0),
+        [false],
+        "n of 0, and the sum over 1 and 2, tell how many have 2"
+    );
+}
+
+#[test]
+fn few_who_differ_from_all_others_are_not_told_by_a_sum() {
+    // All have 7 but two.
+    let mean = statistic("m", "kind = \"mean\"\nof = \"x\"", &["g"]);
+    let of = |others: i64| {
+        let at = |x, g, n| (atom(x, g, -1, -1, -1), n);
+        Case::of(12, &mean, &[at(7, 1, 40), at(12, 1, others), at(3, 2, 30), at(9, 2, 30)])
+    };
+    assert_eq!(of(2).sums(0)[..2], [false, true], "without a mean over all, each stands alone");
+    assert_eq!(of(3).sums(0)[..2], [true, true]);
+    let both = mean + &statistic("all", "kind = \"mean\"\nof = \"x\"", &[]);
+    let at = |x, g, n| (atom(x, g, -1, -1, -1), n);
+    let case = Case::of(12, &both, &[at(7, 1, 40), at(12, 1, 2), at(3, 2, 30), at(9, 2, 30)]);
+    assert_eq!((case.sums(0), case.sums(1)), (vec![false; 4], vec![true]), "beside the mean over all, none does");
+    assert_eq!(case.counts(0)[0], Some(42), "counts have nothing to do with it");
+}
+
+#[test]
+fn margins_with_one_small_cell_are_shown_and_the_cell_follows_from_nothing() {
+    let three = statistic("gm", "kind = \"crosstab\"", &["g", "m"])
+        + &statistic("g", COUNT, &["g"])
+        + &statistic("m", COUNT, &["m"])
+        + &statistic("all", COUNT, &[]);
+    let at = |g, m, n| (atom(-1, g, -1, m, -1), n);
+    let case = Case::of(1, &three, &[at(1, 1, 30), at(1, 9, 40), at(2, 1, 50), at(2, 9, 2)]);
+    assert!(case.counts(0).iter().all(Option::is_none), "the table");
+    assert_eq!(case.counts(1)[..2], [Some(70), Some(52)]);
+    assert_eq!(case.counts(2)[..2], [Some(80), Some(42)]);
+    assert_eq!(case.counts(3), [Some(122)]);
+}
+
+#[test]
+fn a_sum_next_to_a_censored_mean() {
+    // The mean by g, and the sum over all: the sum of the small group would be the difference.
+    let two =
+        statistic("m", "kind = \"mean\"\nof = \"x\"", &["g"]) + &statistic("s", "kind = \"sum\"\nof = \"x\"", &[]);
+    let at = |x, g, n| (atom(x, g, -1, -1, -1), n);
+    let case = Case::of(12, &two, &[at(2, 1, 20), at(9, 1, 20), at(4, 2, 1), at(5, 2, 1)]);
+    assert_eq!((case.sums(0), case.sums(1)), (vec![false; 4], vec![true]));
+    assert_eq!(case.counts(1), [Some(42), Some(0)]);
+}
+
+#[test]
+fn smallest_is_largest_by_a_histogram_of_one_bin() {
+    let two = statistic("h", "kind = \"histogram\"\nof = \"x\"\nedges = [5, 6]", &[])
+        + &statistic("m", "kind = \"mean\"\nof = \"x\"", &[]);
+    let at = |x, n| (atom(x, -1, -1, -1, -1), n);
+    let case = Case::of(12, &two, &[at(0, 20), at(3, 20), at(5, 1), at(7, 10), at(9, 30), at(12, 15)]);
+    // Below 5, 5, from 6 on, missing.
+    assert_eq!(case.counts(0), [Some(40), None, None, Some(0)], "the one is merged with those above");
+    assert_eq!(case.sums(1), [true], "the mean tells of 96 together");
+}
+
+#[test]
+fn as_many_groups_as_patients() {
+    let all = statistic("h", "kind = \"histogram\"\nof = \"x\"\nedges = [0, 3, 6, 9]", &["g"]);
+    let at = |x, g| (atom(x, g, -1, -1, -1), 1);
+    let case = Case::of(12, &all, &[at(1, 1), at(4, 1), at(7, 1), at(12, 1), at(1, 2), at(4, 2), at(7, 2)]);
+    assert!(case.counts(0).iter().all(Option::is_none));
+}
+
+#[test]
+fn rare_categories_are_merged_and_the_others_shown() {
+    let by_h = statistic("h", COUNT, &["h"]);
+    let at = |h, n| (atom(-1, -1, h, -1, -1), n);
+    // Three intervals, other, missing.
+    let case = Case::of(1, &by_h, &[at(1, 40), at(2, 30), at(3, 20), at(9, 1), at(-1, 1)]);
+    assert_eq!(case.counts(0), [None, Some(30), Some(20), None, None]);
+    let merged: Vec<(String, i64)> = case
+        .study
+        .layout
+        .coarser()
+        .iter()
+        .flat_map(|block| block.bundles.clone().map(move |bundle| (block, bundle)))
+        .filter(|(_, bundle)| case.is_shown(case.study.lattice.places[*bundle].count))
+        .map(|(block, bundle)| {
+            (block.axes[0].label(bundle - block.bundles.start), case.study.count(bundle, &case.table))
+        })
+        .collect();
+    assert!(merged.contains(&("1 to <2, other, missing".to_string(), 42)), "{merged:?}");
+}
+
+#[test]
+fn cuts_that_overlap_are_refused_by_name() {
+    let histogram =
+        |name: &str, edges: &str| statistic(name, &format!("kind = \"histogram\"\nof = \"x\"\nedges = [{edges}]"), &[]);
+    let refused = |statistics: String| Layout::of(&study(12, &statistics));
+    let nested =
+        StatisticsError::NotNested { column: "x".to_string(), statistics: ["coarse", "shifted"].map(String::from) };
+    assert_eq!(refused(histogram("coarse", "0, 10") + &histogram("shifted", "0, 9, 11")), Err(nested));
+    // One edge moved by one: two histograms whose difference is the subjects of one value.
+    assert!(refused(histogram("a", "0, 5, 10") + &histogram("b", "0, 6, 10")).is_err());
+    assert!(refused(histogram("a", "0, 5, 10") + &histogram("b", "0, 10")).is_ok());
+}
+
+#[test]
+fn a_ring_is_shown_whole_or_not_at_all() {
+    let ring: String =
+        [["g", "h"], ["h", "m"], ["g", "m"]].iter().map(|by| statistic(&by.concat(), COUNT, by)).collect();
+    let atoms = |odd: i64| {
+        let mut atoms = Vec::new();
+        for (g, h, m) in
+            [1, 2].iter().flat_map(|g| [1, 2].map(|h| (*g, h))).flat_map(|(g, h)| [1, 9].map(|m| (g, h, m)))
+        {
+            // From three tables whose groups all pass, how many are in these two cells follows.
+            let is_odd = (g, h, m) == (1, 1, 9) || (g, h, m) == (2, 2, 1);
+            atoms.push((atom(-1, g, h, m, -1), if is_odd { odd } else { 20 }));
+        }
+        atoms
+    };
+    let few = Case::of(1, &ring, &atoms(1));
+    assert!(few.study.lattice.is_tied);
+    assert!((0..3).all(|statistic| few.counts(statistic).iter().all(Option::is_none)));
+    let many = Case::of(1, &ring, &atoms(5));
+    assert!((0..3).all(|statistic| many.counts(statistic).iter().all(Option::is_some)));
+}
+
+#[test]
+fn a_ring_of_too_many_groups_is_refused_by_name() {
+    let values: Vec<String> = (0..40).map(|value| value.to_string()).collect();
+    let dimensions: String = ["a", "b", "c"]
+        .map(|name| format!("[[dimension]]\nname = \"{name}\"\nvalues = [{}]\n", values.join(", ")))
+        .concat();
+    let ring: String =
+        [["a", "b"], ["b", "c"], ["a", "c"]].iter().map(|by| statistic(&by.concat(), COUNT, by)).collect();
+    let spec = study(1, &(dimensions + &ring));
+    let refused = Lattice::of(&spec, &Layout::of(&spec).expect("nested")).expect_err("42 by 42 by 42 groups");
+    let listed = |names: [&str; 3]| names.map(String::from).to_vec();
+    assert_eq!(
+        refused,
+        LatticeError::Ring { statistics: listed(["ab", "bc", "ac"]), columns: listed(["a", "b", "c"]) }
+    );
+}
+
+#[test]
+fn a_layout_of_another_study_is_refused() {
+    let [one, two] = ["g", "h"].map(|by| study(1, &statistic("s", COUNT, &[by])));
+    let layout = Layout::of(&one).expect("a valid study");
+    assert_eq!(Lattice::of(&two, &layout).err(), Some(LatticeError::Layout));
+}
+
+#[test]
+fn the_largest_study_compiles() {
+    // 16,384 groups in all is what a study may have.
+    let values: Vec<String> = (0..116).map(|value| value.to_string()).collect();
+    let dimensions: String =
+        ["a", "b"].map(|name| format!("[[dimension]]\nname = \"{name}\"\nvalues = [{}]\n", values.join(", "))).concat();
+    let statistics = statistic("ab", COUNT, &["a", "b"])
+        + &statistic("a", COUNT, &["a"])
+        + &statistic("b", COUNT, &["b"])
+        + &statistic("t", COUNT, &[])
+        + &statistic("am", COUNT, &["a", "m"]);
+    let spec = study(1, &(dimensions + &statistics));
+    let layout = Layout::of(&spec).expect("nested");
+    let started = std::time::Instant::now();
+    let lattice = Lattice::of(&spec, &layout).expect("a study that can be guarded");
+    println!(
+        "{} numbers, {} seeds, {:?}",
+        lattice.compared.numbers.len(),
+        lattice.gates.release.len(),
+        started.elapsed()
+    );
+    let numbers = lattice.compared.numbers.len();
+    assert!(lattice.gates.evaluate(&vec![true; numbers], &vec![true; numbers]).iter().all(|seed| *seed));
+    let inputs: usize = lattice.gates.sets.iter().map(|gate| gate.inputs.len()).sum();
+    assert!(inputs < 3 * numbers, "{inputs} inputs");
+}

@@ -1,0 +1,432 @@
+//! What is released of a guarded study: one theory for counts and sums.
+//!
+//! Of each *group* one bit is computed under encryption: whether its joint count passes (it is k or more, or 0 where zeros are
+//! shown). What is kept back for the sake of others follows from the study alone: it is a circuit over these bits.
+//!
+//! # Counts
+//!
+//! 1. All cuts of one column are nested ([`statistics`](crate::statistics)), with coarser ones between them.
+//! 2. *Nodes* are the partitions that statistics are by, with their coarser tables; what any two nodes have in common (their
+//!    finest common coarsening, ∧); and the total.
+//! 3. The *separators* of a node V are the finest of all V ∧ U, for nodes U that do not refine V; its *classes* are those of what
+//!    its separators have in common.
+//! 4. The total is released when it passes. Class by class, the groups of any other node are released when they all pass, and all
+//!    groups of its separators in the class are released.
+//! 5. A group that several nodes have is released with the coarsest of them.
+//! 6. The nodes are β-acyclic, or those in a ring are tied: they are released when all groups of the partition that refines them
+//!    all pass, and its separators are released.
+//!
+//! # Sums
+//!
+//! A sum of degree d (1: Σx; 2: with Σx²) of a group
+//!
+//! 7. of a variable with at most d + 1 values, or with few values that other statistics cut, is released when the group's counts
+//!    by value are, which are one more node;
+//! 8. of any other variable is released when the group's count is, and nobody is in it or it is *spread*: of ranges of x that lie
+//!    in one part of the finest cut of x, d + 1 have k or more. Nodes with sums of one variable have separators and classes of their own, and
+//!    sums wait for each other as counts do; without a separator each stands alone.
+//!
+//! The argument, and what it does not cover, is in `docs/guard.md`.
+
+mod circuit;
+mod node;
+mod numbers;
+mod spread;
+
+#[cfg(test)]
+mod attacks;
+#[cfg(test)]
+mod oracle;
+#[cfg(test)]
+mod shown;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use consilium_protocol::study::StudySpec;
+
+use crate::guard::{BitRef, Gates, Padded};
+use crate::statistics::{Compared, Content, Layout};
+use circuit::Circuit;
+use node::{Key, Levels, Nodes, Sets};
+use numbers::Numbers;
+use spread::Spread;
+
+/// The most groups of the partition that refines a ring.
+const MOST_TIED: usize = 4_096;
+
+/// What of a guarded study is compared, and what is released for which outcomes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lattice {
+    /// The numbers that are compared.
+    pub compared: Compared,
+    /// The circuit over their bits; each of its outputs seals a seed.
+    pub gates: Gates,
+    /// The groups of cells, each with its seed.
+    pub padded: Vec<Padded>,
+    /// For each bundle of the layout where its count stands among the groups of cells, and where its sums do.
+    pub places: Vec<Places>,
+    /// For each statistic the columns by whose classes its groups are released, beside its own coarser tables.
+    pub waits_for: Vec<Vec<String>>,
+    /// Whether statistics are in a ring.
+    pub is_tied: bool,
+}
+
+/// Where the cells of a bundle stand among the groups of cells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Places {
+    /// Its count; for a bundle without sums all of it.
+    pub count: usize,
+    /// Its sums.
+    pub sums: Option<usize>,
+    /// Whether its count is released when it passes, whatever becomes of other groups.
+    pub stands_alone: bool,
+    /// Whether nobody can be in it: its two parts of one column exclude each other.
+    pub is_empty: bool,
+}
+
+/// Why the groups of a study cannot be guarded. Names come from the study, which is public.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LatticeError {
+    /// The layout is of another study.
+    #[error("the layout belongs to another study; derive it from the study again")]
+    Layout,
+    /// Statistics share columns in a ring.
+    #[error(
+        "statistics {} are broken down by {} in a ring, from which counts of groups follow that were not asked for, and they \
+         have too many groups together to look at all of these; leave one of them out, or use fewer categories",
+        listed(statistics),
+        listed(columns)
+    )]
+    Ring {
+        /// The statistics of the ring.
+        statistics: Vec<String>,
+        /// The columns that they share.
+        columns: Vec<String>,
+    },
+    /// Counts that would take too much memory.
+    #[error(
+        "the study's breakdowns have too many groups to be compared under encryption; use fewer categories or dimensions"
+    )]
+    TooLarge,
+}
+
+fn listed(names: &[String]) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}
+
+impl Lattice {
+    /// Compiles a study.
+    ///
+    /// # Errors
+    /// [`LatticeError`] when the study cannot be guarded.
+    pub fn of(spec: &StudySpec, layout: &Layout) -> Result<Self, LatticeError> {
+        if Layout::of(spec).ok().as_ref() != Some(layout) {
+            return Err(LatticeError::Layout);
+        }
+        let sets = Sets::of(layout.columns());
+        let blocks = node::blocks(&sets, layout).ok_or(LatticeError::Layout)?;
+        let asked = asked(&sets, layout, spec, &blocks);
+        let Tied { nodes, tied } = tie(spec, layout, &sets, asked)?;
+        let mut compiler = Compiler {
+            sets: &sets,
+            nodes: &nodes,
+            tied: &tied,
+            numbers: Numbers::default(),
+            circuit: Circuit::default(),
+            released: BTreeMap::new(),
+            done: BTreeSet::new(),
+        };
+        for levels in blocks.iter().map(|(levels, _)| levels) {
+            compiler.node(levels);
+        }
+        let sums = compiler.sums(spec, layout, &blocks);
+        compiler.finish(spec, layout, &blocks, &sums)
+    }
+}
+
+/// The partitions that statistics need: those of their blocks, and by value where sums tell as much.
+fn asked(
+    sets: &Sets<'_>,
+    layout: &Layout,
+    spec: &StudySpec,
+    blocks: &[(Levels, Vec<Option<Key>>)],
+) -> Vec<(usize, Levels)> {
+    let mut asked = Vec::new();
+    for (block, (levels, _)) in layout.all_blocks().zip(blocks) {
+        asked.push((block.statistic, levels.clone()));
+        if let Some((column, Some(by_values))) = summed(sets, spec, block.statistic) {
+            asked.push((block.statistic, levels.with(column, by_values)));
+        }
+    }
+    asked
+}
+
+/// The column of the variable that a statistic sums up, and its level by values, if it has one.
+fn summed(sets: &Sets<'_>, spec: &StudySpec, statistic: usize) -> Option<(usize, Option<usize>)> {
+    use consilium_protocol::study::StatisticKind::{Mean, Sum, Variance};
+    let (Sum { of } | Mean { of } | Variance { of }) = &spec.statistics[statistic].kind else { return None };
+    let column = sets.columns.iter().position(|column| column.name == *of)?;
+    Some((column, sets.columns[column].by_values))
+}
+
+/// The nodes of a study, and those that wait for a partition that refines a ring.
+struct Tied {
+    nodes: Nodes,
+    tied: BTreeMap<Levels, Levels>,
+}
+
+fn tie(spec: &StudySpec, layout: &Layout, sets: &Sets<'_>, asked: Vec<(usize, Levels)>) -> Result<Tied, LatticeError> {
+    let columns = sets.columns.len();
+    let mut open: BTreeSet<Levels> = asked.iter().map(|(_, levels)| levels.clone()).collect();
+    let mut tied: BTreeMap<Levels, Levels> = BTreeMap::new();
+    loop {
+        let all: Vec<Levels> = open.iter().cloned().collect();
+        let (core, by) = node::rings(&all);
+        if core.is_empty() {
+            return Ok(Tied { nodes: Nodes::closed(open, Some(columns)), tied });
+        }
+        let nothing = Levels(vec![0; columns]);
+        let whole = core.iter().fold(nothing, |whole, position| whole.join(&all[*position]));
+        let refused = || {
+            let in_ring = |(_, levels): &&(usize, Levels)| {
+                core.iter().any(|position| all[*position].refines(levels) && levels.cut().count() > 1)
+            };
+            let statistics: BTreeSet<usize> = asked.iter().filter(in_ring).map(|(statistic, _)| *statistic).collect();
+            debug_assert!(layout.blocks().len() == spec.statistics.len());
+            LatticeError::Ring {
+                statistics: statistics.into_iter().map(|statistic| spec.statistics[statistic].name.clone()).collect(),
+                columns: by.iter().map(|column| sets.columns[*column].name.clone()).collect(),
+            }
+        };
+        if sets.size(&whole) > MOST_TIED {
+            return Err(refused());
+        }
+        for position in &core {
+            open.remove(&all[*position]);
+            tied.insert(all[*position].clone(), whole.clone());
+        }
+        // What waited for a partition that is now in a ring itself waits for the finer one.
+        tied.values_mut().filter(|of| whole.refines(of)).for_each(|of| *of = whole.clone());
+        tied.remove(&whole);
+        if open.len() + 1 >= all.len() {
+            return Err(refused());
+        }
+        open.insert(whole);
+    }
+}
+
+/// Sums that are released: by statistic's variable, degree and group.
+type Sums = BTreeMap<(usize, u8, Key), BitRef>;
+
+struct Compiler<'a> {
+    sets: &'a Sets<'a>,
+    nodes: &'a Nodes,
+    tied: &'a BTreeMap<Levels, Levels>,
+    numbers: Numbers,
+    circuit: Circuit,
+    released: BTreeMap<Key, BitRef>,
+    done: BTreeSet<Levels>,
+}
+
+impl Compiler<'_> {
+    /// Releases the groups of a node, after those that it waits for.
+    fn node(&mut self, levels: &Levels) {
+        if !self.done.insert(levels.clone()) {
+            return;
+        }
+        if let Some(whole) = self.tied.get(levels) {
+            self.whole(whole);
+            let of_whole = self.sets.groups(whole).iter().map(|group| self.released[group]).collect();
+            let all = self.circuit.all(of_whole);
+            for group in self.sets.groups(levels) {
+                self.released.entry(group).or_insert(all);
+            }
+            return;
+        }
+        let separators = self.separators(levels);
+        separators.iter().for_each(|separator| self.node(separator));
+        let Some(common) = separators.iter().cloned().reduce(|common, other| common.meet(&other)) else {
+            // The total.
+            let total = self.sets.groups(levels).swap_remove(0);
+            let bit = BitRef::Group(self.numbers.of(&total));
+            self.released.insert(total, bit);
+            return;
+        };
+        let own = self.by_class(levels, &common);
+        let waiting: Vec<_> = separators.iter().map(|separator| self.by_class(separator, &common)).collect();
+        for (class, groups) in own {
+            let new: Vec<Key> = groups.into_iter().filter(|group| !self.released.contains_key(group)).collect();
+            if !new.is_empty() {
+                let wait = waiting.iter().filter_map(|classes| classes.get(&class)).flatten();
+                let mut members: Vec<BitRef> = wait.map(|group| self.released[group]).collect();
+                members.extend(new.iter().map(|group| BitRef::Group(self.numbers.of(group))));
+                let all = self.circuit.all(members);
+                self.released.extend(new.into_iter().map(|group| (group, all)));
+            }
+        }
+    }
+
+    /// Releases a partition that refines a ring, all of it or nothing.
+    fn whole(&mut self, levels: &Levels) {
+        if !self.done.insert(levels.clone()) {
+            return;
+        }
+        let separators = self.separators(levels);
+        separators.iter().for_each(|separator| self.node(separator));
+        let groups = self.sets.groups(levels);
+        let wait = separators.iter().flat_map(|separator| self.sets.groups(separator));
+        let mut members: Vec<BitRef> = wait.map(|group| self.released[&group]).collect();
+        members.extend(groups.iter().map(|group| BitRef::Group(self.numbers.of(group))));
+        let all = self.circuit.all(members);
+        for group in groups {
+            self.released.entry(group).or_insert(all);
+        }
+    }
+
+    fn separators(&self, levels: &Levels) -> Vec<Levels> {
+        if self.tied.values().any(|whole| whole == levels) {
+            return self.nodes.separators_without(levels, &self.tied.keys().cloned().collect());
+        }
+        match self.nodes.all.iter().position(|node| node == levels) {
+            Some(position) => self.nodes.separators[position].clone(),
+            None => self.nodes.separators_without(levels, &BTreeSet::new()),
+        }
+    }
+
+    fn by_class(&self, levels: &Levels, common: &Levels) -> BTreeMap<Key, Vec<Key>> {
+        let mut classes: BTreeMap<Key, Vec<Key>> = BTreeMap::new();
+        for group in self.sets.groups(levels) {
+            classes.entry(self.sets.coarsened(&group, common)).or_default().push(group);
+        }
+        classes
+    }
+
+    /// Rules 7 and 8.
+    fn sums(&mut self, spec: &StudySpec, layout: &Layout, blocks: &[(Levels, Vec<Option<Key>>)]) -> Sums {
+        let mut sums = Sums::new();
+        let of_blocks = || layout.all_blocks().zip(blocks);
+        let variables: BTreeSet<usize> =
+            layout.blocks().iter().filter_map(|block| Some(summed(self.sets, spec, block.statistic)?.0)).collect();
+        for column in variables {
+            let Some(spread) = Spread::of(spec, &self.sets.columns[column], column) else { continue };
+            for degree in [1u8, 2] {
+                let has = |statistic: usize| {
+                    let is_square = matches!(
+                        spec.statistics[statistic].kind,
+                        consilium_protocol::study::StatisticKind::Variance { .. }
+                    );
+                    summed(self.sets, spec, statistic).is_some_and(|(of, _)| of == column) && (degree == 1 || is_square)
+                };
+                let levels =
+                    of_blocks().filter(|(block, _)| has(block.statistic)).map(|(_, (levels, _))| levels.clone());
+                let nodes = Nodes::closed(levels, None);
+                for (levels, separators) in nodes.all.iter().zip(&nodes.separators) {
+                    self.sums_of_node(&spread, degree, levels, separators, &mut sums);
+                }
+            }
+        }
+        sums
+    }
+
+    fn sums_of_node(&mut self, spread: &Spread, degree: u8, levels: &Levels, separators: &[Levels], sums: &mut Sums) {
+        let column = spread.column;
+        let common = separators.iter().cloned().reduce(|common, other| common.meet(&other));
+        // Without a separator each group is a class of its own.
+        let common = common.unwrap_or_else(|| levels.clone());
+        // The count that a meet of nodes with sums has may be of no node with counts.
+        self.node(levels);
+        let own = self.by_class(levels, &common);
+        let waiting: Vec<_> = separators.iter().map(|separator| self.by_class(separator, &common)).collect();
+        for (class, groups) in own {
+            let with = |group: &&Key| spread.has_values(self.sets, group);
+            let new: Vec<Key> = groups
+                .iter()
+                .filter(with)
+                .filter(|group| !sums.contains_key(&(column, degree, (*group).clone())))
+                .cloned()
+                .collect();
+            if new.is_empty() {
+                continue;
+            }
+            let wait = waiting.iter().filter_map(|classes| classes.get(&class)).flatten().filter(with);
+            let mut members: Vec<BitRef> = wait.map(|group| sums[&(column, degree, group.clone())]).collect();
+            for group in &new {
+                members.push(self.released[group]);
+                if let Some(lower) = sums.get(&(column, 1, group.clone())) {
+                    members.push(*lower);
+                }
+                match self.sets.columns[column].by_values {
+                    Some(by_values) => {
+                        let finer = levels.with(column, by_values);
+                        self.node(&finer);
+                        let values = spread.values(self.sets, group, by_values);
+                        members.extend(values.iter().map(|value| self.released[value]));
+                    }
+                    None => members.push(spread.bit(self.sets, group, degree, &mut self.numbers, &mut self.circuit)),
+                }
+            }
+            let all = self.circuit.all(members);
+            sums.extend(new.into_iter().map(|group| ((column, degree, group), all)));
+        }
+    }
+
+    fn finish(
+        self,
+        spec: &StudySpec,
+        layout: &Layout,
+        blocks: &[(Levels, Vec<Option<Key>>)],
+        sums: &Sums,
+    ) -> Result<Lattice, LatticeError> {
+        let total = vec![0; self.sets.columns.len()];
+        let total_bit = self.released.get(&total).copied();
+        let mut seeds: BTreeMap<BitRef, usize> = BTreeMap::new();
+        let mut release = Vec::new();
+        let mut seed_of = |bit: BitRef| {
+            *seeds.entry(bit).or_insert_with(|| {
+                release.push(bit);
+                release.len() - 1
+            })
+        };
+        let (mut padded, mut places) = (Vec::new(), Vec::new());
+        for (block, (_, groups)) in layout.all_blocks().zip(blocks) {
+            for (bundle, group) in layout.bundles()[block.bundles.clone()].iter().zip(groups) {
+                // Nobody can be in it, which everybody knows: it is shown where anything is.
+                let bit = group.as_ref().map_or(total_bit, |group| self.released.get(group).copied());
+                let bit = bit.ok_or(LatticeError::Layout)?;
+                let (stands_alone, is_empty) = (matches!(bit, BitRef::Group(_)), group.is_none());
+                let cells = bundle.cells();
+                let count = padded.len();
+                if bundle.content == Content::Count {
+                    padded.push(Padded { cells, seed: seed_of(bit) });
+                    places.push(Places { count, sums: None, stands_alone, is_empty });
+                    continue;
+                }
+                let degree = if bundle.content == Content::Squares { 2 } else { 1 };
+                let of_sums = match group {
+                    Some(group) => {
+                        let (column, _) = summed(self.sets, spec, block.statistic).ok_or(LatticeError::Layout)?;
+                        *sums.get(&(column, degree, group.clone())).ok_or(LatticeError::Layout)?
+                    }
+                    None => bit,
+                };
+                padded.push(Padded { cells: cells.start..cells.start + 1, seed: seed_of(bit) });
+                padded.push(Padded { cells: cells.start + 1..cells.end, seed: seed_of(of_sums) });
+                places.push(Places { count, sums: Some(count + 1), stands_alone, is_empty });
+            }
+        }
+        let waits_for = layout.blocks().iter().zip(blocks).map(|(_, (levels, _))| self.waits_for(levels)).collect();
+        let compared = self.numbers.compile(self.sets, spec).ok_or(LatticeError::TooLarge)?;
+        let gates = Gates { sets: self.circuit.finish(), release };
+        Ok(Lattice { compared, gates, padded, places, waits_for, is_tied: !self.tied.is_empty() })
+    }
+
+    /// The columns that a node has in common with others, where it has further ones.
+    fn waits_for(&self, levels: &Levels) -> Vec<String> {
+        let own: BTreeSet<usize> = levels.cut().collect();
+        let others = self.nodes.all.iter().filter(|other| !other.refines(levels) && !levels.refines(other));
+        let meets = others.map(|other| levels.meet(other).cut().collect::<BTreeSet<usize>>());
+        let shared: BTreeSet<usize> = meets.filter(|meet| *meet != own).flatten().collect();
+        shared.into_iter().map(|column| self.sets.columns[column].name.clone()).collect()
+    }
+}

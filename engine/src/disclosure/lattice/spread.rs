@@ -1,0 +1,125 @@
+//! Whether the values of a group are spread enough for its sums to be shown.
+//!
+//! A released sum, with everything else that is released, is Σ p(x) + c over a group, p a polynomial of degree d and c constant
+//! on each part of every cut of x. If d + 1 disjoint ranges within one part have k patients each, p + c is not 0 for k of them at
+//! least: it has at most d roots there.
+
+use consilium_protocol::study::StudySpec;
+
+use super::circuit::Circuit;
+use super::node::{Key, Sets};
+use super::numbers::{Numbers, Range};
+use crate::guard::BitRef;
+use crate::statistics::{Column, Scale, steps_of};
+
+/// Where the ranges of an uncut variable begin, in 16ths of its range: finer near the minimum, since what is measured is often
+/// skewed.
+const SIXTEENTHS: [i64; 8] = [0, 1, 2, 4, 6, 8, 10, 12];
+
+/// The most parts of a cut that are looked at.
+const MOST_PARTS: usize = 8;
+
+/// The ranges of one variable.
+pub(super) struct Spread {
+    /// Its column.
+    pub(super) column: usize,
+    /// By degree and part the first step of each range, and the step after the last.
+    ranges: [Vec<(usize, Vec<i64>)>; 2],
+    /// How many ranges have to be large beside the degree.
+    more: usize,
+}
+
+impl Spread {
+    /// Of a column that is summed up.
+    pub(super) fn of(spec: &StudySpec, column: &Column, position: usize) -> Option<Self> {
+        let scale = Scale::of(spec.variable(&column.name)?)?;
+        let valued: Vec<usize> = (0..column.parts.len()).filter(|part| !is_missing(column, *part)).collect();
+        let ranges = [1, 2].map(|degree: i64| match valued.as_slice() {
+            [only] => vec![(*only, uncut(scale.range))],
+            parts => {
+                // One range more than roots, and each of two values, or three where squares are shown: what hidden groups of the
+                // cut could hold is then not bounded by the sum alone.
+                let pieces = degree + 2;
+                let wide = parts.iter().filter_map(|part| {
+                    let steps = steps_of(&column.parts[*part], &scale);
+                    let (from, to) = (*steps.start(), *steps.end() + 1);
+                    (to - from >= pieces * (degree + 1)).then(|| {
+                        let start = |piece| from + (to - from) * piece / pieces;
+                        (*part, (0..=pieces).map(start).collect())
+                    })
+                });
+                spaced(wide.collect())
+            }
+        });
+        Some(Self { column: position, ranges, more: if valued.len() > 1 { 2 } else { 1 } })
+    }
+
+    /// Whether a group has values: it is not of those without.
+    pub(super) fn has_values(&self, sets: &Sets<'_>, group: &Key) -> bool {
+        let column = &sets.columns[self.column];
+        sets.atoms[self.column][group[self.column] as usize]
+            .iter()
+            .all(|atom| !is_missing(column, column.atoms[*atom].part))
+    }
+
+    /// The groups by value that a group is made of.
+    pub(super) fn values(&self, sets: &Sets<'_>, group: &Key, by_values: usize) -> Vec<Key> {
+        let atoms = &sets.atoms[self.column][group[self.column] as usize];
+        let class = |atom: &usize| {
+            let mut value = group.clone();
+            value[self.column] = sets.set(self.column, by_values, *atom);
+            value
+        };
+        atoms.iter().map(class).collect()
+    }
+
+    /// The bit that says so.
+    pub(super) fn bit(
+        &self,
+        sets: &Sets<'_>,
+        group: &Key,
+        degree: u8,
+        numbers: &mut Numbers,
+        circuit: &mut Circuit,
+    ) -> BitRef {
+        let column = &sets.columns[self.column];
+        let own = &sets.atoms[self.column][group[self.column] as usize];
+        let holds = |part: usize| own.iter().any(|atom| column.atoms[*atom].part == part);
+        let parts = self.ranges[usize::from(degree) - 1].iter().filter(|(part, _)| holds(*part));
+        let mut bits: Vec<BitRef> = parts
+            .map(|(part, starts)| {
+                let large = starts.windows(2).map(|step| {
+                    let range = Range { column: self.column, part: *part, from: step[0], to: step[1] };
+                    BitRef::Large(numbers.of_range(group, range))
+                });
+                let large: Vec<BitRef> = large.collect();
+                circuit.at_least(large, usize::from(degree) + self.more)
+            })
+            .collect();
+        // Nobody's sum is 0.
+        bits.push(BitRef::Nobody(numbers.of(group)));
+        circuit.at_least(bits, 1)
+    }
+}
+
+fn is_missing(column: &Column, part: usize) -> bool {
+    column.parts[part] == crate::statistics::Part::Missing
+}
+
+/// The ranges of a variable that no statistic cuts: eight, or its values if they are fewer.
+fn uncut(range: i64) -> Vec<i64> {
+    let values = range + 1;
+    if values < 32 {
+        let pieces = values.min(8);
+        return (0..=pieces).map(|piece| values * piece / pieces).collect();
+    }
+    SIXTEENTHS.iter().map(|part| values * part / 16).chain([values]).collect()
+}
+
+/// At most [`MOST_PARTS`] of these, evenly spaced: where many patients are, several neighbours are wide.
+fn spaced<T>(all: Vec<T>) -> Vec<T> {
+    let count = all.len();
+    let kept = count.min(MOST_PARTS);
+    let wanted = |place: usize| (0..kept).any(|one| (2 * one + 1) * count / (2 * kept) == place);
+    all.into_iter().enumerate().filter(|(place, _)| wanted(*place)).map(|(_, one)| one).collect()
+}
