@@ -17,7 +17,7 @@
 //! # use consilium_engine::guard::*;
 //! # use consilium_protocol::{ids::HospitalId, keys::BlindingKey};
 //! # fn round(round: BlindingRound<'_>, own: HospitalId, key: &BlindingKey, mut joint: EncryptedCells,
-//! #     others: Vec<GuardContribution>, groups: &[Range<usize>], researcher: &StudySecretKey,
+//! #     others: Vec<GuardContribution>, groups: &[Padded], researcher: &StudySecretKey,
 //! # ) -> Result<(), GuardError> {
 //! # let pad_round = PadRound { study: round.study, round: round.round };
 //! let shape = GuardShape::new(4, Bar::of(11, 0, 4), vec![true; 2], Gates::independent(2))?;
