@@ -22,9 +22,9 @@
 //!
 //! 7. of a variable with at most d + 1 values, or with few values that other statistics cut, is released when the group's counts
 //!    by value are, which are one more node;
-//! 8. of any other variable is released when the group's count is, and nobody is in it or it is *spread*: of ranges of x that lie
-//!    in one part of the finest cut of x, d + 1 have k or more. Nodes with sums of one variable have separators and classes of their own, and
-//!    sums wait for each other as counts do; without a separator each stands alone.
+//! 8. of any other variable is released when the group's count is, and nobody is in it or it is *spread*: d + 1 ranges of x have k
+//!    or more; where another statistic cuts x, d + 2 ranges in one part of its finest cut. Nodes with sums of one variable have
+//!    separators and classes of their own, and sums wait for each other as counts do; without a separator each stands alone.
 //!
 //! The argument, and what it does not cover, is in `docs/guard.md`.
 
@@ -127,7 +127,7 @@ impl Lattice {
         let sets = Sets::of(layout.columns());
         let blocks = node::blocks(&sets, layout).ok_or(LatticeError::Layout)?;
         let asked = asked(&sets, layout, spec, &blocks);
-        let Tied { nodes, tied } = tie(spec, layout, &sets, asked)?;
+        let Tied { nodes, tied } = tie(spec, &sets, asked)?;
         let mut compiler = Compiler {
             sets: &sets,
             nodes: &nodes,
@@ -176,7 +176,7 @@ struct Tied {
     tied: BTreeMap<Levels, Levels>,
 }
 
-fn tie(spec: &StudySpec, layout: &Layout, sets: &Sets<'_>, asked: Vec<(usize, Levels)>) -> Result<Tied, LatticeError> {
+fn tie(spec: &StudySpec, sets: &Sets<'_>, asked: Vec<(usize, Levels)>) -> Result<Tied, LatticeError> {
     let columns = sets.columns.len();
     let mut open: BTreeSet<Levels> = asked.iter().map(|(_, levels)| levels.clone()).collect();
     let mut tied: BTreeMap<Levels, Levels> = BTreeMap::new();
@@ -193,7 +193,6 @@ fn tie(spec: &StudySpec, layout: &Layout, sets: &Sets<'_>, asked: Vec<(usize, Le
                 core.iter().any(|position| all[*position].refines(levels) && levels.cut().count() > 1)
             };
             let statistics: BTreeSet<usize> = asked.iter().filter(in_ring).map(|(statistic, _)| *statistic).collect();
-            debug_assert!(layout.blocks().len() == spec.statistics.len());
             LatticeError::Ring {
                 statistics: statistics.into_iter().map(|statistic| spec.statistics[statistic].name.clone()).collect(),
                 columns: by.iter().map(|column| sets.columns[*column].name.clone()).collect(),
