@@ -73,7 +73,7 @@ impl World {
                 let forms = vec![Form { subject: *subject, source: ContentHash::from_bytes([0; 32]) }];
                 let grant = Grant { terms: terms(), basis: Basis::Electronic, supersedes: true, forms };
                 let body = TxBody { sequence, expires: Height::new(90_000), payload: Payload::Grant(grant) };
-                SignedTx::sign(&self.consortium.genesis.chain_id, &body, Signer::Patient(key.patient()), &key)
+                SignedTx::sign(&self.consortium.genesis.ledger(), &body, Signer::Patient(key.patient()), &key)
             })
             .collect()
     }

@@ -5,10 +5,11 @@
 use std::hint::black_box;
 
 use consilium_engine::cells::{
-    BlindingRoster, BlindingRound, Blinds, EncryptedCells, StudyPublicKey, StudySecretKey, combine, contribute, open,
+    BlindingRoster, BlindingRound, Blinds, EncryptedCells, PairSecrets, StudyPublicKey, StudySecretKey, combine,
+    contribute, open,
 };
-use consilium_protocol::ids::{ChainId, HospitalId, RoundNumber, StudyId};
-use consilium_protocol::keys::BlindingKey;
+use consilium_protocol::ids::{HospitalId, LedgerId, RoundNumber, StudyId};
+use consilium_protocol::pairing::PairSecret;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use tfhe::core_crypto::prelude::*;
 use tfhe::shortint::parameters::PARAM_PKE_MESSAGE_2_CARRY_2_KS_PBS_TUNIFORM_2M128;
@@ -17,22 +18,23 @@ const CELLS: usize = 4096;
 const HOSPITALS: u8 = 16;
 
 struct Consortium {
-    chain: ChainId,
+    ledger: LedgerId,
+    secrets: PairSecrets,
     roster: BlindingRoster,
 }
 
 impl Consortium {
     fn new() -> Self {
-        let member = |n| (HospitalId::from_public_key([n; 32]), BlindingKey::from_seed([n; 32]).public_key());
-        let roster = BlindingRoster::new((0..HOSPITALS).map(member).collect()).expect("a sound roster");
-        Self { chain: ChainId::new("bench").expect("a sound chain id"), roster }
+        let members: Vec<_> = (0..HOSPITALS).map(|n| HospitalId::from_public_key([n; 32])).collect();
+        let secrets = members.iter().map(|id| (*id, PairSecret::from_bytes([9; 32]))).collect();
+        let roster = BlindingRoster::new(members).expect("a sound roster");
+        Self { ledger: LedgerId::from_bytes([8; 32]), secrets, roster }
     }
 
     fn blinds(&self, own: u8, cells: usize) -> Blinds {
         let study = StudyId::from_bytes([1; 32]);
-        let round = BlindingRound { chain: &self.chain, study, round: RoundNumber::new(0), roster: &self.roster };
-        Blinds::derive(&round, HospitalId::from_public_key([own; 32]), &BlindingKey::from_seed([own; 32]), cells)
-            .expect("sound blinds")
+        let round = BlindingRound { ledger: &self.ledger, study, round: RoundNumber::new(0), roster: &self.roster };
+        Blinds::derive(&round, HospitalId::from_public_key([own; 32]), &self.secrets, cells).expect("sound blinds")
     }
 
     fn contributions(&self, key: &StudyPublicKey) -> Vec<EncryptedCells> {

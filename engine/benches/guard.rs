@@ -9,13 +9,15 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use consilium_engine::cells::{self, BlindingRoster, BlindingRound, Blinds, EncryptedCells, StudySecretKey};
+use consilium_engine::cells::{
+    self, BlindingRoster, BlindingRound, Blinds, EncryptedCells, PairSecrets, StudySecretKey,
+};
 use consilium_engine::guard::{
     Aggregator, Bar, Gates, GuardBlinds, GuardContribution, GuardKeys, GuardServerKey, GuardShape, PadRound, Padded,
     combine, contribute, pad, reveal,
 };
-use consilium_protocol::ids::{ChainId, HospitalId, RoundNumber, StudyId};
-use consilium_protocol::keys::BlindingKey;
+use consilium_protocol::ids::{HospitalId, LedgerId, RoundNumber, StudyId};
+use consilium_protocol::pairing::PairSecret;
 use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_main};
 
 const GROUPS: usize = 8;
@@ -38,13 +40,13 @@ impl Guard {
     }
 
     /// A roster's contributions; for a large one the first as often as it has hospitals, which is decided about in the
-    /// same time and takes no key agreement for every pair.
+    /// same time and takes no stream for every pair.
     fn contributions(&self, shape: &GuardShape) -> Vec<GuardContribution> {
         let counts: Vec<u64> = (0..shape.groups() as u64).collect();
         let consortium = Consortium::new(shape.hospitals());
         let one = |own: usize| {
-            let (id, key) = (hospital(own), blinding_key(own));
-            let blinds = GuardBlinds::derive(&consortium.round(), id, &key, shape).expect("sound blinds");
+            let blinds = GuardBlinds::derive(&consortium.round(), hospital(own), &consortium.secrets, shape);
+            let blinds = blinds.expect("sound blinds");
             contribute(&counts, shape, blinds, &self.keys.public).expect("a contribution")
         };
         if shape.hospitals() > 100 {
@@ -60,20 +62,21 @@ impl Guard {
 }
 
 struct Consortium {
-    chain: ChainId,
+    ledger: LedgerId,
+    secrets: PairSecrets,
     roster: BlindingRoster,
 }
 
 impl Consortium {
     fn new(hospitals: usize) -> Self {
-        let member = |n| (hospital(n), blinding_key(n).public_key());
-        let roster = BlindingRoster::new((0..hospitals).map(member).collect()).expect("a sound roster");
-        Self { chain: ChainId::new("bench").expect("a sound chain id"), roster }
+        let roster = BlindingRoster::new((0..hospitals).map(hospital).collect()).expect("a sound roster");
+        let secrets = (0..hospitals).map(|n| (hospital(n), PairSecret::from_bytes([9; 32]))).collect();
+        Self { ledger: LedgerId::from_bytes([8; 32]), secrets, roster }
     }
 
     fn round(&self) -> BlindingRound<'_> {
         let study = StudyId::from_bytes([1; 32]);
-        BlindingRound { chain: &self.chain, study, round: RoundNumber::new(0), roster: &self.roster }
+        BlindingRound { ledger: &self.ledger, study, round: RoundNumber::new(0), roster: &self.roster }
     }
 }
 
@@ -81,12 +84,6 @@ fn hospital(n: usize) -> HospitalId {
     let mut id = [0; 32];
     id[..2].copy_from_slice(&(n as u16).to_be_bytes());
     HospitalId::from_public_key(id)
-}
-
-fn blinding_key(n: usize) -> BlindingKey {
-    let mut seed = [7; 32];
-    seed[8..10].copy_from_slice(&(n as u16).to_be_bytes());
-    BlindingKey::from_seed(seed)
 }
 
 fn shape(hospitals: usize, groups: usize, zeros_shown: bool) -> GuardShape {
@@ -129,7 +126,7 @@ fn parties(c: &mut Criterion) {
     let counts = vec![5; 64];
     c.bench_function("guard/contribute/20x64", |b| {
         b.iter(|| {
-            let blinds = GuardBlinds::derive(&consortium.round(), hospital(0), &blinding_key(0), &shape);
+            let blinds = GuardBlinds::derive(&consortium.round(), hospital(0), &consortium.secrets, &shape);
             contribute(&counts, &shape, blinds.expect("sound blinds"), &guard.keys.public).expect("a contribution")
         });
     });
@@ -169,7 +166,7 @@ fn pads(c: &mut Criterion) {
 fn joint(cells: usize) -> EncryptedCells {
     let (_, key) = StudySecretKey::generate().expect("randomness");
     let consortium = Consortium::new(3);
-    let blinds = Blinds::derive(&consortium.round(), hospital(0), &blinding_key(0), cells).expect("sound blinds");
+    let blinds = Blinds::derive(&consortium.round(), hospital(0), &consortium.secrets, cells).expect("sound blinds");
     cells::contribute(&vec![1; cells], blinds, &key).expect("a contribution")
 }
 

@@ -57,7 +57,7 @@ fn applied(criterion: &mut Criterion) {
     let block = ledger.consortium.block(&ledger.state, Timestamp::new(ledger.now + 1), txs.clone());
     let remembering = Remembering::default();
     for tx in &txs {
-        let message = signing_message(ledger.state.chain_id(), &tx.body);
+        let message = signing_message(ledger.state.ledger_id(), &tx.body);
         assert!(remembering.verifies(tx.signer.public_key(), &message, &tx.signature));
     }
     let known: [(&str, &dyn Signatures); 2] = [("checked", &Checking), ("remembered", &remembering)];

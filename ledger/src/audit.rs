@@ -182,7 +182,7 @@ impl Auditor {
             return Err(AuditError::OtherCertificate { height });
         }
         certificate
-            .verify(self.state.chain_id(), self.state.validators())
+            .verify(self.state.ledger_id(), self.state.validators())
             .map_err(|fault| AuditError::Certificate { height, fault })?;
         self.certificates += 1;
         self.member_signatures += certificate.signatures.len() as u64;
@@ -237,13 +237,14 @@ impl Auditor {
             | Payload::RegisterGuardKeys(_) => None,
             Payload::ProposeStudy(p) => match tx.signer {
                 Signer::Researcher(id) => {
-                    Some(study_id(self.state.chain_id(), &id, &p.spec, &p.public_key, &p.sealing_key))
+                    Some(study_id(self.state.ledger_id(), &id, &p.spec, &p.public_key, &p.sealing_key))
                 }
                 Signer::Hospital(_) | Signer::Patient(_) => None,
             },
             Payload::WithdrawStudy(p) => Some(p.study),
             Payload::Approve(p) => Some(p.study),
             Payload::Reject(p) => Some(p.study),
+            Payload::PairKeys(p) => Some(p.study),
             Payload::OpenRound(p) => Some(p.study),
             Payload::Contribute(p) => Some(p.study),
             Payload::Attest(p) => Some(p.study),

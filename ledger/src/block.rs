@@ -10,7 +10,7 @@
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use consilium_protocol::hash::tagged;
-use consilium_protocol::ids::{AppHash, BlockHash, ChainId, ContentHash, Height, HospitalId, Timestamp, TxHash};
+use consilium_protocol::ids::{AppHash, BlockHash, ContentHash, Height, HospitalId, LedgerId, Timestamp, TxHash};
 use consilium_protocol::tx::{MAX_TX_BYTES, SignedTx};
 
 /// The most bytes that an encoded block may have.
@@ -104,7 +104,7 @@ pub enum BlockFault {
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Header {
     /// The ledger that the block belongs to.
-    pub chain_id: ChainId,
+    pub ledger_id: LedgerId,
     /// The block's position; the first is 1.
     pub height: Height,
     /// The time that its transactions are judged by.

@@ -5,7 +5,7 @@ use consilium_protocol::tx::{Payload, Reject, Signer, TxBody};
 use super::*;
 
 fn tx(sequence: u64) -> SignedTx {
-    let chain = ChainId::new("north").expect("a valid chain id");
+    let chain = LedgerId::from_bytes([1; 32]);
     let key = SigningKey::from_seed(&[1; 32]);
     let reject = Reject { study: StudyId::from_bytes([9; 32]), reason: "no".to_string() };
     let body = TxBody { sequence: Sequence::new(sequence), expires: Height::new(9), payload: Payload::Reject(reject) };
@@ -14,7 +14,7 @@ fn tx(sequence: u64) -> SignedTx {
 
 fn block(txs: Vec<SignedTx>) -> Block {
     let header = Header {
-        chain_id: ChainId::new("north").expect("a valid chain id"),
+        ledger_id: LedgerId::from_bytes([1; 32]),
         height: Height::new(0x0102),
         time: Timestamp::new(0x0304),
         proposer: HospitalId::from_public_key([0x11; 32]),

@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use consilium_protocol::hash::tagged;
-use consilium_protocol::ids::{BlockHash, ChainId, Height, HospitalId};
+use consilium_protocol::ids::{BlockHash, Height, HospitalId, LedgerId};
 use consilium_protocol::keys::Signature;
 
 /// The most members that a consortium can have; caps what is read from outside.
@@ -47,7 +47,7 @@ pub enum VoteKind {
 
 /// The digest that a member signs to cast a vote; see the table above.
 pub fn vote_digest(
-    chain_id: &ChainId,
+    ledger_id: &LedgerId,
     kind: VoteKind,
     height: Height,
     round: u32,
@@ -61,14 +61,7 @@ pub fn vote_digest(
     let block: &[u8] = block.map_or(&[], |hash| hash.as_bytes());
     tagged(
         VOTE_LABEL,
-        &[
-            chain_id.as_str().as_bytes(),
-            &kind,
-            &height.get().to_le_bytes(),
-            &round.to_le_bytes(),
-            block,
-            voter.public_key(),
-        ],
+        &[ledger_id.as_bytes(), &kind, &height.get().to_le_bytes(), &round.to_le_bytes(), block, voter.public_key()],
     )
 }
 
@@ -145,7 +138,7 @@ impl Certificate {
     ///
     /// # Errors
     /// The first [`CertificateFault`] found.
-    pub fn verify(&self, chain_id: &ChainId, validators: &[Validator]) -> Result<(), CertificateFault> {
+    pub fn verify(&self, ledger_id: &LedgerId, validators: &[Validator]) -> Result<(), CertificateFault> {
         if !self.is_sorted() {
             return Err(CertificateFault::Order);
         }
@@ -154,7 +147,8 @@ impl Certificate {
             let Some(key) = keys.get(signer) else {
                 return Err(CertificateFault::UnknownSigner { signer: *signer });
             };
-            let digest = vote_digest(chain_id, VoteKind::Precommit, self.height, self.round, Some(&self.block), signer);
+            let digest =
+                vote_digest(ledger_id, VoteKind::Precommit, self.height, self.round, Some(&self.block), signer);
             if !signature.verifies(key, &digest) {
                 return Err(CertificateFault::Signature { signer: *signer });
             }

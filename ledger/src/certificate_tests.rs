@@ -2,8 +2,8 @@ use consilium_protocol::keys::SigningKey;
 
 use super::*;
 
-fn chain() -> ChainId {
-    ChainId::new("north").expect("a valid chain id")
+fn chain() -> LedgerId {
+    LedgerId::from_bytes([1; 32])
 }
 
 fn key(seed: u8) -> SigningKey {
@@ -62,7 +62,7 @@ fn a_signature_is_bound_to_everything_that_was_voted_on() {
     for other in [other_height, other_round, other_block] {
         assert_eq!(other.verify(&chain(), &set), Err(bad.clone()));
     }
-    assert_eq!(good.verify(&ChainId::new("south").expect("a valid chain id"), &set), Err(bad));
+    assert_eq!(good.verify(&LedgerId::from_bytes([2; 32]), &set), Err(bad));
     let mut one_bad = good.clone();
     one_bad.signatures[3].1 = one_bad.signatures[2].1;
     assert_eq!(

@@ -106,6 +106,13 @@ pub enum Event {
         /// How many hospitals are on its roster.
         hospitals: u32,
     },
+    /// A hospital that approved gave the others what they need to blind with.
+    Paired {
+        /// The study.
+        study: StudyId,
+        /// The hospital.
+        hospital: HospitalId,
+    },
     /// A hospital committed to its contribution.
     Contributed {
         /// The study.
@@ -226,6 +233,7 @@ impl Event {
             | Self::StudyWithdrawn { study }
             | Self::StudyExpired { study }
             | Self::RoundOpened { study, .. }
+            | Self::Paired { study, .. }
             | Self::Contributed { study, .. }
             | Self::RoundComplete { study, .. }
             | Self::Attested { study, .. }
@@ -256,6 +264,7 @@ impl Event {
             Self::StudyWithdrawn { .. } => "study_withdrawn",
             Self::StudyExpired { .. } => "study_expired",
             Self::RoundOpened { .. } => "round_opened",
+            Self::Paired { .. } => "paired",
             Self::Contributed { .. } => "contributed",
             Self::RoundComplete { .. } => "round_complete",
             Self::Attested { .. } => "attested",
@@ -301,6 +310,9 @@ impl fmt::Display for Event {
             Self::StudyExpired { study } => write!(f, "study {} expired", study.short()),
             Self::RoundOpened { study, round, hospitals } => {
                 write!(f, "study {} round {round} opened with {hospitals} hospitals", study.short())
+            }
+            Self::Paired { study, hospital } => {
+                write!(f, "{} paired with those who approved study {} before it", hospital.short(), study.short())
             }
             Self::Contributed { study, round, hospital } => {
                 write!(f, "{} contributed to study {} round {round}", hospital.short(), study.short())

@@ -1,4 +1,4 @@
-use consilium_protocol::ids::{ChainId, Sequence, StudyId};
+use consilium_protocol::ids::{LedgerId, Sequence, StudyId};
 use consilium_protocol::keys::SigningKey;
 use consilium_protocol::tx::{Payload, Reject, TxBody};
 
@@ -7,7 +7,7 @@ use super::*;
 const NEVER: Height = Height::new(u64::MAX);
 
 fn tx(seed: u8, sequence: u64, bytes: usize) -> SignedTx {
-    let chain = ChainId::new("north").expect("a valid chain id");
+    let chain = LedgerId::from_bytes([1; 32]);
     let key = SigningKey::from_seed(&[seed; 32]);
     let reject = Reject { study: StudyId::from_bytes([9; 32]), reason: "x".repeat(bytes) };
     let body = TxBody { sequence: Sequence::new(sequence), expires: NEVER, payload: Payload::Reject(reject) };

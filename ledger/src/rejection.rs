@@ -245,6 +245,18 @@ pub enum Rejection {
         "these bytes are no valid study ({0:?}); check the study file with `consilium study check`, then submit it"
     )]
     Spec(SpecFault),
+    /// A key for pairs, or what was encapsulated to such keys, is not of the form that it must have.
+    #[error("a key for this study's pairs is none, or what was encapsulated is of the wrong length; restart the node")]
+    PairKey,
+    /// The lot is not the member's for this round.
+    #[error("the lot is not this member's for this round; restore the member's secrets/lots.secret")]
+    Lot,
+    /// The member has committed to its pair keys.
+    #[error("this member has committed to its pair keys already; nothing needs to be done")]
+    AlreadyPaired {
+        /// The study.
+        study: StudyId,
+    },
     /// The study's public key is empty or too long.
     #[error("a study's public key has 1 to {MAX_STUDY_KEY_BYTES} bytes; submit the study again with this program")]
     StudyKey,
@@ -364,8 +376,8 @@ pub enum Rejection {
     },
     /// A key for guarded studies that cannot be one.
     #[error(
-        "keys for guarded studies have 1 to {MAX_GUARD_KEY_BYTES} bytes, and the sealing key must not be of small \
-         order; restart the node to make new ones"
+        "keys for guarded studies have 1 to {MAX_GUARD_KEY_BYTES} bytes, the sealing key must be one, and none may \
+         be of a set that a role was drawn with; restart the node to make new ones"
     )]
     GuardKeys,
     /// Fewer than two hospitals of the roster can take a role.
@@ -452,6 +464,9 @@ impl Rejection {
             Self::DocumentEnded { .. } => "document_ended",
             Self::NothingToRevoke { .. } => "nothing_to_revoke",
             Self::Spec(_) => "spec",
+            Self::PairKey => "pair_key",
+            Self::Lot => "lot",
+            Self::AlreadyPaired { .. } => "already_paired",
             Self::StudyKey => "study_key",
             Self::StudyExists { .. } => "study_exists",
             Self::UnknownStudy { .. } => "unknown_study",

@@ -10,15 +10,19 @@ use consilium_ledger::state::consent::SubjectKey;
 use consilium_protocol::consent::{Action, Base, Basis, Effect, Purpose, Rule, Scope, Terms};
 use consilium_protocol::genesis::{Deadlines, GENESIS_VERSION, Genesis, Member};
 use consilium_protocol::ids::{
-    ChainId, ContentHash, Height, HospitalId, Sequence, StudyId, SubjectId, Timestamp, TxHash,
+    ChainId, ContentHash, Height, HospitalId, LedgerId, RoundNumber, Sequence, StudyId, SubjectId, Timestamp, TxHash,
 };
-use consilium_protocol::keys::{BlindingKey, Signature, SigningKey};
+use consilium_protocol::kem::{KemPublicKey, KemSecretKey};
+use consilium_protocol::keys::{Signature, SigningKey};
+use consilium_protocol::lots::{self, LotKey, LotProof};
+use consilium_protocol::pairing::PAIR_BYTES;
 use consilium_protocol::policy::DisclosurePolicy;
 use consilium_protocol::study::{Cohort, Protection, SPEC_VERSION, Statistic, StatisticKind, StudySpec, study_id};
 use consilium_protocol::tx::{
-    AccreditResearcher, Approve, Countersignature, Enrol, Enrolment, Form, Grant, OpenRound, Payload, ProposeStudy,
-    SignedTx, Signer, TxBody, enrolment_message,
+    AccreditResearcher, Approve, Blob, Countersignature, Enrol, Enrolment, Form, Grant, OpenRound, PairKeys, Payload,
+    ProposeStudy, SignedTx, Signer, TxBody, enrolment_message,
 };
+use zeroize::Zeroizing;
 
 /// Who signs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +33,17 @@ pub(crate) enum Who {
     Researcher(u8),
     /// A patient.
     Patient(u8),
+}
+
+fn lot_key(i: u8) -> LotKey {
+    let mut seed = Zeroizing::new([i + 1; 32]);
+    seed[31] = 0;
+    LotKey::from_seed(seed).expect("a scalar")
+}
+
+/// A key to which nobody seals.
+pub(crate) fn sealing_key() -> KemPublicKey {
+    KemSecretKey::from_seed(Zeroizing::new([4; 32])).public_key()
 }
 
 /// The keys of a consortium.
@@ -50,7 +65,7 @@ impl Consortium {
                 name: format!("Hospital {i}"),
                 consensus_key: consensus.public_key(),
                 peer_key: [i; 32],
-                blinding_key: BlindingKey::from_seed([i + 1; 32]).public_key(),
+                lot_key: lot_key(i).public_key(),
                 tls_certificate: ContentHash::from_bytes([i; 32]),
                 address: format!("127.0.0.1:{}", 7000 + u16::from(i)),
                 consensus_address: format!("127.0.0.1:{}", 8000 + u16::from(i)),
@@ -94,19 +109,30 @@ impl Consortium {
         }
     }
 
+    pub(crate) fn ledger(&self) -> LedgerId {
+        self.genesis.ledger()
+    }
+
+    /// The lot of the member at this position for a round.
+    pub(crate) fn lot(&self, i: usize, study: StudyId, round: u32) -> LotProof {
+        let position = self.genesis.member.iter().position(|member| member.id == self.hospital(i));
+        let key = lot_key(position.expect("a member") as u8);
+        key.draw(&lots::message(&self.ledger(), &study, RoundNumber::new(round)))
+    }
+
     pub(crate) fn hospital(&self, i: usize) -> HospitalId {
         self.hospitals[i].hospital()
     }
 
     pub(crate) fn sign(&self, who: Who, sequence: u64, expires: u64, payload: Payload) -> SignedTx {
         let body = TxBody { sequence: Sequence::new(sequence), expires: Height::new(expires), payload };
-        SignedTx::sign(&self.genesis.chain_id, &body, self.signer(who), &self.key(who))
+        SignedTx::sign(&self.ledger(), &body, self.signer(who), &self.key(who))
     }
 
     /// The block that follows a state.
     pub(crate) fn block(&self, state: &State, time: Timestamp, txs: Vec<SignedTx>) -> Block {
         let header = Header {
-            chain_id: self.genesis.chain_id.clone(),
+            ledger_id: self.ledger(),
             height: state.height().next().expect("a next height"),
             time,
             proposer: self.hospital(0),
@@ -126,7 +152,7 @@ impl Consortium {
             .iter()
             .zip(&self.consensus)
             .map(|(member, key)| {
-                let chain = &self.genesis.chain_id;
+                let chain = &self.ledger();
                 let digest = vote_digest(chain, VoteKind::Precommit, height, 0, Some(&hash), &member.id);
                 (member.id, key.sign(&digest))
             })
@@ -140,7 +166,7 @@ impl Consortium {
         let subject = subject(name);
         let patient = patient.map(|i| {
             let key = self.key(Who::Patient(i));
-            let message = enrolment_message(&self.genesis.chain_id, &self.hospital(hospital), &subject);
+            let message = enrolment_message(&self.ledger(), &self.hospital(hospital), &subject);
             Countersignature { patient: key.patient(), signature: key.sign(&message) }
         });
         Enrolment { subject, patient }
@@ -270,22 +296,22 @@ impl Ledger {
         Payload::ProposeStudy(ProposeStudy {
             spec: spec(name).to_canonical(),
             public_key: vec![1, 2, 3],
-            sealing_key: [4; 32],
+            sealing_key: sealing_key(),
         })
     }
 
     /// The name of the study that [`Self::study_proposal`] proposes.
     pub(crate) fn study_name(&self, researcher: u8, name: u8) -> StudyId {
         let id = self.consortium.key(Who::Researcher(researcher)).researcher();
-        study_id(&self.consortium.genesis.chain_id, &id, &spec(name).to_canonical(), &[1, 2, 3], &[4; 32])
+        study_id(&self.consortium.ledger(), &id, &spec(name).to_canonical(), &[1, 2, 3], &sealing_key())
     }
 
     /// A study of another protection, proposed by the accredited researcher 1.
     pub(crate) fn propose_protected(&mut self, name: u8, protection: Protection) -> (StudyId, Outcome) {
         let canonical = StudySpec { protection, ..spec(name) }.to_canonical();
         let id = self.consortium.key(Who::Researcher(1)).researcher();
-        let study = study_id(&self.consortium.genesis.chain_id, &id, &canonical, &[1, 2, 3], &[4; 32]);
-        let payload = ProposeStudy { spec: canonical, public_key: vec![1, 2, 3], sealing_key: [4; 32] };
+        let study = study_id(&self.consortium.ledger(), &id, &canonical, &[1, 2, 3], &sealing_key());
+        let payload = ProposeStudy { spec: canonical, public_key: vec![1, 2, 3], sealing_key: sealing_key() };
         (study, self.one(Who::Researcher(1), Payload::ProposeStudy(payload)))
     }
 
@@ -296,8 +322,24 @@ impl Ledger {
         self.study_name(1, 1)
     }
 
+    /// What a member says when it approves.
+    pub(crate) fn approval(&self, hospital: usize, study: StudyId) -> Payload {
+        let lot = self.consortium.lot(hospital, study, 0);
+        Payload::Approve(Approve { study, reason: String::new(), pair_key: sealing_key(), lot })
+    }
+
+    /// What a member says of the secrets that it encapsulated, given how many approved before it.
+    pub(crate) fn pairing(study: StudyId, before: usize) -> Payload {
+        let keys = Blob { hash: content(before as u8), bytes: (before * PAIR_BYTES) as u64 };
+        Payload::PairKeys(PairKeys { study, keys })
+    }
+
+    /// Has a member approve, and commit to its pair keys.
     pub(crate) fn approve(&mut self, hospital: usize, study: StudyId) -> Outcome {
-        self.one(Who::Hospital(hospital), Payload::Approve(Approve { study, reason: String::new() }))
+        self.one(Who::Hospital(hospital), self.approval(hospital, study))?;
+        let course = self.state.study(&study).expect("a study").course;
+        let before = course.before(&self.consortium.hospital(hospital)).expect("an approval");
+        self.one(Who::Hospital(hospital), Self::pairing(study, before))
     }
 
     /// The study, approved by these members, its first round opened by the first of them.

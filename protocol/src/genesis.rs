@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::consent::{Base, DiseaseTree, Diseases};
 use crate::hash::tagged;
-use crate::ids::{BlockHash, ChainId, ContentHash, HospitalId, Timestamp};
-use crate::keys::{BlindingKey, Signature, SigningKey};
+use crate::ids::{BlockHash, ChainId, ContentHash, HospitalId, LedgerId, Timestamp};
+use crate::keys::{Signature, SigningKey};
+use crate::lots::is_lot_key;
 use crate::policy::{DisclosurePolicy, PolicyError};
 
 /// The version of the genesis file that this program reads.
@@ -76,9 +77,9 @@ pub struct Member {
     /// Ed25519 key of the member's consensus network identity.
     #[serde(with = "hex_bytes")]
     pub peer_key: [u8; 32],
-    /// X25519 key for pairwise blinding.
+    /// Key by which the member's lots are checked, when roles are drawn ([`crate::lots`]).
     #[serde(with = "hex_bytes")]
-    pub blinding_key: [u8; 32],
+    pub lot_key: [u8; 32],
     /// SHA-256 of the member's TLS certificate in DER.
     pub tls_certificate: ContentHash,
     /// Where the member's gRPC services listen, `host:port`.
@@ -112,9 +113,9 @@ pub enum GenesisError {
     /// A member whose proof does not fit.
     #[error("the entry of member {0} was changed after its owner signed it; ask for the member file again")]
     Proof(HospitalId),
-    /// A blinding key that agrees on the same secret with everybody.
-    #[error("the blinding key of member {0} is of small order and protects nothing; ask for the member file again")]
-    BlindingKey(HospitalId),
+    /// A key that no lot can be checked by.
+    #[error("the lot key of member {0} is none; ask for the member file again")]
+    LotKey(HospitalId),
     /// A text that is empty or too long.
     #[error("member {0}: name and addresses have 1 to 200 bytes, addresses are host:port; ask for the file again")]
     Text(HospitalId),
@@ -214,9 +215,9 @@ impl Genesis {
             if !fits(&member.name) || !address(&member.address) || !address(&member.consensus_address) {
                 return Err(GenesisError::Text(member.id));
             }
-            // RFC 7748, section 6.1; one such key would make every round with this member fail.
-            if BlindingKey::from_seed([1; 32]).agree(&member.blinding_key).is_none() {
-                return Err(GenesisError::BlindingKey(member.id));
+            // The member could never approve a study.
+            if !is_lot_key(&member.lot_key) {
+                return Err(GenesisError::LotKey(member.id));
             }
             if !member.is_proven() {
                 return Err(GenesisError::Proof(member.id));
@@ -224,7 +225,7 @@ impl Genesis {
         }
         distinct(members.iter().map(|m| m.consensus_key), "consensus key")?;
         distinct(members.iter().map(|m| m.peer_key), "network key")?;
-        distinct(members.iter().map(|m| m.blinding_key), "blinding key")?;
+        distinct(members.iter().map(|m| m.lot_key), "lot key")?;
         distinct(members.iter().map(|m| m.tls_certificate), "TLS certificate")?;
         distinct(members.iter().map(|m| &m.address), "address")?;
         distinct(members.iter().map(|m| &m.consensus_address), "consensus address")?;
@@ -235,6 +236,11 @@ impl Genesis {
     pub fn hash(&self) -> BlockHash {
         // Writing to a vector cannot fail.
         BlockHash::from_bytes(tagged("consilium/genesis/v1", &[&borsh::to_vec(self).unwrap_or_default()]))
+    }
+
+    /// The ledger that this founds.
+    pub fn ledger(&self) -> LedgerId {
+        LedgerId::from_bytes(*self.hash().as_bytes())
     }
 
     /// The member of this id.
@@ -303,7 +309,7 @@ mod tests {
             name: format!("Hospital {seed}"),
             consensus_key: [seed; 32],
             peer_key: [seed; 32],
-            blinding_key: BlindingKey::from_seed([seed; 32]).public_key(),
+            lot_key: lot_key(seed),
             tls_certificate: ContentHash::from_bytes([seed; 32]),
             address: format!("127.0.0.1:{}", 7000 + u16::from(seed)),
             consensus_address: format!("127.0.0.1:{}", 8000 + u16::from(seed)),
@@ -311,6 +317,12 @@ mod tests {
         };
         member.prove(&key);
         member
+    }
+
+    fn lot_key(seed: u8) -> [u8; 32] {
+        let mut bytes = zeroize::Zeroizing::new([seed; 32]);
+        bytes[31] = 0;
+        crate::lots::LotKey::from_seed(bytes).expect("a scalar").public_key()
     }
 
     fn genesis() -> Genesis {
@@ -368,13 +380,13 @@ mod tests {
         let id = genesis().member[1].id;
         assert_eq!(with(1, |m| m.name = String::new()).check(), Err(GenesisError::Text(id)));
         assert_eq!(with(1, |m| m.address = "nowhere".to_string()).check(), Err(GenesisError::Text(id)));
-        assert_eq!(with(1, |m| m.blinding_key = [0; 32]).check(), Err(GenesisError::BlindingKey(id)));
+        assert_eq!(with(1, |m| m.lot_key = [0; 32]).check(), Err(GenesisError::LotKey(id)));
         let other = genesis().member[0].clone();
         assert_eq!(
             with(1, |m| m.consensus_key = other.consensus_key).check(),
             Err(GenesisError::Shared("consensus key"))
         );
-        assert_eq!(with(1, |m| m.blinding_key = other.blinding_key).check(), Err(GenesisError::Shared("blinding key")));
+        assert_eq!(with(1, |m| m.lot_key = other.lot_key).check(), Err(GenesisError::Shared("lot key")));
         assert_eq!(with(1, |m| m.name.clone_from(&other.name)).check(), Err(GenesisError::Shared("name")));
         let mut policy = genesis();
         policy.policy.min_hospitals = 2;

@@ -204,6 +204,9 @@ digest_ids! {
     DocumentId = 32, "a consent document id";
     /// A signed transaction.
     TxHash = 32, "a transaction hash";
+    /// A ledger: the hash of its founding document, in everything that is signed, derived or sealed, so that nothing made for one
+    /// ledger means anything on another, whatever its name.
+    LedgerId = 32, "a ledger id";
     /// A block header.
     BlockHash = 32, "a block hash";
     /// What all transactions so far have resulted in.
@@ -369,8 +372,7 @@ impl<'de> Deserialize<'de> for Date {
     }
 }
 
-/// The name of a consortium's ledger; part of everything that is signed, so that nothing signed for one
-/// consortium means anything in another.
+/// The name of a consortium's ledger, for people; what is signed or derived is bound to its [`LedgerId`].
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, Serialize)]
 #[serde(transparent)]
 pub struct ChainId(String);

@@ -1,11 +1,10 @@
-//! Ed25519 keys and signatures (RFC 8032), and X25519 keys (RFC 7748) for pairwise blinding.
+//! Ed25519 keys and signatures (RFC 8032).
 
 use std::fmt;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use ed25519_dalek::Signer as _;
-use x25519_dalek::{PublicKey, StaticSecret};
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use zeroize::Zeroize;
 
 use crate::ids::{HospitalId, PatientId, ResearcherId};
 
@@ -111,50 +110,6 @@ impl fmt::Debug for SigningKey {
     }
 }
 
-/// A hospital's X25519 key, from which it derives one blinding secret with each other hospital.
-pub struct BlindingKey(StaticSecret);
-
-/// What two hospitals share by their X25519 keys: 32 bytes, never used as a key itself but to derive one.
-#[derive(Zeroize, ZeroizeOnDrop)]
-pub struct SharedSecret([u8; 32]);
-
-impl SharedSecret {
-    /// The bytes.
-    pub fn as_bytes(&self) -> &[u8; 32] {
-        &self.0
-    }
-}
-
-impl BlindingKey {
-    /// The key of 32 random bytes.
-    pub fn from_seed(seed: [u8; 32]) -> Self {
-        Self(StaticSecret::from(seed))
-    }
-
-    /// The bytes, to be stored.
-    pub fn seed(&self) -> [u8; 32] {
-        self.0.to_bytes()
-    }
-
-    /// The public key.
-    pub fn public_key(&self) -> [u8; 32] {
-        PublicKey::from(&self.0).to_bytes()
-    }
-
-    /// What this key and another hospital's public key have in common, or `None` when the other key is of
-    /// small order and the secret would be known to anyone (RFC 7748, section 6.1).
-    pub fn agree(&self, their_public_key: &[u8; 32]) -> Option<SharedSecret> {
-        let shared = self.0.diffie_hellman(&PublicKey::from(*their_public_key));
-        shared.was_contributory().then(|| SharedSecret(shared.to_bytes()))
-    }
-}
-
-impl fmt::Debug for BlindingKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("BlindingKey(…)")
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -177,14 +132,5 @@ mod tests {
         let mut forged = [0u8; 64];
         forged[0] = 1;
         assert!(!Signature::from_bytes(forged).verifies(&identity, b"anything"));
-        assert!(BlindingKey::from_seed([3; 32]).agree(&[0; 32]).is_none());
-    }
-
-    #[test]
-    fn both_sides_agree() {
-        let (a, b) = (BlindingKey::from_seed([3; 32]), BlindingKey::from_seed([4; 32]));
-        let ab = a.agree(&b.public_key()).expect("a good key");
-        let ba = b.agree(&a.public_key()).expect("a good key");
-        assert_eq!(ab.as_bytes(), ba.as_bytes());
     }
 }

@@ -7,7 +7,8 @@
 //!   private studies lose.
 //! - [`consent`] says what a patient allows, and decides what may be read.
 //! - [`study`] says what a researcher asks for.
-//! - [`sealing`] hides from all but one what travels between machines.
+//! - [`sealing`] hides from all but one what travels between machines, [`pairing`] gives two hospitals a secret, both to keys
+//!   of [`kem`]; [`lots`] are drawn, and cannot be chosen.
 //! - [`tx`] is how any of this gets onto the ledger.
 //! - [`wire`] is how machines talk: gRPC services and their messages.
 //!
@@ -17,7 +18,10 @@ pub mod consent;
 pub mod genesis;
 pub mod hash;
 pub mod ids;
+pub mod kem;
 pub mod keys;
+pub mod lots;
+pub mod pairing;
 pub mod policy;
 pub mod privacy;
 pub mod sealing;

@@ -10,10 +10,12 @@ use serde::Serialize;
 use crate::consent::{Basis, Terms};
 use crate::hash::tagged;
 use crate::ids::{
-    ChainId, ContentHash, DocumentId, Height, HospitalId, PatientId, ResearcherId, RoundNumber, Sequence, StudyId,
+    ContentHash, DocumentId, Height, HospitalId, LedgerId, PatientId, ResearcherId, RoundNumber, Sequence, StudyId,
     SubjectId, TxHash,
 };
+use crate::kem::KemPublicKey;
 use crate::keys::{Signature, SigningKey};
+use crate::lots::LotProof;
 
 /// The longest encoded transaction, in bytes.
 pub const MAX_TX_BYTES: usize = 262_144;
@@ -106,6 +108,8 @@ pub enum Payload {
     Approve(Approve),
     /// Hospital: refuses a study.
     Reject(Reject),
+    /// Hospital that approved: commits to the secrets that it encapsulated to those who approved before it.
+    PairKeys(PairKeys),
     /// Hospital that approved: starts the first round.
     OpenRound(OpenRound),
     /// Hospital of the roster: commits to its contribution.
@@ -137,6 +141,7 @@ impl Payload {
             Self::WithdrawStudy(_) => "withdraw_study",
             Self::Approve(_) => "approve",
             Self::Reject(_) => "reject",
+            Self::PairKeys(_) => "pair_keys",
             Self::OpenRound(_) => "open_round",
             Self::Contribute(_) => "contribute",
             Self::Attest(_) => "attest",
@@ -197,8 +202,8 @@ pub struct Countersignature {
 }
 
 /// What a patient signs when being enrolled.
-pub fn enrolment_message(chain: &ChainId, hospital: &HospitalId, subject: &SubjectId) -> [u8; 32] {
-    tagged("consilium/enrol/v1", &[chain.as_str().as_bytes(), hospital.public_key(), subject.as_bytes()])
+pub fn enrolment_message(ledger: &LedgerId, hospital: &HospitalId, subject: &SubjectId) -> [u8; 32] {
+    tagged("consilium/enrol/v1", &[ledger.as_bytes(), hospital.public_key(), subject.as_bytes()])
 }
 
 /// See [`Payload::Grant`].
@@ -250,8 +255,8 @@ pub struct ProposeStudy {
     pub spec: Vec<u8>,
     /// The study's public encryption key, as the engine encodes it.
     pub public_key: Vec<u8>,
-    /// The researcher's X25519 key for this study, to which a custodian seals what passed (HPKE, RFC 9180).
-    pub sealing_key: [u8; 32],
+    /// The researcher's key for this study, to which a custodian seals what passed.
+    pub sealing_key: KemPublicKey,
 }
 
 impl fmt::Debug for ProposeStudy {
@@ -274,6 +279,19 @@ pub struct Approve {
     pub study: StudyId,
     /// Why, for people; may be empty.
     pub reason: String,
+    /// The hospital's key for the pairs of this study: those who approve later encapsulate a secret to it.
+    pub pair_key: KemPublicKey,
+    /// The hospital's lot for the first round's roles.
+    pub lot: LotProof,
+}
+
+/// See [`Payload::PairKeys`].
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct PairKeys {
+    /// The study.
+    pub study: StudyId,
+    /// What was encapsulated ([`crate::pairing`]), one after the other, in the order of the approvals before the hospital's own.
+    pub keys: Blob,
 }
 
 /// See [`Payload::Reject`].
@@ -303,6 +321,8 @@ pub struct Contribute {
     pub contribution: ContentHash,
     /// Its length in bytes; the same for every hospital.
     pub bytes: u64,
+    /// The hospital's lot for the roles of the round after this one, should there be one.
+    pub lot: LotProof,
 }
 
 /// See [`Payload::Attest`].
@@ -350,8 +370,8 @@ pub struct RegisterGuardKeys {
     pub public_key: Blob,
     /// With which an aggregator computes on them.
     pub server_key: Blob,
-    /// X25519 key to which contributions are sealed when this one is aggregator (HPKE, RFC 9180).
-    pub sealing_key: [u8; 32],
+    /// Key to which contributions are sealed when this one is aggregator.
+    pub sealing_key: KemPublicKey,
 }
 
 /// See [`Payload::SealSum`].
@@ -408,33 +428,26 @@ pub enum TxError {
     /// Of a format that this program does not know.
     #[error("this transaction is of format {0}, this program reads format {BODY_FORMAT}; use a matching release")]
     Format(u8),
-    /// The signature is not the signer's over these bytes on this chain.
-    #[error("the signature does not fit signer, content and chain; check the key file and the chain id")]
+    /// The signature is not the signer's over these bytes on this ledger.
+    #[error("the signature does not fit signer, content and ledger; check the key file and the genesis file")]
     Signature,
 }
 
 /// The format of [`SignedTx::body`], its first byte.
 pub const BODY_FORMAT: u8 = 1;
 
-/// The bytes that a signature is over: `"consilium/tx/v1" ‖ length of the chain id (1 byte) ‖ chain id ‖ body`.
-pub fn signing_message(chain: &ChainId, body: &[u8]) -> Vec<u8> {
-    let chain = chain.as_str().as_bytes();
-    let mut message = Vec::with_capacity(16 + chain.len() + body.len());
-    message.extend_from_slice(b"consilium/tx/v1");
-    // A chain id has at most 48 bytes.
-    message.push(chain.len() as u8);
-    message.extend_from_slice(chain);
-    message.extend_from_slice(body);
-    message
+/// The bytes that a signature is over: `"consilium/tx/v1" ‖ ledger ‖ body`.
+pub fn signing_message(ledger: &LedgerId, body: &[u8]) -> Vec<u8> {
+    [&b"consilium/tx/v1"[..], ledger.as_bytes(), body].concat()
 }
 
 impl SignedTx {
     /// Signs a body.
-    pub fn sign(chain: &ChainId, body: &TxBody, signer: Signer, key: &SigningKey) -> Self {
+    pub fn sign(ledger: &LedgerId, body: &TxBody, signer: Signer, key: &SigningKey) -> Self {
         let mut bytes = vec![BODY_FORMAT];
         // Writing to a vector cannot fail.
         bytes.extend(borsh::to_vec(body).unwrap_or_default());
-        let signature = key.sign(&signing_message(chain, &bytes));
+        let signature = key.sign(&signing_message(ledger, &bytes));
         Self { body: bytes, signer, signature }
     }
 
@@ -484,8 +497,8 @@ impl SignedTx {
     ///
     /// # Errors
     /// [`TxError::Signature`] when it does not fit.
-    pub fn verify(&self, chain: &ChainId) -> Result<(), TxError> {
-        let message = signing_message(chain, &self.body);
+    pub fn verify(&self, ledger: &LedgerId) -> Result<(), TxError> {
+        let message = signing_message(ledger, &self.body);
         if self.signature.verifies(self.signer.public_key(), &message) { Ok(()) } else { Err(TxError::Signature) }
     }
 }
@@ -499,30 +512,30 @@ pub fn document_id(grant: &TxHash, position: u32) -> DocumentId {
 mod tests {
     use super::*;
 
-    fn signed() -> (ChainId, SignedTx) {
-        let chain = ChainId::new("test").expect("a chain id");
+    fn signed() -> (LedgerId, SignedTx) {
+        let ledger = LedgerId::from_bytes([6; 32]);
         let key = SigningKey::from_seed(&[1; 32]);
         let body = TxBody {
             sequence: Sequence::new(5),
             expires: Height::new(100),
             payload: Payload::Reject(Reject { study: StudyId::from_bytes([9; 32]), reason: "no".to_string() }),
         };
-        let tx = SignedTx::sign(&chain, &body, Signer::Hospital(key.hospital()), &key);
+        let tx = SignedTx::sign(&ledger, &body, Signer::Hospital(key.hospital()), &key);
         assert_eq!(tx.decode_body(), Ok(body));
-        (chain, tx)
+        (ledger, tx)
     }
 
     #[test]
-    fn a_signature_is_bound_to_chain_signer_and_body() {
-        let (chain, tx) = signed();
-        assert_eq!(tx.verify(&chain), Ok(()));
-        assert_eq!(tx.verify(&ChainId::new("other").expect("a chain id")), Err(TxError::Signature));
+    fn a_signature_is_bound_to_ledger_signer_and_body() {
+        let (ledger, tx) = signed();
+        assert_eq!(tx.verify(&ledger), Ok(()));
+        assert_eq!(tx.verify(&LedgerId::from_bytes([7; 32])), Err(TxError::Signature));
         let mut changed = tx.clone();
         *changed.body.last_mut().expect("a body") ^= 1;
-        assert_eq!(changed.verify(&chain), Err(TxError::Signature));
+        assert_eq!(changed.verify(&ledger), Err(TxError::Signature));
         let mut stolen = tx;
         stolen.signer = Signer::Patient(SigningKey::from_seed(&[2; 32]).patient());
-        assert_eq!(stolen.verify(&chain), Err(TxError::Signature));
+        assert_eq!(stolen.verify(&ledger), Err(TxError::Signature));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 #![allow(missing_docs, clippy::pedantic, reason = "generated from the .proto file, where the documentation stands")]
 
 use crate::hash::tagged;
-use crate::ids::{ChainId, SubjectId, Timestamp};
+use crate::ids::{LedgerId, SubjectId, Timestamp};
 
 tonic::include_proto!("consilium.v1");
 
@@ -21,7 +21,7 @@ pub const CHUNK_BYTES: usize = 256 * 1024;
 
 /// What is signed to ask about a subject; see [`SubjectRequest`]. Without a subject, the question is about the one that
 /// the asking patient's key is bound to.
-pub fn subject_question(chain: &ChainId, subject: Option<&SubjectId>, time: Timestamp) -> [u8; 32] {
+pub fn subject_question(ledger: &LedgerId, subject: Option<&SubjectId>, time: Timestamp) -> [u8; 32] {
     let subject = subject.map_or(&[][..], |s| s.as_bytes());
-    tagged("consilium/question/v1", &[chain.as_str().as_bytes(), subject, &time.get().to_le_bytes()])
+    tagged("consilium/question/v1", &[ledger.as_bytes(), subject, &time.get().to_le_bytes()])
 }

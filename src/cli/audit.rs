@@ -164,7 +164,7 @@ impl Named {
             for tx in &block.txs {
                 match (tx.signer, tx.decode_body().map(|body| body.payload)) {
                     (Signer::Researcher(id), Ok(Payload::ProposeStudy(p))) => {
-                        let study = study_id(&genesis.chain_id, &id, &p.spec, &p.public_key, &p.sealing_key);
+                        let study = study_id(&genesis.ledger(), &id, &p.spec, &p.public_key, &p.sealing_key);
                         named.studies.insert(study, p.spec);
                     }
                     (_, Ok(Payload::Enrol(p))) => named.subjects.extend(p.subjects.iter().map(|e| e.subject)),

@@ -106,7 +106,7 @@ pub(crate) async fn ask(
     subject: Option<SubjectId>,
 ) -> Result<wire::SubjectReply, ClientError> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64);
-    let question = wire::subject_question(node.chain(), subject.as_ref(), Timestamp::new(now));
+    let question = wire::subject_question(node.ledger_id(), subject.as_ref(), Timestamp::new(now));
     let request = wire::SubjectRequest {
         signer: borsh::to_vec(&signer).unwrap_or_default(),
         subject: subject.map(|s| s.as_bytes().to_vec()).unwrap_or_default(),
@@ -177,7 +177,7 @@ fn code(args: &CodeArgs, global: &Global) -> Result<(), Failure> {
     let genesis = home.genesis()?;
     let member = members(&genesis, Some(&args.hospital))?[0];
     let key = home.wallet()?.key_at(&member.id);
-    let signature = key.sign(&enrolment_message(&genesis.chain_id, &member.id, &args.subject));
+    let signature = key.sign(&enrolment_message(&genesis.ledger(), &member.id, &args.subject));
     let code = format!("{}:{}", key.patient(), hex::encode(signature.as_bytes()));
     term::show(global.json, &json!({ "patient": key.patient(), "code": code }), |_| {
         format!("Give this code to the desk of {}:\n\n  {code}", member.name)

@@ -95,7 +95,7 @@ pub(crate) async fn run(_: &Args, global: &Global) -> Result<(), Failure> {
     if let (Ok(genesis), Ok(key)) = (home.genesis(), home.signing_key()) {
         let own = key.hospital();
         for member in &genesis.member {
-            match Node::connect(&genesis.chain_id, member, None).await {
+            match Node::connect(&genesis.ledger(), member, None).await {
                 Ok(node) => match node.ledger().status(wire::StatusRequest {}).await {
                     Ok(status) => {
                         let status = status.into_inner();

@@ -212,7 +212,7 @@ fn twice(paths: &[PathBuf], members: &[Member]) -> Option<String> {
             }
             let keys = other.consensus_key == member.consensus_key
                 || other.peer_key == member.peer_key
-                || other.blinding_key == member.blinding_key
+                || other.lot_key == member.lot_key
                 || other.tls_certificate == member.tls_certificate;
             if keys {
                 let (a, b) = (&other.name, &member.name);
@@ -263,7 +263,7 @@ mod tests {
             name: format!("Hospital {seed}"),
             consensus_key: key(1).public_key(),
             peer_key: key(2).public_key(),
-            blinding_key: [seed; 32],
+            lot_key: [seed; 32],
             tls_certificate: consilium_protocol::ids::ContentHash::from_bytes([seed; 32]),
             address: format!("h{seed}.example:7400"),
             consensus_address: format!("h{seed}.example:7401"),

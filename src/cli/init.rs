@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use consilium_engine::store::StoreConfig;
 use consilium_protocol::genesis::Member;
-use consilium_protocol::keys::{BlindingKey, Signature, SigningKey, random_bytes};
+use consilium_protocol::keys::{Signature, SigningKey, random_bytes};
+use consilium_protocol::lots::LotKey;
 use consilium_protocol::wallet::Wallet;
 use serde_json::json;
 
@@ -169,13 +170,13 @@ pub(crate) fn hospital(args: &HospitalArgs, path: &std::path::Path) -> Result<Me
     let signing = SigningKey::generate()?;
     let consensus = SigningKey::generate()?;
     let peer = SigningKey::generate()?;
-    let blinding = BlindingKey::from_seed(random_bytes()?);
+    let lots = LotKey::generate()?;
     let (certificate, tls_key) = tls::generate(&args.name)?;
     let fingerprint = tls::Identity::from_pem(&certificate, &tls_key)?.fingerprint();
     secrets::create(path, Kind::Signing, &signing.seed())?;
     secrets::create(path, Kind::Consensus, &consensus.seed())?;
     secrets::create(path, Kind::Peer, &peer.seed())?;
-    secrets::create(path, Kind::Blinding, &blinding.seed())?;
+    secrets::create(path, Kind::Lots, lots.seed())?;
     secrets::create(path, Kind::Link, &random_bytes()?)?;
     files::create(&path.join("secrets").join("tls.key"), tls_key.as_bytes(), Readable::ByOwner)?;
     files::create(&path.join("tls.crt"), certificate.as_bytes(), Readable::ByAll)?;
@@ -184,7 +185,7 @@ pub(crate) fn hospital(args: &HospitalArgs, path: &std::path::Path) -> Result<Me
         name: args.name.clone(),
         consensus_key: consensus.public_key(),
         peer_key: peer.public_key(),
-        blinding_key: blinding.public_key(),
+        lot_key: lots.public_key(),
         tls_certificate: fingerprint,
         address: args.address.clone(),
         consensus_address,

@@ -184,14 +184,14 @@ async fn connect(home: &Home, global: &Global) -> Result<Node, Failure> {
     };
     if let Some(wanted) = &global.node {
         let member = member_named(&genesis, wanted)?;
-        return Ok(Node::connect(&genesis.chain_id, member, None).await?);
+        return Ok(Node::connect(&genesis.ledger(), member, None).await?);
     }
     if let Some(member) = own.and_then(|own| genesis.member(&own)) {
-        return Ok(Node::connect(&genesis.chain_id, member, None).await?);
+        return Ok(Node::connect(&genesis.ledger(), member, None).await?);
     }
     let mut last = None;
     for member in &genesis.member {
-        match Node::connect(&genesis.chain_id, member, None).await {
+        match Node::connect(&genesis.ledger(), member, None).await {
             Ok(node) => return Ok(node),
             Err(error @ ClientError::NotTheMember { .. }) => return Err(error.into()),
             Err(error) => last = Some(error),

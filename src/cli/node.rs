@@ -261,7 +261,7 @@ async fn all(home: &Home, global: &Global) -> Result<(), Failure> {
 }
 
 async fn status_of(genesis: &Genesis, member: &Member) -> Result<wire::StatusReply, ClientError> {
-    let node = Node::connect(&genesis.chain_id, member, None).await?;
+    let node = Node::connect(&genesis.ledger(), member, None).await?;
     Ok(node.ledger().status(wire::StatusRequest {}).await.map_err(refused)?.into_inner())
 }
 

@@ -11,6 +11,7 @@ use super::study::{self, Now, WhichArgs};
 use super::{Failure, Global, connect, member_named, term};
 use crate::home::{Home, Role};
 use crate::net::client::{Included, Node, refused};
+use crate::vault::{Readiness, make_ready};
 
 /// `consilium inbox`
 #[derive(clap::Args, Debug)]
@@ -170,7 +171,8 @@ pub(crate) async fn approve(args: &ApproveArgs, global: &Global) -> Result<(), F
         }
         None => {}
     }
-    let payload = Payload::Approve(Approve { study, reason: args.reason.clone() });
+    let Readiness { pair_key, lot } = make_ready(home.path(), node.ledger_id(), &study)?;
+    let payload = Payload::Approve(Approve { study, reason: args.reason.clone(), pair_key, lot });
     decided("approved", payload, study, &home, &node, global).await
 }
 

@@ -20,6 +20,7 @@ use crate::cli::patients::BATCH;
 use crate::cli::study::is_final;
 use crate::home::secrets::{self, Kind};
 use crate::net::client::{ClientError, Included, Node};
+use crate::vault::{Readiness, make_ready};
 
 /// No paper form: the document was signed by the patient's own key.
 const ELECTRONIC: ContentHash = ContentHash::from_bytes([0; 32]);
@@ -60,7 +61,7 @@ impl Consortium {
     fn countersign(&self, position: usize, wallet: &Wallet, subject: &SubjectId) -> Countersignature {
         let hospital = self.hospitals[position].member.id;
         let key = wallet.key_at(&hospital);
-        let message = enrolment_message(&self.genesis.chain_id, &hospital, subject);
+        let message = enrolment_message(&self.genesis.ledger(), &hospital, subject);
         Countersignature { patient: key.patient(), signature: key.sign(&message) }
     }
 
@@ -156,9 +157,12 @@ impl Consortium {
     /// A hospital approves a study.
     ///
     /// # Errors
-    /// [`ClientError`] when the ledger refuses.
-    pub async fn approve(&self, position: usize, study: StudyId) -> Result<Included, ClientError> {
-        self.submit_as(position, Payload::Approve(Approve { study, reason: String::new() })).await
+    /// [`Failure`] when its home cannot be used, or the ledger refuses.
+    pub async fn approve(&self, position: usize, study: StudyId) -> Result<Included, Failure> {
+        let home = &self.hospitals[position].home;
+        let Readiness { pair_key, lot } = make_ready(home, &self.genesis.ledger(), &study)?;
+        let approve = Approve { study, reason: String::new(), pair_key, lot };
+        Ok(self.submit_as(position, Payload::Approve(approve)).await?)
     }
 
     /// A hospital rejects a study.

@@ -246,7 +246,7 @@ impl Consortium {
     /// # Errors
     /// [`ClientError`] when it does not answer.
     pub async fn node(&self, position: usize) -> Result<Node, ClientError> {
-        Node::connect(&self.genesis.chain_id, &self.hospitals[position].member, None).await
+        Node::connect(&self.genesis.ledger(), &self.hospitals[position].member, None).await
     }
 
     /// Waits until a hospital's node takes part.

@@ -170,6 +170,17 @@ pub fn replace_with(
     })
 }
 
+/// Deletes a file, if there is one. What it held may still be on the disk below; see docs/threat-model.md.
+///
+/// # Errors
+/// [`FileError`].
+pub fn delete(path: &Path) -> Result<(), FileError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(FileError::of_writing(path, error)),
+        _ => Ok(()),
+    }
+}
+
 /// Whether others than the owner may read the file.
 pub fn is_exposed(path: &Path) -> bool {
     #[cfg(unix)]

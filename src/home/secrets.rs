@@ -40,12 +40,12 @@ pub enum Kind {
     Consensus,
     /// An Ed25519 key of the consensus network.
     Peer,
-    /// An X25519 key for pairwise blinding.
-    Blinding,
+    /// The key that lots are drawn with.
+    Lots,
+    /// The seed of what is shared with the other hospitals of one study.
+    Pair,
     /// The key of pseudonyms.
     Link,
-    /// An X25519 key to which contributions are sealed.
-    Sealing,
     /// The key that the memory of released cohorts is encrypted with.
     Memory,
 }
@@ -57,9 +57,9 @@ impl Kind {
             Self::Signing => "signing",
             Self::Consensus => "consensus",
             Self::Peer => "peer",
-            Self::Blinding => "blinding",
+            Self::Lots => "lots",
+            Self::Pair => "pair",
             Self::Link => "link",
-            Self::Sealing => "sealing",
             Self::Memory => "memory",
         }
     }
@@ -75,8 +75,16 @@ pub fn path(home: &Path, kind: Kind) -> PathBuf {
 /// # Errors
 /// [`SecretError`]; an existing file is never overwritten.
 pub fn create(home: &Path, kind: Kind, secret: &[u8; 32]) -> Result<(), SecretError> {
+    create_at(&path(home, kind), kind, secret)
+}
+
+/// As [`create`], for one secret of several of a kind.
+///
+/// # Errors
+/// [`SecretError`]; an existing file is never overwritten.
+pub fn create_at(path: &Path, kind: Kind, secret: &[u8; 32]) -> Result<(), SecretError> {
     let mut text = format!("consilium-secret 1 {} {}\n", kind.word(), hex::encode(secret));
-    let written = files::create(&path(home, kind), text.as_bytes(), Readable::ByOwner);
+    let written = files::create(path, text.as_bytes(), Readable::ByOwner);
     text.zeroize();
     Ok(written?)
 }
@@ -86,15 +94,22 @@ pub fn create(home: &Path, kind: Kind, secret: &[u8; 32]) -> Result<(), SecretEr
 /// # Errors
 /// [`SecretError`].
 pub fn read(home: &Path, kind: Kind) -> Result<Zeroizing<[u8; 32]>, SecretError> {
-    let path = path(home, kind);
-    let text = match files::read_text(&path, 1_024) {
-        Err(FileError::Missing(_)) => return Err(SecretError::Lost(path)),
+    read_at(&path(home, kind), kind)
+}
+
+/// As [`read`], of one secret of several of a kind.
+///
+/// # Errors
+/// [`SecretError`].
+pub fn read_at(path: &Path, kind: Kind) -> Result<Zeroizing<[u8; 32]>, SecretError> {
+    let text = match files::read_text(path, 1_024) {
+        Err(FileError::Missing(_)) => return Err(SecretError::Lost(path.to_path_buf())),
         other => Zeroizing::new(other?),
     };
-    if files::is_exposed(&path) {
-        return Err(SecretError::Exposed(path));
+    if files::is_exposed(path) {
+        return Err(SecretError::Exposed(path.to_path_buf()));
     }
-    let malformed = || SecretError::Malformed { path: path.clone(), kind: kind.word() };
+    let malformed = || SecretError::Malformed { path: path.to_path_buf(), kind: kind.word() };
     let mut words = text.split_ascii_whitespace();
     let header = [words.next(), words.next(), words.next()];
     if header != [Some("consilium-secret"), Some("1"), Some(kind.word())] {

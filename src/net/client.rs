@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use consilium_protocol::genesis::Member;
-use consilium_protocol::ids::{ChainId, ContentHash, Height, Sequence, StudyId, TxHash};
+use consilium_protocol::ids::{ContentHash, Height, LedgerId, Sequence, StudyId, TxHash};
 use consilium_protocol::keys::SigningKey;
 use consilium_protocol::tx::{Payload, SignedTx, Signer, TxBody};
 use consilium_protocol::wire::ledger_client::LedgerClient;
@@ -80,7 +80,7 @@ pub enum ClientError {
 pub struct Node {
     /// The member.
     pub member: Member,
-    chain: ChainId,
+    ledger_id: LedgerId,
     client: LedgerClient<Channel>,
 }
 
@@ -119,13 +119,13 @@ impl Node {
     ///
     /// # Errors
     /// [`ClientError::Unreachable`] or [`ClientError::NotTheMember`].
-    pub async fn connect(chain: &ChainId, member: &Member, identity: Option<&Identity>) -> Result<Self, ClientError> {
+    pub async fn connect(ledger: &LedgerId, member: &Member, identity: Option<&Identity>) -> Result<Self, ClientError> {
         let config = tls::client(identity, member.tls_certificate)?;
         probe(member, config.clone()).await?;
         let client = LedgerClient::new(channel(&member.address, config)?)
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES);
-        Ok(Self { member: member.clone(), chain: chain.clone(), client })
+        Ok(Self { member: member.clone(), ledger_id: *ledger, client })
     }
 
     /// The services, for questions.
@@ -133,9 +133,9 @@ impl Node {
         self.client.clone()
     }
 
-    /// The ledger's name.
-    pub fn chain(&self) -> &ChainId {
-        &self.chain
+    /// The ledger.
+    pub const fn ledger_id(&self) -> &LedgerId {
+        &self.ledger_id
     }
 
     /// Signs a transaction with the next sequence number, hands it in, and waits until it stands in a block.
@@ -165,7 +165,7 @@ impl Node {
             expires: Height::new(account.height + EXPIRES_AFTER),
             payload: payload.clone(),
         };
-        self.hand_in(&SignedTx::sign(&self.chain, &body, signer, key), Duration::from_secs(30)).await
+        self.hand_in(&SignedTx::sign(&self.ledger_id, &body, signer, key), Duration::from_secs(30)).await
     }
 
     /// Hands in a signed transaction and waits until it stands in a block.

@@ -44,6 +44,9 @@ pub enum NodeError {
     /// A secret cannot be used.
     #[error(transparent)]
     Secret(#[from] SecretError),
+    /// The secrets for studies cannot be used.
+    #[error(transparent)]
+    Pairs(#[from] vault::PairsError),
     /// A file cannot be used.
     #[error(transparent)]
     File(#[from] FileError),
@@ -114,7 +117,7 @@ impl Setup {
         let key = |kind| secrets::read(path, kind);
         let consensus = SigningKey::from_seed(&*key(Kind::Consensus)?);
         let peer = SigningKey::from_seed(&*key(Kind::Peer)?);
-        let blinding = vault::blinding_public_key(path)?;
+        let lots = vault::lot_public_key(path)?;
         let certificate = crate::home::files::read_text(&path.join("tls.crt"), 65_536)?;
         let tls_key =
             zeroize::Zeroizing::new(crate::home::files::read_text(&path.join("secrets").join("tls.key"), 65_536)?);
@@ -126,7 +129,7 @@ impl Setup {
         let same = [
             ("consensus key", member.consensus_key == consensus.public_key()),
             ("network key", member.peer_key == peer.public_key()),
-            ("blinding key", member.blinding_key == blinding),
+            ("lot key", member.lot_key == lots),
             ("TLS certificate", member.tls_certificate == identity.fingerprint()),
         ];
         if let Some((what, _)) = same.into_iter().find(|(_, same)| !same) {
@@ -144,8 +147,8 @@ impl Setup {
     pub(super) fn renew_signer(self, home: &Home, through: Height) -> Result<(), NodeError> {
         let config = ConsensusConfig::new(home.path().join("ledger"), self.config.listen.consensus, Vec::new());
         crate::home::files::create_private_dir(&config.home)?;
-        let chain = &self.genesis.chain_id;
-        Signer::renew(&config.signer_path(), chain, self.member.id, self.consensus, through)
+        let ledger = self.genesis.ledger();
+        Signer::renew(&config.signer_path(), &ledger, self.member.id, self.consensus, through)
             .map_err(StartError::from)?;
         Ok(())
     }
@@ -176,7 +179,7 @@ pub async fn run(home: &Path, stop: CancellationToken) -> Result<(), NodeError> 
     let grpc = listener::bind(config.listen.grpc).await?;
     let http = listener::bind(config.listen.metrics).await?;
     let terms = vault::Terms {
-        chain: genesis.chain_id.clone(),
+        ledger: genesis.ledger(),
         hospital: member.id,
         policy: genesis.policy,
         own_policy: config.policy.unwrap_or_default().over(&genesis.policy),
@@ -207,6 +210,7 @@ pub async fn run(home: &Path, stop: CancellationToken) -> Result<(), NodeError> 
     let replica = Arc::new(Replica {
         hospital: member.id,
         key: signing,
+        ledger: genesis.ledger(),
         genesis: genesis.clone(),
         chain,
         consensus,

@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use consilium_ledger::consensus::ConsensusHandle;
 use consilium_ledger::store::Chain;
 use consilium_protocol::genesis::Genesis;
-use consilium_protocol::ids::HospitalId;
+use consilium_protocol::ids::{HospitalId, LedgerId};
 use consilium_protocol::keys::SigningKey;
 use tokio::sync::broadcast::error::RecvError;
 
@@ -33,6 +33,8 @@ pub struct Replica {
     pub key: SigningKey,
     /// The consortium.
     pub genesis: Genesis,
+    /// Its ledger.
+    pub ledger: LedgerId,
     /// Blocks and state.
     pub chain: Chain,
     /// What makes blocks.

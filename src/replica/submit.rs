@@ -219,7 +219,7 @@ pub async fn own(replica: &Replica, payload: Payload) -> Result<Option<Height>, 
         expires: Height::new(height.get().saturating_add(EXPIRES_AFTER)),
         payload,
     };
-    let tx = SignedTx::sign(&replica.genesis.chain_id, &body, signer, &replica.key);
+    let tx = SignedTx::sign(&replica.ledger, &body, signer, &replica.key);
     hand_in(replica, tx.clone())?;
     match wait(replica, &tx, Duration::from_secs(30)).await {
         Waited::Included((height, Ok(()))) => Ok(Some(height)),

@@ -13,13 +13,14 @@ use super::Studies;
 use super::contribution::commitment;
 use super::duties::{Due, Duty};
 use super::guarded::{self, GuardedError, GuardedRound};
+use super::pairs;
 use super::rounds::Piece;
-use super::sum::sum;
+use super::sum::{fetch_sum, sum};
 use crate::home::FileError;
 use crate::replica::count;
 use crate::replica::peers::FetchError;
 use crate::replica::submit::{self, SubmitError};
-use crate::vault::{LOCAL, VaultError};
+use crate::vault::{LOCAL, PairsError, VaultError};
 
 /// Why a duty was not done.
 #[derive(Debug, thiserror::Error)]
@@ -40,8 +41,8 @@ pub(super) enum DriveError {
     Submit(#[from] SubmitError),
     #[error(transparent)]
     Guarded(#[from] GuardedError),
-    #[error("the sum of the contributions is not what the roster attested")]
-    OtherSum,
+    #[error(transparent)]
+    Pairs(#[from] PairsError),
     #[error("the study is not on the ledger")]
     NoStudy,
     #[error(
@@ -72,7 +73,7 @@ impl DriveError {
             Self::Submit(error) => error.kind(),
             Self::Guarded(GuardedError::Fetch(_)) => "others_unreachable",
             Self::Guarded(_) => "guard",
-            Self::OtherSum => "other_sum",
+            Self::Pairs(_) => "pairs",
             Self::Clock { .. } => "clock",
             Self::TooLate => "too_late",
             Self::Lost => "lost",
@@ -144,6 +145,11 @@ pub(super) async fn perform(studies: &Arc<Studies>, due: &Due) -> Ended {
 async fn attempt(studies: &Studies, due: &Due) -> Result<(), DriveError> {
     let study = due.study;
     let payload = match &due.duty {
+        Duty::Pair => pairs::commitment(studies, study)?,
+        Duty::KeepPairs { keys } => {
+            pairs::keep(studies, study, keys).await?;
+            return Ok(());
+        }
         Duty::OpenRound => Payload::OpenRound(OpenRound { study }),
         Duty::Release { round } => {
             // What nobody has any more must not be called released.
@@ -170,16 +176,12 @@ async fn attempt(studies: &Studies, due: &Due) -> Result<(), DriveError> {
             guarded::keep(studies, study, *round).await?;
             return Ok(());
         }
-        Duty::KeepSum { round, sum: attested, contributions } => {
+        Duty::KeepSum { round, sum: attested, attesting } => {
             let kept = studies.kept.rounds.get(&study, *round, Piece::Sum)?;
-            if kept.is_some_and(|bytes| hash::content(&bytes) == *attested) {
-                return Ok(());
+            if kept.is_none_or(|bytes| hash::content(&bytes) != *attested) {
+                let bytes = fetch_sum(studies, &study, *round, *attested, attesting).await?;
+                studies.kept.rounds.keep(&study, *round, Piece::Sum, &bytes)?;
             }
-            let bytes = sum(studies, &study, *round, contributions).await?;
-            if hash::content(&bytes) != *attested {
-                return Err(DriveError::OtherSum);
-            }
-            studies.kept.rounds.keep(&study, *round, Piece::Sum, &bytes)?;
             return Ok(());
         }
     };

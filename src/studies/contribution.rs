@@ -15,6 +15,7 @@ use tracing::info;
 use super::Studies;
 use super::attempt::DriveError;
 use super::guarded::{self, GuardedRound};
+use super::pairs;
 use super::rounds::Piece;
 use super::slots::{Slots, behind_ms};
 use crate::replica::submit::now;
@@ -29,6 +30,7 @@ pub(super) async fn commitment(
     round: RoundNumber,
 ) -> Result<Contribute, DriveError> {
     let slots = slots(&studies.replica, study, round)?;
+    let next = round.next().ok_or(DriveError::NoStudy)?;
     // Up to here, and in preparing the task, no row has a part: what fails, fails at once.
     let made = match studies.kept.rounds.get(study, round, Piece::Contribution)? {
         Some(bytes) => Ok((bytes, false)),
@@ -40,7 +42,8 @@ pub(super) async fn commitment(
     // The bytes' hash takes time, too.
     let made = made.map(|(bytes, new)| {
         let contribution = hash::content(&bytes);
-        (Contribute { study: *study, round, contribution, bytes: bytes.len() as u64 }, new)
+        let lot = studies.vault.lot(study, next);
+        (Contribute { study: *study, round, contribution, bytes: bytes.len() as u64, lot }, new)
     });
     let ready = now();
     tokio::time::sleep(slots.wait(ready)).await;
@@ -93,16 +96,23 @@ async fn task(studies: &Studies, study: &StudyId, round: RoundNumber) -> Result<
         None => None,
     };
     let replica = &studies.replica;
+    let roster = replica.chain.read(|state| {
+        let found = state.study(study).ok_or(DriveError::NoStudy)?;
+        Ok::<_, DriveError>(found.course.round(round).ok_or(DriveError::NoStudy)?.roster.clone())
+    })??;
+    let partners = pairs::partners(studies, *study, &roster).await?;
     replica.chain.read(|state| {
         let found = state.study(study).ok_or(DriveError::NoStudy)?;
         let running = found.course.round(round).ok_or(DriveError::NoStudy)?;
-        let blinding_key = |id: &HospitalId| replica.genesis.member(id).map(|m| (*id, m.blinding_key));
+        let place = found.course.before(&replica.hospital).ok_or(DriveError::NoStudy)?;
         Ok(Task {
             study: *study,
             round,
             spec: found.proposal.spec.clone(),
             public_key: found.proposal.public_key.clone(),
-            roster: running.roster.iter().filter_map(blinding_key).collect(),
+            roster,
+            pair_key: found.course.approvals[place].pair_key,
+            partners,
             roll: state.roll(study, round, &replica.hospital)?,
             left: left(running.opened.time, &replica.genesis),
             subjects: state.figures().subjects,

@@ -11,7 +11,7 @@ use tracing::info;
 
 use super::Studies;
 use super::attempt::{self, Ended, Failure};
-use super::duties::{Due, Duty, duties};
+use super::duties::{Due, duties};
 use super::failing::Failing;
 
 /// How often the ledger is looked at when no block comes: deadlines pass without blocks, too.
@@ -133,8 +133,7 @@ impl Memory {
             }
             let ended = futures_now(running).unwrap_or(Ended::NotTaken);
             progress.running = None;
-            progress.done =
-                matches!((&ended, &due.duty), (Ended::Done, Duty::KeepSum { .. } | Duty::KeepGuarded { .. }));
+            progress.done = matches!(ended, Ended::Done) && due.duty.is_done_silently();
             if !matches!(ended, Ended::Done) {
                 progress.again = now + progress.pause;
                 progress.pause = (progress.pause * 2).min(RETRY.1);

@@ -8,6 +8,13 @@ use consilium_protocol::study::Protection;
 /// One thing to do for a study.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Duty {
+    /// Encapsulate a secret to each of those who approved before, and commit to it.
+    Pair,
+    /// Fetch what others encapsulated, before a round needs it.
+    KeepPairs {
+        /// Who committed to what.
+        keys: Vec<(HospitalId, ContentHash)>,
+    },
     /// Open the first round.
     OpenRound,
     /// Compute and commit to the own contribution.
@@ -56,8 +63,8 @@ pub enum Duty {
         round: RoundNumber,
         /// Its hash.
         sum: ContentHash,
-        /// Who committed to what.
-        contributions: Vec<(HospitalId, ContentHash)>,
+        /// Who attested it.
+        attesting: Vec<HospitalId>,
     },
     /// Keep the padded sum and the disclosed seeds of a released guarded round, so that the researcher can fetch them
     /// here, too.
@@ -68,15 +75,21 @@ pub enum Duty {
 }
 
 impl Duty {
+    /// Whether nothing on the ledger says that it was done.
+    pub(super) const fn is_done_silently(&self) -> bool {
+        matches!(self, Self::KeepPairs { .. } | Self::KeepSum { .. } | Self::KeepGuarded { .. })
+    }
+
     /// One word.
     pub(super) fn name(&self) -> &'static str {
         match self {
+            Self::Pair => "pair",
             Self::OpenRound => "open",
             Self::Contribute { .. } => "contribute",
             Self::Attest { .. } => "attest",
             Self::Release { .. } => "release",
             Self::FailRound { .. } => "fail",
-            Self::KeepSum { .. } | Self::KeepGuarded { .. } => "keep",
+            Self::KeepPairs { .. } | Self::KeepSum { .. } | Self::KeepGuarded { .. } => "keep",
             Self::Seal { .. } => "seal",
             Self::Disclose { .. } => "disclose",
         }
@@ -96,7 +109,26 @@ pub struct Due {
 
 /// Everything that `own` owes at `now`, the ledger's time or the clock's, whichever is later.
 pub fn duties(state: &State, own: &HospitalId, now: Timestamp) -> Vec<Due> {
-    state.studies().filter_map(|study| due(state, &study, own, now)).collect()
+    state.studies().flat_map(|study| [of_pairs(&study, own), due(state, &study, own, now)]).flatten().collect()
+}
+
+/// What is owed to the others of a study so that a round can be blinded.
+fn of_pairs(study: &Study<'_>, own: &HospitalId) -> Option<Due> {
+    let course = study.course;
+    let place = course.before(own)?;
+    let duty = match course.phase {
+        Phase::Proposed | Phase::Approved { .. } if course.approvals[place].keys.is_none() => Duty::Pair,
+        Phase::Proposed | Phase::Approved { .. } | Phase::Collecting { .. } => {
+            let later = course.approvals[place + 1..].iter();
+            let keys: Vec<_> = later.filter_map(|approval| Some((approval.hospital, approval.keys?.hash))).collect();
+            if keys.is_empty() {
+                return None;
+            }
+            Duty::KeepPairs { keys }
+        }
+        _ => return None,
+    };
+    Some(Due { study: study.id, duty, rank: 0 })
 }
 
 fn due(state: &State, study: &Study<'_>, own: &HospitalId, now: Timestamp) -> Option<Due> {
@@ -104,12 +136,13 @@ fn due(state: &State, study: &Study<'_>, own: &HospitalId, now: Timestamp) -> Op
     let course = study.course;
     match course.phase {
         Phase::Approved { since } => {
-            let approvers = course.approvers();
-            let rank = rank_of(&approvers, own)?;
-            let everybody_decided = course.decisions.len() == state.members().len();
+            let paired = course.paired();
+            let rank = rank_of(&paired, own)?;
+            let all_paired = paired.len() == course.approvals.len();
+            let everybody_decided = course.decisions.len() == state.members().len() && all_paired;
             let grace_is_over = since.plus_millis(state.genesis().deadlines.grace_ms) <= now;
-            let enough = approvers.len() >= state.genesis().policy.min_hospitals as usize;
-            let can_open = enough && has_roles(state, study, &approvers, grace_is_over);
+            let enough = paired.len() >= state.genesis().policy.min_hospitals as usize;
+            let can_open = enough && has_roles(state, study, &paired, grace_is_over);
             if (everybody_decided || grace_is_over) && can_open { at(Duty::OpenRound, rank) } else { None }
         }
         Phase::Collecting { round } | Phase::Combining { round } => {
@@ -150,10 +183,10 @@ fn due(state: &State, study: &Study<'_>, own: &HospitalId, now: Timestamp) -> Op
         }
         Phase::Released { round, sum } => {
             let released = course.round(round)?;
-            let contributions = released.contributions.iter().map(|(id, c)| (*id, c.hash)).collect();
+            let attested = released.attestations.iter().filter(|(_, attestation)| attestation.sum == sum);
             let keep = match released.guard {
                 Some(_) => Duty::KeepGuarded { round },
-                None => Duty::KeepSum { round, sum, contributions },
+                None => Duty::KeepSum { round, sum, attesting: attested.map(|(id, _)| *id).collect() },
             };
             if released.has(own) { at(keep, 0) } else { None }
         }
@@ -163,14 +196,14 @@ fn due(state: &State, study: &Study<'_>, own: &HospitalId, now: Timestamp) -> Op
 
 /// Whether roles can be drawn, which only a guarded round has: among all who may have one, or when the grace is over, among
 /// two of them at least.
-fn has_roles(state: &State, study: &Study<'_>, approvers: &[HospitalId], grace_is_over: bool) -> bool {
+fn has_roles(state: &State, study: &Study<'_>, paired: &[HospitalId], grace_is_over: bool) -> bool {
     if study.proposal.spec.protection != Protection::Guarded {
         return true;
     }
     let own = state.researchers().get(&study.proposal.researcher).and_then(|researcher| researcher.hospital);
-    let candidates = approvers.iter().filter(|id| own != Some(**id));
+    let candidates = paired.iter().filter(|id| own != Some(**id));
     let (with_keys, without): (Vec<&HospitalId>, Vec<&HospitalId>) =
-        candidates.partition(|id| state.guard_keys(id).is_some());
+        candidates.partition(|id| state.guard_keys(id).is_some_and(|kept| kept.free().is_some()));
     with_keys.len() >= 2 && (without.is_empty() || grace_is_over)
 }
 

@@ -1,7 +1,8 @@
-use consilium_protocol::keys::BlindingKey;
+use consilium_protocol::kem::KemSecretKey;
 use consilium_protocol::tx::{
     Attest, Blob, Contribute, DiscloseSeeds, OpenRound, Payload, RegisterGuardKeys, Release, SealSum,
 };
+use zeroize::Zeroizing;
 
 use super::*;
 use crate::testing::{Ledger, Who, content};
@@ -16,7 +17,9 @@ fn blob(name: u8) -> Blob {
 fn owed(ledger: &Ledger, ahead: u64) -> Vec<Option<(Duty, u32)>> {
     let now = Timestamp::new(ledger.now + ahead);
     let of = |i| duties(&ledger.state, &ledger.consortium.hospital(i), now);
-    (0..ledger.state.members().len()).map(|i| of(i).pop().map(|due| (due.duty, due.rank))).collect()
+    let is_of_pairs = |due: &Due| matches!(due.duty, Duty::Pair | Duty::KeepPairs { .. });
+    let other = |i| of(i).into_iter().rfind(|due| !is_of_pairs(due)).map(|due| (due.duty, due.rank));
+    (0..ledger.state.members().len()).map(other).collect()
 }
 
 fn does(ledger: &mut Ledger, i: usize, payload: Payload) {
@@ -24,7 +27,8 @@ fn does(ledger: &mut Ledger, i: usize, payload: Payload) {
 }
 
 fn contribute(ledger: &mut Ledger, i: usize, study: StudyId) {
-    let contribution = Contribute { study, round: ROUND, contribution: content(i as u8), bytes: 64 };
+    let lot = ledger.consortium.lot(i, study, 1);
+    let contribution = Contribute { study, round: ROUND, contribution: content(i as u8), bytes: 64, lot };
     does(ledger, i, Payload::Contribute(contribution));
 }
 
@@ -36,6 +40,47 @@ fn contributions(ledger: &Ledger, members: &[usize]) -> Vec<(HospitalId, Content
 /// Past the deadline of a round that was opened in the last blocks.
 fn late(ledger: &Ledger) -> u64 {
     ledger.consortium.genesis.deadlines.round_ms
+}
+
+#[test]
+fn approvers_pair_with_those_before_and_keep_what_those_after_encapsulated() {
+    let mut ledger = Ledger::new(4);
+    let study = ledger.proposed();
+    let pairs = |ledger: &Ledger, i: usize| -> Vec<Duty> {
+        let of = duties(&ledger.state, &ledger.consortium.hospital(i), Timestamp::new(ledger.now));
+        of.into_iter().map(|due| due.duty).filter(|duty| !matches!(duty, Duty::OpenRound)).collect()
+    };
+    for i in [2, 0] {
+        let approval = ledger.approval(i, study);
+        does(&mut ledger, i, approval);
+        assert_eq!(pairs(&ledger, i), [Duty::Pair]);
+    }
+    does(&mut ledger, 2, Ledger::pairing(study, 0));
+    assert!(pairs(&ledger, 2).is_empty(), "nobody after it has encapsulated yet");
+    does(&mut ledger, 0, Ledger::pairing(study, 1));
+    let of_0 = (ledger.consortium.hospital(0), content(1));
+    let keep = vec![Duty::KeepPairs { keys: vec![of_0] }];
+    assert_eq!([2, 0, 1].map(|i| pairs(&ledger, i)), [keep.clone(), vec![], vec![]]);
+    assert_eq!(ledger.approve(3, study), Ok(()));
+    let of_3 = (ledger.consortium.hospital(3), content(2));
+    let all = vec![Duty::KeepPairs { keys: vec![of_0, of_3] }];
+    assert_eq!(pairs(&ledger, 2), all);
+    assert_eq!(pairs(&ledger, 0), [Duty::KeepPairs { keys: vec![of_3] }]);
+}
+
+#[test]
+fn who_is_not_paired_is_not_waited_for_longer_than_the_grace() {
+    let mut ledger = Ledger::new(4);
+    let study = ledger.proposed();
+    (0..3).for_each(|i| assert_eq!(ledger.approve(i, study), Ok(())));
+    let approval = ledger.approval(3, study);
+    does(&mut ledger, 3, approval);
+    assert_eq!(owed(&ledger, 0), [None, None, None, None]);
+    let open = |rank| Some((Duty::OpenRound, rank));
+    let grace = ledger.consortium.genesis.deadlines.grace_ms;
+    assert_eq!(owed(&ledger, grace), [open(0), open(1), open(2), None]);
+    does(&mut ledger, 3, Ledger::pairing(study, 3));
+    assert_eq!(owed(&ledger, 0), [open(0), open(1), open(2), open(3)]);
 }
 
 #[test]
@@ -73,7 +118,8 @@ fn a_round_is_collected_attested_released_and_kept_by_its_roster() {
     assert_eq!(owed(&ledger, 0), [release(0), release(1), release(2), None]);
 
     does(&mut ledger, 0, Payload::Release(Release { study, round: ROUND }));
-    let keep = || Some((Duty::KeepSum { round: ROUND, sum, contributions: all.clone() }, 0));
+    let attesting = vec![ledger.consortium.hospital(0), ledger.consortium.hospital(1)];
+    let keep = || Some((Duty::KeepSum { round: ROUND, sum, attesting: attesting.clone() }, 0));
     assert_eq!(owed(&ledger, late(&ledger)), [keep(), keep(), keep(), None]);
 }
 
@@ -110,7 +156,7 @@ fn a_guarded_round_waits_for_keys_and_then_for_one_role_at_a_time() {
     let (study, outcome) = ledger.propose_protected(1, Protection::Guarded);
     assert_eq!(outcome, Ok(()));
     let register = |ledger: &mut Ledger, i: usize| {
-        let sealing_key = BlindingKey::from_seed([i as u8 + 50; 32]).public_key();
+        let sealing_key = KemSecretKey::from_seed(Zeroizing::new([i as u8 + 50; 32])).public_key();
         let keys = RegisterGuardKeys { public_key: blob(1), server_key: blob(2), sealing_key };
         does(ledger, i, Payload::RegisterGuardKeys(keys));
     };

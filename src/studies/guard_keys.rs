@@ -1,115 +1,79 @@
-//! Keys for guarded studies as the ledger and other members know them: the own are registered, those of others are kept
-//! once they were fetched.
+//! Keys for guarded rounds as the ledger knows them: a set is registered whenever this hospital has none that a role could be
+//! drawn with.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use consilium_engine::guard::GuardServerKey;
-use consilium_protocol::hash;
-use consilium_protocol::ids::ContentHash;
+use consilium_ledger::state::State;
+use consilium_protocol::ids::HospitalId;
 use consilium_protocol::study::Protection;
 use consilium_protocol::tx::{Payload, RegisterGuardKeys};
 use tracing::{info, warn};
 
 use super::Studies;
-use crate::home::files::{self, FileError, Readable};
 use crate::replica::submit;
 
-/// How often the ledger is looked at for a first guarded study.
+/// How often the ledger is looked at.
 const LOOK: Duration = Duration::from_millis(500);
 /// How long a registration that failed is left alone.
 const RETRY: Duration = Duration::from_secs(5);
 
-/// Where other members' public and server keys are kept: `guard/<hash>.key` in the home.
-#[derive(Debug)]
-pub struct FetchedKeys {
-    folder: PathBuf,
+/// What became of a set of keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Use {
+    /// No role was drawn with it.
+    Free,
+    /// A role was drawn with it, in a round that runs.
+    Running,
+    /// A role was drawn with it, in a round that has ended.
+    Ended,
 }
 
-impl FetchedKeys {
-    /// Those of a hospital's home.
-    ///
-    /// # Errors
-    /// [`FileError`].
-    pub fn open(home: &Path) -> Result<Self, FileError> {
-        let folder = home.join("guard");
-        files::create_private_dir(&folder)?;
-        Ok(Self { folder })
-    }
-
-    fn path(&self, hash: &ContentHash) -> PathBuf {
-        self.folder.join(format!("{hash}.key"))
-    }
-
-    /// A key that was fetched before.
-    pub fn get(&self, hash: &ContentHash) -> Option<Vec<u8>> {
-        let bytes = files::read_bytes(&self.path(hash), GuardServerKey::ENCODED_BYTES as u64).ok()?;
-        (hash::content(&bytes) == *hash).then_some(bytes)
-    }
-
-    /// Keeps a key whose hash was checked.
-    ///
-    /// # Errors
-    /// [`FileError`].
-    pub fn keep(&self, hash: &ContentHash, bytes: &[u8]) -> Result<(), FileError> {
-        files::replace(&self.path(hash), bytes, Readable::ByOwner)
-    }
+/// What became of a set of a hospital's keys.
+pub(super) fn use_of(state: &State, hospital: &HospitalId, keys: &RegisterGuardKeys) -> Use {
+    let rounds = state.studies().flat_map(|study| study.course.rounds.iter());
+    let drawn = rounds.filter(|round| {
+        round.guard.is_some_and(|guard| {
+            let roles = guard.roles;
+            (roles.custodian == *hospital && roles.public_key == keys.public_key)
+                || (roles.aggregator == *hospital && roles.sealing_key == keys.sealing_key)
+        })
+    });
+    drawn.map(|round| if round.ended.is_some() { Use::Ended } else { Use::Running }).next().unwrap_or(Use::Free)
 }
 
-/// Has the own keys made and registers them as soon as the ledger has a guarded study, and again whenever the ledger has
-/// others.
+/// Has a set made and registers it as soon as the ledger has a guarded study, and whenever a role was drawn with the last one.
 pub(super) async fn register(studies: Arc<Studies>) {
     let replica = &studies.replica;
-    let mut own: Option<RegisterGuardKeys> = None;
     loop {
         tokio::time::sleep(LOOK).await;
+        let kept = studies.vault.guard_keys();
         let seen = replica.chain.read(|state| {
             let guarded = state.studies().any(|study| study.proposal.spec.protection == Protection::Guarded);
-            (guarded, state.guard_keys(&replica.hospital).map(|kept| kept.keys))
+            let registered = state.guard_keys(&replica.hospital);
+            let is_ready = registered.and_then(|registered| registered.free()).is_some_and(|free| kept.contains(&free));
+            let free = kept.iter().find(|set| use_of(state, &replica.hospital, set) == Use::Free).copied();
+            (is_ready || (!guarded && registered.is_none()), free)
         });
         // A ledger that cannot be read has been reported where it failed.
-        let Ok((guarded, registered)) = seen else { continue };
-        if (!guarded && registered.is_none()) || (own.is_some() && own == registered) {
-            continue;
-        }
-        let keys = match own {
+        let Ok((false, free)) = seen else { continue };
+        let keys = match free {
             Some(keys) => keys,
-            None => match studies.vault.guard_keys().await {
-                Ok(keys) => *own.insert(keys),
+            None => match studies.vault.make_guard_keys().await {
+                Ok(keys) => keys,
                 Err(error) => {
-                    warn!(%error, "the keys for guarded studies cannot be used");
+                    warn!(%error, "the keys for guarded studies cannot be made");
                     tokio::time::sleep(RETRY).await;
                     continue;
                 }
             },
         };
-        if Some(keys) == registered {
-            continue;
-        }
         match submit::own(replica, Payload::RegisterGuardKeys(keys)).await {
-            Ok(_) => info!("the keys for guarded studies are registered on the ledger"),
+            Ok(_) => info!("keys for a guarded round are registered on the ledger"),
             Err(error) => {
                 warn!(%error, "the keys for guarded studies are not registered yet");
                 tokio::time::sleep(RETRY).await;
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_fetched_key_that_was_changed_is_fetched_again() {
-        let home = tempfile::tempdir().expect("a temporary folder");
-        let keys = FetchedKeys::open(home.path()).expect("a folder");
-        let hash = hash::content(b"key");
-        assert_eq!(keys.get(&hash), None);
-        keys.keep(&hash, b"key").expect("kept");
-        assert_eq!(keys.get(&hash).as_deref(), Some(&b"key"[..]));
-        keys.keep(&hash, b"kex").expect("kept");
-        assert_eq!(keys.get(&hash), None);
     }
 }

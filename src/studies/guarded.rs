@@ -7,6 +7,7 @@ use consilium_engine::guard::{GuardPublicKey, GuardServerKey};
 use consilium_ledger::state::study::Roles;
 use consilium_protocol::hash;
 use consilium_protocol::ids::{ContentHash, HospitalId, RoundNumber, StudyId};
+use consilium_protocol::kem::KemPublicKey;
 use consilium_protocol::study::StudySpec;
 use consilium_protocol::tx::{Blob, DiscloseSeeds, Payload, SealSum};
 use consilium_protocol::wire::BlobKind;
@@ -17,7 +18,7 @@ use super::rounds::Piece;
 use crate::home::FileError;
 use crate::replica::Replica;
 use crate::replica::peers::{FetchError, Wanted};
-use crate::vault::{DiscloseTask, RoleError, SealTask, SealedSum, Vault};
+use crate::vault::{DiscloseTask, RoleError, SealTask, SealedSum};
 
 /// Why a role was not done. Carries no number of anyone.
 #[derive(Debug, thiserror::Error)]
@@ -35,12 +36,6 @@ pub enum GuardedError {
     /// The own contribution is not on disk any more.
     #[error("the own contribution of this round is lost; the round fails at its deadline")]
     Lost,
-    /// The own keys are not those that the round was opened with.
-    #[error(
-        "this hospital's guard keys are not those that the round was opened with; the round fails at its deadline and is \
-         opened again"
-    )]
-    RenewedKeys,
     /// The ledger has no such guarded round.
     #[error("the ledger has no such guarded round; wait for the next block")]
     NoRound,
@@ -54,7 +49,7 @@ pub(super) struct GuardedRound {
     pub(super) roles: Roles,
     pub(super) hospitals: usize,
     /// To which a custodian seals what passed.
-    pub(super) researcher: [u8; 32],
+    pub(super) researcher: KemPublicKey,
 }
 
 impl GuardedRound {
@@ -80,33 +75,28 @@ fn blob(bytes: &[u8]) -> Blob {
     Blob { hash: hash::content(bytes), bytes: bytes.len() as u64 }
 }
 
-/// The custodian's public key: the own, the one fetched before, or the one fetched now.
+/// The custodian's public key: the one that is here, or the one fetched now.
 pub(super) async fn public_key(studies: &Studies, roles: &Roles) -> Result<Vec<u8>, GuardedError> {
     let wanted = (BlobKind::GuardPublicKey, roles.public_key.hash, GuardPublicKey::ENCODED_BYTES);
-    key_of_custodian(studies, roles.custodian, wanted, Vault::guard_public_key).await
+    key_of_custodian(studies, roles.custodian, wanted).await
 }
 
 /// The custodian's server key, likewise.
 async fn server_key(studies: &Studies, roles: &Roles) -> Result<Vec<u8>, GuardedError> {
     let wanted = (BlobKind::GuardServerKey, roles.server_key.hash, GuardServerKey::ENCODED_BYTES);
-    key_of_custodian(studies, roles.custodian, wanted, Vault::guard_server_key).await
+    key_of_custodian(studies, roles.custodian, wanted).await
 }
 
 async fn key_of_custodian(
     studies: &Studies,
     custodian: HospitalId,
     (kind, hash, limit): (BlobKind, ContentHash, usize),
-    own: impl Fn(&Vault) -> Result<Vec<u8>, FileError>,
 ) -> Result<Vec<u8>, GuardedError> {
-    if custodian == studies.replica.hospital {
-        let own = own(&studies.vault)?;
-        return if hash::content(&own) == hash { Ok(own) } else { Err(GuardedError::RenewedKeys) };
-    }
-    if let Some(bytes) = studies.kept.fetched.get(&hash) {
+    if let Some(bytes) = studies.vault.guard_key(&hash) {
         return Ok(bytes);
     }
     let bytes = studies.replica.peers.fetch(custodian, &Wanted { kind, of: None, hash, limit }).await?;
-    studies.kept.fetched.keep(&hash, &bytes)?;
+    studies.vault.keep_guard_key(&hash, &bytes)?;
     Ok(bytes)
 }
 
@@ -138,7 +128,8 @@ pub(super) async fn seal(
     let public_key = public_key(studies, &round.roles).await?;
     let server_key = server_key(studies, &round.roles).await?;
     let spec = round.spec.clone();
-    let task = SealTask { study, round: number, spec, contributions: sealed, public_key, server_key };
+    let sealing_key = round.roles.sealing_key;
+    let task = SealTask { study, round: number, spec, contributions: sealed, sealing_key, public_key, server_key };
     let SealedSum { sum, seeds } = studies.vault.seal(task).await?;
     rounds.keep(&study, number, Piece::Sum, &sum)?;
     rounds.keep(&study, number, Piece::Seeds, &seeds)?;
@@ -165,7 +156,8 @@ pub(super) async fn disclose(
     let wanted = Wanted::of_round(BlobKind::Seeds, (study, number), seeds);
     let seeds = studies.replica.peers.fetch(aggregator, &wanted).await?;
     let (hospitals, researcher, spec) = (round.hospitals, round.researcher, round.spec.clone());
-    let task = DiscloseTask { study, round: number, spec, hospitals, seeds, researcher };
+    let public_key = round.roles.public_key.hash;
+    let task = DiscloseTask { study, round: number, spec, hospitals, seeds, researcher, public_key };
     let sealed = studies.vault.disclose(task).await?;
     rounds.keep(&study, number, Piece::DisclosedSeeds, &sealed)?;
     info!(study = study.short(), "what passed is sealed to the researcher");

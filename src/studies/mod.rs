@@ -9,7 +9,8 @@
 //! ```
 //!
 //! The [`driver`] looks at the ledger after every block and does what the hospital owes: opens rounds, contributes,
-//! adds up, attests, releases; and in a guarded study, where it has a role, seals or discloses ([`guarded`]). What it
+//! adds up, attests, releases; and in a guarded study, where it has a role, seals or discloses ([`guarded`]). What has served
+//! is deleted ([`forget`]). What it
 //! owes is a pure function of the ledger ([`duties`]); what it cannot do is said on the board ([`failing`]).
 
 mod attempt;
@@ -17,8 +18,10 @@ mod contribution;
 mod driver;
 mod duties;
 pub mod failing;
+mod forget;
 mod guard_keys;
 mod guarded;
+mod pairs;
 mod rounds;
 mod slots;
 mod sum;
@@ -31,7 +34,7 @@ use crate::home::FileError;
 use crate::replica::Replica;
 use crate::vault::Vault;
 use failing::Board;
-use guard_keys::FetchedKeys;
+use pairs::PairFiles;
 pub use rounds::{Piece, Rounds};
 
 /// A hospital's part in studies.
@@ -53,7 +56,8 @@ pub struct Kept {
     pub rounds: Rounds,
     /// What it cannot do.
     pub failing: Board,
-    fetched: FetchedKeys,
+    /// What hospitals encapsulated to each other.
+    pub pairs: PairFiles,
 }
 
 impl Kept {
@@ -65,7 +69,7 @@ impl Kept {
         Ok(Self {
             rounds: Rounds::open(home.join("rounds"))?,
             failing: Board::open(home)?,
-            fetched: FetchedKeys::open(home)?,
+            pairs: PairFiles::open(home.join("pairs"))?,
         })
     }
 }
@@ -83,5 +87,5 @@ pub struct Counters {
 
 /// Does the hospital's part, until dropped.
 pub async fn run(studies: Arc<Studies>) {
-    tokio::join!(guard_keys::register(studies.clone()), driver::run(studies));
+    tokio::join!(guard_keys::register(studies.clone()), forget::run(studies.clone()), driver::run(studies));
 }

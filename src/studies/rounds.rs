@@ -10,7 +10,7 @@ use consilium_protocol::wire::MAX_CIPHERTEXT_BYTES;
 use crate::home::files::{self, FileError, Readable};
 
 /// What is kept of a round.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Piece {
     /// The hospital's own encrypted contribution.
     Contribution,
@@ -20,6 +20,27 @@ pub enum Piece {
     Seeds,
     /// The seeds that passed, sealed to the researcher.
     DisclosedSeeds,
+}
+
+impl Piece {
+    const ALL: [Self; 4] = [Self::Contribution, Self::Sum, Self::Seeds, Self::DisclosedSeeds];
+
+    const fn suffix(self) -> &'static str {
+        match self {
+            Self::Contribution => "contribution",
+            Self::Sum => "sum",
+            Self::Seeds => "seeds",
+            Self::DisclosedSeeds => "disclosed",
+        }
+    }
+}
+
+/// A piece that is on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct KeptPiece {
+    pub(super) study: StudyId,
+    pub(super) round: RoundNumber,
+    pub(super) piece: Piece,
 }
 
 /// The folder of rounds.
@@ -39,13 +60,7 @@ impl Rounds {
     }
 
     fn path(&self, study: &StudyId, round: RoundNumber, piece: Piece) -> PathBuf {
-        let kind = match piece {
-            Piece::Contribution => "contribution",
-            Piece::Sum => "sum",
-            Piece::Seeds => "seeds",
-            Piece::DisclosedSeeds => "disclosed",
-        };
-        self.folder.join(format!("{study}-{round}.{kind}"))
+        self.folder.join(format!("{study}-{round}.{}", piece.suffix()))
     }
 
     /// Keeps a piece, whole and synced.
@@ -66,5 +81,26 @@ impl Rounds {
             Err(FileError::Missing(_)) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// Everything that is kept.
+    pub(super) fn kept(&self) -> Vec<KeptPiece> {
+        let entries = std::fs::read_dir(&self.folder).into_iter().flatten().filter_map(Result::ok);
+        let piece = |entry: std::fs::DirEntry| {
+            let name = entry.file_name();
+            let (stem, suffix) = name.to_str()?.split_once('.')?;
+            let (study, round) = stem.split_once('-')?;
+            let piece = Piece::ALL.into_iter().find(|piece| piece.suffix() == suffix)?;
+            Some(KeptPiece { study: study.parse().ok()?, round: RoundNumber::new(round.parse().ok()?), piece })
+        };
+        entries.filter_map(piece).collect()
+    }
+
+    /// Deletes a piece.
+    ///
+    /// # Errors
+    /// [`FileError`].
+    pub(super) fn forget(&self, piece: &KeptPiece) -> Result<(), FileError> {
+        files::delete(&self.path(&piece.study, piece.round, piece.piece))
     }
 }

@@ -1,4 +1,4 @@
-//! The sum of a round's contributions.
+//! The sum of a round's contributions: added up while the round runs, fetched once it is released.
 
 use consilium_engine::cells::{EncryptedCells, combine};
 use consilium_protocol::ids::{ContentHash, HospitalId, RoundNumber, StudyId};
@@ -27,4 +27,23 @@ pub(super) async fn sum(
         parts.push(EncryptedCells::from_bytes(&bytes)?);
     }
     Ok(combine(&parts)?.to_bytes())
+}
+
+/// The sum of a released round, from any that attested it.
+pub(super) async fn fetch_sum(
+    studies: &Studies,
+    study: &StudyId,
+    round: RoundNumber,
+    sum: ContentHash,
+    attesting: &[HospitalId],
+) -> Result<Vec<u8>, DriveError> {
+    let wanted = Wanted::of_round(BlobKind::Sum, (*study, round), sum);
+    let mut failed = None;
+    for hospital in attesting.iter().filter(|id| **id != studies.replica.hospital) {
+        match studies.replica.peers.fetch(*hospital, &wanted).await {
+            Ok(bytes) => return Ok(bytes),
+            Err(error) => failed = Some(error),
+        }
+    }
+    Err(failed.map_or(DriveError::Lost, DriveError::Fetch))
 }

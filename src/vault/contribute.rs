@@ -11,6 +11,7 @@ use consilium_engine::statistics::Layout;
 use consilium_protocol::consent::Roll;
 use consilium_protocol::hash;
 use consilium_protocol::ids::{ContentHash, HospitalId, RoundNumber, StudyId};
+use consilium_protocol::kem::KemPublicKey;
 use consilium_protocol::policy::DisclosurePolicy;
 use consilium_protocol::privacy::MicroRho;
 use consilium_protocol::sealing::{self, Content, Context};
@@ -20,6 +21,7 @@ use super::Vault;
 use super::cohorts::History;
 use super::compute::{Computed, Question, compute};
 use super::error::VaultError;
+use super::pairs::Partner;
 use super::roles::Parts;
 
 /// What a round asks of this hospital, as the ledger says.
@@ -33,8 +35,12 @@ pub struct Task {
     pub spec: StudySpec,
     /// Under which key it is encrypted.
     pub public_key: Vec<u8>,
-    /// Who contributes, with their blinding keys.
-    pub roster: Vec<(HospitalId, [u8; 32])>,
+    /// Who contributes, this hospital among them.
+    pub roster: Vec<HospitalId>,
+    /// This hospital's key for the pairs of the study, as its approval says.
+    pub pair_key: KemPublicKey,
+    /// How this hospital comes by what it shares with each other one of the roster.
+    pub partners: Vec<Partner>,
     /// What this hospital's patients allow.
     pub roll: Roll,
     /// How long it is until the round's deadline.
@@ -49,13 +55,24 @@ pub struct Task {
     pub history: History,
 }
 
+/// What this hospital owes to those who approved a study before it.
+#[derive(Debug)]
+pub struct Pairing {
+    /// The study.
+    pub study: StudyId,
+    /// This hospital's key for the pairs of the study, as its approval says.
+    pub key: KemPublicKey,
+    /// Those who approved before, with their keys, in the order of the ledger.
+    pub before: Vec<(HospitalId, KemPublicKey)>,
+}
+
 /// What a guarded round asks beside.
 #[derive(Debug)]
 pub struct GuardTask {
     /// The custodian's public key, under which counts are encrypted.
     pub custodian_key: Vec<u8>,
     /// The aggregator's key, to which everything is sealed.
-    pub sealing_key: [u8; 32],
+    pub sealing_key: KemPublicKey,
 }
 
 /// What a hospital demands of a study beyond its consortium: `own` is its policy, `privacy_loss` what private studies cost
@@ -100,8 +117,9 @@ impl Vault {
         let question = Question { spec, roll: &task.roll, min_site_count, subjects: task.subjects, left: task.left };
         let mut computed = compute(&self.worker, &question).await?;
         let roster = BlindingRoster::new(task.roster.clone())?;
-        let round = BlindingRound { chain: &terms.chain, study: task.study, round: task.round, roster: &roster };
-        let blinds = Blinds::derive(&round, terms.hospital, &self.blinding, layout.cells())?;
+        let secrets = self.pairs.secrets(&self.own(task.study, &task.pair_key), &task.partners)?;
+        let round = BlindingRound { ledger: &terms.ledger, study: task.study, round: task.round, roster: &roster };
+        let blinds = Blinds::derive(&round, terms.hospital, &secrets, layout.cells())?;
         match spec.protection {
             Protection::Open => {
                 self.remember(task, &computed).await?;
@@ -116,14 +134,14 @@ impl Vault {
                 let guard = task.guard.as_ref().ok_or(VaultError::NoRoles)?;
                 let plan = guarded::plan(spec, &terms.policy, roster.len())?;
                 let custodian_key = GuardPublicKey::from_bytes(&guard.custodian_key)?;
-                let guard_blinds = GuardBlinds::derive(&round, terms.hospital, &self.blinding, &plan.shape)?;
+                let guard_blinds = GuardBlinds::derive(&round, terms.hospital, &secrets, &plan.shape)?;
                 self.remember(task, &computed).await?;
                 let cells = computed.cells;
                 let counts = cells.guard(&plan.shape, guard_blinds, &custodian_key)?.to_bytes();
                 let parts = Parts { cells: cells.contribute(blinds, &key)?.to_bytes(), counts };
                 let context = Context {
                     content: Content::Contribution,
-                    chain: &terms.chain,
+                    ledger: &terms.ledger,
                     study: task.study,
                     round: task.round,
                     from: terms.hospital,
@@ -137,7 +155,7 @@ impl Vault {
         // The policy's threshold, not the study's: by one of their choice, researchers could find out how large a
         // cohort is.
         let k = self.terms.own_policy.min_joint_count;
-        let ids: Vec<&[u8]> = task.roster.iter().map(|(id, _)| id.public_key().as_slice()).collect();
+        let ids: Vec<&[u8]> = task.roster.iter().map(|id| id.public_key().as_slice()).collect();
         let roster = ContentHash::from_bytes(hash::tagged("consilium/cohort-roster/v1", &ids));
         let basis = Basis { roster, terms: computed.subjects.terms(&task.roll) };
         let (cohort, history) = (computed.subjects.clone(), task.history.clone());

@@ -12,6 +12,7 @@ use consilium_engine::worker::Refusal;
 use consilium_protocol::sealing::SealingError;
 
 use super::cohorts::CohortsError;
+use super::pairs::PairsError;
 use crate::worker::{Trouble, WorkerError};
 
 /// The kind that stands for every error in which patients' rows had a part.
@@ -105,6 +106,9 @@ pub enum VaultError {
     /// The round cannot be blinded.
     #[error("the blinding: {0}")]
     Blinding(#[from] BlindingError),
+    /// There is nothing to blind with.
+    #[error("the pairs: {0}")]
+    Pairs(#[from] PairsError),
     /// The study's key cannot be used.
     #[error("the study's key: {0}")]
     Key(#[from] CiphertextError),
@@ -149,6 +153,8 @@ impl VaultError {
             Self::Compute(error) => error.kind(),
             Self::Layout(_) => "statistics",
             Self::Blinding(_) => "blinding",
+            Self::Pairs(PairsError::Pairing(_)) => "pairing",
+            Self::Pairs(_) => "pairs",
             Self::Key(_) => "study_key",
             Self::Encryption(_) => "encryption",
             Self::Policy(_) => "own_policy",
@@ -166,6 +172,7 @@ impl VaultError {
             Self::Cohorts(_) => LOCAL,
             Self::Layout(_)
             | Self::Blinding(_)
+            | Self::Pairs(_)
             | Self::Key(_)
             | Self::Encryption(_)
             | Self::Policy(_)

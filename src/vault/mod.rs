@@ -1,4 +1,4 @@
-//! A hospital's computing side. It alone holds the link secret, the blinding key, the guard keys and the memory of earlier
+//! A hospital's computing side. It alone holds the link secret, what is shared with others, the guard keys and the memory of earlier
 //! cohorts, and the worker that reads the tables.
 //!
 //! It is asked by plain values and answers with plain values, so that it could stand on a machine of its own: it knows
@@ -8,10 +8,13 @@
 //! | asked | answer |
 //! |---|---|
 //! | [`Vault::contribute`] with a [`Task`] | the hospital's encrypted part of a round |
-//! | [`Vault::guard_keys`] | what the ledger is told about its keys for guarded studies, made where missing |
-//! | [`Vault::guard_public_key`], [`Vault::guard_server_key`] | those keys, for other hospitals |
+//! | [`Vault::encapsulate`] with a [`Pairing`] | what those who approved a study before it need for a secret with it |
+//! | [`Vault::lot`] | its lot for a round |
+//! | [`Vault::guard_keys`], [`Vault::make_guard_keys`] | what the ledger is told about its keys for guarded rounds |
+//! | [`Vault::guard_key`] | a public or server key, for other hospitals |
 //! | [`Vault::seal`] with a [`SealTask`] | as aggregator: the padded sum, and the seeds of the pads |
 //! | [`Vault::disclose`] with a [`DiscloseTask`] | as custodian: the seeds that passed, sealed to the researcher |
+//! | [`Vault::forget_study`], [`Vault::forget_guard_set`], [`Vault::forget_guard_key`] | secrets of the past are deleted |
 //!
 //! What is over patients' rows is one step, [`compute()`], and happens in the worker's process; everything after it is over
 //! cells.
@@ -21,6 +24,7 @@ mod compute;
 mod contribute;
 mod error;
 mod guard_keys;
+mod pairs;
 mod roles;
 
 use std::path::Path;
@@ -29,8 +33,9 @@ use std::sync::Arc;
 use consilium_engine::pseudonym::LinkSecret;
 use consilium_engine::store::{StoreConfig, StoreError};
 use consilium_engine::worker::Refusal;
-use consilium_protocol::ids::{ChainId, HospitalId};
-use consilium_protocol::keys::BlindingKey;
+use consilium_protocol::ids::{ContentHash, HospitalId, LedgerId, RoundNumber, StudyId};
+use consilium_protocol::kem::KemPublicKey;
+use consilium_protocol::lots::{self, LotKey, LotProof};
 use consilium_protocol::policy::DisclosurePolicy;
 use consilium_protocol::tx::RegisterGuardKeys;
 
@@ -40,17 +45,19 @@ use crate::worker::{Bounds, Program, Settings, Trouble, Worker};
 
 pub use cohorts::{Cohorts, CohortsError, History, Standing};
 pub use compute::{Computed, Question, compute};
-pub use contribute::{GuardTask, Task, own_policy_allows};
+pub use contribute::{GuardTask, Pairing, Task, own_policy_allows};
 pub use error::{ComputeError, LOCAL, VaultError, for_steward};
 pub use guard_keys::GuardKeyError;
 use guard_keys::GuardKeyring;
+use pairs::{Own, Pairs};
+pub use pairs::{PairsError, Partner, Readiness, make_ready};
 pub use roles::{DiscloseTask, RoleError, SealTask, SealedSum};
 
 /// What a vault knows besides its home's secrets.
 #[derive(Clone, Debug)]
 pub struct Terms {
     /// The ledger.
-    pub chain: ChainId,
+    pub ledger: LedgerId,
     /// This hospital.
     pub hospital: HospitalId,
     /// The consortium's policy.
@@ -69,7 +76,8 @@ pub struct Terms {
 pub struct Vault {
     terms: Terms,
     worker: Worker,
-    blinding: BlindingKey,
+    pairs: Pairs,
+    lots: LotKey,
     cohorts: Cohorts,
     guard_keys: Arc<GuardKeyring>,
 }
@@ -93,6 +101,9 @@ pub enum OpenError {
     /// A secret cannot be used.
     #[error(transparent)]
     Secret(#[from] SecretError),
+    /// What is shared with others cannot be used.
+    #[error(transparent)]
+    Pairs(#[from] PairsError),
     /// The memory of contributed cohorts cannot be used.
     #[error(transparent)]
     Cohorts(#[from] CohortsError),
@@ -110,13 +121,13 @@ impl From<Trouble> for OpenError {
     }
 }
 
-/// Checks that a home's secrets for computing can be read.
+/// Checks that a home's secrets for computing can be read, and tells by which key its lots are checked.
 ///
 /// # Errors
-/// [`SecretError`].
-pub fn blinding_public_key(home: &Path) -> Result<[u8; 32], SecretError> {
+/// [`PairsError`].
+pub fn lot_public_key(home: &Path) -> Result<[u8; 32], PairsError> {
     secrets::read(home, Kind::Link)?;
-    Ok(BlindingKey::from_seed(*secrets::read(home, Kind::Blinding)?).public_key())
+    Ok(pairs::read_lot_key(home)?.public_key())
 }
 
 /// Checks that what a vault wrote down of earlier cohorts can be opened, without changing it.
@@ -134,38 +145,90 @@ impl Vault {
     /// [`OpenError`]: the first thing that cannot be used.
     pub async fn open(home: &Path, terms: Terms) -> Result<Self, OpenError> {
         let link = LinkSecret::from_seed(*secrets::read(home, Kind::Link)?);
-        let blinding = BlindingKey::from_seed(*secrets::read(home, Kind::Blinding)?);
+        let (lots, pairs) = (pairs::read_lot_key(home)?, Pairs::open(home)?);
         let (program, store) = (terms.program.clone(), terms.store.clone());
         let worker = Worker::new(Settings { program, store, link, bounds: terms.bounds });
         worker.open().await?;
         let guard_keys = Arc::new(GuardKeyring::open(home)?);
         let cohorts = Cohorts::open(home)?;
-        Ok(Self { terms, worker, blinding, cohorts, guard_keys })
+        Ok(Self { terms, worker, pairs, lots, cohorts, guard_keys })
     }
 
-    /// What the ledger is told about this hospital's keys for guarded studies. They are made where they are missing, which
-    /// takes seconds.
+    /// What this hospital encapsulates to those who approved a study before it.
+    ///
+    /// # Errors
+    /// [`PairsError`].
+    pub fn encapsulate(&self, pairing: &Pairing) -> Result<Vec<u8>, PairsError> {
+        self.pairs.encapsulated(&self.own(pairing.study, &pairing.key), &pairing.before)
+    }
+
+    fn own<'a>(&'a self, study: StudyId, key: &'a KemPublicKey) -> Own<'a> {
+        Own { ledger: &self.terms.ledger, study, hospital: self.terms.hospital, key }
+    }
+
+    /// This hospital's lot for a round.
+    pub fn lot(&self, study: &StudyId, round: RoundNumber) -> LotProof {
+        self.lots.draw(&lots::message(&self.terms.ledger, study, round))
+    }
+
+    /// The studies that this hospital has secrets with others for.
+    pub fn paired(&self) -> Vec<StudyId> {
+        self.pairs.studies()
+    }
+
+    /// Deletes what this hospital shares with others for a study, which must have ended.
+    ///
+    /// # Errors
+    /// [`FileError`].
+    pub fn forget_study(&self, study: &StudyId) -> Result<(), FileError> {
+        self.pairs.forget(study)
+    }
+
+    /// What the ledger is told about each set of keys for guarded rounds that this hospital has.
+    pub fn guard_keys(&self) -> Vec<RegisterGuardKeys> {
+        self.guard_keys.sets()
+    }
+
+    /// Makes another set, which takes seconds.
     ///
     /// # Errors
     /// [`RoleError`].
-    pub async fn guard_keys(&self) -> Result<RegisterGuardKeys, RoleError> {
+    pub async fn make_guard_keys(&self) -> Result<RegisterGuardKeys, RoleError> {
         let keys = self.guard_keys.clone();
-        Ok(tokio::task::spawn_blocking(move || keys.ensure()).await.map_err(|_| RoleError::Stopped)??)
+        Ok(tokio::task::spawn_blocking(move || keys.make()).await.map_err(|_| RoleError::Stopped)??)
     }
 
-    /// The public key for guarded studies, under which others encrypt counts when this hospital is custodian.
-    ///
-    /// # Errors
-    /// [`FileError`], also when there is none yet.
-    pub fn guard_public_key(&self) -> Result<Vec<u8>, FileError> {
-        self.guard_keys.public_key()
+    /// A public or server key for guarded rounds, the own or another hospital's, if it is here.
+    pub fn guard_key(&self, hash: &ContentHash) -> Option<Vec<u8>> {
+        self.guard_keys.key(hash)
     }
 
-    /// The server key for guarded studies, with which the aggregator computes when this hospital is custodian.
+    /// Keeps another hospital's public or server key, whose hash was checked.
     ///
     /// # Errors
-    /// [`FileError`], also when there is none yet.
-    pub fn guard_server_key(&self) -> Result<Vec<u8>, FileError> {
-        self.guard_keys.server_key()
+    /// [`FileError`].
+    pub fn keep_guard_key(&self, hash: &ContentHash, bytes: &[u8]) -> Result<(), FileError> {
+        self.guard_keys.keep(hash, bytes)
+    }
+
+    /// The public and server keys for guarded rounds that are here, by their hashes.
+    pub fn kept_guard_keys(&self) -> Vec<ContentHash> {
+        self.guard_keys.keys()
+    }
+
+    /// Deletes the secret half of a set, whose round must have ended.
+    ///
+    /// # Errors
+    /// [`FileError`].
+    pub fn forget_guard_set(&self, public_key: &ContentHash) -> Result<(), FileError> {
+        self.guard_keys.forget_set(public_key)
+    }
+
+    /// Deletes a public or server key.
+    ///
+    /// # Errors
+    /// [`FileError`].
+    pub fn forget_guard_key(&self, hash: &ContentHash) -> Result<(), FileError> {
+        self.guard_keys.forget_key(hash)
     }
 }

@@ -10,14 +10,14 @@ use consilium_engine::disclosure::guarded::{self, GuardPlanError};
 use consilium_engine::guard::{
     Aggregator, GuardContribution, GuardError, GuardPublicKey, PadRound, SealedRound, SealedSeeds, Seed, pad, reveal,
 };
-use consilium_protocol::ids::{HospitalId, RoundNumber, StudyId};
+use consilium_protocol::ids::{ContentHash, HospitalId, RoundNumber, StudyId};
+use consilium_protocol::kem::KemPublicKey;
 use consilium_protocol::sealing::{self, Content, Context, SealingError};
 use consilium_protocol::study::StudySpec;
 use tracing::info;
 
 use super::Vault;
 use super::guard_keys::GuardKeyError;
-use crate::home::SecretError;
 
 /// Why a role was not done. Carries no number of anyone.
 #[derive(Debug, thiserror::Error)]
@@ -46,9 +46,6 @@ pub enum RoleError {
     /// The own keys cannot be used.
     #[error(transparent)]
     Keys(#[from] GuardKeyError),
-    /// The own sealing key cannot be used.
-    #[error(transparent)]
-    Secret(#[from] SecretError),
     /// The computation was given up, for the node stops.
     #[error("the node stops; it will be done after the next start")]
     Stopped,
@@ -81,6 +78,8 @@ pub struct SealTask {
     pub spec: StudySpec,
     /// What each hospital of the roster sealed to this one.
     pub contributions: Vec<(HospitalId, Vec<u8>)>,
+    /// The own key to which they did.
+    pub sealing_key: KemPublicKey,
     /// The custodian's public key.
     pub public_key: Vec<u8>,
     /// The custodian's server key.
@@ -110,7 +109,9 @@ pub struct DiscloseTask {
     /// The seeds, as the aggregator sealed them.
     pub seeds: Vec<u8>,
     /// To whom those that passed are sealed.
-    pub researcher: [u8; 32],
+    pub researcher: KemPublicKey,
+    /// The own public key that the round was opened with.
+    pub public_key: ContentHash,
 }
 
 impl Vault {
@@ -120,13 +121,13 @@ impl Vault {
     /// # Errors
     /// [`RoleError`].
     pub async fn seal(&self, task: SealTask) -> Result<SealedSum, RoleError> {
-        let SealTask { study, round, spec, contributions, public_key, server_key } = task;
+        let SealTask { study, round, spec, contributions, sealing_key, public_key, server_key } = task;
         let plan = guarded::plan(&spec, &self.terms.policy, contributions.len())?;
-        let own = self.guard_keys.sealing_key()?;
+        let own = self.guard_keys.sealing_key(&sealing_key)?;
         let (mut cells, mut counts) = (Vec::new(), Vec::new());
         for (from, sealed) in contributions {
-            let context = Context { content: Content::Contribution, chain: &self.terms.chain, study, round, from };
-            let opened = own.open(&context, &sealed).map_err(|error| RoleError::Sealing { from, error })?;
+            let context = Context { content: Content::Contribution, ledger: &self.terms.ledger, study, round, from };
+            let opened = sealing::open(&own, &context, &sealed).map_err(|error| RoleError::Sealing { from, error })?;
             let parts: Parts = borsh::from_slice(&opened).map_err(|_| RoleError::Contribution(from))?;
             cells.push(EncryptedCells::from_bytes(&parts.cells).map_err(|_| RoleError::Contribution(from))?);
             counts.push(GuardContribution::from_bytes(&parts.counts).map_err(|_| RoleError::Contribution(from))?);
@@ -160,7 +161,7 @@ impl Vault {
     pub async fn disclose(&self, task: DiscloseTask) -> Result<Vec<u8>, RoleError> {
         let seeds = SealedSeeds::from_bytes(&task.seeds)?;
         let plan = guarded::plan(&task.spec, &self.terms.policy, task.hospitals)?;
-        let secret = self.guard_keys.secret_key()?;
+        let secret = self.guard_keys.secret_key(&task.public_key)?;
         let reading = tokio::task::spawn_blocking(move || reveal(&seeds, &secret, &plan.shape));
         let seeds = reading.await.map_err(|_| RoleError::Stopped)??;
         let plain = zeroize::Zeroizing::new(
@@ -169,8 +170,8 @@ impl Vault {
                 .flat_map(|seed| seed.as_ref().map_or([0; Seed::BYTES], |seed| *seed.as_bytes()))
                 .collect::<Vec<u8>>(),
         );
-        let (chain, from) = (&self.terms.chain, self.terms.hospital);
-        let context = Context { content: Content::Seeds, chain, study: task.study, round: task.round, from };
+        let (ledger, from) = (&self.terms.ledger, self.terms.hospital);
+        let context = Context { content: Content::Seeds, ledger, study: task.study, round: task.round, from };
         sealing::seal(&task.researcher, &context, &plain).map_err(|error| RoleError::Sealing { from, error })
     }
 }

@@ -1,8 +1,8 @@
 //! A contribution that changes by one byte on its way is noticed, counted, and never part of a result.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use consilium::cli::{opened, propose};
@@ -11,15 +11,16 @@ use consilium::home::Home;
 use consilium::home::config::NodeConfig;
 use consilium::home::secrets::{self, Kind};
 use consilium::net::{listener, tls};
-use consilium_engine::cells::{BlindingRoster, BlindingRound, Blinds, StudyPublicKey, contribute};
+use consilium_engine::cells::{BlindingRoster, BlindingRound, Blinds, PairSecrets, StudyPublicKey, contribute};
 use consilium_engine::statistics::Layout;
 use consilium_protocol::genesis::Deadlines;
 use consilium_protocol::hash;
 use consilium_protocol::ids::{HospitalId, RoundNumber};
-use consilium_protocol::keys::BlindingKey;
-use consilium_protocol::tx::{Contribute, Payload};
+use consilium_protocol::lots::{self, LotKey};
+use consilium_protocol::pairing::{Pair, PairKey};
+use consilium_protocol::tx::{Blob, Contribute, PairKeys, Payload};
 use consilium_protocol::wire::peer_server::{Peer, PeerServer};
-use consilium_protocol::wire::{BlobRequest, Chunk, GossipReply, GossipRequest};
+use consilium_protocol::wire::{BlobKind, BlobRequest, Chunk, GossipReply, GossipRequest};
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status};
 
@@ -27,7 +28,8 @@ use crate::support::{QUICK, World, alone, headcount};
 
 /// A member whose node gives away its contribution with one byte changed, while `forging`.
 struct Forger {
-    contribution: Vec<u8>,
+    pair_keys: Vec<u8>,
+    contribution: Arc<OnceLock<Vec<u8>>>,
     forging: Arc<AtomicBool>,
 }
 
@@ -39,9 +41,11 @@ impl Peer for Forger {
 
     type BlobStream = Pin<Box<dyn Stream<Item = Result<Chunk, Status>> + Send>>;
 
-    async fn blob(&self, _: Request<BlobRequest>) -> Result<Response<Self::BlobStream>, Status> {
-        let mut bytes = self.contribution.clone();
-        if self.forging.load(Ordering::SeqCst) {
+    async fn blob(&self, request: Request<BlobRequest>) -> Result<Response<Self::BlobStream>, Status> {
+        let of_pairs = request.get_ref().kind() == BlobKind::PairKeys;
+        let contribution = || self.contribution.get().cloned().ok_or_else(|| Status::not_found("not yet"));
+        let mut bytes = if of_pairs { self.pair_keys.clone() } else { contribution()? };
+        if !of_pairs && self.forging.load(Ordering::SeqCst) {
             let middle = bytes.len() / 2;
             bytes[middle] ^= 1;
         }
@@ -78,18 +82,46 @@ fn a_contribution_changed_by_one_byte_is_never_used() {
         }
         // The fourth has no node of ours; what it signs goes through another member's.
         let forger = &world.consortium.hospitals[3];
-        let approve = Payload::Approve(consilium_protocol::tx::Approve { study, reason: String::new() });
         let signer = consilium_protocol::tx::Signer::Hospital(forger.member.id);
-        node.submit(signer, &forger.key, approve).await?;
+        let genesis = &world.consortium.genesis;
+        let ledger = genesis.ledger();
+        let own = PairKey::from_seed(zeroize::Zeroizing::new([7; 32]));
+        let lots = LotKey::from_seed(secrets::read(&forger.home, Kind::Lots)?).expect("a key");
+        let lot = |round| lots.draw(&lots::message(&ledger, &study, RoundNumber::new(round)));
+        let (pair_key, reason) = (own.public_key(), String::new());
+        let approve = consilium_protocol::tx::Approve { study, reason, pair_key, lot: lot(0) };
+        node.submit(signer, &forger.key, Payload::Approve(approve)).await?;
+
+        // It pairs with those who approved before it, as it should.
+        let (mut secrets, mut pair_keys) = (PairSecrets::new(), Vec::new());
+        for earlier in &world.consortium.hospitals[..3] {
+            let key = &consilium::vault::make_ready(&earlier.home, &ledger, &study)?.pair_key;
+            let (from, to) = (forger.member.id, earlier.member.id);
+            let (secret, bytes) = own.encapsulate(&Pair { ledger: &ledger, study, from, to, key })?;
+            secrets.insert(to, secret);
+            pair_keys.extend(bytes);
+        }
+        let keys = Blob { hash: hash::content(&pair_keys), bytes: pair_keys.len() as u64 };
+
+        // Its node, under its own TLS identity.
+        let identity = consilium::cli::identity(&Home::open(&forger.home)?)?;
+        let members = genesis.member.iter().map(|m| m.tls_certificate).collect();
+        let config = NodeConfig::read(&forger.home)?;
+        let (forging, contribution) = (Arc::new(AtomicBool::new(true)), Arc::new(OnceLock::new()));
+        let service = Forger { pair_keys, contribution: contribution.clone(), forging: forging.clone() };
+        let socket = listener::bind(config.listen.grpc).await?;
+        let incoming = listener::accept(socket, tls::server(&identity, members)?);
+        let serving = tokio::spawn(
+            tonic::transport::Server::builder().add_service(PeerServer::new(service)).serve_with_incoming(incoming),
+        );
+        node.submit(signer, &forger.key, Payload::PairKeys(PairKeys { study, keys })).await?;
 
         // Its contribution: zeros, blinded and encrypted as they should be.
         let layout = Layout::of(&spec)?;
-        let genesis = &world.consortium.genesis;
-        let roster: Vec<(HospitalId, [u8; 32])> = genesis.member.iter().map(|m| (m.id, m.blinding_key)).collect();
+        let roster: Vec<HospitalId> = genesis.member.iter().map(|m| m.id).collect();
         let roster = BlindingRoster::new(roster)?;
-        let round = BlindingRound { chain: &genesis.chain_id, study, round: RoundNumber::new(0), roster: &roster };
-        let blinding = BlindingKey::from_seed(*secrets::read(&forger.home, Kind::Blinding)?);
-        let blinds = Blinds::derive(&round, forger.member.id, &blinding, layout.cells())?;
+        let round = BlindingRound { ledger: &ledger, study, round: RoundNumber::new(0), roster: &roster };
+        let blinds = Blinds::derive(&round, forger.member.id, &secrets, layout.cells())?;
         let reply = node
             .ledger()
             .study(consilium_protocol::wire::StudyRequest { study: study.as_bytes().to_vec() })
@@ -102,19 +134,9 @@ fn a_contribution_changed_by_one_byte_is_never_used() {
             round: RoundNumber::new(0),
             contribution: hash::content(&bytes),
             bytes: bytes.len() as u64,
+            lot: lot(1),
         });
-
-        // Its node, under its own TLS identity.
-        let identity = consilium::cli::identity(&Home::open(&forger.home)?)?;
-        let members = genesis.member.iter().map(|m| m.tls_certificate).collect();
-        let config = NodeConfig::read(&forger.home)?;
-        let forging = Arc::new(AtomicBool::new(true));
-        let service = Forger { contribution: bytes, forging: forging.clone() };
-        let socket = listener::bind(config.listen.grpc).await?;
-        let incoming = listener::accept(socket, tls::server(&identity, members)?);
-        let serving = tokio::spawn(
-            tonic::transport::Server::builder().add_service(PeerServer::new(service)).serve_with_incoming(incoming),
-        );
+        contribution.set(bytes).expect("set once");
 
         let deadline = Instant::now() + Duration::from_secs(20);
         while node.submit(signer, &forger.key, committed.clone()).await.is_err() {

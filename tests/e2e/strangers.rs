@@ -41,7 +41,7 @@ fn a_peer_whose_key_is_not_on_the_ledger_is_refused() {
         // A server with another certificate than the genesis file says is not the member.
         let mut other = member.clone();
         other.tls_certificate = ContentHash::from_bytes([1; 32]);
-        let refused = Node::connect(&world.consortium.genesis.chain_id, &other, None).await;
+        let refused = Node::connect(&world.consortium.genesis.ledger(), &other, None).await;
         assert!(matches!(refused, Err(ClientError::NotTheMember { .. })), "{refused:?}");
         Ok(())
     });

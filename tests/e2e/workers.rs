@@ -12,7 +12,7 @@ use consilium::demo::acts::follow;
 use consilium::demo::consortium::Consortium;
 use consilium::demo::synthetic::{Synthetic, write_store};
 use consilium::home::files::create_private_dir;
-use consilium::vault::{Cohorts, ComputeError, History, Task, Terms, Vault, VaultError};
+use consilium::vault::{Cohorts, ComputeError, History, Pairing, Partner, Task, Terms, Vault, VaultError, make_ready};
 use consilium::worker::{Bounds, Program, Trouble, WorkerError};
 use consilium_engine::cells::{EncryptedCells, StudySecretKey, combine, open};
 use consilium_engine::disclosure::release;
@@ -22,6 +22,7 @@ use consilium_engine::store::StoreConfig;
 use consilium_protocol::consent::Roll;
 use consilium_protocol::genesis::Deadlines;
 use consilium_protocol::ids::{ContentHash, Height, HospitalId, RoundNumber, StudyId, SubjectId};
+use consilium_protocol::kem::KemPublicKey;
 use consilium_protocol::privacy::MicroRho;
 use consilium_protocol::study::StudySpec;
 
@@ -83,7 +84,7 @@ impl Vaults {
             let persons = write_store(&Synthetic { hospital, patients, seed: 7 }, &found.store)?;
             let policy = consortium.genesis.policy;
             let terms = Terms {
-                chain: consortium.genesis.chain_id.clone(),
+                ledger: consortium.genesis.ledger(),
                 hospital: found.member.id,
                 policy,
                 own_policy: policy,
@@ -98,18 +99,33 @@ impl Vaults {
     }
 
     fn task(&self, hospital: usize, number: u64, public_key: Vec<u8>) -> Task {
-        let roster = self.consortium.hospitals.iter().take(HOSPITALS);
-        let mut roster: Vec<(HospitalId, [u8; 32])> =
-            roster.map(|found| (found.member.id, found.member.blinding_key)).collect();
-        roster.sort_unstable();
         let mut study = [0; 32];
         study[..8].copy_from_slice(&number.to_le_bytes());
+        let study = StudyId::from_bytes(study);
+        // They approve in this order.
+        let found: Vec<_> = self.consortium.hospitals.iter().take(HOSPITALS).collect();
+        let ledger = self.consortium.genesis.ledger();
+        let key = |of: usize| make_ready(&found[of].home, &ledger, &study).expect("a home").pair_key;
+        let keys: Vec<(HospitalId, KemPublicKey)> = (0..HOSPITALS).map(|of| (found[of].member.id, key(of))).collect();
+        let partner = |of: usize| {
+            let (id, key) = keys[of];
+            if of < hospital {
+                return Partner::Earlier { hospital: id, key: Box::new(key) };
+            }
+            let before = vec![keys[hospital]];
+            let bytes = self.vaults[of].encapsulate(&Pairing { study, key, before }).expect("secrets");
+            Partner::Later { hospital: id, bytes }
+        };
+        let mut roster: Vec<HospitalId> = keys.iter().map(|(id, _)| *id).collect();
+        roster.sort_unstable();
         Task {
-            study: StudyId::from_bytes(study),
+            study,
             round: RoundNumber::new(0),
             spec: headcount(),
             public_key,
             roster,
+            pair_key: keys[hospital].1,
+            partners: (0..HOSPITALS).filter(|of| *of != hospital).map(partner).collect(),
             roll: self.rolls[hospital].clone(),
             left: Duration::from_secs(3_600),
             subjects: 100_000,

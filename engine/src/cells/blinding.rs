@@ -3,13 +3,14 @@
 //! For own hospital *i* and every other member *j* of the roster,
 //!
 //! ```text
-//! seed   = HKDF-SHA256(ikm = X25519(i, j), salt = "consilium/blinding/v1",
+//! seed   = HKDF-SHA256(ikm = the pair's secret, salt = "consilium/blinding/v1",
 //!                      info = tagged("consilium/blinding/info/v1",
-//!                                    chain, study, round, roster hash, smaller id, larger id))
+//!                                    ledger, study, round, roster hash, smaller id, larger id))
 //! stream = AES-256-CTR(seed), one little-endian u64 per cell
 //! ```
 //!
-//! and the smaller of the two ids adds the stream, the larger subtracts it, modulo 2^64. Over the whole roster every
+//! where the two made their secret for this study alone ([`consilium_protocol::pairing`]) and forget it when the study ends; and
+//! the smaller of the two ids adds the stream, the larger subtracts it, modulo 2^64. Over the whole roster every
 //! stream is added once and subtracted once; over any proper subset at least one remains, uniform to all but its pair.
 //! Study, round and roster are in the derivation, so no stream serves twice: [`Blinds`] are used up by the contribution
 //! they hide.
@@ -18,9 +19,11 @@
 //! section 4.1 (masking with one-time pads), without the recovery of dropped parties: here a round whose roster is not
 //! complete is opened anew with a smaller roster.
 
+use std::collections::BTreeMap;
+
 use consilium_protocol::hash::tagged;
-use consilium_protocol::ids::{ChainId, ContentHash, HospitalId, RoundNumber, StudyId};
-use consilium_protocol::keys::{BlindingKey, SharedSecret};
+use consilium_protocol::ids::{ContentHash, HospitalId, LedgerId, RoundNumber, StudyId};
+use consilium_protocol::pairing::PairSecret;
 use hkdf::Hkdf;
 use sha2::Sha256;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
@@ -54,22 +57,15 @@ pub enum BlindingError {
         /// The first hospital that is not greater than the one before it.
         hospital: HospitalId,
     },
-    /// Two members have the same blinding key: one installation was copied to another.
-    #[error("{hospital:?} has the blinding key of another hospital; it must generate and register its own")]
-    SharedKey {
-        /// One of the two.
-        hospital: HospitalId,
-    },
     /// The own hospital is not in the roster.
     #[error("this hospital is not in the roster of the round; nothing is to be contributed")]
     NotInRoster,
-    /// The roster has another blinding key for the own hospital.
-    #[error("the roster has another blinding key for this hospital; restore the key that was registered on the ledger")]
-    NotOurKey,
-    /// A member's key is of small order: what it shares with anyone is known to everyone.
-    #[error("the blinding key of {hospital:?} is unsafe; it must register another before the round is opened again")]
-    SmallOrderKey {
-        /// The member with that key.
+    /// There is no secret with a member of the roster.
+    #[error(
+        "this hospital has no secret with {hospital:?} for this study; the round is opened again without one of the two"
+    )]
+    NoSecret {
+        /// The member.
         hospital: HospitalId,
     },
     /// No cells, or more than [`MAX_CELLS`].
@@ -80,10 +76,13 @@ pub enum BlindingError {
     },
 }
 
-/// The hospitals of one round, each with its X25519 public key, in ascending order of their ids.
+/// What a hospital shares with each other one of a study.
+pub type PairSecrets = BTreeMap<HospitalId, PairSecret>;
+
+/// The hospitals of one round, in ascending order of their ids.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BlindingRoster {
-    members: Vec<(HospitalId, [u8; 32])>,
+    members: Vec<HospitalId>,
     hash: ContentHash,
 }
 
@@ -91,24 +90,19 @@ impl BlindingRoster {
     /// Checks and hashes a roster.
     ///
     /// # Errors
-    /// When there are fewer than [`MIN_HOSPITALS`] or more than [`MAX_HOSPITALS`] members, ids that do not strictly
-    /// ascend, or a key that stands twice.
-    pub fn new(members: Vec<(HospitalId, [u8; 32])>) -> Result<Self, BlindingError> {
+    /// When there are fewer than [`MIN_HOSPITALS`] or more than [`MAX_HOSPITALS`] members, or ids that do not strictly
+    /// ascend.
+    pub fn new(members: Vec<HospitalId>) -> Result<Self, BlindingError> {
         if members.len() < MIN_HOSPITALS {
             return Err(BlindingError::TooFewHospitals { members: members.len() });
         }
         if members.len() > MAX_HOSPITALS {
             return Err(BlindingError::TooManyHospitals { members: members.len() });
         }
-        if let Some(pair) = members.windows(2).find(|pair| pair[0].0 >= pair[1].0) {
-            return Err(BlindingError::NotAscending { hospital: pair[1].0 });
+        if let Some(pair) = members.windows(2).find(|pair| pair[0] >= pair[1]) {
+            return Err(BlindingError::NotAscending { hospital: pair[1] });
         }
-        let mut by_key: Vec<_> = members.iter().map(|(id, key)| (*key, *id)).collect();
-        by_key.sort_unstable();
-        if let Some(pair) = by_key.windows(2).find(|pair| pair[0].0 == pair[1].0) {
-            return Err(BlindingError::SharedKey { hospital: pair[1].1 });
-        }
-        let bytes: Vec<u8> = members.iter().flat_map(|(id, key)| id.public_key().iter().chain(key)).copied().collect();
+        let bytes: Vec<u8> = members.iter().flat_map(|id| id.public_key()).copied().collect();
         let hash = ContentHash::from_bytes(tagged(ROSTER, &[&bytes]));
         Ok(Self { members, hash })
     }
@@ -119,7 +113,7 @@ impl BlindingRoster {
         self.members.len()
     }
 
-    /// The digest of ids and keys that every blind of the round depends on.
+    /// The digest of the ids that every blind of the round depends on.
     pub fn hash(&self) -> ContentHash {
         self.hash
     }
@@ -128,8 +122,8 @@ impl BlindingRoster {
 /// What a set of blinds is for. Two rounds that differ in anything here have nothing in common.
 #[derive(Debug, Clone, Copy)]
 pub struct BlindingRound<'a> {
-    /// The consortium's chain.
-    pub chain: &'a ChainId,
+    /// The consortium's ledger.
+    pub ledger: &'a LedgerId,
     /// The study.
     pub study: StudyId,
     /// The attempt at computing it.
@@ -139,11 +133,11 @@ pub struct BlindingRound<'a> {
 }
 
 impl BlindingRound<'_> {
-    fn pair_seed(&self, label: &str, shared: &SharedSecret, one: HospitalId, other: HospitalId) -> Zeroizing<[u8; 32]> {
+    fn pair_seed(&self, label: &str, shared: &PairSecret, one: HospitalId, other: HospitalId) -> Zeroizing<[u8; 32]> {
         let info = tagged(
             label,
             &[
-                self.chain.as_str().as_bytes(),
+                self.ledger.as_bytes(),
                 self.study.as_bytes(),
                 &self.round.get().to_le_bytes(),
                 self.roster.hash.as_bytes(),
@@ -170,18 +164,17 @@ impl Blinds {
     /// Derives the masks of hospital `own` for `cells` cells and the check cell.
     ///
     /// # Errors
-    /// When `own` is not in the roster, or not with this `key`; when a member's key is of small order; when `cells` is
-    /// 0 or more than [`MAX_CELLS`].
+    /// When `own` is not in the roster, or has no secret with another member; when `cells` is 0 or more than [`MAX_CELLS`].
     pub fn derive(
         round: &BlindingRound<'_>,
         own: HospitalId,
-        key: &BlindingKey,
+        secrets: &PairSecrets,
         cells: usize,
     ) -> Result<Self, BlindingError> {
         if !(1..=MAX_CELLS).contains(&cells) {
             return Err(BlindingError::Cells { cells });
         }
-        Ok(Self(std::mem::take(&mut *masks(round, own, key, INFO, cells + 1)?)))
+        Ok(Self(std::mem::take(&mut *masks(round, own, secrets, INFO, cells + 1)?)))
     }
 
     /// How many cells these blinds are for, the check cell not counted.
@@ -207,25 +200,20 @@ impl Blinds {
 /// The masks of hospital `own`, one per word: a stream of its own for each `label`, whatever else is the same.
 ///
 /// # Errors
-/// When `own` is not in the roster, or not with this `key`; when a member's key is of small order.
+/// When `own` is not in the roster, or has no secret with another member.
 pub(crate) fn masks(
     round: &BlindingRound<'_>,
     own: HospitalId,
-    key: &BlindingKey,
+    secrets: &PairSecrets,
     label: &str,
     words: usize,
 ) -> Result<Zeroizing<Vec<u64>>, BlindingError> {
     let members = &round.roster.members;
-    let position = members.binary_search_by_key(&own, |(id, _)| *id).map_err(|_| BlindingError::NotInRoster)?;
-    if members[position].1 != key.public_key() {
-        return Err(BlindingError::NotOurKey);
-    }
+    members.binary_search(&own).map_err(|_| BlindingError::NotInRoster)?;
     let mut sum = MaskSum::new(own, words);
-    for (hospital, public_key) in members {
-        if *hospital != own {
-            let shared = key.agree(public_key).ok_or(BlindingError::SmallOrderKey { hospital: *hospital })?;
-            sum.absorb(*hospital, &round.pair_seed(label, &shared, own, *hospital));
-        }
+    for hospital in members.iter().filter(|hospital| **hospital != own) {
+        let shared = secrets.get(hospital).ok_or(BlindingError::NoSecret { hospital: *hospital })?;
+        sum.absorb(*hospital, &round.pair_seed(label, shared, own, *hospital));
     }
     Ok(sum.finish())
 }
@@ -269,30 +257,26 @@ mod tests {
         HospitalId::from_public_key(id)
     }
 
-    fn key(n: u16) -> BlindingKey {
-        let mut seed = [9; 32];
-        seed[..2].copy_from_slice(&n.to_be_bytes());
-        BlindingKey::from_seed(seed)
-    }
-
-    fn members(n: u16) -> Vec<(HospitalId, [u8; 32])> {
-        (0..n).map(|i| (hospital(i), key(i).public_key())).collect()
+    fn members(n: u16) -> Vec<HospitalId> {
+        (0..n).map(hospital).collect()
     }
 
     fn roster(n: u16) -> BlindingRoster {
         BlindingRoster::new(members(n)).expect("a sound roster")
     }
 
-    fn chain() -> ChainId {
-        ChainId::new("test-chain").expect("a sound chain id")
+    /// The pairs' names are in the derivation: one secret for all makes streams enough.
+    fn secrets(n: u16) -> PairSecrets {
+        members(n).into_iter().map(|id| (id, PairSecret::from_bytes([9; 32]))).collect()
     }
 
-    fn all_blinds(chain: &ChainId, study: u8, round: u32, roster: &BlindingRoster, cells: usize) -> Vec<Blinds> {
+    const LEDGER: LedgerId = LedgerId::from_bytes([9; 32]);
+
+    fn all_blinds(ledger: &LedgerId, study: u8, round: u32, roster: &BlindingRoster, cells: usize) -> Vec<Blinds> {
         let study = StudyId::from_bytes([study; 32]);
-        let round = BlindingRound { chain, study, round: RoundNumber::new(round), roster };
-        (0..roster.len() as u16)
-            .map(|i| Blinds::derive(&round, hospital(i), &key(i), cells).expect("sound blinds"))
-            .collect()
+        let round = BlindingRound { ledger, study, round: RoundNumber::new(round), roster };
+        let secrets = secrets(roster.len() as u16);
+        secrets.keys().map(|own| Blinds::derive(&round, *own, &secrets, cells).expect("sound blinds")).collect()
     }
 
     fn sum<'a>(blinds: impl Iterator<Item = &'a Blinds>, cells: usize) -> Vec<u64> {
@@ -305,7 +289,7 @@ mod tests {
     #[test]
     fn blinds_cancel_over_the_whole_roster_and_over_no_other_set() {
         for n in [3, 4, 7] {
-            let blinds = all_blinds(&chain(), 1, 0, &roster(n), 5);
+            let blinds = all_blinds(&LEDGER, 1, 0, &roster(n), 5);
             for subset in 1u32..1 << n {
                 let chosen = blinds.iter().enumerate().filter(|(i, _)| subset >> i & 1 == 1).map(|(_, b)| b);
                 let sum = sum(chosen, 6);
@@ -333,25 +317,24 @@ mod tests {
 
     #[test]
     fn everything_in_the_derivation_changes_the_blinds() {
-        let chain = chain();
-        let other_chain = ChainId::new("test-chain-2").expect("a sound chain id");
-        let mut other_key = members(3);
-        other_key[2].1 = key(77).public_key();
-        let other_key = BlindingRoster::new(other_key).expect("a sound roster");
+        let elsewhere = LedgerId::from_bytes([8; 32]);
         let (three, four) = (roster(3), roster(4));
-        let of = |chain, study, round, roster| {
+        let of = |ledger, study, round, roster, secrets| {
             let study = StudyId::from_bytes([study; 32]);
-            let round = BlindingRound { chain, study, round: RoundNumber::new(round), roster };
-            let sum = Blinds::derive(&round, hospital(0), &key(0), 4).expect("sound blinds");
+            let round = BlindingRound { ledger, study, round: RoundNumber::new(round), roster };
+            let sum = Blinds::derive(&round, hospital(0), secrets, 4).expect("sound blinds");
             sum.0.clone()
         };
+        let own = secrets(4);
+        let mut another = own.clone();
+        another.insert(hospital(2), PairSecret::from_bytes([77; 32]));
         let all = [
-            of(&chain, 1, 0, &three),
-            of(&other_chain, 1, 0, &three),
-            of(&chain, 2, 0, &three),
-            of(&chain, 1, 1, &three),
-            of(&chain, 1, 0, &four),
-            of(&chain, 1, 0, &other_key),
+            of(&LEDGER, 1, 0, &three, &own),
+            of(&elsewhere, 1, 0, &three, &own),
+            of(&LEDGER, 2, 0, &three, &own),
+            of(&LEDGER, 1, 1, &three, &own),
+            of(&LEDGER, 1, 0, &four, &own),
+            of(&LEDGER, 1, 0, &three, &another),
         ];
         for (i, one) in all.iter().enumerate() {
             for other in &all[..i] {
@@ -364,11 +347,11 @@ mod tests {
     fn golden_bytes() {
         let roster = roster(3);
         assert_eq!(roster.hash().to_string(), "f57e76cbe45b7f00e6cf7cdf14292c52093ee8a36355ac91fc0835cd8234bd56");
-        let blinds = all_blinds(&chain(), 1, 0, &roster, 100);
+        let blinds = all_blinds(&LEDGER, 1, 0, &roster, 100);
         let bytes: Vec<u8> = blinds.iter().flat_map(|b| &b.0).flat_map(|word| word.to_le_bytes()).collect();
         let hash = consilium_protocol::hash::content(&bytes);
         assert_eq!(hash.to_string(), "8110a43282c39c20b37e18da8a265b96a20a85d0f9d4630eb5d92acd30fac66c");
-        let next = all_blinds(&chain(), 1, 1, &roster, 100);
+        let next = all_blinds(&LEDGER, 1, 1, &roster, 100);
         assert_ne!(next[0].0, blinds[0].0);
     }
 
@@ -377,50 +360,31 @@ mod tests {
         let refused = |members| BlindingRoster::new(members).expect_err("an unsound roster");
         assert_eq!(refused(members(2)), BlindingError::TooFewHospitals { members: 2 });
         assert_eq!(refused(members(0)), BlindingError::TooFewHospitals { members: 0 });
-        let many = (0..1025).map(|i| (hospital(i), [i as u8; 32])).collect();
-        assert_eq!(refused(many), BlindingError::TooManyHospitals { members: 1025 });
+        assert_eq!(refused(members(1025)), BlindingError::TooManyHospitals { members: 1025 });
 
         let mut unsorted = members(4);
         unsorted.swap(1, 2);
         assert_eq!(refused(unsorted), BlindingError::NotAscending { hospital: hospital(1) });
         let mut twice = members(4);
-        twice[2].0 = twice[1].0;
+        twice[2] = twice[1];
         assert_eq!(refused(twice), BlindingError::NotAscending { hospital: hospital(1) });
-        let mut copied = members(4);
-        copied[3].1 = copied[0].1;
-        assert_eq!(refused(copied), BlindingError::SharedKey { hospital: hospital(3) });
     }
 
     #[test]
-    fn strangers_wrong_keys_and_weak_keys_are_refused() {
-        let chain = chain();
+    fn strangers_and_those_without_a_secret_are_refused() {
         let three = roster(3);
         let study = StudyId::from_bytes([1; 32]);
-        let refused = |roster: &BlindingRoster, own, key: &BlindingKey, cells| {
-            let round = BlindingRound { chain: &chain, study, round: RoundNumber::new(0), roster };
-            Blinds::derive(&round, own, key, cells).err().expect("refused")
+        let refused = |own, secrets: &PairSecrets, cells| {
+            let round = BlindingRound { ledger: &LEDGER, study, round: RoundNumber::new(0), roster: &three };
+            Blinds::derive(&round, own, secrets, cells).err().expect("refused")
         };
-        assert_eq!(refused(&three, hospital(5), &key(5), 1), BlindingError::NotInRoster);
-        assert_eq!(refused(&three, hospital(1), &key(2), 1), BlindingError::NotOurKey);
-        assert_eq!(refused(&three, hospital(1), &key(1), 0), BlindingError::Cells { cells: 0 });
-        assert_eq!(refused(&three, hospital(1), &key(1), MAX_CELLS + 1), BlindingError::Cells { cells: MAX_CELLS + 1 });
-
-        // Points of order 1, 2, 4 and 8 by their u coordinates (RFC 7748, section 6.1; u = 0, 1, and of order 8).
-        let order_8 = [
-            0xe0, 0xeb, 0x7a, 0x7c, 0x3b, 0x41, 0xb8, 0xae, 0x16, 0x56, 0xe3, 0xfa, 0xf1, 0x9f, 0xc4, 0x6a, 0xda, 0x09,
-            0x8d, 0xeb, 0x9c, 0x32, 0xb1, 0xfd, 0x86, 0x62, 0x05, 0x16, 0x5f, 0x49, 0xb8, 0x00,
-        ];
-        let mut one = [0; 32];
-        one[0] = 1;
-        for weak in [[0; 32], one, order_8] {
-            let mut members = members(4);
-            members[3].1 = weak;
-            let roster = BlindingRoster::new(members).expect("weakness shows only in the agreement");
-            assert_eq!(
-                refused(&roster, hospital(1), &key(1), 1),
-                BlindingError::SmallOrderKey { hospital: hospital(3) }
-            );
-        }
+        let secrets = secrets(6);
+        assert_eq!(refused(hospital(5), &secrets, 1), BlindingError::NotInRoster);
+        assert_eq!(refused(hospital(1), &secrets, 0), BlindingError::Cells { cells: 0 });
+        assert_eq!(refused(hospital(1), &secrets, MAX_CELLS + 1), BlindingError::Cells { cells: MAX_CELLS + 1 });
+        let mut fewer = secrets;
+        fewer.remove(&hospital(2));
+        assert_eq!(refused(hospital(1), &fewer, 1), BlindingError::NoSecret { hospital: hospital(2) });
     }
 
     proptest! {
@@ -430,7 +394,7 @@ mod tests {
         fn hidden_values_sum_to_the_values(n in 3u16..12, seed: u8, value: i64) {
             let values = [value, i64::MIN, i64::MAX, -1, 0];
             let mut total = [0u64; 6];
-            for blinds in all_blinds(&chain(), seed, u32::from(n), &roster(n), 5) {
+            for blinds in all_blinds(&LEDGER, seed, u32::from(n), &roster(n), 5) {
                 let hidden = blinds.hide(&values);
                 total.iter_mut().zip(hidden.iter()).for_each(|(total, cell)| *total = total.wrapping_add(*cell));
             }

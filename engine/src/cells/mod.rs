@@ -12,21 +12,25 @@
 //! [`contribution`] holds the three steps of the flow, and is where to start reading:
 //!
 //! ```
-//! use consilium_engine::cells::{Blinds, BlindingRound, BlindingRoster, StudySecretKey, combine, contribute, open};
-//! use consilium_protocol::ids::{ChainId, HospitalId, RoundNumber, StudyId};
-//! use consilium_protocol::keys::BlindingKey;
+//! use consilium_engine::cells::{
+//!     Blinds, BlindingRound, BlindingRoster, PairSecrets, StudySecretKey, combine, contribute, open,
+//! };
+//! use consilium_protocol::ids::{HospitalId, LedgerId, RoundNumber, StudyId};
+//! use consilium_protocol::pairing::PairSecret;
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let (secret_key, public_key) = StudySecretKey::generate()?;
-//! let hospitals = [1, 2, 3].map(|n| (HospitalId::from_public_key([n; 32]), BlindingKey::from_seed([n; 32])));
-//! let roster = BlindingRoster::new(hospitals.iter().map(|(id, key)| (*id, key.public_key())).collect())?;
-//! let chain = ChainId::new("north-sea")?;
+//! let hospitals = [1, 2, 3].map(|n| HospitalId::from_public_key([n; 32]));
+//! let roster = BlindingRoster::new(hospitals.to_vec())?;
+//! let ledger = LedgerId::from_bytes([8; 32]);
 //! let study = StudyId::from_bytes([7; 32]);
-//! let round = BlindingRound { chain: &chain, study, round: RoundNumber::new(0), roster: &roster };
+//! let round = BlindingRound { ledger: &ledger, study, round: RoundNumber::new(0), roster: &roster };
 //!
+//! // In earnest, two hospitals make a secret of their own (`consilium_protocol::pairing`).
+//! let secrets: PairSecrets = hospitals.iter().map(|id| (*id, PairSecret::from_bytes([9; 32]))).collect();
 //! let mut contributions = Vec::new();
-//! for (id, key) in &hospitals {
-//!     let blinds = Blinds::derive(&round, *id, key, 2)?;
+//! for id in &hospitals {
+//!     let blinds = Blinds::derive(&round, *id, &secrets, 2)?;
 //!     contributions.push(contribute(&[12, -3], blinds, &public_key)?);
 //! }
 //! let opened = open(&combine(&contributions)?, &secret_key, roster.len())?;
@@ -53,7 +57,7 @@ pub(crate) mod ring;
 #[cfg(test)]
 mod tests;
 
-pub use blinding::{BlindingError, BlindingRoster, BlindingRound, Blinds};
+pub use blinding::{BlindingError, BlindingRoster, BlindingRound, Blinds, PairSecrets};
 pub use ciphertext::EncryptedCells;
 pub use contribution::{ContributionError, combine, contribute};
 pub use format::CiphertextError;

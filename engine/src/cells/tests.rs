@@ -1,7 +1,7 @@
 //! Whole rounds against sums computed in the clear, and what a single contribution shows.
 
-use consilium_protocol::ids::{ChainId, HospitalId, RoundNumber, StudyId};
-use consilium_protocol::keys::BlindingKey;
+use consilium_protocol::ids::{HospitalId, LedgerId, RoundNumber, StudyId};
+use consilium_protocol::pairing::PairSecret;
 use proptest::prelude::*;
 
 use super::encoding::{LIMB_BITS, LIMBS, SAFE_NOISE, encode};
@@ -17,19 +17,16 @@ fn hospital(n: usize) -> HospitalId {
     HospitalId::from_public_key(id)
 }
 
-fn key(n: usize) -> BlindingKey {
-    BlindingKey::from_seed([n as u8 + 1; 32])
-}
-
 fn roster(n: usize) -> BlindingRoster {
-    BlindingRoster::new((0..n).map(|i| (hospital(i), key(i).public_key())).collect()).expect("a sound roster")
+    BlindingRoster::new((0..n).map(hospital).collect()).expect("a sound roster")
 }
 
 fn blinds(roster: &BlindingRoster, own: usize, round: u32, cells: usize) -> Blinds {
-    let chain = ChainId::new("test-chain").expect("a sound chain id");
+    let ledger = LedgerId::from_bytes([8; 32]);
     let study = StudyId::from_bytes([1; 32]);
-    let round = BlindingRound { chain: &chain, study, round: RoundNumber::new(round), roster };
-    Blinds::derive(&round, hospital(own), &key(own), cells).expect("sound blinds")
+    let secrets = (0..roster.len()).map(|i| (hospital(i), PairSecret::from_bytes([9; 32]))).collect();
+    let round = BlindingRound { ledger: &ledger, study, round: RoundNumber::new(round), roster };
+    Blinds::derive(&round, hospital(own), &secrets, cells).expect("sound blinds")
 }
 
 /// What a hospital could have in a cell, made up so that every run is the same: all magnitudes, both signs, extremes.

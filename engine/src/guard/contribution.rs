@@ -14,7 +14,6 @@
 use std::fmt;
 
 use consilium_protocol::ids::HospitalId;
-use consilium_protocol::keys::BlindingKey;
 use zeroize::Zeroizing;
 
 use super::plan::encode;
@@ -25,7 +24,7 @@ use crate::cells::encryption::{ciphertext_words, encrypt};
 use crate::cells::format::{self, HEADER_BYTES, Header, Kind};
 use crate::cells::keys::random_seed;
 use crate::cells::parameters::DEGREE;
-use crate::cells::{BlindingRound, CiphertextError, KeyFingerprint, MAX_HOSPITALS};
+use crate::cells::{BlindingRound, CiphertextError, KeyFingerprint, MAX_HOSPITALS, PairSecrets};
 
 const CONTRIBUTION: Kind =
     Kind { magic: b"csl-gcon", name: "a guard contribution", parameters: parameters::fingerprint };
@@ -54,18 +53,18 @@ impl GuardBlinds {
     /// Derives the masks of hospital `own`.
     ///
     /// # Errors
-    /// [`GuardError::Blinding`] when `own` is not in the roster, or not with this `key`, or a member's key is of small
-    /// order; [`GuardError::Contributions`] when the shape is for another roster.
+    /// [`GuardError::Blinding`] when `own` is not in the roster, or has no secret with another member;
+    /// [`GuardError::Contributions`] when the shape is for another roster.
     pub fn derive(
         round: &BlindingRound<'_>,
         own: HospitalId,
-        key: &BlindingKey,
+        secrets: &PairSecrets,
         shape: &GuardShape,
     ) -> Result<Self, GuardError> {
         if round.roster.len() != shape.hospitals() {
             return Err(GuardError::Contributions { expected: shape.hospitals(), found: round.roster.len() });
         }
-        Ok(Self(masks(round, own, key, BLINDS, slots_of(shape))?))
+        Ok(Self(masks(round, own, secrets, BLINDS, slots_of(shape))?))
     }
 }
 

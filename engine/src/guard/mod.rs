@@ -13,17 +13,17 @@
 //! 4. the researcher takes off the pads it has seeds for, and opens those groups and no other ([`padding`]).
 //!
 //! ```no_run
-//! # use consilium_engine::cells::{BlindingRound, EncryptedCells, StudySecretKey};
+//! # use consilium_engine::cells::{BlindingRound, EncryptedCells, PairSecrets, StudySecretKey};
 //! # use consilium_engine::guard::*;
-//! # use consilium_protocol::{ids::HospitalId, keys::BlindingKey};
-//! # fn round(round: BlindingRound<'_>, own: HospitalId, key: &BlindingKey, mut joint: EncryptedCells,
+//! # use consilium_protocol::ids::HospitalId;
+//! # fn round(round: BlindingRound<'_>, own: HospitalId, secrets: &PairSecrets, mut joint: EncryptedCells,
 //! #     others: Vec<GuardContribution>, groups: &[Padded], researcher: &StudySecretKey,
 //! # ) -> Result<(), GuardError> {
 //! # let pad_round = PadRound { study: round.study, round: round.round };
 //! let shape = GuardShape::new(4, Bar::of(11, 0, 4), vec![true; 2], Gates::independent(2))?;
 //! let custodian = GuardKeys::generate()?;
 //!
-//! let blinds = GuardBlinds::derive(&round, own, key, &shape)?;
+//! let blinds = GuardBlinds::derive(&round, own, secrets, &shape)?;
 //! let mut contributions = vec![contribute(&[3, 120], &shape, blinds, &custodian.public)?];
 //! contributions.extend(others);
 //!

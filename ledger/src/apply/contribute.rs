@@ -3,6 +3,7 @@
 use consilium_protocol::ids::{HospitalId, RoundNumber, StudyId};
 use consilium_protocol::tx::Contribute;
 
+use super::decide::lot;
 use super::{Context, Outcome, step};
 use crate::event::Event;
 use crate::rejection::Rejection;
@@ -21,6 +22,8 @@ pub(super) fn apply(context: &mut Context<'_>, payload: &Contribute) -> Outcome 
         return Err(Rejection::EmptyContribution);
     }
     let complete = round.contributions.len() + 1 == round.roster.len();
+    let after = round.number.next().ok_or(Rejection::WrongRound { current: round.number })?;
+    let lot = lot(context, hospital, &id, after, &payload.lot)?;
     let phase = step(id, study.course, Step::Contribute { complete })?;
 
     let number = round.number;
@@ -30,6 +33,7 @@ pub(super) fn apply(context: &mut Context<'_>, payload: &Contribute) -> Outcome 
         let contribution = Contribution { hash: payload.contribution, bytes: payload.bytes, height };
         round.contributions.insert(hospital, contribution);
     }
+    course.lots.insert((after, hospital), lot);
     course.phase = phase;
     context.state.put_course(id, course);
     context.events.push(Event::Contributed { study: id, round: number, hospital });

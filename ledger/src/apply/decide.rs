@@ -1,27 +1,58 @@
 //! A member agrees to a study, or refuses it; once, and with a reason.
 
-use consilium_protocol::ids::StudyId;
+use consilium_protocol::hash::tagged;
+use consilium_protocol::ids::{HospitalId, RoundNumber, StudyId};
+use consilium_protocol::lots::{self, LotProof};
 use consilium_protocol::tx::{Approve, Reject};
 
 use super::{Context, Outcome, check_text, step};
 use crate::event::Event;
 use crate::rejection::{Rejection, TextField};
-use crate::state::study::{Decision, Phase, Step};
+use crate::state::study::{Approval, Course, Decision, Lot, Phase, Step};
 
 pub(super) fn approve(context: &mut Context<'_>, payload: Approve) -> Outcome {
     // An approval needs no reason.
     if !payload.reason.is_empty() {
         check_text(TextField::Reason, &payload.reason)?;
     }
-    decide(context, payload.study, true, payload.reason)
+    if !payload.pair_key.is_valid() {
+        return Err(Rejection::PairKey);
+    }
+    let hospital = context.hospital()?;
+    let round = RoundNumber::new(0);
+    let lot = lot(context, hospital, &payload.study, round, &payload.lot)?;
+    decide(context, payload.study, true, payload.reason, |course| {
+        course.approvals.push(Approval { hospital, pair_key: payload.pair_key, keys: None });
+        course.lots.insert((round, hospital), lot);
+    })
 }
 
 pub(super) fn reject(context: &mut Context<'_>, payload: Reject) -> Outcome {
     check_text(TextField::Reason, &payload.reason)?;
-    decide(context, payload.study, false, payload.reason)
+    decide(context, payload.study, false, payload.reason, |_| ())
 }
 
-fn decide(context: &mut Context<'_>, id: StudyId, approved: bool, reason: String) -> Outcome {
+/// A member's lot for a round, which its proof must prove.
+pub(super) fn lot(
+    context: &Context<'_>,
+    hospital: HospitalId,
+    study: &StudyId,
+    round: RoundNumber,
+    proof: &LotProof,
+) -> Result<Lot, Rejection> {
+    let member = context.state.genesis().member(&hospital).ok_or(Rejection::Lot)?;
+    let message = lots::message(context.state.ledger_id(), study, round);
+    let lot = proof.lot(&member.lot_key, &message).ok_or(Rejection::Lot)?;
+    Ok(tagged("consilium/lot-shown/v1", &[&lot]))
+}
+
+fn decide(
+    context: &mut Context<'_>,
+    id: StudyId,
+    approved: bool,
+    reason: String,
+    with: impl FnOnce(&mut Course),
+) -> Outcome {
     let hospital = context.hospital()?;
     let study = context.study(&id)?;
     if study.course.decisions.contains_key(&hospital) {
@@ -42,6 +73,7 @@ fn decide(context: &mut Context<'_>, id: StudyId, approved: bool, reason: String
     };
     let before = course.phase;
     course.phase = step(id, &course, decided)?;
+    with(&mut course);
 
     context.events.push(Event::StudyDecided { study: id, hospital, approved });
     match (before, course.phase) {

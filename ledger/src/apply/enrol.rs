@@ -53,7 +53,7 @@ fn check(context: &Context<'_>, hospital: HospitalId, enrolment: &Enrolment) -> 
     if context.state.subject_of(&signed.patient).is_some() {
         return Err(Rejection::PatientKeyTaken { subject });
     }
-    let message = enrolment_message(context.state.chain_id(), &hospital, &subject);
+    let message = enrolment_message(context.state.ledger_id(), &hospital, &subject);
     if !context.signatures.verifies(signed.patient.public_key(), &message, &signed.signature) {
         return Err(Rejection::Countersignature { subject });
     }

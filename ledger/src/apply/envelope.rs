@@ -16,7 +16,7 @@ pub(super) fn open(state: &State, tx: &SignedTx, signatures: &dyn Signatures) ->
     if decoded == Err(TxError::TooLong) {
         return Err(Rejection::TooLong);
     }
-    let message = signing_message(state.chain_id(), &tx.body);
+    let message = signing_message(state.ledger_id(), &tx.body);
     if !signatures.verifies(tx.signer.public_key(), &message, &tx.signature) {
         return Err(Rejection::Signature);
     }

@@ -13,6 +13,7 @@ mod envelope;
 mod fail_round;
 mod grant;
 mod open_round;
+mod pair_keys;
 mod propose_study;
 mod register_guard_keys;
 mod release;
@@ -125,6 +126,7 @@ fn dispatch(context: &mut Context<'_>, body: TxBody, bytes: usize) -> Outcome {
         Payload::WithdrawStudy(payload) => withdraw_study::apply(context, &payload),
         Payload::Approve(payload) => decide::approve(context, payload),
         Payload::Reject(payload) => decide::reject(context, payload),
+        Payload::PairKeys(payload) => pair_keys::apply(context, &payload),
         Payload::OpenRound(payload) => open_round::apply(context, &payload),
         Payload::Contribute(payload) => contribute::apply(context, &payload),
         Payload::Attest(payload) => attest::apply(context, &payload),

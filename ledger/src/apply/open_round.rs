@@ -11,14 +11,14 @@ use super::{Context, Outcome, count, step};
 use crate::event::Event;
 use crate::rejection::Rejection;
 use crate::state::members::majority;
-use crate::state::study::{Guard, Phase, Roles, Round, Step, draw};
+use crate::state::study::{Guard, GuardKeys, Phase, Roles, Round, Step, draw};
 
 pub(super) fn apply(context: &mut Context<'_>, payload: &OpenRound) -> Outcome {
     let hospital = context.hospital()?;
     let id = payload.study;
     let study = context.study(&id)?;
     let phase = step(id, study.course, Step::Open)?;
-    let roster = study.course.approvers();
+    let roster = study.course.paired();
     if roster.binary_search(&hospital).is_err() {
         return Err(Rejection::NotAnApprover { study: id });
     }
@@ -27,7 +27,8 @@ pub(super) fn apply(context: &mut Context<'_>, payload: &OpenRound) -> Outcome {
         let (approved, needed) = (count(roster.len()), genesis.policy.min_hospitals);
         return Err(Rejection::TooFewHospitals { approved, needed });
     }
-    let all_decided = study.course.decisions.len() == context.members();
+    let all_paired = roster.len() == study.course.approvals.len();
+    let all_decided = study.course.decisions.len() == context.members() && all_paired;
     if let Phase::Approved { since } = study.course.phase {
         let not_before = since.plus_millis(genesis.deadlines.grace_ms);
         if !all_decided && context.moment.time < not_before {
@@ -75,13 +76,22 @@ pub(super) fn open(
         Protection::Guarded => {
             // The researcher's own hospital has neither role: with a role it could undo what it must not see.
             let own = state.researchers().get(&proposal.researcher).and_then(|researcher| researcher.hospital);
-            let candidate = |id: &HospitalId| Some((*id, state.guard_keys(id).filter(|_| own != Some(*id))?.keys));
-            let relieved = context.study(&id)?.course.relieved();
-            let drawn = draw(state.head().app_hash, id, number, roster.iter().filter_map(candidate), &relieved);
+            let candidate = |id: &HospitalId| Some((*id, state.guard_keys(id).filter(|_| own != Some(*id))?.free()?));
+            let course = context.study(&id)?.course;
+            let relieved = course.relieved();
+            let drawn = draw(&course.lots, id, number, roster.iter().filter_map(candidate), &relieved);
             Some(Guard::new(drawn.ok_or(Rejection::NoRoles { study: id })?))
         }
         Protection::Open | Protection::Private { .. } => None,
     };
+    if let Some(Guard { roles: Roles { aggregator, custodian, .. }, .. }) = guard {
+        // Their keys are for one round.
+        for holder in [aggregator, custodian] {
+            if let Some(kept) = context.state.guard_keys(&holder).copied() {
+                context.state.guard_keys.put(holder, GuardKeys { drawn: Some((id, number)), ..kept });
+            }
+        }
+    }
     if loss > MicroRho::ZERO {
         for hospital in &roster {
             let lost = context.state.privacy_loss(hospital).checked_add(loss).unwrap_or(MicroRho::new(u64::MAX));

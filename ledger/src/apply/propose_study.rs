@@ -1,6 +1,5 @@
 //! An accredited researcher asks for a study.
 
-use consilium_protocol::keys::BlindingKey;
 use consilium_protocol::privacy::{MicroRho, most_rho};
 use consilium_protocol::study::{StudySpec, study_id};
 use consilium_protocol::tx::{MAX_STUDY_KEY_BYTES, ProposeStudy};
@@ -27,9 +26,7 @@ pub(super) fn apply(context: &mut Context<'_>, payload: ProposeStudy) -> Outcome
     if spec.to_canonical() != payload.spec {
         return Err(Rejection::Spec(SpecFault::Malformed));
     }
-    // RFC 7748, section 6.1: a key of small order agrees on the same secret with everybody.
-    let agrees = BlindingKey::from_seed([1; 32]).agree(&payload.sealing_key).is_some();
-    if !(1..=MAX_STUDY_KEY_BYTES).contains(&payload.public_key.len()) || !agrees {
+    if !(1..=MAX_STUDY_KEY_BYTES).contains(&payload.public_key.len()) || !payload.sealing_key.is_valid() {
         return Err(Rejection::StudyKey);
     }
     let policy = context.state.genesis().policy;
@@ -50,7 +47,7 @@ pub(super) fn apply(context: &mut Context<'_>, payload: ProposeStudy) -> Outcome
         return Err(Rejection::Quota { quota, days: policy.quota_days });
     }
     let sealing_key = payload.sealing_key;
-    let study = study_id(context.state.chain_id(), &researcher, &payload.spec, &payload.public_key, &sealing_key);
+    let study = study_id(context.state.ledger_id(), &researcher, &payload.spec, &payload.public_key, &sealing_key);
     if context.state.study(&study).is_some() {
         return Err(Rejection::StudyExists { study });
     }

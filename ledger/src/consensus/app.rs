@@ -303,7 +303,7 @@ impl App {
         let committed = blocking(move || -> Result<Vec<TxHash>, Halt> {
             let validators = application.validators(height);
             certificate
-                .verify(application.chain_id(), &validators)
+                .verify(application.ledger_id(), &validators)
                 .map_err(|fault| Halt::Certificate { height, fault })?;
             application.commit(&block, &certificate)?;
             Ok(block.txs.iter().map(|tx| tx.hash()).collect())

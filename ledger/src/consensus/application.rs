@@ -1,6 +1,6 @@
 //! What consensus asks of the ledger that it decides blocks for.
 
-use consilium_protocol::ids::{ChainId, Height, HospitalId, Timestamp};
+use consilium_protocol::ids::{Height, HospitalId, LedgerId, Timestamp};
 use consilium_protocol::tx::SignedTx;
 
 use crate::block::{Block, BlockFault};
@@ -34,7 +34,7 @@ pub enum ApplicationError {
 /// [`check`](Self::check) and [`commit`](Self::commit) must be deterministic functions of the blocks so far.
 pub trait Application: Send + Sync + 'static {
     /// The ledger that this is.
-    fn chain_id(&self) -> &ChainId;
+    fn ledger_id(&self) -> &LedgerId;
 
     /// The height of the last committed block; 0 when only the genesis file is known.
     fn height(&self) -> Height;

@@ -9,7 +9,7 @@ use arc_malachitebft_app_channel::app::config::{
 };
 use arc_malachitebft_app_channel::app::types::core::LinearTimeouts;
 use bytesize::ByteSize;
-use consilium_protocol::ids::{ChainId, HospitalId};
+use consilium_protocol::ids::{HospitalId, LedgerId};
 use consilium_protocol::keys::SigningKey;
 
 use super::codec::{MAX_PART_BYTES, MAX_RESPONSE_BYTES, MAX_SMALL_BYTES, MAX_VOTES_BYTES};
@@ -142,7 +142,7 @@ impl EngineConfig {
     /// Libp2p listens at `listen` and finds the peers at `peers`: loopback addresses, behind the door.
     pub(super) fn new(
         moniker: String,
-        chain_id: &ChainId,
+        ledger_id: &LedgerId,
         config: &ConsensusConfig,
         listen: SocketAddr,
         peers: &[(SocketAddr, Peer)],
@@ -167,11 +167,11 @@ impl EngineConfig {
         p2p.pubsub_max_size_per_topic.liveness = Some(ByteSize::b(MAX_VOTES_BYTES as u64));
         // Nodes of another ledger do not even speak the same protocol.
         let names = &mut p2p.protocol_names;
-        names.consensus = format!("/consilium/{chain_id}/consensus/1");
-        names.discovery_kad = format!("/consilium/{chain_id}/kad/1");
-        names.discovery_regres = format!("/consilium/{chain_id}/peers/1");
-        names.sync = format!("/consilium/{chain_id}/catch-up/1");
-        names.validator_proof = format!("/consilium/{chain_id}/proof/1");
+        names.consensus = format!("/consilium/{ledger_id}/consensus/1");
+        names.discovery_kad = format!("/consilium/{ledger_id}/kad/1");
+        names.discovery_regres = format!("/consilium/{ledger_id}/peers/1");
+        names.sync = format!("/consilium/{ledger_id}/catch-up/1");
+        names.validator_proof = format!("/consilium/{ledger_id}/proof/1");
         let consensus =
             EngineConsensus { p2p, value_payload: ValuePayload::ProposalAndParts, ..EngineConsensus::default() };
         let value_sync = ValueSyncConfig {

@@ -10,7 +10,7 @@ use arc_malachitebft_app_channel::app::types::core::{
 };
 use borsh::{BorshDeserialize, BorshSerialize};
 use consilium_protocol::hash::tagged;
-use consilium_protocol::ids::{BlockHash, ChainId, Height, HospitalId};
+use consilium_protocol::ids::{BlockHash, Height, HospitalId, LedgerId};
 use consilium_protocol::keys::Signature;
 
 use super::validators::{Seat, Seats};
@@ -150,7 +150,7 @@ pub struct Vote {
 
 impl Vote {
     /// The digest that the voter signs, or `None` for a vote of no round, which nobody casts.
-    pub fn digest(&self, chain_id: &ChainId) -> Option<[u8; 32]> {
+    pub fn digest(&self, ledger_id: &LedgerId) -> Option<[u8; 32]> {
         let kind = match self.kind {
             VoteType::Prevote => VoteKind::Prevote,
             VoteType::Precommit => VoteKind::Precommit,
@@ -159,7 +159,7 @@ impl Vote {
             NilOrVal::Nil => None,
             NilOrVal::Val(hash) => Some(hash),
         };
-        Some(vote_digest(chain_id, kind, self.height.0, self.round.as_u32()?, block, &self.voter.0))
+        Some(vote_digest(ledger_id, kind, self.height.0, self.round.as_u32()?, block, &self.voter.0))
     }
 }
 
@@ -219,12 +219,12 @@ pub struct Proposal {
 
 impl Proposal {
     /// The digest that the proposer signs, or `None` for a proposal of no round, which nobody makes.
-    pub fn digest(&self, chain_id: &ChainId) -> Option<[u8; 32]> {
+    pub fn digest(&self, ledger_id: &LedgerId) -> Option<[u8; 32]> {
         let pol_round = self.pol_round.as_u32().map(u32::to_le_bytes);
         Some(tagged(
             PROPOSAL_LABEL,
             &[
-                chain_id.as_str().as_bytes(),
+                ledger_id.as_bytes(),
                 &self.height.0.get().to_le_bytes(),
                 &self.round.as_u32()?.to_le_bytes(),
                 self.block.0.as_bytes(),

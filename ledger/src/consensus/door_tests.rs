@@ -1,15 +1,18 @@
-use consilium_protocol::ids::{ChainId, HospitalId};
+use consilium_protocol::ids::{HospitalId, LedgerId};
 use consilium_protocol::keys::SigningKey;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::*;
 
+const NORTH: u8 = 1;
+const SOUTH: u8 = 2;
+
 fn key(seed: u8) -> SigningKey {
     SigningKey::from_seed(&[seed; 32])
 }
 
-fn identity(seed: u8, chain: &str) -> Identity {
-    Identity::new(&key(seed), &ChainId::new(chain).expect("a valid chain id")).expect("a key")
+fn identity(seed: u8, ledger: u8) -> Identity {
+    Identity::new(&key(seed), &LedgerId::from_bytes([ledger; 32])).expect("a key")
 }
 
 fn peer(seed: u8, address: SocketAddr) -> Peer {
@@ -21,7 +24,7 @@ fn peer(seed: u8, address: SocketAddr) -> Peer {
 async fn open_door() -> (SocketAddr, JoinSet<()>) {
     let nowhere = SocketAddr::from(([127, 0, 0, 1], 9));
     let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
-    let door = Door::bind(anywhere, &[peer(2, nowhere), peer(3, nowhere)], identity(1, "north")).await.expect("ports");
+    let door = Door::bind(anywhere, &[peer(2, nowhere), peer(3, nowhere)], identity(1, NORTH)).await.expect("ports");
     let public = door.public.local_addr().expect("bound");
     let echo = TcpListener::bind(door.inner()).await.expect("free");
     let mut tasks = door.open().expect("keys");
@@ -52,11 +55,11 @@ async fn ask(client: Identity, server: u8, to: SocketAddr) -> Option<[u8; 4]> {
 #[tokio::test]
 async fn members_get_through_and_nobody_else() {
     let (public, _tasks) = open_door().await;
-    assert_eq!(ask(identity(2, "north"), 1, public).await, Some(*b"ping"));
-    assert_eq!(ask(identity(3, "north"), 1, public).await, Some(*b"ping"));
-    assert_eq!(ask(identity(9, "north"), 1, public).await, None, "no member's key");
-    assert_eq!(ask(identity(2, "south"), 1, public).await, None, "another ledger");
-    assert_eq!(ask(identity(2, "north"), 3, public).await, None, "not the node that was meant");
+    assert_eq!(ask(identity(2, NORTH), 1, public).await, Some(*b"ping"));
+    assert_eq!(ask(identity(3, NORTH), 1, public).await, Some(*b"ping"));
+    assert_eq!(ask(identity(9, NORTH), 1, public).await, None, "no member's key");
+    assert_eq!(ask(identity(2, SOUTH), 1, public).await, None, "another ledger");
+    assert_eq!(ask(identity(2, NORTH), 3, public).await, None, "not the node that was meant");
 }
 
 #[tokio::test]

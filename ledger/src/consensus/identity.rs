@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use consilium_protocol::ids::ChainId;
+use consilium_protocol::ids::LedgerId;
 use consilium_protocol::keys::SigningKey;
 use rustls::client::AlwaysResolvesClientRawPublicKeys;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -147,7 +147,7 @@ pub(super) struct Identity {
 }
 
 impl Identity {
-    pub(super) fn new(key: &SigningKey, chain_id: &ChainId) -> Result<Self, Error> {
+    pub(super) fn new(key: &SigningKey, ledger_id: &LedgerId) -> Result<Self, Error> {
         let provider = Arc::new(ring::default_provider());
         let mut seed = key.seed();
         // Rustls erases its copy of a private key when dropped.
@@ -155,7 +155,7 @@ impl Identity {
         seed.zeroize();
         let signing = provider.key_provider.load_private_key(private.into())?;
         let public = CertificateDer::from(spki(&key.public_key()));
-        let protocol = format!("consilium/{chain_id}/1").into_bytes();
+        let protocol = format!("consilium/{ledger_id}/1").into_bytes();
         Ok(Self { key: Arc::new(CertifiedKey::new(vec![public], signing)), provider, protocol })
     }
 

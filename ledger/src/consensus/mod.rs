@@ -139,20 +139,20 @@ pub async fn start(
     check_key(application.as_ref(), &keys)?;
     config.peers.iter().try_for_each(check_address)?;
 
-    let chain_id = application.chain_id().clone();
+    let ledger_id = *application.ledger_id();
     let moniker = unique_moniker(&keys);
     let listen = |source| StartError::Listen { address: config.listen, source };
-    let identity = Identity::new(&keys.peer, &chain_id).map_err(|_| StartError::PeerKey)?;
+    let identity = Identity::new(&keys.peer, &ledger_id).map_err(|_| StartError::PeerKey)?;
     let door = Door::bind(config.listen, &config.peers, identity).await.map_err(listen)?;
     let peers = door.peers().map_err(listen)?;
     check_wal(&config.wal_path())?;
-    let engine_config = EngineConfig::new(moniker.clone(), &chain_id, &config, door.inner(), &peers)?;
+    let engine_config = EngineConfig::new(moniker.clone(), &ledger_id, &config, door.inner(), &peers)?;
     let keypair = keypair(&keys.peer).ok_or(StartError::PeerKey)?;
     let status = Arc::new(initial_status(application.as_ref(), &config)?);
 
     let height = application.height();
-    let signer = signer::Signer::open(&config.signer_path(), &chain_id, keys.member, keys.consensus, height)?;
-    let signer = PositionSigner::new(chain_id.clone(), signer, Arc::clone(&status));
+    let signer = signer::Signer::open(&config.signer_path(), &ledger_id, keys.member, keys.consensus, height)?;
+    let signer = PositionSigner::new(ledger_id, signer, Arc::clone(&status));
     let peer_id = keypair.public().to_peer_id().to_bytes();
     let proof = signer.peer_binding(peer_id).ok_or(StartError::PeerKey)?;
     let proof = arc_malachitebft_app_channel::app::types::codec::Codec::encode(&LedgerCodec, &proof)
@@ -162,7 +162,7 @@ pub async fn start(
 
     let me = Member(keys.member);
     let identity = NetworkIdentity::new_validator(moniker.clone(), keypair, me.to_string(), proof);
-    let verifier = Box::new(StrictVerifier::new(chain_id));
+    let verifier = Box::new(StrictVerifier::new(ledger_id));
     let (channels, engine) = EngineBuilder::new(LedgerContext, engine_config)
         .with_default_wal(WalContext::new(config.wal_path(), LedgerCodec))
         .with_default_network(NetworkContext::new(identity, LedgerCodec))

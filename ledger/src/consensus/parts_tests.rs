@@ -1,4 +1,4 @@
-use consilium_protocol::ids::{AppHash, ChainId, ContentHash, Sequence, StudyId, Timestamp};
+use consilium_protocol::ids::{AppHash, ContentHash, LedgerId, Sequence, StudyId, Timestamp};
 use consilium_protocol::keys::SigningKey;
 use consilium_protocol::tx::{Payload, Reject, SignedTx, Signer, TxBody};
 use proptest::prelude::*;
@@ -7,17 +7,17 @@ use super::*;
 use crate::block::Header;
 
 fn block(txs: u64, bytes: usize) -> Block {
-    let chain_id = ChainId::new("north").expect("a valid chain id");
+    let ledger_id = LedgerId::from_bytes([1; 32]);
     let key = SigningKey::from_seed(&[1; 32]);
     let tx = |sequence| {
         let reject = Reject { study: StudyId::from_bytes([9; 32]), reason: "x".repeat(bytes) };
         let body =
             TxBody { sequence: Sequence::new(sequence), expires: Height::new(9), payload: Payload::Reject(reject) };
-        SignedTx::sign(&chain_id, &body, Signer::Hospital(key.hospital()), &key)
+        SignedTx::sign(&ledger_id, &body, Signer::Hospital(key.hospital()), &key)
     };
     let txs: Vec<SignedTx> = (0..txs).map(tx).collect();
     let header = Header {
-        chain_id: chain_id.clone(),
+        ledger_id,
         height: Height::new(4),
         time: Timestamp::new(5),
         proposer: HospitalId::from_public_key([6; 32]),

@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use consilium_protocol::hash::tagged;
-use consilium_protocol::ids::{ChainId, Height, HospitalId};
+use consilium_protocol::ids::{Height, HospitalId, LedgerId};
 use consilium_protocol::keys::{Signature, SigningKey};
 
 const FORMAT: &str = "consilium-signer/v1";
@@ -135,7 +135,7 @@ pub enum NotSigned {
 #[derive(Debug, Clone, BorshSerialize, BorshDeserialize)]
 struct Record {
     format: String,
-    chain_id: ChainId,
+    ledger_id: LedgerId,
     member: HospitalId,
     consensus_key: [u8; 32],
     position: Position,
@@ -176,7 +176,7 @@ impl Signer {
     /// A [`SignerError`]; the file is never replaced by an emptier one.
     pub fn open(
         path: &Path,
-        chain_id: &ChainId,
+        ledger_id: &LedgerId,
         member: HospitalId,
         key: SigningKey,
         committed: Height,
@@ -192,10 +192,10 @@ impl Signer {
             Err(_) if committed.get() > 0 => {
                 return Err(SignerError::Missing { path: path.to_path_buf(), height: committed });
             }
-            Err(_) => return Self::renew(path, chain_id, member, key, committed),
+            Err(_) => return Self::renew(path, ledger_id, member, key, committed),
         };
         let foreign = |what| Err(SignerError::Foreign { path: path.to_path_buf(), what });
-        if last.chain_id != *chain_id {
+        if last.ledger_id != *ledger_id {
             return foreign("ledger");
         }
         if last.member != member {
@@ -214,14 +214,14 @@ impl Signer {
     /// [`SignerError::Disk`].
     pub fn renew(
         path: &Path,
-        chain_id: &ChainId,
+        ledger_id: &LedgerId,
         member: HospitalId,
         key: SigningKey,
         through: Height,
     ) -> Result<Self, SignerError> {
         let last = Record {
             format: FORMAT.to_string(),
-            chain_id: chain_id.clone(),
+            ledger_id: *ledger_id,
             member,
             consensus_key: key.public_key(),
             position: Position { height: through, round: u32::MAX, step: Step::Precommit },

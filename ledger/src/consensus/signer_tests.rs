@@ -1,7 +1,7 @@
 use super::*;
 
-fn chain() -> ChainId {
-    ChainId::new("north").expect("a valid chain id")
+fn chain() -> LedgerId {
+    LedgerId::from_bytes([1; 32])
 }
 
 fn member() -> HospitalId {
@@ -83,7 +83,7 @@ fn a_file_of_another_key_member_or_ledger_is_refused() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("signer");
     open(&path).expect("a new file");
-    let south = ChainId::new("south").expect("a valid chain id");
+    let south = LedgerId::from_bytes([2; 32]);
     let stranger = HospitalId::from_public_key([6; 32]);
     let zero = Height::new(0);
     let what = |result: Result<Signer, SignerError>| match result {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_malachitebft_app_channel::app::types::core::{SignedMessage, ValidatorProof, VoteExtensionScope, VoteType};
 use arc_malachitebft_signing::{Error, Signer as EngineSigner, VerificationResult, Verifier};
 use async_trait::async_trait;
-use consilium_protocol::ids::ChainId;
+use consilium_protocol::ids::LedgerId;
 
 use super::context::{LedgerContext, Proposal, Vote, VoteSignature};
 use super::signer::{NotSigned, Position, Signer, Step};
@@ -16,14 +16,14 @@ type Ctx = LedgerContext;
 /// Signs through the position-keeping [`Signer`]. What it refuses, malachite gets an abstention for: a signature that
 /// verifies nowhere, so that neither this node counts the vote nor the codec sends it.
 pub(super) struct PositionSigner {
-    chain_id: ChainId,
+    ledger_id: LedgerId,
     signer: Arc<Mutex<Signer>>,
     status: Arc<Status>,
 }
 
 impl PositionSigner {
-    pub(super) fn new(chain_id: ChainId, signer: Signer, status: Arc<Status>) -> Self {
-        Self { chain_id, signer: Arc::new(Mutex::new(signer)), status }
+    pub(super) fn new(ledger_id: LedgerId, signer: Signer, status: Arc<Status>) -> Self {
+        Self { ledger_id, signer: Arc::new(Mutex::new(signer)), status }
     }
 
     async fn sign(&self, position: Option<Position>, digest: Option<[u8; 32]>) -> Result<VoteSignature, Error> {
@@ -64,14 +64,14 @@ impl EngineSigner<Ctx> for PositionSigner {
             VoteType::Precommit => Step::Precommit,
         };
         let position = vote.round.as_u32().map(|round| Position { height: vote.height.0, round, step });
-        let signature = self.sign(position, vote.digest(&self.chain_id)).await?;
+        let signature = self.sign(position, vote.digest(&self.ledger_id)).await?;
         Ok(SignedMessage::new(vote, signature))
     }
 
     async fn sign_proposal(&self, proposal: Proposal) -> Result<SignedMessage<Ctx, Proposal>, Error> {
         let position =
             proposal.round.as_u32().map(|round| Position { height: proposal.height.0, round, step: Step::Propose });
-        let signature = self.sign(position, proposal.digest(&self.chain_id)).await?;
+        let signature = self.sign(position, proposal.digest(&self.ledger_id)).await?;
         Ok(SignedMessage::new(proposal, signature))
     }
 
@@ -91,12 +91,12 @@ impl EngineSigner<Ctx> for PositionSigner {
 /// Verifies strictly, over the same digests as an auditor does.
 #[derive(Debug, Clone)]
 pub(super) struct StrictVerifier {
-    chain_id: ChainId,
+    ledger_id: LedgerId,
 }
 
 impl StrictVerifier {
-    pub(super) fn new(chain_id: ChainId) -> Self {
-        Self { chain_id }
+    pub(super) fn new(ledger_id: LedgerId) -> Self {
+        Self { ledger_id }
     }
 }
 
@@ -112,7 +112,7 @@ impl Verifier<Ctx> for StrictVerifier {
         signature: &VoteSignature,
         key: &[u8; 32],
     ) -> Result<VerificationResult, Error> {
-        Ok(verified(signature, key, vote.digest(&self.chain_id)))
+        Ok(verified(signature, key, vote.digest(&self.ledger_id)))
     }
 
     async fn verify_signed_proposal(
@@ -121,7 +121,7 @@ impl Verifier<Ctx> for StrictVerifier {
         signature: &VoteSignature,
         key: &[u8; 32],
     ) -> Result<VerificationResult, Error> {
-        Ok(verified(signature, key, proposal.digest(&self.chain_id)))
+        Ok(verified(signature, key, proposal.digest(&self.ledger_id)))
     }
 
     async fn verify_signed_vote_extension(

@@ -34,7 +34,7 @@ use consilium_protocol::consent::{DiseaseTree, Terms};
 use consilium_protocol::genesis::{Genesis, Member};
 use consilium_protocol::hash::tagged;
 use consilium_protocol::ids::{
-    AppHash, BlockHash, ChainId, ContentHash, Height, HospitalId, PatientId, ResearcherId, Sequence, StudyId,
+    AppHash, BlockHash, ContentHash, Height, HospitalId, LedgerId, PatientId, ResearcherId, Sequence, StudyId,
     SubjectId, Timestamp, TxHash,
 };
 use consilium_protocol::privacy::MicroRho;
@@ -99,6 +99,7 @@ pub struct EntryError;
 #[derive(Debug)]
 struct Charter {
     genesis: Genesis,
+    ledger_id: LedgerId,
     diseases: DiseaseTree,
     members: BTreeSet<HospitalId>,
     validators: Vec<Validator>,
@@ -135,6 +136,7 @@ impl State {
             members,
             validators: genesis.member.iter().map(validator).collect(),
             genesis: genesis.clone(),
+            ledger_id: genesis.ledger(),
         };
         let block = genesis.hash();
         let head = Head {
@@ -164,8 +166,8 @@ impl State {
     }
 
     /// The ledger that this is the state of.
-    pub fn chain_id(&self) -> &ChainId {
-        &self.charter.genesis.chain_id
+    pub fn ledger_id(&self) -> &LedgerId {
+        &self.charter.ledger_id
     }
 
     /// The founding document.

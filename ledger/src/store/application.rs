@@ -1,6 +1,6 @@
 //! The ledger as consensus sees it.
 
-use consilium_protocol::ids::{ChainId, Height, HospitalId, Timestamp};
+use consilium_protocol::ids::{Height, HospitalId, LedgerId, Timestamp};
 use consilium_protocol::tx::SignedTx;
 
 use super::{Chain, ChainError, check_block, next_moment};
@@ -10,8 +10,8 @@ use crate::certificate::{Certificate, Validator};
 use crate::consensus::application::{Application, ApplicationError};
 
 impl Application for Chain {
-    fn chain_id(&self) -> &ChainId {
-        &self.0.chain_id
+    fn ledger_id(&self) -> &LedgerId {
+        &self.0.ledger_id
     }
 
     fn height(&self) -> Height {
@@ -50,7 +50,7 @@ impl Application for Chain {
         }
         state.roll_back();
         let header = Header {
-            chain_id: self.0.chain_id.clone(),
+            ledger_id: self.0.ledger_id,
             height: moment.height,
             time: moment.time,
             proposer,

@@ -84,7 +84,7 @@ impl Disk {
         {
             let mut meta = write.open_table(META)?;
             meta.insert("format", FORMAT.to_le_bytes().as_slice())?;
-            meta.insert("chain", state.chain_id().as_str().as_bytes())?;
+            meta.insert("chain", state.genesis().chain_id.as_str().as_bytes())?;
             meta.insert("genesis", state.genesis().hash().as_bytes().as_slice())?;
             meta.insert("head", encode(state.head()).as_slice())?;
             write.open_table(BLOCKS)?;
@@ -111,7 +111,7 @@ impl Disk {
             Err(_) => return Err(ChainError::Foreign { path: self.path.clone() }),
         }
         let chain = value("chain")?;
-        let expected = state.chain_id().as_str();
+        let expected = state.genesis().chain_id.as_str();
         if chain != expected.as_bytes() {
             let found = String::from_utf8_lossy(&chain).into_owned();
             return Err(ChainError::OtherChain { found, expected: expected.to_string() });
@@ -165,7 +165,7 @@ impl Disk {
         if block.hash() != head.block || block.header.time != head.moment.time || block.header.height != height {
             return Err(ChainError::Damaged { what: "its last block is not its head" });
         }
-        if certificate.block != head.block || certificate.verify(state.chain_id(), state.validators()).is_err() {
+        if certificate.block != head.block || certificate.verify(state.ledger_id(), state.validators()).is_err() {
             return Err(ChainError::Damaged { what: "its last certificate does not prove its last block" });
         }
         let result = |height: Height| -> Result<AppHash, ChainError> {

@@ -14,7 +14,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use consilium_protocol::genesis::Genesis;
-use consilium_protocol::ids::{AppHash, BlockHash, ChainId, Height, Timestamp, TxHash};
+use consilium_protocol::ids::{AppHash, BlockHash, Height, LedgerId, Timestamp, TxHash};
 use consilium_protocol::tx::{MAX_TX_BYTES, SignedTx, signing_message};
 use tokio::sync::broadcast;
 
@@ -54,7 +54,7 @@ pub struct Committed {
 pub struct Chain(Arc<Inner>);
 
 struct Inner {
-    chain_id: ChainId,
+    ledger_id: LedgerId,
     state: RwLock<State>,
     disk: Disk,
     signatures: Remembering,
@@ -65,7 +65,7 @@ struct Inner {
 
 impl std::fmt::Debug for Chain {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Chain({})", self.0.chain_id)
+        write!(f, "Chain({})", self.0.ledger_id)
     }
 }
 
@@ -80,7 +80,7 @@ impl Chain {
         disk.load(&mut state)?;
         let (committed, _) = broadcast::channel(SUBSCRIBER_LAG_BLOCKS);
         Ok(Self(Arc::new(Inner {
-            chain_id: genesis.chain_id.clone(),
+            ledger_id: genesis.ledger(),
             state: RwLock::new(state),
             disk,
             signatures: Remembering::default(),
@@ -133,7 +133,7 @@ impl Chain {
     pub fn append(&self, block: &Block, certificate: &Certificate) -> Result<Arc<Committed>, ChainError> {
         self.alive()?;
         let validators = self.state().validators().to_vec();
-        certificate.verify(&self.0.chain_id, &validators)?;
+        certificate.verify(&self.0.ledger_id, &validators)?;
         self.store(block, certificate)
     }
 
@@ -250,7 +250,7 @@ fn next_moment(state: &State, now: Timestamp) -> Moment {
 /// Whether the block may follow: see [`crate::consensus::application::Application::check`].
 pub(crate) fn check_block(state: &State, block: &Block, signatures: &dyn Signatures) -> Result<(), BlockFault> {
     let (header, head) = (&block.header, state.head());
-    if header.chain_id != *state.chain_id() {
+    if header.ledger_id != *state.ledger_id() {
         return Err(BlockFault::Chain);
     }
     let expected = head.moment.height.next().unwrap_or(head.moment.height);
@@ -280,7 +280,7 @@ pub(crate) fn check_block(state: &State, block: &Block, signatures: &dyn Signatu
         if tx.encoded_len() > MAX_TX_BYTES {
             return Err(BlockFault::TxTooLarge { index });
         }
-        let message = signing_message(state.chain_id(), &tx.body);
+        let message = signing_message(state.ledger_id(), &tx.body);
         if !signatures.verifies(tx.signer.public_key(), &message, &tx.signature) {
             return Err(BlockFault::TxSignature { index });
         }

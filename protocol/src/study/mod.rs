@@ -1,7 +1,7 @@
 //! A study: who may be counted (the cohort, in SQL) and what is computed over them (the statistics).
 //!
 //! Researchers write it as TOML ([`StudySpec::from_toml`]); on the ledger stands its canonical form
-//! ([`StudySpec::to_canonical`]), whose hash, with the chain, the researcher and the study's public key, is the study
+//! ([`StudySpec::to_canonical`]), whose hash, with the ledger, the researcher and the study's public key, is the study
 //! id ([`study_id`]).
 
 mod check;
@@ -19,7 +19,8 @@ pub use file::SpecFileError;
 
 use crate::consent::Purpose;
 use crate::hash::tagged;
-use crate::ids::{ChainId, ResearcherId, StudyId};
+use crate::ids::{LedgerId, ResearcherId, StudyId};
+use crate::kem::KemPublicKey;
 use crate::policy::DisclosurePolicy;
 use crate::privacy::MicroRho;
 
@@ -302,14 +303,14 @@ pub fn interval_label(from: Decimal, to: Decimal) -> String {
 
 /// The name of a study: what is computed, for whom, under which keys, on which ledger.
 pub fn study_id(
-    chain: &ChainId,
+    ledger: &LedgerId,
     researcher: &ResearcherId,
     canonical: &[u8],
     public_key: &[u8],
-    sealing_key: &[u8; 32],
+    sealing_key: &KemPublicKey,
 ) -> StudyId {
     StudyId::from_bytes(tagged(
         "consilium/study/v1",
-        &[chain.as_str().as_bytes(), researcher.public_key(), canonical, public_key, sealing_key],
+        &[ledger.as_bytes(), researcher.public_key(), canonical, public_key, sealing_key.as_bytes()],
     ))
 }

@@ -5,10 +5,12 @@ use consilium_protocol::consent::{
 };
 use consilium_protocol::hash;
 use consilium_protocol::ids::{
-    ChainId, ContentHash, DocumentId, Height, HospitalId, PatientId, ResearcherId, RoundNumber, Sequence, StudyId,
+    ContentHash, DocumentId, Height, HospitalId, LedgerId, PatientId, ResearcherId, RoundNumber, Sequence, StudyId,
     SubjectId, Timestamp, TxHash,
 };
+use consilium_protocol::kem::{KemPublicKey, PUBLIC_KEY_BYTES};
 use consilium_protocol::keys::{Signature, SigningKey};
+use consilium_protocol::lots::{LotProof, PROOF_BYTES};
 use consilium_protocol::study::{StudySpec, study_id};
 use consilium_protocol::tx::*;
 use consilium_protocol::wallet::Wallet;
@@ -44,6 +46,7 @@ fn payloads() -> Vec<Payload> {
     let round = RoundNumber::new(1);
     let blob = Blob { hash: source, bytes: 13 };
     let patient = PatientId::from_public_key([6; 32]);
+    let lot = LotProof::from_bytes([13; PROOF_BYTES]);
     vec![
         Payload::AccreditResearcher(AccreditResearcher {
             researcher: ResearcherId::from_public_key([1; 32]),
@@ -74,17 +77,27 @@ fn payloads() -> Vec<Payload> {
         Payload::ProposeStudy(ProposeStudy {
             spec: spec().to_canonical(),
             public_key: vec![1, 2, 3],
-            sealing_key: [10; 32],
+            sealing_key: KemPublicKey::from_bytes([10; PUBLIC_KEY_BYTES]),
         }),
         Payload::WithdrawStudy(WithdrawStudy { study }),
-        Payload::Approve(Approve { study, reason: "fine".into() }),
+        Payload::Approve(Approve {
+            study,
+            reason: "fine".into(),
+            pair_key: KemPublicKey::from_bytes([12; PUBLIC_KEY_BYTES]),
+            lot,
+        }),
         Payload::Reject(Reject { study, reason: "no".into() }),
+        Payload::PairKeys(PairKeys { study, keys: blob }),
         Payload::OpenRound(OpenRound { study }),
-        Payload::Contribute(Contribute { study, round, contribution: source, bytes: 12 }),
+        Payload::Contribute(Contribute { study, round, contribution: source, bytes: 12, lot }),
         Payload::Attest(Attest { study, round, sum: source }),
         Payload::Release(Release { study, round }),
         Payload::FailRound(FailRound { study, round }),
-        Payload::RegisterGuardKeys(RegisterGuardKeys { public_key: blob, server_key: blob, sealing_key: [11; 32] }),
+        Payload::RegisterGuardKeys(RegisterGuardKeys {
+            public_key: blob,
+            server_key: blob,
+            sealing_key: KemPublicKey::from_bytes([11; PUBLIC_KEY_BYTES]),
+        }),
         Payload::SealSum(SealSum { study, round, sum: blob, seeds: blob }),
         Payload::DiscloseSeeds(DiscloseSeeds { study, round, seeds: blob }),
     ]
@@ -127,10 +140,10 @@ fn unknown_kinds_are_refused() {
 
 #[test]
 fn names_and_hashes_have_these_values() {
-    let chain = ChainId::new("golden").unwrap();
+    let ledger = LedgerId::from_bytes([14; 32]);
     let key = SigningKey::from_seed(&[1; 32]);
     let body = TxBody { sequence: Sequence::new(1), expires: Height::new(2), payload: payloads().remove(9) };
-    let tx = SignedTx::sign(&chain, &body, Signer::Hospital(key.hospital()), &key);
+    let tx = SignedTx::sign(&ledger, &body, Signer::Hospital(key.hospital()), &key);
     let wallet = Wallet::from_entropy([2; 16]);
     let canonical = spec().to_canonical();
     let found = [
@@ -141,12 +154,16 @@ fn names_and_hashes_have_these_values() {
         ("tx bytes", digest(&tx.to_bytes())),
         ("document", document_id(&tx.hash(), 7).to_string()),
         ("terms", terms().hash().to_string()),
-        ("study", study_id(&chain, &key.researcher(), &canonical, b"key", &[10; 32]).to_string()),
+        (
+            "study",
+            study_id(&ledger, &key.researcher(), &canonical, b"key", &KemPublicKey::from_bytes([10; PUBLIC_KEY_BYTES]))
+                .to_string(),
+        ),
         ("spec", digest(&canonical)),
         ("wallet", wallet.words()),
         ("wallet key", wallet.key_at(&key.hospital()).patient().to_string()),
-        ("enrolment", hex::encode(enrolment_message(&chain, &key.hospital(), &SubjectId::from_bytes([4; 16])))),
-        ("question", hex::encode(wire::subject_question(&chain, None, Timestamp::new(1_700_000_000_000)))),
+        ("enrolment", hex::encode(enrolment_message(&ledger, &key.hospital(), &SubjectId::from_bytes([4; 16])))),
+        ("question", hex::encode(wire::subject_question(&ledger, None, Timestamp::new(1_700_000_000_000)))),
     ]
     .map(|(name, value)| format!("{name} {value}"));
     let golden: Vec<&str> = include_str!("golden/names.txt").lines().collect();

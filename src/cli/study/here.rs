@@ -155,7 +155,7 @@ pub(crate) async fn asked_elsewhere(
         round.roster.contains(&id) && done.iter().all(|c| c.hospital != id)
     });
     let asked = silent.map(async |member| {
-        let node = Node::connect(&genesis.chain_id, member, None).await.ok()?;
+        let node = Node::connect(&genesis.ledger(), member, None).await.ok()?;
         let (_, told) = fetch_told(study, &node).await.ok()?;
         Some(told.into_iter().map(|told| (member.name.clone(), told)).collect::<Vec<_>>())
     });

@@ -1,8 +1,9 @@
 //! What a study's protection means: how small groups are kept from everybody, what that takes, and what it costs.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use consilium_engine::cells::{BlindingRoster, BlindingRound};
+use consilium_engine::cells::{BlindingRoster, BlindingRound, PairSecrets};
 use consilium_engine::disclosure::guarded::{self, GuardPlan};
 use consilium_engine::guard::{
     Aggregator, Bar, Gates, GuardBlinds, GuardKeys, GuardServerKey, GuardShape, combine, contribute,
@@ -10,8 +11,8 @@ use consilium_engine::guard::{
 use consilium_engine::privacy::{ExpectedError, NoisePlan, epsilon, expected_errors};
 use consilium_engine::statistics::Layout;
 use consilium_protocol::genesis::Genesis;
-use consilium_protocol::ids::{ChainId, HospitalId, RoundNumber, StudyId};
-use consilium_protocol::keys::BlindingKey;
+use consilium_protocol::ids::{HospitalId, LedgerId, RoundNumber, StudyId};
+use consilium_protocol::pairing::PairSecret;
 use consilium_protocol::policy::DisclosurePolicy;
 use consilium_protocol::privacy::MicroRho;
 use consilium_protocol::study::{Protection, StudySpec};
@@ -135,21 +136,21 @@ fn seconds(hospitals: usize, threshold: u32, insiders: u32, zeros: bool) -> Resu
     let shape = GuardShape::new(hospitals, bar, vec![zeros; TRIED], Gates::independent(TRIED))?;
     let keys = GuardKeys::generate()?;
     let server = GuardServerKey::from_bytes(&keys.server)?;
-    let chain = ChainId::new("trial")?;
-    let members: Vec<(HospitalId, BlindingKey)> = (0..hospitals)
-        .map(|i| {
-            let mut name = [1; 32];
-            // Not in the bits that RFC 7748 clamps.
-            name[8..16].copy_from_slice(&(i as u64).to_le_bytes());
-            (HospitalId::from_public_key(name), BlindingKey::from_seed(name))
-        })
-        .collect();
-    let roster = BlindingRoster::new(members.iter().map(|(id, key)| (*id, key.public_key())).collect())?;
+    let ledger = LedgerId::from_bytes([0; 32]);
+    let name = |i: usize| {
+        let mut name = [1; 32];
+        name[8..16].copy_from_slice(&(i as u64).to_le_bytes());
+        HospitalId::from_public_key(name)
+    };
+    let members: BTreeSet<HospitalId> = (0..hospitals).map(name).collect();
+    // Nothing is hidden here: one secret for all pairs serves as well.
+    let secrets: PairSecrets = members.iter().map(|id| (*id, PairSecret::from_bytes([2; 32]))).collect();
+    let roster = BlindingRoster::new(members.iter().copied().collect())?;
     let (study, round) = (StudyId::from_bytes([0; 32]), RoundNumber::new(0));
-    let round = BlindingRound { chain: &chain, study, round, roster: &roster };
+    let round = BlindingRound { ledger: &ledger, study, round, roster: &roster };
     let mut contributions = Vec::with_capacity(hospitals);
-    for (id, key) in &members {
-        let blinds = GuardBlinds::derive(&round, *id, key, &shape)?;
+    for id in &members {
+        let blinds = GuardBlinds::derive(&round, *id, &secrets, &shape)?;
         contributions.push(contribute(&[1; TRIED], &shape, blinds, &keys.public)?);
     }
     let sum = combine(&contributions, &shape)?;

@@ -14,8 +14,9 @@ use consilium_engine::statistics::Layout;
 use consilium_protocol::genesis::Genesis;
 use consilium_protocol::hash;
 use consilium_protocol::ids::{ContentHash, Height, HospitalId, RoundNumber, StudyId};
+use consilium_protocol::kem::KemPublicKey;
 use consilium_protocol::privacy::honest_of;
-use consilium_protocol::sealing::{Content, Context};
+use consilium_protocol::sealing::{self, Content, Context};
 use consilium_protocol::study::{Protection, StudySpec, study_id};
 use consilium_protocol::wire::{self, MAX_CIPHERTEXT_BYTES};
 use parquet::arrow::ArrowWriter;
@@ -146,9 +147,9 @@ pub(crate) async fn open_result(home: &Home, node: &Node, study: &StudyId) -> Re
         )));
     }
     // The study is what its id says, whatever the node says.
-    let sealing: Option<[u8; 32]> = reply.sealing_key[..].try_into().ok();
+    let sealing = reply.sealing_key[..].try_into().ok().map(KemPublicKey::from_bytes);
     let named =
-        sealing.map(|sealing| study_id(&genesis.chain_id, &key.researcher(), &reply.spec, &reply.public_key, &sealing));
+        sealing.map(|sealing| study_id(&genesis.ledger(), &key.researcher(), &reply.spec, &reply.public_key, &sealing));
     if named != Some(*study) {
         return Err(Failure::integrity(
             "the study that the node gave is not the one of this id; do not trust it, and ask another member with --node",
@@ -210,7 +211,7 @@ async fn confirm(
         let reply = if member.id == node.member.id {
             fetch(study, node).await.ok()
         } else {
-            match Node::connect(&genesis.chain_id, member, None).await {
+            match Node::connect(&genesis.ledger(), member, None).await {
                 Ok(other) => fetch(study, &other).await.ok(),
                 Err(_) => None,
             }
@@ -260,9 +261,9 @@ impl Opening<'_> {
     ) -> Result<Released<StudyResult>, Failure> {
         let custodian: HospitalId = round.guard.as_ref().map_or("", |guard| &guard.custodian).parse()?;
         let number = RoundNumber::new(round.number);
-        let chain = &self.genesis.chain_id;
-        let context = Context { content: Content::Seeds, chain, study, round: number, from: custodian };
-        let plain = sealing_key(self.secret).open(&context, sealed)?;
+        let ledger = &self.genesis.ledger();
+        let context = Context { content: Content::Seeds, ledger, study, round: number, from: custodian };
+        let plain = sealing::open(&sealing_key(self.secret), &context, sealed)?;
         let plan = guarded::plan(self.spec, &self.genesis.policy, self.hospitals)?;
         let (seeds, rest) = plain.as_chunks::<{ Seed::BYTES }>();
         if seeds.len() != plan.shape.seeds() || !rest.is_empty() {
@@ -305,7 +306,7 @@ async fn fetch_part(
         return Ok(bytes);
     }
     for member in genesis.member.iter().filter(|m| m.id != node.member.id) {
-        let Ok(other) = Node::connect(&genesis.chain_id, member, None).await else { continue };
+        let Ok(other) = Node::connect(&genesis.ledger(), member, None).await else { continue };
         if let Ok(bytes) = other.result(study, part, limit).await
             && hash::content(&bytes) == *sum
         {

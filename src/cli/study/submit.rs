@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use consilium_engine::cells::StudySecretKey;
 use consilium_protocol::hash;
 use consilium_protocol::ids::StudyId;
-use consilium_protocol::sealing::SealingKey;
+use consilium_protocol::kem::KemSecretKey;
 use consilium_protocol::study::{StudySpec, study_id};
 use consilium_protocol::tx::{Payload, ProposeStudy, Signer};
 use serde_json::json;
+use zeroize::Zeroizing;
 
 use super::{Now, folder, read_spec};
 use crate::cli::{Failure, Global, connect, term};
@@ -95,7 +96,7 @@ pub async fn propose(home: &Home, node: &Node, spec: &StudySpec) -> Result<(Stud
     let (canonical, public_key) = (spec.to_canonical(), public.to_bytes());
     let secret = secret.to_bytes();
     let sealing_key = sealing_key(&secret).public_key();
-    let study = study_id(node.chain(), &key.researcher(), &canonical, &public_key, &sealing_key);
+    let study = study_id(node.ledger_id(), &key.researcher(), &canonical, &public_key, &sealing_key);
     // The key is kept before the ledger knows of the study: a result that nobody can open helps nobody.
     let folder = folder(home, &study);
     files::create_private_dir(&folder)?;
@@ -114,6 +115,6 @@ pub async fn propose(home: &Home, node: &Node, spec: &StudySpec) -> Result<(Stud
 }
 
 /// The key to which a custodian seals what passed, of the bytes of the study's secret key: who has one has both.
-pub(crate) fn sealing_key(secret: &[u8]) -> SealingKey {
-    SealingKey::from_seed(hash::tagged("consilium/study-sealing-key/v1", &[secret]))
+pub(crate) fn sealing_key(secret: &[u8]) -> KemSecretKey {
+    KemSecretKey::from_seed(Zeroizing::new(hash::tagged("consilium/study-sealing-key/v1", &[secret])))
 }

@@ -65,7 +65,7 @@ impl Ledger for LedgerService {
         let reply = shared.replica.chain.read(|state| {
             let figures = state.figures();
             wire::StatusReply {
-                chain_id: state.chain_id().to_string(),
+                chain_id: state.genesis().chain_id.to_string(),
                 hospital: shared.replica.hospital.to_string(),
                 name: views::name_of(state, &shared.replica.hospital),
                 height: state.height().get(),
@@ -200,10 +200,10 @@ impl Ledger for LedgerService {
         }
         let signature: [u8; 64] =
             request.signature[..].try_into().map_err(|_| Status::invalid_argument("a signature has 64 bytes"))?;
-        let chain = &self.shared.replica.genesis.chain_id;
-        let message = wire::subject_question(chain, subject.as_ref(), Timestamp::new(request.time_ms));
+        let ledger = &self.shared.replica.ledger;
+        let message = wire::subject_question(ledger, subject.as_ref(), Timestamp::new(request.time_ms));
         if !Signature::from_bytes(signature).verifies(signer.public_key(), &message) {
-            return Err(Status::permission_denied("the signature does not fit; check the key and the chain id"));
+            return Err(Status::permission_denied("the signature does not fit; check the key and the genesis file"));
         }
         let reply = self.shared.replica.chain.read(|state| {
             let key = match signer {

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use consilium_ledger::state::study::Round;
+use consilium_ledger::state::study::{Course, Round, RoundEnd};
 use consilium_protocol::hash;
 use consilium_protocol::ids::{ContentHash, HospitalId, RoundNumber, StudyId};
 use consilium_protocol::tx::SignedTx;
@@ -60,8 +60,15 @@ impl Peer for PeerService {
         let unreadable = |_: FileError| Status::internal("what was asked for cannot be read here");
         let kept = match request.kind() {
             BlobKind::Unspecified => return Err(Status::invalid_argument("the request does not say what it wants")),
-            BlobKind::GuardPublicKey => Some(self.shared.studies.vault.guard_public_key().map_err(unreadable)?),
-            BlobKind::GuardServerKey => Some(self.shared.studies.vault.guard_server_key().map_err(unreadable)?),
+            BlobKind::GuardPublicKey | BlobKind::GuardServerKey => self.shared.studies.vault.guard_key(&wanted),
+            BlobKind::PairKeys => {
+                let study = StudyId::try_from(&request.study[..]).map_err(malformed)?;
+                let maker =
+                    self.shared.replica.chain.read(|state| paired(state.study(&study)?.course, &wanted, &caller));
+                let maker = maker.map_err(|_| Status::internal("the ledger cannot be read"))?;
+                let maker = maker.ok_or_else(|| Status::permission_denied("this is not for the caller"))?;
+                self.shared.studies.kept.pairs.get(&study, &maker, &wanted)
+            }
             kind @ (BlobKind::Contribution | BlobKind::Seeds | BlobKind::Sum | BlobKind::DisclosedSeeds) => {
                 let study = StudyId::try_from(&request.study[..]).map_err(malformed)?;
                 let number = RoundNumber::new(request.round);
@@ -85,6 +92,13 @@ impl Peer for PeerService {
     }
 }
 
+/// Who committed to having encapsulated this, when the caller approved the study, too.
+fn paired(course: &Course, wanted: &ContentHash, caller: &HospitalId) -> Option<HospitalId> {
+    course.before(caller)?;
+    let of = course.approvals.iter().find(|approval| approval.keys.is_some_and(|keys| keys.hash == *wanted))?;
+    Some(of.hospital)
+}
+
 /// What of a round the caller may have from this hospital, and its hash on the ledger.
 ///
 /// Contributions are for those who add them up, when all are in. What the aggregator makes for the custodian is for the
@@ -104,6 +118,9 @@ fn admitted(round: &Round, kind: BlobKind, own: &HospitalId, caller: &HospitalId
         }
         (BlobKind::Seeds, Some(guard)) if guard.roles.custodian == *caller && guard.roles.aggregator == *own => {
             guard.sealed.map(|sealed| (Piece::Seeds, sealed.seeds.hash))
+        }
+        (BlobKind::Sum, None) if matches!(round.ended, Some((_, RoundEnd::Released))) => {
+            round.result().map(|sum| (Piece::Sum, sum))
         }
         (BlobKind::Sum, Some(guard)) if guard.disclosed.is_some() || guard.roles.custodian == *caller => {
             guard.sealed.map(|sealed| (Piece::Sum, sealed.sum.hash))
@@ -128,6 +145,7 @@ mod tests {
     use consilium_ledger::state::Moment;
     use consilium_ledger::state::study::{Contribution, Disclosed, Guard, Roles, Sealed};
     use consilium_protocol::ids::{Height, Timestamp};
+    use consilium_protocol::kem::{KemPublicKey, PUBLIC_KEY_BYTES};
     use consilium_protocol::tx::Blob;
 
     use super::*;
@@ -147,7 +165,7 @@ mod tests {
         let roles = Roles {
             aggregator: hospital(1),
             custodian: hospital(2),
-            sealing_key: [9; 32],
+            sealing_key: KemPublicKey::from_bytes([9; PUBLIC_KEY_BYTES]),
             public_key: blob(90),
             server_key: blob(91),
         };

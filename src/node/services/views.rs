@@ -55,7 +55,7 @@ pub(super) fn study(state: &State, study: &Study<'_>) -> wire::StudyReply {
         decisions: decisions.collect(),
         rounds: study.course.rounds.iter().map(round).collect(),
         deadline_ms: deadline.map_or(0, |d| d.get()),
-        sealing_key: study.proposal.sealing_key.to_vec(),
+        sealing_key: study.proposal.sealing_key.as_bytes().to_vec(),
     }
 }
 

@@ -9,8 +9,8 @@ use std::num::NonZeroUsize;
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicUsize;
 
-use consilium_protocol::ids::{ChainId, HospitalId, RoundNumber, StudyId};
-use consilium_protocol::keys::BlindingKey;
+use consilium_protocol::ids::{HospitalId, LedgerId, RoundNumber, StudyId};
+use consilium_protocol::pairing::PairSecret;
 
 use super::custodian::Opener;
 use super::sample::Sample;
@@ -21,7 +21,7 @@ use crate::cells::encryption::encrypt;
 use crate::cells::keys::random_seed;
 use crate::cells::keys::tests::fixed_pair;
 use crate::cells::parameters::DEGREE;
-use crate::cells::{BlindingRoster, BlindingRound};
+use crate::cells::{BlindingRoster, BlindingRound, PairSecrets};
 
 /// The keys of tests: always the same.
 pub(super) struct Custodian {
@@ -50,21 +50,20 @@ pub(super) fn hospital(n: usize) -> HospitalId {
     HospitalId::from_public_key(id)
 }
 
-fn key(n: usize) -> BlindingKey {
-    let mut seed = [9; 32];
-    seed[8..10].copy_from_slice(&(n as u16).to_be_bytes());
-    BlindingKey::from_seed(seed)
+/// The names of a pair are in the derivation of its blinds: one secret for all makes streams enough.
+pub(super) fn secrets(n: usize) -> PairSecrets {
+    (0..n).map(|i| (hospital(i), PairSecret::from_bytes([9; 32]))).collect()
 }
 
 pub(super) fn roster(n: usize) -> BlindingRoster {
-    BlindingRoster::new((0..n).map(|i| (hospital(i), key(i).public_key())).collect()).expect("a sound roster")
+    BlindingRoster::new((0..n).map(hospital).collect()).expect("a sound roster")
 }
 
 pub(super) fn blinds(roster: &BlindingRoster, own: usize, round: u32, shape: &GuardShape) -> GuardBlinds {
-    let chain = ChainId::new("test-chain").expect("a sound chain id");
+    let ledger = LedgerId::from_bytes([8; 32]);
     let study = StudyId::from_bytes([1; 32]);
-    let round = BlindingRound { chain: &chain, study, round: RoundNumber::new(round), roster };
-    GuardBlinds::derive(&round, hospital(own), &key(own), shape).expect("sound blinds")
+    let round = BlindingRound { ledger: &ledger, study, round: RoundNumber::new(round), roster };
+    GuardBlinds::derive(&round, hospital(own), &secrets(roster.len()), shape).expect("sound blinds")
 }
 
 /// What every hospital has in every group.

@@ -152,15 +152,15 @@ const CELLS: Padded = Padded { cells: 0..2, seed: 0 };
 /// One group of a count and a sum, joint over three hospitals.
 fn joint_cells(count: i64, round: u32, key: &StudyPublicKey) -> EncryptedCells {
     let roster = roster(3);
-    let chain = ChainId::new("test-chain").expect("a sound chain id");
+    let ledger = LedgerId::from_bytes([8; 32]);
     let of = BlindingRound {
-        chain: &chain,
+        ledger: &ledger,
         study: StudyId::from_bytes([1; 32]),
         round: RoundNumber::new(round),
         roster: &roster,
     };
     let one = |own: usize| {
-        let blinds = Blinds::derive(&of, hospital(own), &super::key(own), 2).expect("sound blinds");
+        let blinds = Blinds::derive(&of, hospital(own), &super::secrets(3), 2).expect("sound blinds");
         let own_count = if own == 0 { count } else { 0 };
         cells::contribute(&[own_count, 50 * own_count], blinds, key).expect("a contribution")
     };

@@ -4,14 +4,15 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use consilium_engine::cells::{
-    self, BlindingRoster, BlindingRound, Blinds, EncryptedCells, OpeningError, StudyPublicKey, StudySecretKey,
+    self, BlindingRoster, BlindingRound, Blinds, EncryptedCells, OpeningError, PairSecrets, StudyPublicKey,
+    StudySecretKey,
 };
 use consilium_engine::guard::{
     Aggregator, Bar, Gates, GuardBlinds, GuardContribution, GuardError, GuardKeys, GuardServerKey, GuardShape,
     PadRound, Padded, SealedRound, SealedSeeds, Seed, combine, contribute, open_guarded, pad, reveal,
 };
-use consilium_protocol::ids::{ChainId, HospitalId, RoundNumber, StudyId};
-use consilium_protocol::keys::BlindingKey;
+use consilium_protocol::ids::{HospitalId, LedgerId, RoundNumber, StudyId};
+use consilium_protocol::pairing::PairSecret;
 
 /// A group of a count and a sum; one of a count; one of a count and a sum. The joint counts are 10, 0 and 11.
 const GROUPS: [Padded; 3] =
@@ -21,25 +22,26 @@ const COUNTS: [[u64; 3]; 4] = [[10, 0, 5], [0, 0, 4], [0, 0, 0], [0, 0, 2]];
 const ROUND: PadRound = PadRound { study: StudyId::from_bytes([1; 32]), round: RoundNumber::new(0) };
 
 struct Hospitals {
-    chain: ChainId,
+    ledger: LedgerId,
+    secrets: PairSecrets,
     roster: BlindingRoster,
 }
 
 impl Hospitals {
     fn new() -> Self {
-        let members = (0..4).map(|n| (hospital(n), key(n).public_key())).collect();
-        let roster = BlindingRoster::new(members).expect("a sound roster");
-        Self { chain: ChainId::new("north-sea").expect("a sound chain id"), roster }
+        let roster = BlindingRoster::new((0..4).map(hospital).collect()).expect("a sound roster");
+        let secrets = (0..4).map(|n| (hospital(n), PairSecret::from_bytes([9; 32]))).collect();
+        Self { ledger: LedgerId::from_bytes([8; 32]), secrets, roster }
     }
 
     fn round(&self) -> BlindingRound<'_> {
-        BlindingRound { chain: &self.chain, study: ROUND.study, round: ROUND.round, roster: &self.roster }
+        BlindingRound { ledger: &self.ledger, study: ROUND.study, round: ROUND.round, roster: &self.roster }
     }
 
     fn joint(&self, key: &StudyPublicKey) -> EncryptedCells {
         let one = |own: u8| {
             let [a, b, c] = COUNTS[usize::from(own)].map(|count| count as i64);
-            let blinds = Blinds::derive(&self.round(), hospital(own), &self::key(own), 5).expect("sound blinds");
+            let blinds = Blinds::derive(&self.round(), hospital(own), &self.secrets, 5).expect("sound blinds");
             cells::contribute(&[a, 100 * a, b, c, -7 * c], blinds, key).expect("a contribution")
         };
         cells::combine(&[0, 1, 2, 3].map(one)).expect("a sum")
@@ -47,7 +49,7 @@ impl Hospitals {
 
     fn guards(&self, shape: &GuardShape, custodian: &GuardKeys) -> Vec<GuardContribution> {
         let one = |own: u8| {
-            let blinds = GuardBlinds::derive(&self.round(), hospital(own), &key(own), shape).expect("sound blinds");
+            let blinds = GuardBlinds::derive(&self.round(), hospital(own), &self.secrets, shape).expect("sound blinds");
             let one = contribute(&COUNTS[usize::from(own)], shape, blinds, &custodian.public).expect("a contribution");
             let bytes = one.to_bytes();
             assert_eq!(bytes.len(), GuardContribution::encoded_bytes(shape));
@@ -59,10 +61,6 @@ impl Hospitals {
 
 fn hospital(n: u8) -> HospitalId {
     HospitalId::from_public_key([n; 32])
-}
-
-fn key(n: u8) -> BlindingKey {
-    BlindingKey::from_seed([n + 1; 32])
 }
 
 #[test]

@@ -11,8 +11,8 @@ use consilium_engine::disclosure::{DisclosureError, Released, release};
 use consilium_engine::guard::{GuardedCells, PadRound, Padded, Seed, open_guarded, pad};
 use consilium_engine::result::StudyResult;
 use consilium_engine::statistics::{Compared, Layout, OFFLINE_SUBJECTS, compute};
-use consilium_protocol::ids::{ChainId, HospitalId, RoundNumber, StudyId};
-use consilium_protocol::keys::BlindingKey;
+use consilium_protocol::ids::{HospitalId, LedgerId, RoundNumber, StudyId};
+use consilium_protocol::pairing::PairSecret;
 use consilium_protocol::policy::DisclosurePolicy;
 use consilium_protocol::study::StudySpec;
 
@@ -39,14 +39,13 @@ fn keys() -> &'static (StudySecretKey, StudyPublicKey) {
 
 /// Every hospital's blinds for so many cells.
 fn blinds(hospitals: usize, cells: usize) -> Vec<Blinds> {
-    let member = |n: usize| (HospitalId::from_public_key([n as u8 + 1; 32]), BlindingKey::from_seed([n as u8 + 1; 32]));
-    let members: Vec<_> = (0..hospitals).map(member).collect();
-    let roster = members.iter().map(|(id, key)| (*id, key.public_key())).collect();
-    let roster = BlindingRoster::new(roster).expect("a sound roster");
-    let chain = ChainId::new("test").expect("a sound name");
+    let members: Vec<_> = (0..hospitals).map(|n| HospitalId::from_public_key([n as u8 + 1; 32])).collect();
+    let roster = BlindingRoster::new(members.clone()).expect("a sound roster");
+    let secrets = members.iter().map(|id| (*id, PairSecret::from_bytes([9; 32]))).collect();
+    let ledger = LedgerId::from_bytes([8; 32]);
     let study = StudyId::from_bytes([1; 32]);
-    let round = BlindingRound { chain: &chain, study, round: RoundNumber::new(0), roster: &roster };
-    let own = |(id, key): &(HospitalId, BlindingKey)| Blinds::derive(&round, *id, key, cells).expect("sound blinds");
+    let round = BlindingRound { ledger: &ledger, study, round: RoundNumber::new(0), roster: &roster };
+    let own = |id: &HospitalId| Blinds::derive(&round, *id, &secrets, cells).expect("sound blinds");
     members.iter().map(own).collect()
 }
 

@@ -31,7 +31,7 @@ fn what_is_signed_must_be_a_transaction() {
     let key = ledger.consortium.key(HOSPITAL);
     let mut tx = ledger.sign(HOSPITAL, ledger.accreditation(1));
     tx.body[0] = 9;
-    tx.signature = key.sign(&consilium_protocol::tx::signing_message(ledger.state.chain_id(), &tx.body));
+    tx.signature = key.sign(&consilium_protocol::tx::signing_message(ledger.state.ledger_id(), &tx.body));
     assert_eq!(outcome(&mut ledger, &tx), Err(Rejection::Malformed));
     tx.body = vec![1; MAX_TX_BYTES];
     assert_eq!(outcome(&mut ledger, &tx), Err(Rejection::TooLong));
@@ -101,7 +101,7 @@ fn strangers_are_refused() {
     let stranger = consilium_protocol::keys::SigningKey::from_seed(&[9; 32]);
     let body = consilium_protocol::tx::TxBody { sequence: Sequence::new(1), expires: Height::new(100), payload };
     let signer = consilium_protocol::tx::Signer::Hospital(stranger.hospital());
-    let tx = SignedTx::sign(ledger.state.chain_id(), &body, signer, &stranger);
+    let tx = SignedTx::sign(ledger.state.ledger_id(), &body, signer, &stranger);
     assert_eq!(outcome(&mut ledger, &tx), Err(Rejection::UnknownSigner));
 }
 

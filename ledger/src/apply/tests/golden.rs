@@ -9,6 +9,7 @@ use consilium_protocol::ids::{
     AppHash, BlockHash, ContentHash, DocumentId, Height, HospitalId, PatientId, ResearcherId, RoundNumber, Sequence,
     StudyId, SubjectId, Timestamp, TxHash,
 };
+use consilium_protocol::kem::{KemPublicKey, PUBLIC_KEY_BYTES};
 use consilium_protocol::privacy::MicroRho;
 use consilium_protocol::tx::{AccreditResearcher, Blob, RegisterGuardKeys, Signer};
 
@@ -18,8 +19,8 @@ use crate::rejection::{Rejection, SpecFault, TextField};
 use crate::state::consent::{Document, Ended, EndedBy, Subject, SubjectKey};
 use crate::state::members::{Ballot, BallotOutcome, Researcher};
 use crate::state::study::{
-    Attestation, Contribution, Course, Decision, Disclosed, Guard, GuardKeys, Phase, Proposal, Roles, Round, RoundEnd,
-    Sealed,
+    Approval, Attestation, Contribution, Course, Decision, Disclosed, Guard, GuardKeys, Phase, Proposal, Roles, Round,
+    RoundEnd, Sealed,
 };
 use crate::state::{Figures, Head, Moment};
 use crate::store::StoredResult;
@@ -88,7 +89,7 @@ fn consent_and_members() {
     golden(
         &subject,
         "050000000000000002010000000000000001000000[01*32][02*32]01[03*32]02[bb*32]0500000000000000\
-         0201000000000000010500000000000000020100000000000001[04*32]",
+         0201000000000000010500000000000000020100000000000001[04*1216]",
     );
     let by = EndedBy::Revocation { tx: TxHash::from_bytes([6; 32]), signer, basis: Basis::Electronic, source: hash(0) };
     golden(&by, "00[06*32]02[bb*32][00*33]");
@@ -126,6 +127,12 @@ fn studies() {
     let course = Course {
         phase: Phase::Collecting { round: RoundNumber::new(0) },
         decisions: BTreeMap::from([(hospital(), Decision { approved: true, reason: "ok".to_string(), at: moment() })]),
+        approvals: vec![Approval {
+            hospital: hospital(),
+            pair_key: KemPublicKey::from_bytes([3; PUBLIC_KEY_BYTES]),
+            keys: Some(Blob { hash: hash(8), bytes: 9 }),
+        }],
+        lots: BTreeMap::from([((RoundNumber::new(1), hospital()), [6; 32])]),
         rounds: vec![Round {
             number: RoundNumber::new(0),
             opened: moment(),
@@ -149,13 +156,13 @@ fn studies() {
         researcher: ResearcherId::from_public_key([0xcc; 32]),
         spec: spec(1),
         public_key: vec![1, 2, 3],
-        sealing_key: [4; 32],
+        sealing_key: KemPublicKey::from_bytes([4; PUBLIC_KEY_BYTES]),
         proposed: moment(),
     };
     let roles = Roles {
         aggregator: hospital(),
         custodian: HospitalId::from_public_key([0xbb; 32]),
-        sealing_key: [4; 32],
+        sealing_key: KemPublicKey::from_bytes([4; PUBLIC_KEY_BYTES]),
         public_key: Blob { hash: hash(1), bytes: 5 },
         server_key: Blob { hash: hash(2), bytes: 6 },
     };
@@ -170,19 +177,23 @@ fn studies() {
     };
     golden(
         &guard,
-        "[aa*32][bb*32][04*32][01*32]0500000000000000[02*32]060000000000000001[03*32]0700000000000000[04*32]\
+        "[aa*32][bb*32][04*1216][01*32]0500000000000000[02*32]060000000000000001[03*32]0700000000000000[04*1216]\
          0800000000000000090000000000000001[05*32]0a000000000000000b00000000000000",
     );
-    let keys = RegisterGuardKeys { public_key: roles.public_key, server_key: roles.server_key, sealing_key: [4; 32] };
+    let keys = RegisterGuardKeys {
+        public_key: roles.public_key,
+        server_key: roles.server_key,
+        sealing_key: KemPublicKey::from_bytes([4; PUBLIC_KEY_BYTES]),
+    };
     golden(
-        &GuardKeys { keys, height: Height::new(9) },
-        "[01*32]0500000000000000[02*32]0600000000000000[04*32]0900000000000000",
+        &GuardKeys { keys, height: Height::new(9), drawn: Some((study(), round)) },
+        "[01*32]0500000000000000[02*32]0600000000000000[04*1216]090000000000000001[55*32]03000000",
     );
     golden(
         &proposal,
         "[cc*32]0100070000005374756479203113000000486f77206d616e79207468657265206172652e0100000000001a00000053454c45435\
          4207375626a6563742046524f4d20706572736f6e070000007375626a656374[00*8]01000000010000006e00000000000300000001020\
-         3[04*32]05000000000000000201000000000000",
+         3[04*1216]05000000000000000201000000000000",
     );
     assert!(borsh::from_slice::<Phase>(&[9]).is_err(), "no such phase");
 }
@@ -232,23 +243,24 @@ fn events() {
         (Event::StudyWithdrawn { study }, "0b[55*32]"),
         (Event::StudyExpired { study }, "0c[55*32]"),
         (Event::RoundOpened { study, round, hospitals: 3 }, "0d[55*32]0200000003000000"),
-        (Event::Contributed { study, round, hospital }, "0e[55*32]02000000[aa*32]"),
-        (Event::RoundComplete { study, round }, "0f[55*32]02000000"),
-        (Event::Attested { study, round, hospital, sum: hash(7) }, "10[55*32]02000000[aa*32][07*32]"),
-        (Event::Released { study, round, sum: hash(7) }, "11[55*32]02000000[07*32]"),
-        (Event::RoundFailed { study, round }, "12[55*32]02000000"),
-        (Event::StudyFailed { study }, "13[55*32]"),
-        (Event::GuardKeysRegistered { hospital }, "14[aa*32]"),
-        (Event::RolesDrawn { study, round, aggregator: hospital, custodian: other }, "15[55*32]02000000[aa*32][bb*32]"),
+        (Event::Paired { study, hospital }, "0e[55*32][aa*32]"),
+        (Event::Contributed { study, round, hospital }, "0f[55*32]02000000[aa*32]"),
+        (Event::RoundComplete { study, round }, "10[55*32]02000000"),
+        (Event::Attested { study, round, hospital, sum: hash(7) }, "11[55*32]02000000[aa*32][07*32]"),
+        (Event::Released { study, round, sum: hash(7) }, "12[55*32]02000000[07*32]"),
+        (Event::RoundFailed { study, round }, "13[55*32]02000000"),
+        (Event::StudyFailed { study }, "14[55*32]"),
+        (Event::GuardKeysRegistered { hospital }, "15[aa*32]"),
+        (Event::RolesDrawn { study, round, aggregator: hospital, custodian: other }, "16[55*32]02000000[aa*32][bb*32]"),
         (
             Event::PrivacySpent { study, round, rho: MicroRho::new(3), hospitals: 4 },
-            "16[55*32]02000000030000000000000004000000",
+            "17[55*32]02000000030000000000000004000000",
         ),
         (
             Event::SumSealed { study, round, hospital, sum: hash(7), seeds: hash(8) },
-            "17[55*32]02000000[aa*32][07*32][08*32]",
+            "18[55*32]02000000[aa*32][07*32][08*32]",
         ),
-        (Event::SeedsDisclosed { study, round, hospital, seeds: hash(8) }, "18[55*32]02000000[aa*32][08*32]"),
+        (Event::SeedsDisclosed { study, round, hospital, seeds: hash(8) }, "19[55*32]02000000[aa*32][08*32]"),
     ];
     let mut kinds = std::collections::BTreeSet::new();
     for (event, expected) in &all {
@@ -256,7 +268,7 @@ fn events() {
         assert!(kinds.insert(event.kind()), "{} twice", event.kind());
         assert!(!event.to_string().is_empty());
     }
-    assert!(borsh::from_slice::<Event>(&[25]).is_err(), "no such event: a new one needs its golden bytes");
+    assert!(borsh::from_slice::<Event>(&[26]).is_err(), "no such event: a new one needs its golden bytes");
 }
 
 #[test]
@@ -296,38 +308,41 @@ fn rejections() {
         (Rejection::DocumentEnded { document }, "1c[04*32]"),
         (Rejection::NothingToRevoke { subject }, "1d[11*16]"),
         (Rejection::Spec(SpecFault::Invalid), "1e03"),
-        (Rejection::StudyKey, "1f"),
-        (Rejection::StudyExists { study }, "20[55*32]"),
-        (Rejection::UnknownStudy { study }, "21[55*32]"),
-        (Rejection::NotTheResearcher { study }, "22[55*32]"),
-        (Rejection::WrongPhase { study, phase: Phase::Failed }, "23[55*32]08"),
-        (Rejection::AlreadyDecided { study }, "24[55*32]"),
-        (Rejection::NotAnApprover { study }, "25[55*32]"),
-        (Rejection::TooFewHospitals { approved: 2, needed: 3 }, "260200000003000000"),
-        (Rejection::TooEarly { not_before: Timestamp::new(5) }, "270500000000000000"),
-        (Rejection::WrongRound { current: RoundNumber::new(1) }, "2801000000"),
-        (Rejection::NotInRoster { study }, "29[55*32]"),
-        (Rejection::AlreadyContributed { study }, "2a[55*32]"),
-        (Rejection::EmptyContribution, "2b"),
-        (Rejection::AlreadyAttested { study }, "2c[55*32]"),
-        (Rejection::TooFewAttestations { attested: 1, needed: 2 }, "2d0100000002000000"),
-        (Rejection::Releasable { study }, "2e[55*32]"),
-        (Rejection::OpenStudiesForbidden, "2f"),
-        (Rejection::Quota { quota: 2, days: 3 }, "300200000003000000"),
+        (Rejection::PairKey, "1f"),
+        (Rejection::Lot, "20"),
+        (Rejection::AlreadyPaired { study }, "21[55*32]"),
+        (Rejection::StudyKey, "22"),
+        (Rejection::StudyExists { study }, "23[55*32]"),
+        (Rejection::UnknownStudy { study }, "24[55*32]"),
+        (Rejection::NotTheResearcher { study }, "25[55*32]"),
+        (Rejection::WrongPhase { study, phase: Phase::Failed }, "26[55*32]08"),
+        (Rejection::AlreadyDecided { study }, "27[55*32]"),
+        (Rejection::NotAnApprover { study }, "28[55*32]"),
+        (Rejection::TooFewHospitals { approved: 2, needed: 3 }, "290200000003000000"),
+        (Rejection::TooEarly { not_before: Timestamp::new(5) }, "2a0500000000000000"),
+        (Rejection::WrongRound { current: RoundNumber::new(1) }, "2b01000000"),
+        (Rejection::NotInRoster { study }, "2c[55*32]"),
+        (Rejection::AlreadyContributed { study }, "2d[55*32]"),
+        (Rejection::EmptyContribution, "2e"),
+        (Rejection::AlreadyAttested { study }, "2f[55*32]"),
+        (Rejection::TooFewAttestations { attested: 1, needed: 2 }, "300100000002000000"),
+        (Rejection::Releasable { study }, "31[55*32]"),
+        (Rejection::OpenStudiesForbidden, "32"),
+        (Rejection::Quota { quota: 2, days: 3 }, "330200000003000000"),
         (
             Rejection::PrivacyBudget { asked: MicroRho::new(2), left: MicroRho::new(1) },
-            "3102000000000000000100000000000000",
+            "3402000000000000000100000000000000",
         ),
-        (Rejection::GuardKeys, "32"),
-        (Rejection::NoRoles { study }, "33[55*32]"),
-        (Rejection::GuardedRound { study }, "34[55*32]"),
-        (Rejection::NotGuarded { study }, "35[55*32]"),
-        (Rejection::NotInRole { hospital: hospital() }, "36[aa*32]"),
-        (Rejection::NotSealed { study }, "37[55*32]"),
-        (Rejection::NotDisclosed { study }, "38[55*32]"),
+        (Rejection::GuardKeys, "35"),
+        (Rejection::NoRoles { study }, "36[55*32]"),
+        (Rejection::GuardedRound { study }, "37[55*32]"),
+        (Rejection::NotGuarded { study }, "38[55*32]"),
+        (Rejection::NotInRole { hospital: hospital() }, "39[aa*32]"),
+        (Rejection::NotSealed { study }, "3a[55*32]"),
+        (Rejection::NotDisclosed { study }, "3b[55*32]"),
         (
             Rejection::RhoTooLarge { asked: MicroRho::new(2), most: MicroRho::new(1) },
-            "3902000000000000000100000000000000",
+            "3c02000000000000000100000000000000",
         ),
     ];
     let mut kinds = std::collections::BTreeSet::new();

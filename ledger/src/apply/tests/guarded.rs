@@ -1,10 +1,12 @@
 use consilium_protocol::ids::{HospitalId, RoundNumber, StudyId};
-use consilium_protocol::keys::BlindingKey;
+use consilium_protocol::kem::{KemPublicKey, KemSecretKey, PUBLIC_KEY_BYTES};
 use consilium_protocol::study::Protection;
 use consilium_protocol::tx::{
     Attest, Blob, Contribute, DiscloseSeeds, FailRound, MAX_GUARD_KEY_BYTES, OpenRound, Payload, RegisterGuardKeys,
     Release, SealSum,
 };
+
+use zeroize::Zeroizing;
 
 use crate::apply::Outcome;
 use crate::rejection::Rejection;
@@ -16,7 +18,7 @@ fn blob(name: u8) -> Blob {
 }
 
 fn keys(i: usize) -> RegisterGuardKeys {
-    let sealing_key = BlindingKey::from_seed([i as u8 + 50; 32]).public_key();
+    let sealing_key = KemSecretKey::from_seed(Zeroizing::new([i as u8 + 50; 32])).public_key();
     RegisterGuardKeys { public_key: blob(i as u8 + 10), server_key: blob(i as u8 + 20), sealing_key }
 }
 
@@ -51,7 +53,9 @@ fn roles(ledger: &Ledger, study: StudyId) -> Roles {
 
 fn contribute_all(ledger: &mut Ledger, study: StudyId, round: u32, roster: &[usize]) {
     for i in roster {
-        let payload = Contribute { study, round: RoundNumber::new(round), contribution: content(*i as u8), bytes: 64 };
+        let lot = ledger.consortium.lot(*i, study, round + 1);
+        let round = RoundNumber::new(round);
+        let payload = Contribute { study, round, contribution: content(*i as u8), bytes: 64, lot };
         assert_eq!(ledger.one(Who::Hospital(*i), Payload::Contribute(payload)), Ok(()));
     }
 }
@@ -79,7 +83,7 @@ fn keys_for_guarded_studies_are_checked() {
         change(&mut keys);
         assert_eq!(ledger.one(Who::Hospital(0), Payload::RegisterGuardKeys(keys)), Err(Rejection::GuardKeys));
     };
-    refused(|keys| keys.sealing_key = [0; 32]);
+    refused(|keys| keys.sealing_key = KemPublicKey::from_bytes([255; PUBLIC_KEY_BYTES]));
     refused(|keys| keys.public_key.bytes = 0);
     refused(|keys| keys.server_key.bytes = MAX_GUARD_KEY_BYTES + 1);
     register(&mut ledger, 0);

@@ -31,6 +31,7 @@ enum Action {
     RevokeOne(usize, u32, usize),
     Propose(u8),
     Decide(u8, usize, bool),
+    Pair(u8, usize),
     Open(u8, usize),
     Contribute(u8, usize, u32),
     Attest(u8, usize, u32, u8),
@@ -116,6 +117,19 @@ impl Model {
         None
     }
 
+    /// How many approved before a member, if it did.
+    fn before(&self, study: u8, h: usize) -> Option<usize> {
+        self.decisions(study).iter().filter(|(_, _, yes)| *yes).position(|(_, who, _)| *who == h)
+    }
+
+    fn paired(&self, study: u8) -> BTreeSet<usize> {
+        let of = |(_, action): &Fact| match action {
+            Action::Pair(s, h) if *s == study => Some(*h),
+            _ => None,
+        };
+        self.0.iter().filter_map(of).collect()
+    }
+
     /// The rosters of the rounds so far with the times at which they opened; the study has ended when the last is
     /// `None`.
     fn rounds(&self, study: u8) -> Vec<Option<(u64, BTreeSet<usize>)>> {
@@ -124,7 +138,7 @@ impl Model {
             match action {
                 Action::Open(s, _) if *s == study => {
                     let roster = self.0[..position].iter().filter_map(|(_, a)| match a {
-                        Action::Decide(s, h, true) if *s == study => Some(*h),
+                        Action::Pair(s, h) if *s == study => Some(*h),
                         _ => None,
                     });
                     rounds.push(Some((*time, roster.collect())));
@@ -211,14 +225,20 @@ impl Model {
                 ["proposed", "approved"].contains(&phase(study))
                     && !self.decisions(study).iter().any(|(_, who, _)| *who == h)
             }
+            Action::Pair(study, h) => {
+                ["proposed", "approved"].contains(&phase(study))
+                    && self.before(study, h).is_some()
+                    && !self.paired(study).contains(&h)
+            }
             Action::Open(study, h) => {
                 let decisions = self.decisions(study);
-                let approvers: Vec<usize> = decisions.iter().filter(|d| d.2).map(|d| d.1).collect();
+                let paired = self.paired(study);
+                let all_paired = decisions.iter().filter(|(_, _, yes)| *yes).count() == paired.len();
                 let waited = self.approved_at(study).is_some_and(|since| now >= since + GRACE);
                 phase(study) == "approved"
-                    && approvers.contains(&h)
-                    && approvers.len() >= 3
-                    && (waited || decisions.len() == 4)
+                    && paired.contains(&h)
+                    && paired.len() >= 3
+                    && (waited || (decisions.len() == 4 && all_paired))
             }
             Action::Contribute(study, h, r) => {
                 phase(study) == "collecting"
@@ -267,7 +287,7 @@ impl Dice {
         // Mostly the running round, sometimes another.
         let off = if self.below(12) == 0 { 1 } else { 0 };
         let round = (rounds[usize::from(study)].saturating_sub(1) + off) as u32;
-        match self.below(34) {
+        match self.below(39) {
             0 => Action::Accredit(member),
             1 | 2 => Action::Vote(member, yes),
             3 | 4 => Action::Enrol(hospital, name),
@@ -281,6 +301,7 @@ impl Dice {
             25..=28 => Action::Attest(study, member, round, u8::from(self.below(4) == 0)),
             29 | 30 => Action::Release(study, member, round),
             31 | 32 => Action::Fail(study, member, round),
+            33..=37 => Action::Pair(study, member),
             _ if self.below(12) == 0 => Action::Withdraw(study),
             _ => Action::Grant(hospital, name, false),
         }
@@ -325,17 +346,18 @@ impl Run {
                 (Who::Hospital(h), revocation(s, Some(known.unwrap_or(DocumentId::from_bytes([0xee; 32])))))
             }
             Action::Propose(study) => (Who::Researcher(1), Ledger::study_proposal(study)),
-            Action::Decide(study, h, true) => {
-                let approve = consilium_protocol::tx::Approve { study: name(study), reason: String::new() };
-                (Who::Hospital(h), Payload::Approve(approve))
-            }
+            Action::Decide(study, h, true) => (Who::Hospital(h), self.ledger.approval(h, name(study))),
             Action::Decide(study, h, false) => {
                 (Who::Hospital(h), Payload::Reject(Reject { study: name(study), reason: "no".to_string() }))
+            }
+            Action::Pair(study, h) => {
+                (Who::Hospital(h), Ledger::pairing(name(study), self.model.before(study, h).unwrap_or_default()))
             }
             Action::Open(study, h) => (Who::Hospital(h), Payload::OpenRound(OpenRound { study: name(study) })),
             Action::Contribute(study, h, r) => {
                 let (study, round) = (name(study), RoundNumber::new(r));
-                let payload = Contribute { study, round, contribution: content(h as u8), bytes: 64 };
+                let lot = self.ledger.consortium.lot(h, study, r + 1);
+                let payload = Contribute { study, round, contribution: content(h as u8), bytes: 64, lot };
                 (Who::Hospital(h), Payload::Contribute(payload))
             }
             Action::Attest(study, h, r, sum) => {

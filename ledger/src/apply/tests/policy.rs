@@ -127,7 +127,8 @@ fn failed_with_one_that_is_out_of_budget(contributions: u8) -> Phase {
     let round = RoundNumber::new(0);
     for i in 0..contributions {
         let contribution = crate::testing::content(i);
-        let payload = Payload::Contribute(Contribute { study, round, contribution, bytes: 64 });
+        let lot = ledger.consortium.lot(usize::from(i), study, 1);
+        let payload = Payload::Contribute(Contribute { study, round, contribution, bytes: 64, lot });
         assert_eq!(ledger.one(Who::Hospital(usize::from(i)), payload), Ok(()));
     }
     ledger.now += ledger.consortium.genesis.deadlines.round_ms;
@@ -155,6 +156,7 @@ fn another_round_is_charged_too_and_fails_where_nothing_is_left() {
                 round: RoundNumber::new(round),
                 contribution: crate::testing::content(i),
                 bytes: 64,
+                lot: ledger.consortium.lot(usize::from(i), study, round + 1),
             };
             assert_eq!(ledger.one(Who::Hospital(usize::from(i)), Payload::Contribute(payload)), Ok(()));
         }

@@ -64,7 +64,9 @@ fn a_round_reads_consent_as_of_its_block() {
 
     // The next round reads anew.
     for i in 0..3u8 {
-        let contribute = consilium_protocol::tx::Contribute { study, round: FIRST, contribution: content(i), bytes: 1 };
+        let lot = ledger.consortium.lot(usize::from(i), study, 1);
+        let contribution = content(i);
+        let contribute = consilium_protocol::tx::Contribute { study, round: FIRST, contribution, bytes: 1, lot };
         assert_eq!(ledger.one(Who::Hospital(usize::from(i)), Payload::Contribute(contribute)), Ok(()));
     }
     ledger.now += 5_000;

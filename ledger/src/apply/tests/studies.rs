@@ -1,4 +1,5 @@
 use consilium_protocol::ids::{StudyId, Timestamp};
+use consilium_protocol::kem::{KemPublicKey, PUBLIC_KEY_BYTES};
 use consilium_protocol::tx::{
     Approve, MAX_REASON_BYTES, MAX_STUDY_KEY_BYTES, OpenRound, Payload, ProposeStudy, Reject, WithdrawStudy,
 };
@@ -7,7 +8,7 @@ use crate::apply::Outcome;
 use crate::event::Event;
 use crate::rejection::{Entitled, Rejection, SpecFault, TextField};
 use crate::state::study::{Phase, RoundEnd};
-use crate::testing::{Ledger, Who, spec};
+use crate::testing::{Ledger, Who, sealing_key, spec};
 
 const RESEARCHER: Who = Who::Researcher(1);
 
@@ -35,13 +36,11 @@ fn each_reason_not_to_propose() {
     let entitled = Entitled::Researcher;
     assert_eq!(ledger.one(Who::Hospital(0), Ledger::study_proposal(2)), Err(Rejection::NotEntitled { entitled }));
     let good = spec(2).to_canonical();
-    let propose_sealed = |spec: Vec<u8>, key: usize, sealing_key: [u8; 32]| {
+    let propose_sealed = |spec: Vec<u8>, key: usize, sealing_key: KemPublicKey| {
         Payload::ProposeStudy(ProposeStudy { spec, public_key: vec![7; key], sealing_key })
     };
-    let propose = |spec, key| propose_sealed(spec, key, [4; 32]);
-    // RFC 7748, section 6.1: u = 0 and u = 1 are of small order.
-    let mut one = [0; 32];
-    one[0] = 1;
+    let propose = |spec, key| propose_sealed(spec, key, sealing_key());
+    let none = KemPublicKey::from_bytes([255; PUBLIC_KEY_BYTES]);
     let mut trailing = good.clone();
     trailing.push(0);
     let mut version = good.clone();
@@ -56,8 +55,7 @@ fn each_reason_not_to_propose() {
         (propose(invalid.to_canonical(), 3), Rejection::Spec(SpecFault::Invalid)),
         (propose(good.clone(), 0), Rejection::StudyKey),
         (propose(good.clone(), MAX_STUDY_KEY_BYTES + 1), Rejection::StudyKey),
-        (propose_sealed(good.clone(), 3, [0; 32]), Rejection::StudyKey),
-        (propose_sealed(good.clone(), 3, one), Rejection::StudyKey),
+        (propose_sealed(good.clone(), 3, none), Rejection::StudyKey),
     ];
     for (payload, rejection) in cases {
         assert_eq!(ledger.one(RESEARCHER, payload), Err(rejection));
@@ -138,7 +136,9 @@ fn decisions_are_by_members_with_reasons() {
     let mut ledger = Ledger::new(3);
     let study = ledger.proposed();
     let entitled = Entitled::Hospital;
-    let approve = |reason: &str| Payload::Approve(Approve { study, reason: reason.to_string() });
+    let lot = ledger.consortium.lot(0, study, 0);
+    let approve =
+        |reason: &str| Payload::Approve(Approve { study, reason: reason.to_string(), pair_key: sealing_key(), lot });
     assert_eq!(ledger.one(RESEARCHER, approve("")), Err(Rejection::NotEntitled { entitled }));
     for reason in ["", " ", "\u{7}", &"x".repeat(MAX_REASON_BYTES + 1)] {
         let payload = Payload::Reject(Reject { study, reason: reason.to_string() });

@@ -1,10 +1,11 @@
 //! The roles of a guarded round, and what those who have them committed to.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use consilium_protocol::hash::tagged;
-use consilium_protocol::ids::{AppHash, Height, HospitalId, RoundNumber, StudyId};
+use consilium_protocol::hash::{Tagged, tagged};
+use consilium_protocol::ids::{Height, HospitalId, RoundNumber, StudyId};
+use consilium_protocol::kem::KemPublicKey;
 use consilium_protocol::tx::{Blob, RegisterGuardKeys};
 
 /// A member's keys for guarded studies.
@@ -14,6 +15,15 @@ pub struct GuardKeys {
     pub keys: RegisterGuardKeys,
     /// In which block.
     pub height: Height,
+    /// The round that a role was drawn for with them: they are for one round.
+    pub drawn: Option<(StudyId, RoundNumber)>,
+}
+
+impl GuardKeys {
+    /// The keys, if a role can be drawn with them.
+    pub fn free(&self) -> Option<RegisterGuardKeys> {
+        self.drawn.is_none().then_some(self.keys)
+    }
 }
 
 /// Who does what in a guarded round, and by which keys.
@@ -23,8 +33,8 @@ pub struct Roles {
     pub aggregator: HospitalId,
     /// Reads which groups passed, and nothing else.
     pub custodian: HospitalId,
-    /// The aggregator's X25519 key, to which contributions are sealed.
-    pub sealing_key: [u8; 32],
+    /// The aggregator's key, to which contributions are sealed.
+    pub sealing_key: KemPublicKey,
     /// The custodian's public key, under which small counts are encrypted.
     pub public_key: Blob,
     /// The custodian's server key, with which the aggregator computes.
@@ -78,26 +88,36 @@ impl Guard {
     }
 }
 
+/// What a member's proof proves: nobody could choose it, and only the member could know it before.
+pub type Lot = [u8; 32];
+
 /// Draws the roles of a round among candidates: of those that have keys, the two that come first, those relieved after
-/// all others and otherwise by the SHA-256, labelled `consilium/roles/v1`, of: application hash before the block ‖
-/// study ‖ round (4 bytes, little-endian) ‖ hospital. The first is the custodian, the second the aggregator; `None`
+/// all others and otherwise by the SHA-256, labelled `consilium/roles/v1`, of: all lots that members have shown in the study so
+/// far ‖ study ‖ round (4 bytes, little-endian) ‖ hospital. The first is the custodian, the second the aggregator; `None`
 /// when there are not two.
 ///
-/// Every member draws the same. The proposer of a block can choose among few blocks at most, and gains a role, not a key.
+/// Every member draws the same. A lot follows from its member's key, and the draw from all lots, also of those who are not on
+/// the roster: so whoever knows all others' lots can only choose whether to show its own, which is to stay away.
 pub(crate) fn draw(
-    before: AppHash,
+    lots: &BTreeMap<(RoundNumber, HospitalId), Lot>,
     study: StudyId,
     round: RoundNumber,
     candidates: impl IntoIterator<Item = (HospitalId, RegisterGuardKeys)>,
     relieved: &BTreeSet<HospitalId>,
 ) -> Option<Roles> {
-    let number = round.get().to_le_bytes();
-    let lot = |hospital: &HospitalId| {
-        let lot = tagged("consilium/roles/v1", &[before.as_bytes(), study.as_bytes(), &number, hospital.public_key()]);
-        (relieved.contains(hospital), lot)
+    let mut shown = Tagged::new("consilium/lots/v1");
+    for ((of, hospital), lot) in lots {
+        shown.part(&of.get().to_le_bytes());
+        shown.part(hospital.public_key());
+        shown.part(lot);
+    }
+    let (shown, number) = (shown.finish(), round.get().to_le_bytes());
+    let place = |hospital: &HospitalId| {
+        let place = tagged("consilium/roles/v1", &[&shown, study.as_bytes(), &number, hospital.public_key()]);
+        (relieved.contains(hospital), place)
     };
-    let mut drawn: Vec<_> = candidates.into_iter().map(|(hospital, keys)| (lot(&hospital), hospital, keys)).collect();
-    drawn.sort_by_key(|(lot, hospital, _)| (*lot, *hospital));
+    let mut drawn: Vec<_> = candidates.into_iter().map(|(hospital, keys)| (place(&hospital), hospital, keys)).collect();
+    drawn.sort_by_key(|(place, hospital, _)| (*place, *hospital));
     let [(_, custodian, own), (_, aggregator, theirs)] = drawn.first_chunk()?;
     Some(Roles {
         aggregator: *aggregator,

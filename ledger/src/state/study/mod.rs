@@ -8,10 +8,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use borsh::{BorshDeserialize, BorshSerialize};
 use consilium_protocol::genesis::Deadlines;
 use consilium_protocol::ids::{ContentHash, Height, HospitalId, ResearcherId, RoundNumber, StudyId, Timestamp};
+use consilium_protocol::kem::KemPublicKey;
 use consilium_protocol::study::StudySpec;
+use consilium_protocol::tx::Blob;
 
 pub(crate) use guard::draw;
-pub use guard::{Disclosed, Guard, GuardKeys, Roles, Sealed};
+pub use guard::{Disclosed, Guard, GuardKeys, Lot, Roles, Sealed};
 pub use phase::{Phase, Step, next};
 
 use super::Moment;
@@ -29,8 +31,8 @@ pub struct Proposal {
     pub spec: StudySpec,
     /// The study's public encryption key, as the engine encodes it.
     pub public_key: Vec<u8>,
-    /// The X25519 key to which a custodian seals what passed.
-    pub sealing_key: [u8; 32],
+    /// The key to which a custodian seals what passed.
+    pub sealing_key: KemPublicKey,
     /// When.
     pub proposed: Moment,
 }
@@ -44,6 +46,17 @@ pub struct Decision {
     pub reason: String,
     /// When.
     pub at: Moment,
+}
+
+/// What a member's approval brings with it.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Approval {
+    /// Who approved.
+    pub hospital: HospitalId,
+    /// To which those who approve later encapsulate secrets.
+    pub pair_key: KemPublicKey,
+    /// What this member encapsulated to those before it, once it has; without it, it cannot be on a roster.
+    pub keys: Option<Blob>,
 }
 
 /// A hospital's commitment to its contribution.
@@ -149,6 +162,10 @@ pub struct Course {
     pub phase: Phase,
     /// The members' decisions.
     pub decisions: BTreeMap<HospitalId, Decision>,
+    /// The approvals among them, in the order of the ledger.
+    pub approvals: Vec<Approval>,
+    /// The lots that members have shown, by the round that they are for.
+    pub lots: BTreeMap<(RoundNumber, HospitalId), Lot>,
     /// Its rounds, in order.
     pub rounds: Vec<Round>,
 }
@@ -156,7 +173,13 @@ pub struct Course {
 impl Course {
     /// The course of a study that was just proposed.
     pub(crate) const fn new() -> Self {
-        Self { phase: Phase::Proposed, decisions: BTreeMap::new(), rounds: Vec::new() }
+        Self {
+            phase: Phase::Proposed,
+            decisions: BTreeMap::new(),
+            approvals: Vec::new(),
+            lots: BTreeMap::new(),
+            rounds: Vec::new(),
+        }
     }
 
     /// How many members approved and rejected.
@@ -167,6 +190,23 @@ impl Course {
     /// The members that approved, ascending.
     pub fn approvers(&self) -> Vec<HospitalId> {
         self.decisions.iter().filter(|(_, decision)| decision.approved).map(|(id, _)| *id).collect()
+    }
+
+    /// The members that approved and have given the others of a round what they need to blind with, ascending.
+    pub fn paired(&self) -> Vec<HospitalId> {
+        let mut paired: Vec<_> = self
+            .approvals
+            .iter()
+            .filter(|approval| approval.keys.is_some())
+            .map(|approval| approval.hospital)
+            .collect();
+        paired.sort_unstable();
+        paired
+    }
+
+    /// How many approvals stand before this member's, if it approved: to so many it encapsulates.
+    pub fn before(&self, hospital: &HospitalId) -> Option<usize> {
+        self.approvals.iter().position(|approval| approval.hospital == *hospital)
     }
 
     /// The round that runs now, if any.

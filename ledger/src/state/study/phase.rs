@@ -102,6 +102,8 @@ pub enum Step {
         /// Whether more than half of all members can no longer approve.
         hopeless: bool,
     },
+    /// A member that approved commits to the secrets that it encapsulated to those before it.
+    Pair,
     /// The time to decide, or to open the round, has run out.
     RunOut,
     /// The first round opens.
@@ -136,6 +138,9 @@ pub const fn next(phase: Phase, step: Step) -> Option<Phase> {
         (Proposed, Step::Approve { passed: false, .. } | Step::Reject { hopeless: false }) => Some(Proposed),
         // Rejected as soon as more than half can no longer approve.
         (Proposed, Step::Reject { hopeless: true }) => Some(Rejected),
+        // Pairs are made from the first approvals on, so that a round can open as soon as it may.
+        (Proposed, Step::Pair) => Some(Proposed),
+        (Approved { since }, Step::Pair) => Some(Approved { since }),
         // Latecomers decide about themselves until the round opens: to be on the roster, or not.
         (Approved { since }, Step::Approve { .. } | Step::Reject { .. }) => Some(Approved { since }),
         // A study waits for members only so long.
@@ -159,6 +164,8 @@ pub const fn next(phase: Phase, step: Step) -> Option<Phase> {
             Proposed,
             Step::Open | Step::Contribute { .. } | Step::Attest | Step::Release { .. } | Step::FailRound { .. },
         ) => None,
+        // Who is not paired when the round opens is not on its roster.
+        (Collecting { .. } | Combining { .. }, Step::Pair) => None,
         // Nothing is contributed, attested or failed before the round opens.
         (Approved { .. }, Step::Contribute { .. } | Step::Attest | Step::Release { .. } | Step::FailRound { .. }) => {
             None

@@ -10,7 +10,7 @@ use consilium_ledger::certificate::Validator;
 use consilium_ledger::consensus::application::Application as _;
 use consilium_ledger::consensus::{self, ConsensusConfig, ConsensusHandle, ConsensusKeys, Peer, StartError, Timeouts};
 use consilium_ledger::mempool::{Mempool, MempoolLimits, SharedMempool};
-use consilium_protocol::ids::{ChainId, Height, HospitalId, Sequence, StudyId, TxHash};
+use consilium_protocol::ids::{Height, HospitalId, LedgerId, Sequence, StudyId, TxHash};
 use consilium_protocol::keys::SigningKey;
 use consilium_protocol::tx::{Payload, Reject, SignedTx, Signer, TxBody};
 use tempfile::TempDir;
@@ -92,7 +92,7 @@ impl Node {
 
 /// A consortium.
 pub(super) struct Cluster {
-    pub(super) chain_id: ChainId,
+    pub(super) ledger_id: LedgerId,
     pub(super) validators: Vec<Validator>,
     pub(super) nodes: Vec<Node>,
     sequence: u64,
@@ -127,7 +127,7 @@ pub(super) fn free_addresses(count: usize) -> Vec<SocketAddr> {
 impl Cluster {
     /// Members, none of them started.
     pub(super) fn new(size: u8, heartbeat: Duration) -> Self {
-        let chain_id = ChainId::new("test-net").expect("a valid chain id");
+        let ledger_id = LedgerId::from_bytes([1; 32]);
         let validators: Vec<Validator> = (1..=size)
             .map(|seed| Validator { id: member(seed), consensus_key: keys(seed).consensus.public_key() })
             .collect();
@@ -146,11 +146,11 @@ impl Cluster {
                 growth: Duration::from_millis(250),
                 rebroadcast: Duration::from_millis(1000),
             };
-            let ledger = Arc::new(MemoryLedger::new(chain_id.clone(), validators.clone()));
+            let ledger = Arc::new(MemoryLedger::new(ledger_id, validators.clone()));
             Node { ledger, handle: None, config, seed, key_of: seed, directory }
         });
         let nodes = nodes.collect();
-        Self { chain_id, validators, nodes, sequence: 0 }
+        Self { ledger_id, validators, nodes, sequence: 0 }
     }
 
     /// Members, all running.
@@ -172,7 +172,7 @@ impl Cluster {
             expires: Height::new(100_000),
             payload: Payload::Reject(reject),
         };
-        SignedTx::sign(&self.chain_id, &body, Signer::Hospital(key.hospital()), &key)
+        SignedTx::sign(&self.ledger_id, &body, Signer::Hospital(key.hospital()), &key)
     }
 
     /// Gives a transaction to every running node, as gossip does.
@@ -203,7 +203,7 @@ impl Cluster {
             for ((block, certificate), (expected, _)) in blocks.iter().zip(longest) {
                 assert_eq!(block, expected, "node {index}");
                 assert_eq!(certificate.block, block.hash());
-                certificate.verify(&self.chain_id, &self.validators).expect("a good certificate");
+                certificate.verify(&self.ledger_id, &self.validators).expect("a good certificate");
             }
         }
     }

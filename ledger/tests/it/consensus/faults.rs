@@ -104,7 +104,7 @@ async fn a_node_whose_ledger_was_lost_signs_nothing_twice_and_signs_again_when_i
         }
         cluster.nodes[3].stop().await;
         let signed = cluster.nodes[3].height();
-        cluster.nodes[3].ledger = Arc::new(MemoryLedger::new(cluster.chain_id.clone(), cluster.validators.clone()));
+        cluster.nodes[3].ledger = Arc::new(MemoryLedger::new(cluster.ledger_id, cluster.validators.clone()));
         cluster.nodes[3].start().await;
         until("it catches up", || cluster.nodes[3].height() >= signed).await;
         let us = member(4);
@@ -155,7 +155,7 @@ async fn what_cannot_start_says_why() {
         let missing = cluster.nodes[3].try_start().await;
         assert!(matches!(missing, Err(StartError::Signer(SignerError::Missing { .. }))));
         let through = Height::new(cluster.nodes[0].height() + 1);
-        Signer::renew(&path, &cluster.chain_id, member(4), keys(4).consensus, through).expect("writable");
+        Signer::renew(&path, &cluster.ledger_id, member(4), keys(4).consensus, through).expect("writable");
         cluster.nodes[3].start().await;
         until("it abstains where it may have voted", || cluster.nodes[3].handle().health().refused_signatures > 0)
             .await;
@@ -178,7 +178,7 @@ async fn a_stranger_gets_nothing_and_changes_nothing() {
         let home = stranger.home().to_path_buf();
         stranger.config = ConsensusConfig { peers, ..ConsensusConfig::new(home, free_addresses(1)[0], Vec::new()) };
         stranger.config.status_interval = Duration::from_millis(200);
-        stranger.ledger = Arc::new(MemoryLedger::new(cluster.chain_id.clone(), cluster.validators.clone()));
+        stranger.ledger = Arc::new(MemoryLedger::new(cluster.ledger_id, cluster.validators.clone()));
         stranger.seed = 77;
         stranger.key_of = 77;
         stranger.start().await;

@@ -7,12 +7,12 @@ use consilium_ledger::block::{Block, BlockFault, Header};
 use consilium_ledger::certificate::{Certificate, Validator};
 use consilium_ledger::consensus::application::{Application, ApplicationError};
 use consilium_protocol::hash::tagged;
-use consilium_protocol::ids::{AppHash, BlockHash, ChainId, Height, HospitalId, Timestamp};
+use consilium_protocol::ids::{AppHash, BlockHash, Height, HospitalId, LedgerId, Timestamp};
 use consilium_protocol::tx::SignedTx;
 
 /// Blocks in a list; the application hash is over the hashes of all blocks.
 pub(super) struct MemoryLedger {
-    chain_id: ChainId,
+    ledger_id: LedgerId,
     validators: Vec<Validator>,
     blocks: Mutex<Vec<(Block, Certificate)>>,
     /// Whether the next commit fails, as a full disk would make it.
@@ -21,8 +21,8 @@ pub(super) struct MemoryLedger {
 
 impl MemoryLedger {
     /// An empty ledger.
-    pub(super) fn new(chain_id: ChainId, validators: Vec<Validator>) -> Self {
-        Self { chain_id, validators, blocks: Mutex::new(Vec::new()), full_disk: AtomicBool::new(false) }
+    pub(super) fn new(ledger_id: LedgerId, validators: Vec<Validator>) -> Self {
+        Self { ledger_id, validators, blocks: Mutex::new(Vec::new()), full_disk: AtomicBool::new(false) }
     }
 
     /// All blocks, from height 1.
@@ -43,8 +43,8 @@ impl MemoryLedger {
 }
 
 impl Application for MemoryLedger {
-    fn chain_id(&self) -> &ChainId {
-        &self.chain_id
+    fn ledger_id(&self) -> &LedgerId {
+        &self.ledger_id
     }
 
     fn height(&self) -> Height {
@@ -62,7 +62,7 @@ impl Application for MemoryLedger {
     fn build(&self, proposer: HospitalId, now: Timestamp, txs: Vec<SignedTx>) -> Result<Block, ApplicationError> {
         let (height, parent, time, app_hash) = self.tip();
         let header = Header {
-            chain_id: self.chain_id.clone(),
+            ledger_id: self.ledger_id,
             height: height.next().expect("few blocks"),
             time: now.max(time.plus_millis(1)),
             proposer,
@@ -89,7 +89,7 @@ impl Application for MemoryLedger {
         if header.time <= time {
             return Err(BlockFault::TimeNotLater { parent: time, found: header.time });
         }
-        match block.txs.iter().position(|tx| tx.verify(&self.chain_id).is_err()) {
+        match block.txs.iter().position(|tx| tx.verify(&self.ledger_id).is_err()) {
             Some(index) => Err(BlockFault::TxSignature { index }),
             None => Ok(()),
         }

@@ -1,0 +1,97 @@
+//! Secrets live as long as what they protect: what a round or a study leaves behind is deleted once it has ended.
+//!
+//! | what | is deleted when |
+//! |---|---|
+//! | what is shared with others for a study, and what was encapsulated for it | the study has ended |
+//! | the own contribution; the seeds under the custodian's key; sums and seeds that were not released | their round has ended |
+//! | keys for guarded rounds, the own and others' | the round that they were drawn for has ended |
+//!
+//! What is released is kept, for the researcher to fetch. What is to go follows from what is on disk and from the ledger, so
+//! that a crash leaves nothing behind.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use consilium_ledger::state::State;
+use consilium_ledger::state::study::RoundEnd;
+use consilium_protocol::ids::{ContentHash, HospitalId, StudyId};
+use consilium_protocol::tx::RegisterGuardKeys;
+use tracing::{info, warn};
+
+use super::Studies;
+use super::guard_keys::{Use, use_of};
+use super::rounds::{KeptPiece, Piece};
+use crate::home::FileError;
+
+/// How often it is looked whether something is to go.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// What is on disk.
+#[derive(Debug, Default)]
+struct Kept {
+    paired: Vec<StudyId>,
+    encapsulated: Vec<(StudyId, HospitalId)>,
+    pieces: Vec<KeptPiece>,
+    sets: Vec<RegisterGuardKeys>,
+    keys: Vec<ContentHash>,
+}
+
+/// Deletes what has served, until dropped.
+pub(super) async fn run(studies: Arc<Studies>) {
+    loop {
+        tokio::time::sleep(LOOK).await;
+        match forget(&studies) {
+            Ok(0) => {}
+            Ok(files) => info!(files, "secrets of rounds and studies that have ended are deleted"),
+            Err(error) => warn!(%error, "secrets that have served could not be deleted"),
+        }
+    }
+}
+
+/// Deletes what has served, once; tells how many files went.
+fn forget(studies: &Studies) -> Result<usize, FileError> {
+    let (vault, kept) = (&studies.vault, &studies.kept);
+    let on_disk = Kept {
+        paired: vault.paired(),
+        encapsulated: kept.pairs.kept(),
+        pieces: kept.rounds.kept(),
+        sets: vault.guard_keys(),
+        keys: vault.kept_guard_keys(),
+    };
+    let served = studies.replica.chain.read(|state| served(state, &studies.replica.hospital, on_disk));
+    // A ledger that cannot be read has been reported where it failed.
+    let Ok(served) = served else { return Ok(0) };
+    served.paired.iter().try_for_each(|study| vault.forget_study(study))?;
+    served.encapsulated.iter().try_for_each(|(study, hospital)| kept.pairs.forget(study, hospital))?;
+    served.pieces.iter().try_for_each(|piece| kept.rounds.forget(piece))?;
+    served.sets.iter().try_for_each(|set| vault.forget_guard_set(&set.public_key.hash))?;
+    served.keys.iter().try_for_each(|key| vault.forget_guard_key(key))?;
+    Ok(served.paired.len() + served.encapsulated.len() + served.pieces.len() + served.sets.len() + served.keys.len())
+}
+
+/// What of it has served. What the ledger does not know (yet) has not.
+fn served(state: &State, own: &HospitalId, on_disk: Kept) -> Kept {
+    let has_ended = |id: &StudyId| state.study(id).is_some_and(|study| study.course.phase.is_final());
+    let piece_has_served = |piece: &KeptPiece| {
+        let round = state.study(&piece.study).and_then(|study| study.course.round(piece.round));
+        match round.and_then(|round| round.ended) {
+            Some((_, RoundEnd::Released)) => matches!(piece.piece, Piece::Contribution | Piece::Seeds),
+            Some((_, RoundEnd::Failed | RoundEnd::Withdrawn)) => true,
+            None => false,
+        }
+    };
+    let (sets, wanted): (Vec<_>, Vec<_>) =
+        on_disk.sets.into_iter().partition(|set| use_of(state, own, set) == Use::Ended);
+    let running = state.studies().filter_map(|study| study.course.running_round()?.guard);
+    let mut needed: BTreeSet<ContentHash> =
+        running.flat_map(|guard| [guard.roles.public_key.hash, guard.roles.server_key.hash]).collect();
+    needed.extend(wanted.iter().flat_map(|set| [set.public_key.hash, set.server_key.hash]));
+    Kept {
+        paired: on_disk.paired.into_iter().filter(has_ended).collect(),
+        encapsulated: on_disk.encapsulated.into_iter().filter(|(study, _)| has_ended(study)).collect(),
+        pieces: on_disk.pieces.into_iter().filter(piece_has_served).collect(),
+        sets,
+        keys: on_disk.keys.into_iter().filter(|key| !needed.contains(key)).collect(),
+    }
+}
