@@ -150,7 +150,7 @@ fn pads(c: &mut Criterion) {
     let seeds = guard.aggregator(&shape).seal(&guard.sum(&shape)).expect("a sealed round").seeds;
     let round = PadRound { study: StudyId::from_bytes([1; 32]), round: RoundNumber::new(0) };
     for cells in [2, 4, 64, 512] {
-        let joint = joint(GROUPS * cells);
+        let joint = joint(GROUPS * cells + 1);
         let group = |seed: usize| Padded { cells: seed * cells..(seed + 1) * cells, seed };
         let groups: Vec<Padded> = (0..GROUPS).map(group).collect();
         c.bench_function(&format!("guard/pad/{GROUPS}x{cells}"), |b| {

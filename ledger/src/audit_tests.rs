@@ -48,7 +48,20 @@ fn an_audit_tells_of_a_study_a_subject_and_a_member() {
     let bytes = exported(&ledger);
     let report = audited(&ledger, &bytes, Some(Focus::Study(study))).expect("it holds");
     let kinds: Vec<&str> = report.trail.iter().flat_map(|entry| entry.txs.iter().map(|tx| tx.kind)).collect();
-    assert_eq!(kinds, ["propose_study", "approve", "approve", "approve", "open_round", "approve"]);
+    assert_eq!(
+        kinds,
+        [
+            "propose_study",
+            "approve",
+            "pair_keys",
+            "approve",
+            "pair_keys",
+            "approve",
+            "pair_keys",
+            "open_round",
+            "approve"
+        ]
+    );
     assert!(report.trail.last().expect("entries").txs[0].outcome.is_err());
     let opened = report.trail.iter().flat_map(|e| &e.events).any(|e| matches!(e, Event::RoundOpened { .. }));
     assert!(opened);

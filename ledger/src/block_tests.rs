@@ -26,7 +26,7 @@ fn block(txs: Vec<SignedTx>) -> Block {
 }
 
 fn header_hex(txs: &str) -> String {
-    let fields = ["050000006e6f727468", "0201000000000000", "0403000000000000"];
+    let fields = [&"01".repeat(32), "0201000000000000", "0403000000000000"];
     [&fields.concat(), &*"11".repeat(32), &"22".repeat(32), &"33".repeat(32), txs].concat()
 }
 
@@ -35,7 +35,7 @@ fn an_empty_block_has_golden_bytes() {
     let empty = block(Vec::new());
     let txs = "c9fa4cf2955297b28807705f81cf87925bcba097b1ff8170854e3b722510a0c9";
     assert_eq!(hex::encode(empty.encode()), header_hex(txs) + "00000000");
-    assert_eq!(empty.hash().to_string(), "d25964ccd8b498c25fe3d79d6a48ce8162934f3935bc1527c5611bb1dad506d6");
+    assert_eq!(empty.hash().to_string(), "440f0b9611f495ef9b22d646531dc1cb6adc4f68e89bc8347b17773c9fe78f8a");
 }
 
 #[test]

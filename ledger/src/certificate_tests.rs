@@ -101,7 +101,7 @@ fn a_vote_has_golden_bytes() {
     let digest = |kind, block| hex::encode(vote_digest(&chain(), kind, Height::new(7), 2, block, &id(1)));
     assert_eq!(
         digest(VoteKind::Precommit, Some(&block)),
-        "5f7bb2e2d5a5a170e9aea4d773f92350630bb65f5ba800f76d51140726396e84"
+        "7f39de0bcfcf6804575947a903080818e91dd70ee9354dc63ff7b59a18651db4"
     );
-    assert_eq!(digest(VoteKind::Prevote, None), "4caef1ac902463c1a981eddae678060828ea4d7e5e3085fa23a18b6f67d3e656");
+    assert_eq!(digest(VoteKind::Prevote, None), "a9f919d43b51b1b1e732418716079bccb9f2b79f2d6130b395011c1bb84faaf4");
 }

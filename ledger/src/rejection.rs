@@ -330,6 +330,9 @@ pub enum Rejection {
         /// The study.
         study: StudyId,
     },
+    /// A contribution to a guarded round without a veil, or one to another round with it.
+    #[error("contributions to guarded rounds have a veil, and no others; compute it again with this program")]
+    Veil,
     /// What was committed to has no bytes.
     #[error("what this commits to has no bytes; compute it again")]
     EmptyContribution,
@@ -479,6 +482,7 @@ impl Rejection {
             Self::WrongRound { .. } => "wrong_round",
             Self::NotInRoster { .. } => "not_in_roster",
             Self::AlreadyContributed { .. } => "already_contributed",
+            Self::Veil => "veil",
             Self::EmptyContribution => "empty_contribution",
             Self::AlreadyAttested { .. } => "already_attested",
             Self::TooFewAttestations { .. } => "too_few_attestations",

@@ -334,12 +334,18 @@ impl Ledger {
         Payload::PairKeys(PairKeys { study, keys })
     }
 
-    /// Has a member approve, and commit to its pair keys.
+    /// Has a member approve, and commit to its pair keys in the same block.
     pub(crate) fn approve(&mut self, hospital: usize, study: StudyId) -> Outcome {
-        self.one(Who::Hospital(hospital), self.approval(hospital, study))?;
-        let course = self.state.study(&study).expect("a study").course;
-        let before = course.before(&self.consortium.hospital(hospital)).expect("an approval");
-        self.one(Who::Hospital(hospital), Self::pairing(study, before))
+        let who = Who::Hospital(hospital);
+        let before = self.state.study(&study).map_or(0, |study| study.course.approvals.len());
+        let mut txs = vec![self.sign(who, self.approval(hospital, study))];
+        let (probe, moment) = (&mut self.state.clone(), Timestamp::new(self.now + 1));
+        let block = self.consortium.block(probe, moment, txs.clone());
+        if apply(probe, &block).outcomes[0].1.is_ok() {
+            txs.push(self.sign(who, Self::pairing(study, before)));
+        }
+        let outcomes = self.commit(txs).outcomes;
+        outcomes.into_iter().map(|(_, outcome)| outcome).collect()
     }
 
     /// The study, approved by these members, its first round opened by the first of them.

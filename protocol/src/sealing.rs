@@ -43,6 +43,8 @@ pub struct Context<'a> {
 pub enum Content {
     /// A hospital's contribution to a guarded round, for the aggregator.
     Contribution,
+    /// The seed of the veil that a hospital lays over its cells in a guarded round, for the custodian.
+    Veil,
     /// The seeds of what passed, for the researcher.
     Seeds,
 }
@@ -52,6 +54,7 @@ impl Context<'_> {
     fn info(&self) -> Vec<u8> {
         let label: &[u8] = match self.content {
             Content::Contribution => b"consilium/sealed-contribution/v1",
+            Content::Veil => b"consilium/sealed-veil/v1",
             Content::Seeds => b"consilium/sealed-seeds/v1",
         };
         let round = self.round.get().to_le_bytes();
@@ -126,6 +129,7 @@ mod tests {
         let elsewhere = LedgerId::from_bytes([8; 32]);
         for wrong in [
             Context { content: Content::Seeds, ..context },
+            Context { content: Content::Veil, ..context },
             Context { ledger: &elsewhere, ..context },
             Context { study: StudyId::from_bytes([2; 32]), ..context },
             Context { round: RoundNumber::new(3), ..context },

@@ -323,6 +323,17 @@ pub struct Contribute {
     pub bytes: u64,
     /// The hospital's lot for the roles of the round after this one, should there be one.
     pub lot: LotProof,
+    /// Of a guarded round: what the hospital laid over its cells.
+    pub veil: Option<VeilCommitment>,
+}
+
+/// What a hospital says of the veil over its cells in a guarded round.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct VeilCommitment {
+    /// The seed of the veil, sealed to the custodian.
+    pub sealed: Blob,
+    /// SHA-256 of the list of commitments to the veil's keys.
+    pub keys: ContentHash,
 }
 
 /// See [`Payload::Attest`].
@@ -370,7 +381,7 @@ pub struct RegisterGuardKeys {
     pub public_key: Blob,
     /// With which an aggregator computes on them.
     pub server_key: Blob,
-    /// Key to which contributions are sealed when this one is aggregator.
+    /// Key to which contributions are sealed when this one is aggregator, and veils when it is custodian.
     pub sealing_key: KemPublicKey,
 }
 

@@ -6,6 +6,7 @@ use consilium_engine::cells::CiphertextError;
 use consilium_ledger::state::reading::ReadingError;
 use consilium_ledger::store::ChainError;
 use consilium_protocol::hash;
+use consilium_protocol::ids::HospitalId;
 use consilium_protocol::tx::{Attest, FailRound, OpenRound, Payload, Release};
 use tracing::{info, warn};
 
@@ -43,6 +44,8 @@ pub(super) enum DriveError {
     Guarded(#[from] GuardedError),
     #[error(transparent)]
     Pairs(#[from] PairsError),
+    #[error("hospital {0:?} contributed what counts for several hospitals; it is not added up")]
+    NotOne(HospitalId),
     #[error("the study is not on the ledger")]
     NoStudy,
     #[error(
@@ -66,7 +69,7 @@ impl DriveError {
             Self::Vault(error) => error.kind(),
             Self::Ledger(_) | Self::NoStudy => "ledger",
             Self::Consent(_) => "consent",
-            Self::Fetch(FetchError::NotCommitted(_)) => "forged",
+            Self::Fetch(FetchError::NotCommitted(_)) | Self::NotOne(_) => "forged",
             Self::Fetch(_) => "others_unreachable",
             Self::Ciphertext(_) => "ciphertext",
             Self::File(_) => "file",
@@ -132,7 +135,9 @@ pub(super) async fn perform(studies: &Arc<Studies>, due: &Due) -> Ended {
         Err(error) => {
             match &error {
                 DriveError::Vault(_) | DriveError::TooLate | DriveError::Lost => count(&studies.counters.failures),
-                DriveError::Fetch(FetchError::NotCommitted(_)) => count(&studies.counters.forged),
+                DriveError::Fetch(FetchError::NotCommitted(_)) | DriveError::NotOne(_) => {
+                    count(&studies.counters.forged);
+                }
                 _ => {}
             }
             warn!(study, duty = due.duty.name(), %error, "not done");

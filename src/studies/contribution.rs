@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use consilium_ledger::state::State;
-use consilium_ledger::state::study::RoundEnd;
+use consilium_ledger::state::study::{Roles, RoundEnd};
 use consilium_protocol::genesis::Genesis;
 use consilium_protocol::hash;
 use consilium_protocol::ids::{HospitalId, RoundNumber, StudyId, Timestamp};
@@ -20,7 +20,7 @@ use super::rounds::Piece;
 use super::slots::{Slots, behind_ms};
 use crate::replica::submit::now;
 use crate::replica::{Replica, count};
-use crate::vault::{GuardTask, History, Standing, Task};
+use crate::vault::{Contributed, GuardTask, History, Standing, Task, commitment_of};
 
 /// What the hospital commits to in a round, when it may be said: at the end of a slot, whether it was computed now, before,
 /// or could not be.
@@ -39,11 +39,13 @@ pub(super) async fn commitment(
             make(studies, &task).await.map(|bytes| (bytes, true))
         }
     };
+    let letter = studies.kept.rounds.get(study, round, Piece::Veil)?;
     // The bytes' hash takes time, too.
     let made = made.map(|(bytes, new)| {
         let contribution = hash::content(&bytes);
+        let veil = letter.as_deref().and_then(commitment_of);
         let lot = studies.vault.lot(study, next);
-        (Contribute { study: *study, round, contribution, bytes: bytes.len() as u64, lot }, new)
+        (Contribute { study: *study, round, contribution, bytes: bytes.len() as u64, lot, veil }, new)
     });
     let ready = now();
     tokio::time::sleep(slots.wait(ready)).await;
@@ -74,7 +76,10 @@ fn slots(replica: &Replica, study: &StudyId, round: RoundNumber) -> Result<Slots
 /// Has the contribution made. It is on disk before anybody hears of it.
 async fn make(studies: &Studies, task: &Task) -> Result<Vec<u8>, DriveError> {
     let started = Instant::now();
-    let bytes = studies.vault.contribute(task).await?;
+    let Contributed { bytes, veil } = studies.vault.contribute(task).await?;
+    if let Some(letter) = veil {
+        studies.kept.rounds.keep(&task.study, task.round, Piece::Veil, &letter)?;
+    }
     studies.kept.rounds.keep(&task.study, task.round, Piece::Contribution, &bytes)?;
     info!(
         study = task.study.short(),
@@ -91,7 +96,8 @@ async fn task(studies: &Studies, study: &StudyId, round: RoundNumber) -> Result<
     let guard = match GuardedRound::read(&studies.replica, study, round) {
         Some(found) => {
             let custodian_key = guarded::public_key(studies, &found.roles).await?;
-            Some(GuardTask { custodian_key, sealing_key: found.roles.sealing_key })
+            let Roles { sealing_key, veil_key, .. } = found.roles;
+            Some(GuardTask { custodian_key, sealing_key, veil_key })
         }
         None => None,
     };

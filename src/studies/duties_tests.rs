@@ -1,6 +1,6 @@
 use consilium_protocol::kem::KemSecretKey;
 use consilium_protocol::tx::{
-    Attest, Blob, Contribute, DiscloseSeeds, OpenRound, Payload, RegisterGuardKeys, Release, SealSum,
+    Attest, Blob, Contribute, DiscloseSeeds, OpenRound, Payload, RegisterGuardKeys, Release, SealSum, VeilCommitment,
 };
 use zeroize::Zeroizing;
 
@@ -28,7 +28,9 @@ fn does(ledger: &mut Ledger, i: usize, payload: Payload) {
 
 fn contribute(ledger: &mut Ledger, i: usize, study: StudyId) {
     let lot = ledger.consortium.lot(i, study, 1);
-    let contribution = Contribute { study, round: ROUND, contribution: content(i as u8), bytes: 64, lot };
+    let guarded = ledger.state.study(&study).is_some_and(|s| s.proposal.spec.protection == Protection::Guarded);
+    let veil = guarded.then(|| VeilCommitment { sealed: blob(7), keys: content(8) });
+    let contribution = Contribute { study, round: ROUND, contribution: content(i as u8), bytes: 64, lot, veil };
     does(ledger, i, Payload::Contribute(contribution));
 }
 

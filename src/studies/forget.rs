@@ -3,7 +3,7 @@
 //! | what | is deleted when |
 //! |---|---|
 //! | what is shared with others for a study, and what was encapsulated for it | the study has ended |
-//! | the own contribution; the seeds under the custodian's key; sums and seeds that were not released | their round has ended |
+//! | the own contribution and its veil; the seeds under the custodian's key; sums and seeds that were not released | their round has ended |
 //! | keys for guarded rounds, the own and others' | the round that they were drawn for has ended |
 //!
 //! What is released is kept, for the researcher to fetch. What is to go follows from what is on disk and from the ledger, so
@@ -76,7 +76,7 @@ fn served(state: &State, own: &HospitalId, on_disk: Kept) -> Kept {
     let piece_has_served = |piece: &KeptPiece| {
         let round = state.study(&piece.study).and_then(|study| study.course.round(piece.round));
         match round.and_then(|round| round.ended) {
-            Some((_, RoundEnd::Released)) => matches!(piece.piece, Piece::Contribution | Piece::Seeds),
+            Some((_, RoundEnd::Released)) => matches!(piece.piece, Piece::Contribution | Piece::Veil | Piece::Seeds),
             Some((_, RoundEnd::Failed | RoundEnd::Withdrawn)) => true,
             None => false,
         }

@@ -9,7 +9,7 @@ use consilium_protocol::hash;
 use consilium_protocol::ids::{ContentHash, HospitalId, RoundNumber, StudyId};
 use consilium_protocol::kem::KemPublicKey;
 use consilium_protocol::study::StudySpec;
-use consilium_protocol::tx::{Blob, DiscloseSeeds, Payload, SealSum};
+use consilium_protocol::tx::{Blob, DiscloseSeeds, Payload, SealSum, VeilCommitment};
 use consilium_protocol::wire::BlobKind;
 use tracing::info;
 
@@ -47,7 +47,8 @@ pub(super) struct GuardedRound {
     pub(super) round: RoundNumber,
     pub(super) spec: StudySpec,
     pub(super) roles: Roles,
-    pub(super) hospitals: usize,
+    /// What each hospital of the roster said of its veil, once it has contributed.
+    pub(super) veils: Vec<(HospitalId, VeilCommitment)>,
     /// To which a custodian seals what passed.
     pub(super) researcher: KemPublicKey,
 }
@@ -63,7 +64,7 @@ impl GuardedRound {
                 round: number,
                 spec: found.proposal.spec.clone(),
                 roles: round.guard?.roles,
-                hospitals: round.roster.len(),
+                veils: round.contributions.iter().filter_map(|(id, c)| Some((*id, c.veil?))).collect(),
                 researcher: found.proposal.sealing_key,
             })
         });
@@ -155,9 +156,19 @@ pub(super) async fn disclose(
     rounds.keep(&study, number, Piece::Sum, &sum)?;
     let wanted = Wanted::of_round(BlobKind::Seeds, (study, number), seeds);
     let seeds = studies.replica.peers.fetch(aggregator, &wanted).await?;
-    let (hospitals, researcher, spec) = (round.hospitals, round.researcher, round.spec.clone());
-    let public_key = round.roles.public_key.hash;
-    let task = DiscloseTask { study, round: number, spec, hospitals, seeds, researcher, public_key };
+    let mut veils = Vec::with_capacity(round.veils.len());
+    for (hospital, veil) in &round.veils {
+        let letter = if *hospital == studies.replica.hospital {
+            rounds.get(&study, number, Piece::Veil)?.ok_or(GuardedError::Lost)?
+        } else {
+            let wanted = Wanted::of_round(BlobKind::Veil, (study, number), veil.sealed.hash);
+            studies.replica.peers.fetch(*hospital, &wanted).await?
+        };
+        veils.push((*hospital, letter, veil.keys));
+    }
+    let (researcher, spec) = (round.researcher, round.spec.clone());
+    let (public_key, veil_key) = (round.roles.public_key.hash, round.roles.veil_key);
+    let task = DiscloseTask { study, round: number, spec, veils, veil_key, seeds, researcher, public_key };
     let sealed = studies.vault.disclose(task).await?;
     rounds.keep(&study, number, Piece::DisclosedSeeds, &sealed)?;
     info!(study = study.short(), "what passed is sealed to the researcher");

@@ -14,6 +14,9 @@ use crate::home::files::{self, FileError, Readable};
 pub enum Piece {
     /// The hospital's own encrypted contribution.
     Contribution,
+    /// The seed of the veil over it, sealed to the custodian, after the hash of the commitments to its keys; kept before the
+    /// contribution.
+    Veil,
     /// The sum of all contributions; padded in a guarded round.
     Sum,
     /// The seeds of a guarded round's pads, under the custodian's key.
@@ -23,11 +26,12 @@ pub enum Piece {
 }
 
 impl Piece {
-    const ALL: [Self; 4] = [Self::Contribution, Self::Sum, Self::Seeds, Self::DisclosedSeeds];
+    const ALL: [Self; 5] = [Self::Contribution, Self::Veil, Self::Sum, Self::Seeds, Self::DisclosedSeeds];
 
     const fn suffix(self) -> &'static str {
         match self {
             Self::Contribution => "contribution",
+            Self::Veil => "veil",
             Self::Sum => "sum",
             Self::Seeds => "seeds",
             Self::DisclosedSeeds => "disclosed",

@@ -24,7 +24,12 @@ pub(super) async fn sum(
             let of = (*study, round);
             studies.replica.peers.fetch(*hospital, &Wanted::of_round(BlobKind::Contribution, of, *committed)).await?
         };
-        parts.push(EncryptedCells::from_bytes(&bytes)?);
+        let part = EncryptedCells::from_bytes(&bytes)?;
+        // One that counts for several would make the sum one that nobody can open, and nobody could say whose fault it is.
+        if part.contributions() != 1 {
+            return Err(DriveError::NotOne(*hospital));
+        }
+        parts.push(part);
     }
     Ok(combine(&parts)?.to_bytes())
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use consilium_engine::cells::{BlindingRoster, BlindingRound, Blinds, StudyPublicKey};
 use consilium_engine::disclosure::guarded;
-use consilium_engine::guard::{GuardBlinds, GuardPublicKey};
+use consilium_engine::guard::{GuardBlinds, GuardPublicKey, VeilSeed, Veils};
 use consilium_engine::privacy::NoisePlan;
 use consilium_engine::rerun::Basis;
 use consilium_engine::statistics::Layout;
@@ -16,6 +16,7 @@ use consilium_protocol::policy::DisclosurePolicy;
 use consilium_protocol::privacy::MicroRho;
 use consilium_protocol::sealing::{self, Content, Context};
 use consilium_protocol::study::{Protection, StudySpec};
+use consilium_protocol::tx::{Blob, VeilCommitment};
 
 use super::Vault;
 use super::cohorts::History;
@@ -71,8 +72,26 @@ pub struct Pairing {
 pub struct GuardTask {
     /// The custodian's public key, under which counts are encrypted.
     pub custodian_key: Vec<u8>,
-    /// The aggregator's key, to which everything is sealed.
+    /// The aggregator's key, to which everything is sealed but the veil.
     pub sealing_key: KemPublicKey,
+    /// The custodian's key, to which the veil is sealed.
+    pub veil_key: KemPublicKey,
+}
+
+/// A hospital's part of a round.
+#[derive(Debug)]
+pub struct Contributed {
+    /// What is added up.
+    pub bytes: Vec<u8>,
+    /// Of a guarded round: for the custodian, the hash of the commitments to the keys of the veil (32 bytes), and its seed,
+    /// sealed.
+    pub veil: Option<Vec<u8>>,
+}
+
+/// What the ledger is told of a veil.
+pub fn commitment_of(letter: &[u8]) -> Option<VeilCommitment> {
+    let keys = ContentHash::from_bytes(*letter.first_chunk()?);
+    Some(VeilCommitment { sealed: Blob { hash: hash::content(letter), bytes: letter.len() as u64 }, keys })
 }
 
 /// What a hospital demands of a study beyond its consortium: `own` is its policy, `privacy_loss` what private studies cost
@@ -107,7 +126,7 @@ impl Vault {
     ///
     /// # Errors
     /// [`VaultError`]; nothing has left then.
-    pub async fn contribute(&self, task: &Task) -> Result<Vec<u8>, VaultError> {
+    pub async fn contribute(&self, task: &Task) -> Result<Contributed, VaultError> {
         let (spec, terms) = (&task.spec, &self.terms);
         own_policy_allows(&terms.own_policy, &terms.policy, spec, task.roster.len(), task.privacy_loss)?;
         let key = StudyPublicKey::from_bytes(&task.public_key)?;
@@ -119,16 +138,19 @@ impl Vault {
         let roster = BlindingRoster::new(task.roster.clone())?;
         let secrets = self.pairs.secrets(&self.own(task.study, &task.pair_key), &task.partners)?;
         let round = BlindingRound { ledger: &terms.ledger, study: task.study, round: task.round, roster: &roster };
-        let blinds = Blinds::derive(&round, terms.hospital, &secrets, layout.cells())?;
+        // A guarded study has the veiled check cell beside.
+        let cells = layout.cells() + usize::from(spec.protection == Protection::Guarded);
+        let blinds = Blinds::derive(&round, terms.hospital, &secrets, cells)?;
+        let unveiled = |bytes| Contributed { bytes, veil: None };
         match spec.protection {
             Protection::Open => {
                 self.remember(task, &computed).await?;
-                Ok(computed.cells.contribute(blinds, &key)?.to_bytes())
+                Ok(unveiled(computed.cells.contribute(blinds, &key)?.to_bytes()))
             }
             // Refusing by what the cohort is would tell more of it than the noise allows; the budget bounds re-runs.
             Protection::Private { rho } => {
                 computed.cells.add_noise(&NoisePlan::of(spec, &layout, rho, roster.len())?)?;
-                Ok(computed.cells.contribute(blinds, &key)?.to_bytes())
+                Ok(unveiled(computed.cells.contribute(blinds, &key)?.to_bytes()))
             }
             Protection::Guarded => {
                 let guard = task.guard.as_ref().ok_or(VaultError::NoRoles)?;
@@ -138,15 +160,21 @@ impl Vault {
                 self.remember(task, &computed).await?;
                 let cells = computed.cells;
                 let counts = cells.guard(&plan.shape, guard_blinds, &custodian_key)?.to_bytes();
-                let parts = Parts { cells: cells.contribute(blinds, &key)?.to_bytes(), counts };
-                let context = Context {
-                    content: Content::Contribution,
+                let seed = VeilSeed::random()?;
+                let veils = Veils::derive(&seed, &round, terms.hospital, plan.shape.seeds());
+                let cells = cells.contribute_veiled(blinds, &veils, &plan.groups, &key)?.to_bytes();
+                let context = |content| Context {
+                    content,
                     ledger: &terms.ledger,
                     study: task.study,
                     round: task.round,
                     from: terms.hospital,
                 };
-                Ok(sealing::seal(&guard.sealing_key, &context, &parts.to_bytes())?)
+                let sealed = sealing::seal(&guard.veil_key, &context(Content::Veil), seed.as_bytes())?;
+                let letter = [&veils.commitment().as_bytes()[..], &sealed].concat();
+                let parts = Parts { cells, counts }.to_bytes();
+                let bytes = sealing::seal(&guard.sealing_key, &context(Content::Contribution), &parts)?;
+                Ok(Contributed { bytes, veil: Some(letter) })
             }
         }
     }

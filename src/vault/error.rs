@@ -9,6 +9,7 @@ use consilium_engine::privacy::PrivacyError;
 use consilium_engine::statistics::StatisticsError;
 use consilium_engine::store::StoreError;
 use consilium_engine::worker::Refusal;
+use consilium_protocol::keys::NoRandomness;
 use consilium_protocol::sealing::SealingError;
 
 use super::cohorts::CohortsError;
@@ -136,6 +137,9 @@ pub enum VaultError {
     /// The aggregator's key cannot be sealed to.
     #[error("the aggregator's key: {0}")]
     Sealing(#[from] SealingError),
+    /// The operating system gives no randomness.
+    #[error(transparent)]
+    Randomness(#[from] NoRandomness),
     /// The ledger names no roles for a guarded round.
     #[error("the round is guarded, but has no roles; wait for the next")]
     NoRoles,
@@ -162,6 +166,7 @@ impl VaultError {
             Self::Cohorts(_) => "cohorts",
             Self::GuardPlan(_) | Self::Guard(_) | Self::Sealing(_) | Self::NoRoles => "guard",
             Self::Noise(_) => "noise",
+            Self::Randomness(_) => "randomness",
         }
     }
 
@@ -179,6 +184,7 @@ impl VaultError {
             | Self::GuardPlan(_)
             | Self::Guard(_)
             | Self::Noise(_)
+            | Self::Randomness(_)
             | Self::Sealing(_)
             | Self::NoRoles => self.kind(),
         }

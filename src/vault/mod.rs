@@ -45,7 +45,7 @@ use crate::worker::{Bounds, Program, Settings, Trouble, Worker};
 
 pub use cohorts::{Cohorts, CohortsError, History, Standing};
 pub use compute::{Computed, Question, compute};
-pub use contribute::{GuardTask, Pairing, Task, own_policy_allows};
+pub use contribute::{Contributed, GuardTask, Pairing, Task, commitment_of, own_policy_allows};
 pub use error::{ComputeError, LOCAL, VaultError, for_steward};
 pub use guard_keys::GuardKeyError;
 use guard_keys::GuardKeyring;

@@ -5,10 +5,11 @@
 //! other pads, would let their difference be seen.
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use consilium_engine::cells::{CiphertextError, EncryptedCells, combine};
+use consilium_engine::cells::{BlindingError, BlindingRoster, BlindingRound, CiphertextError, EncryptedCells, combine};
 use consilium_engine::disclosure::guarded::{self, GuardPlanError};
 use consilium_engine::guard::{
-    Aggregator, GuardContribution, GuardError, GuardPublicKey, PadRound, SealedRound, SealedSeeds, Seed, pad, reveal,
+    Aggregator, Disclosed, GuardContribution, GuardError, GuardPublicKey, PadRound, SealedRound, SealedSeeds, VeilSeed,
+    Veils, pad, reveal,
 };
 use consilium_protocol::ids::{ContentHash, HospitalId, RoundNumber, StudyId};
 use consilium_protocol::kem::KemPublicKey;
@@ -40,6 +41,12 @@ pub enum RoleError {
         /// What is wrong.
         error: SealingError,
     },
+    /// What a hospital wrote of its veil is not what it committed to.
+    #[error("hospital {0:?} told this custodian another veil than it committed to; nothing can be disclosed")]
+    Veil(HospitalId),
+    /// The roster cannot be.
+    #[error(transparent)]
+    Roster(#[from] BlindingError),
     /// What a hospital sealed is no contribution.
     #[error("hospital {0:?} sealed something that is no contribution to a guarded round; it is not used")]
     Contribution(HospitalId),
@@ -104,8 +111,11 @@ pub struct DiscloseTask {
     pub round: RoundNumber,
     /// What was computed.
     pub spec: StudySpec,
-    /// How many hospitals the roster has.
-    pub hospitals: usize,
+    /// What each hospital of the roster, in its order, wrote of its veil: the letter, and the hash of the commitments to its keys
+    /// as the ledger has it.
+    pub veils: Vec<(HospitalId, Vec<u8>, ContentHash)>,
+    /// The own key to which the seeds in the letters are sealed.
+    pub veil_key: KemPublicKey,
     /// The seeds, as the aggregator sealed them.
     pub seeds: Vec<u8>,
     /// To whom those that passed are sealed.
@@ -129,8 +139,14 @@ impl Vault {
             let context = Context { content: Content::Contribution, ledger: &self.terms.ledger, study, round, from };
             let opened = sealing::open(&own, &context, &sealed).map_err(|error| RoleError::Sealing { from, error })?;
             let parts: Parts = borsh::from_slice(&opened).map_err(|_| RoleError::Contribution(from))?;
-            cells.push(EncryptedCells::from_bytes(&parts.cells).map_err(|_| RoleError::Contribution(from))?);
-            counts.push(GuardContribution::from_bytes(&parts.counts).map_err(|_| RoleError::Contribution(from))?);
+            let own_cells = EncryptedCells::from_bytes(&parts.cells).map_err(|_| RoleError::Contribution(from))?;
+            let own_counts = GuardContribution::from_bytes(&parts.counts).map_err(|_| RoleError::Contribution(from))?;
+            // One that counts for several would make a sum that nobody can open.
+            if (own_cells.contributions(), own_counts.contributions()) != (1, 1) {
+                return Err(RoleError::Contribution(from));
+            }
+            cells.push(own_cells);
+            counts.push(own_counts);
         }
         let public = GuardPublicKey::from_bytes(&public_key)?;
         let keys = self.guard_keys.clone();
@@ -160,19 +176,35 @@ impl Vault {
     /// [`RoleError`].
     pub async fn disclose(&self, task: DiscloseTask) -> Result<Vec<u8>, RoleError> {
         let seeds = SealedSeeds::from_bytes(&task.seeds)?;
-        let plan = guarded::plan(&task.spec, &self.terms.policy, task.hospitals)?;
+        let plan = guarded::plan(&task.spec, &self.terms.policy, task.veils.len())?;
+        let veils = self.veils(&task, plan.shape.seeds())?;
         let secret = self.guard_keys.secret_key(&task.public_key)?;
         let reading = tokio::task::spawn_blocking(move || reveal(&seeds, &secret, &plan.shape));
         let seeds = reading.await.map_err(|_| RoleError::Stopped)??;
-        let plain = zeroize::Zeroizing::new(
-            seeds
-                .iter()
-                .flat_map(|seed| seed.as_ref().map_or([0; Seed::BYTES], |seed| *seed.as_bytes()))
-                .collect::<Vec<u8>>(),
-        );
+        let commitments: Vec<Vec<u8>> = veils.iter().map(Veils::commitments).collect();
+        let plain = Disclosed::of(seeds, &veils)?.to_bytes(&commitments);
         let (ledger, from) = (&self.terms.ledger, self.terms.hospital);
         let context = Context { content: Content::Seeds, ledger, study: task.study, round: task.round, from };
         sealing::seal(&task.researcher, &context, &plain).map_err(|error| RoleError::Sealing { from, error })
+    }
+}
+
+impl Vault {
+    /// The veils of a round, by hospital: each from its seed, and held against what the ledger has of it.
+    fn veils(&self, task: &DiscloseTask, sets: usize) -> Result<Vec<Veils>, RoleError> {
+        let own = self.guard_keys.sealing_key(&task.veil_key)?;
+        let roster = BlindingRoster::new(task.veils.iter().map(|(id, ..)| *id).collect())?;
+        let (ledger, study, round) = (&self.terms.ledger, task.study, task.round);
+        let of = BlindingRound { ledger, study, round, roster: &roster };
+        let veil = |(from, letter, committed): &(HospitalId, Vec<u8>, ContentHash)| {
+            let context = Context { content: Content::Veil, ledger, study, round, from: *from };
+            let (_, sealed) = letter.split_at_checked(32).ok_or(RoleError::Veil(*from))?;
+            let opened = sealing::open(&own, &context, sealed).map_err(|_| RoleError::Veil(*from))?;
+            let seed = VeilSeed::from_bytes(&opened).ok_or(RoleError::Veil(*from))?;
+            let veils = Veils::derive(&seed, &of, *from, sets);
+            if veils.commitment() == *committed { Ok(veils) } else { Err(RoleError::Veil(*from)) }
+        };
+        task.veils.iter().map(veil).collect()
     }
 }
 

@@ -135,6 +135,7 @@ fn a_contribution_changed_by_one_byte_is_never_used() {
             contribution: hash::content(&bytes),
             bytes: bytes.len() as u64,
             lot: lot(1),
+            veil: None,
         });
         contribution.set(bytes).expect("set once");
 

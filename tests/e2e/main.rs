@@ -18,6 +18,7 @@ mod isolation;
 mod killed;
 mod slots;
 mod small;
+mod stolen;
 mod strangers;
 mod support;
 mod synthea;

@@ -139,7 +139,7 @@ impl Vaults {
     async fn contribute(&self, hospital: usize, task: &Task) -> (Vec<u8>, u32) {
         for killed in 0.. {
             match self.vaults[hospital].contribute(task).await {
-                Ok(bytes) => return (bytes, killed),
+                Ok(contributed) => return (contributed.bytes, killed),
                 Err(VaultError::Compute(ComputeError::Worker(WorkerError::Killed))) if killed < 2 => {}
                 Err(error) => panic!("{error}"),
             }

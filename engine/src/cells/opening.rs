@@ -67,6 +67,10 @@ pub struct OpenedCells {
 }
 
 impl OpenedCells {
+    pub(crate) fn new(values: Zeroizing<Vec<i64>>, hospitals: usize) -> Self {
+        Self { values, hospitals }
+    }
+
     /// How many cells there are, the check cell not counted.
     #[expect(clippy::len_without_is_empty, reason = "there is always a cell")]
     pub fn len(&self) -> usize {

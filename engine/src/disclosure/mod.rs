@@ -9,6 +9,7 @@
 //! 2. *Sound*: cells that no honest hospitals add up to refuse the whole result ([`sound`]).
 //! 3. *Small*: a bundle whose joint count is 1 to `min_joint_count - 1` is suppressed with all its sums; so is one
 //!    whose joint count is 0 only because hospitals kept their own back. A true 0 is shown unless the policy hides it.
+//!    The sum of a variable of two values is a count, too: its bundle's sums are suppressed where it, or n less it, is small.
 //! 4. *Derivable*: where a suppressed number would follow from shown ones, more is suppressed ([`suppression`]).
 //!
 //! What is suppressed says so and by which [`Rule`]; it is never shown as 0 and never left out.
@@ -21,6 +22,8 @@ mod released;
 mod sound;
 mod suppression;
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use consilium_protocol::policy::{DisclosurePolicy, PolicyError};
 use consilium_protocol::study::{Protection, StudySpec};
 
@@ -29,7 +32,8 @@ pub use suppression::Rule;
 
 use crate::cells::OpenedCells;
 use crate::result::StudyResult;
-use crate::statistics::Layout;
+use crate::statistics::{Content, Layout, Scale};
+use lines::Line;
 use suppression::{Counts, suppress};
 
 /// Why a result is not released. Nothing of its numbers is in it.
@@ -119,5 +123,36 @@ pub fn release(
     let counts = Counts::of(layout, cells);
     sound::check_lines(&lines, &counts).map_err(broken)?;
     let rules = suppress(&lines, &counts, spec.threshold(policy), policy.show_zeros);
-    Ok(Released::new(StudyResult::estimate(spec, layout, policy, roster, cells, (&rules, &rules))))
+    let sum_rules = suppress_indicators(spec, layout, cells, &lines, rules.clone(), policy);
+    Ok(Released::new(StudyResult::estimate(spec, layout, policy, roster, cells, (&rules, &sum_rules))))
+}
+
+/// The sum of a variable of two values counts those who have the larger one, and n less it those who have the other. Both are
+/// counts, and are suppressed as such.
+fn suppress_indicators(
+    spec: &StudySpec,
+    layout: &Layout,
+    cells: &[i64],
+    lines: &[Line],
+    mut rules: Vec<Option<Rule>>,
+    policy: &DisclosurePolicy,
+) -> Vec<Option<Rule>> {
+    let is_indicator = |name: &&str| spec.variable(name).and_then(Scale::of).is_some_and(|scale| scale.range == 1);
+    let mut summed: BTreeMap<&str, BTreeSet<usize>> = BTreeMap::new();
+    for block in layout.blocks() {
+        if let Some(variable) = spec.statistics[block.statistic].kind.variable().filter(is_indicator) {
+            let with_sums = block.bundles.clone().filter(|bundle| layout.bundles()[*bundle].content != Content::Count);
+            summed.entry(variable).or_default().extend(with_sums);
+        }
+    }
+    for bundles in summed.into_values() {
+        let within = |line: &&Line| line.sides.iter().flatten().all(|bundle| bundles.contains(bundle));
+        let lines: Vec<Line> = lines.iter().filter(within).cloned().collect();
+        for larger in [true, false] {
+            let counts = Counts::of_values(layout, cells, &bundles, larger);
+            let own = suppress(&lines, &counts, spec.threshold(policy), policy.show_zeros);
+            bundles.iter().for_each(|bundle| rules[*bundle] = rules[*bundle].or(own[*bundle]));
+        }
+    }
+    rules
 }

@@ -25,6 +25,7 @@
 //! Source: L. Willenborg and T. de Waal, "Elements of Statistical Disclosure Control", Springer 2001, chapter 4; the
 //! demand that a small cell must not be derivable is the CMS cell suppression policy's.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use serde::Serialize;
@@ -75,6 +76,15 @@ impl Counts {
             layout.bundles().iter().map(|bundle| cells[position(bundle)]).collect()
         };
         Self { n: pick(|bundle| bundle.first_cell), withheld: pick(|bundle| bundle.withheld()) }
+    }
+
+    /// Of these bundles, how many have the larger, or the smaller, of a variable's two values; nothing of others.
+    pub(super) fn of_values(layout: &Layout, cells: &[i64], bundles: &BTreeSet<usize>, larger: bool) -> Self {
+        let n = layout.bundles().iter().enumerate().map(|(position, bundle)| {
+            let (n, sum) = (cells[bundle.first_cell], cells[bundle.first_cell + 1]);
+            if bundles.contains(&position) { if larger { sum } else { n - sum } } else { 0 }
+        });
+        Self { n: n.collect(), ..Self::of(layout, cells) }
     }
 
     /// n and withheld.

@@ -83,6 +83,28 @@ pub enum GuardError {
         /// How many seeds were given.
         found: usize,
     },
+    /// The custodian's answer is not as long as it must be.
+    #[error("the custodian's answer has {found} bytes, not {expected}; have the ledger audited")]
+    Disclosed {
+        /// How many it must have.
+        expected: usize,
+        /// How many there are.
+        found: usize,
+    },
+    /// A key is not what its hospital committed to.
+    #[error(
+        "a key of hospital {hospital} of the roster is not what it committed to on the ledger; have the ledger audited"
+    )]
+    Veil {
+        /// The hospital's place in the roster, from 0.
+        hospital: usize,
+    },
+    /// The veiled check cell does not hold the size of the roster.
+    #[error(
+        "the veiled check cell is wrong, so a hospital veiled its cells otherwise than it told the custodian; have the round \
+         repeated"
+    )]
+    VeiledCheck,
     /// The joint ciphertext cannot be opened.
     #[error(transparent)]
     Opening(#[from] OpeningError),

@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 use super::{Compared, Layout};
 use crate::cells::{Blinds, ContributionError, EncryptedCells, StudyPublicKey};
-use crate::guard::{GuardBlinds, GuardContribution, GuardError, GuardPublicKey, GuardShape};
+use crate::guard::{GuardBlinds, GuardContribution, GuardError, GuardPublicKey, GuardShape, Padded, Veils};
 use crate::privacy::{NoisePlan, PrivacyError, fresh_randomness};
 
 /// The cells of one hospital, in the order of the study's [`Layout`](super::Layout).
@@ -48,6 +48,20 @@ impl LocalCells {
     /// When the blinds are for another number of cells, or there is no randomness.
     pub fn contribute(self, blinds: Blinds, key: &StudyPublicKey) -> Result<EncryptedCells, ContributionError> {
         crate::cells::contribute(&self.cells, blinds, key)
+    }
+
+    /// Blinds and encrypts them under veils: see [`contribute_veiled`](crate::guard::contribute_veiled).
+    ///
+    /// # Errors
+    /// When the blinds are for another number of cells, or there is no randomness.
+    pub fn contribute_veiled(
+        self,
+        blinds: Blinds,
+        veils: &Veils,
+        groups: &[Padded],
+        key: &StudyPublicKey,
+    ) -> Result<EncryptedCells, ContributionError> {
+        crate::guard::contribute_veiled(&self.cells, blinds, veils, groups, key)
     }
 
     /// Adds this hospital's share of the noise of a private study.

@@ -17,6 +17,9 @@ pub(super) fn apply(context: &mut Context<'_>, payload: &Contribute) -> Outcome 
     if round.contributions.contains_key(&hospital) {
         return Err(Rejection::AlreadyContributed { study: id });
     }
+    if round.guard.is_some() != payload.veil.is_some_and(|veil| veil.sealed.bytes > 0) {
+        return Err(Rejection::Veil);
+    }
     // Whether it is as long as it must be shows when it is added up: nobody's word here decides about the others' length.
     if payload.bytes == 0 {
         return Err(Rejection::EmptyContribution);
@@ -30,7 +33,8 @@ pub(super) fn apply(context: &mut Context<'_>, payload: &Contribute) -> Outcome 
     let mut course = study.course.clone();
     if let Some(round) = course.rounds.last_mut() {
         let height = context.moment.height;
-        let contribution = Contribution { hash: payload.contribution, bytes: payload.bytes, height };
+        let contribution =
+            Contribution { hash: payload.contribution, bytes: payload.bytes, height, veil: payload.veil };
         round.contributions.insert(hospital, contribution);
     }
     course.lots.insert((after, hospital), lot);

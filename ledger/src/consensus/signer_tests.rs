@@ -129,8 +129,7 @@ fn the_file_has_golden_bytes() {
     let expected = [
         "13000000",
         &hex::encode("consilium-signer/v1"),
-        "05000000",
-        &hex::encode("north"),
+        &"01".repeat(32),
         &"05".repeat(32),
         &hex::encode(key().public_key()),
         "0201000000000000",

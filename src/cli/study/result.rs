@@ -6,7 +6,7 @@ use std::sync::Arc;
 use clap::ValueEnum;
 use consilium_engine::cells::{EncryptedCells, StudySecretKey, open};
 use consilium_engine::disclosure::{Released, guarded, private, release};
-use consilium_engine::guard::{PadRound, Seed, open_guarded};
+use consilium_engine::guard::{Disclosed, PadRound, open_guarded};
 use consilium_engine::privacy::epsilon;
 use consilium_engine::result::table::{self, TableOptions};
 use consilium_engine::result::{GuardRoles, NoiseStatement, Provenance, StudyResult, csv, json};
@@ -265,14 +265,16 @@ impl Opening<'_> {
         let context = Context { content: Content::Seeds, ledger, study, round: number, from: custodian };
         let plain = sealing::open(&sealing_key(self.secret), &context, sealed)?;
         let plan = guarded::plan(self.spec, &self.genesis.policy, self.hospitals)?;
-        let (seeds, rest) = plain.as_chunks::<{ Seed::BYTES }>();
-        if seeds.len() != plan.shape.seeds() || !rest.is_empty() {
-            return Err(Failure::integrity("the custodian sealed something else than seeds; have the ledger audited"));
-        }
-        let seeds: Vec<Option<Seed>> = seeds.iter().map(Seed::from_bytes).collect();
+        // In the order of the roster, which is that of the hospitals' names as the ledger sorts them.
+        let commitment = |hospital: &String| {
+            let of = round.contributions.iter().find(|contribution| contribution.hospital == *hospital);
+            Ok::<_, Failure>(ContentHash::try_from(of.map_or(&[][..], |of| &of.veil))?)
+        };
+        let committed = round.roster.iter().map(commitment).collect::<Result<Vec<_>, _>>()?;
+        let disclosed = Disclosed::from_bytes(&plain, plan.shape.seeds(), &committed)?;
         let secret = StudySecretKey::from_bytes(self.secret)?;
         let pads = PadRound { study, round: number };
-        let opened = open_guarded(joint, &secret, self.hospitals, &plan.groups, &seeds, &pads)?;
+        let opened = open_guarded(joint, &secret, self.hospitals, &plan.groups, &disclosed, &pads)?;
         Ok(guarded::release(self.spec, &self.genesis.policy, self.hospitals, &opened)?)
     }
 }

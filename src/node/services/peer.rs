@@ -69,7 +69,11 @@ impl Peer for PeerService {
                 let maker = maker.ok_or_else(|| Status::permission_denied("this is not for the caller"))?;
                 self.shared.studies.kept.pairs.get(&study, &maker, &wanted)
             }
-            kind @ (BlobKind::Contribution | BlobKind::Seeds | BlobKind::Sum | BlobKind::DisclosedSeeds) => {
+            kind @ (BlobKind::Contribution
+            | BlobKind::Veil
+            | BlobKind::Seeds
+            | BlobKind::Sum
+            | BlobKind::DisclosedSeeds) => {
                 let study = StudyId::try_from(&request.study[..]).map_err(malformed)?;
                 let number = RoundNumber::new(request.round);
                 let own = self.shared.replica.hospital;
@@ -116,6 +120,10 @@ fn admitted(round: &Round, kind: BlobKind, own: &HospitalId, caller: &HospitalId
             let own = round.contributions.get(own).filter(|_| adds_up)?;
             Some((Piece::Contribution, own.hash))
         }
+        // Before the sum is sealed, nobody needs it.
+        (BlobKind::Veil, Some(guard)) if guard.roles.custodian == *caller && guard.sealed.is_some() => {
+            Some((Piece::Veil, round.contributions.get(own)?.veil?.sealed.hash))
+        }
         (BlobKind::Seeds, Some(guard)) if guard.roles.custodian == *caller && guard.roles.aggregator == *own => {
             guard.sealed.map(|sealed| (Piece::Seeds, sealed.seeds.hash))
         }
@@ -146,7 +154,7 @@ mod tests {
     use consilium_ledger::state::study::{Contribution, Disclosed, Guard, Roles, Sealed};
     use consilium_protocol::ids::{Height, Timestamp};
     use consilium_protocol::kem::{KemPublicKey, PUBLIC_KEY_BYTES};
-    use consilium_protocol::tx::Blob;
+    use consilium_protocol::tx::{Blob, VeilCommitment};
 
     use super::*;
 
@@ -161,11 +169,13 @@ mod tests {
     /// A round of hospitals 1 to 4 to which the first `contributed`; in a guarded one, 1 is aggregator and 2 custodian.
     fn round(guarded: bool, contributed: u8) -> Round {
         let height = Height::new(3);
-        let contribution = |name| Contribution { hash: blob(name).hash, bytes: 1, height };
+        let veil = guarded.then(|| VeilCommitment { sealed: blob(60), keys: blob(61).hash });
+        let contribution = |name| Contribution { hash: blob(name).hash, bytes: 1, height, veil };
         let roles = Roles {
             aggregator: hospital(1),
             custodian: hospital(2),
             sealing_key: KemPublicKey::from_bytes([9; PUBLIC_KEY_BYTES]),
+            veil_key: KemPublicKey::from_bytes([8; PUBLIC_KEY_BYTES]),
             public_key: blob(90),
             server_key: blob(91),
         };
@@ -197,16 +207,16 @@ mod tests {
     #[test]
     fn what_the_roles_make_is_for_the_next_and_then_for_the_roster() {
         let mut round = round(true, 4);
-        let all = [BlobKind::Seeds, BlobKind::Sum, BlobKind::DisclosedSeeds];
+        let all = [BlobKind::Seeds, BlobKind::Sum, BlobKind::DisclosedSeeds, BlobKind::Veil];
         assert!(all.iter().all(|kind| callers(&round, *kind, 1).is_empty()));
         let guard = round.guard.as_mut().expect("a guarded round");
         let height = Height::new(4);
         guard.sealed = Some(Sealed { sum: blob(80), seeds: blob(81), height });
-        assert_eq!(all.map(|kind| callers(&round, kind, 1)), [vec![2], vec![2], vec![]]);
+        assert_eq!(all.map(|kind| callers(&round, kind, 1)), [vec![2], vec![2], vec![], vec![2]]);
         assert!(callers(&round, BlobKind::Seeds, 3).is_empty(), "the aggregator alone has them");
         let guard = round.guard.as_mut().expect("a guarded round");
         guard.disclosed = Some(Disclosed { seeds: blob(82), height });
-        assert_eq!(all.map(|kind| callers(&round, kind, 2)), [vec![], vec![1, 2, 3, 4], vec![1, 2, 3, 4]]);
+        assert_eq!(all.map(|kind| callers(&round, kind, 2)), [vec![], vec![1, 2, 3, 4], vec![1, 2, 3, 4], vec![2]]);
         let found = admitted(&round, BlobKind::DisclosedSeeds, &hospital(2), &hospital(4));
         assert!(matches!(found, Some((Piece::DisclosedSeeds, hash)) if hash == blob(82).hash));
     }

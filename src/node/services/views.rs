@@ -65,12 +65,14 @@ fn round(round: &Round) -> wire::Round {
         hash: c.hash.as_bytes().to_vec(),
         bytes: c.bytes,
         height: c.height.get(),
+        veil: c.veil.map(|veil| veil.keys.as_bytes().to_vec()).unwrap_or_default(),
     });
     let attestations = round.attestations.iter().map(|(hospital, a)| wire::Commitment {
         hospital: hospital.to_string(),
         hash: a.sum.as_bytes().to_vec(),
         bytes: 0,
         height: a.height.get(),
+        veil: Vec::new(),
     });
     let released = matches!(round.ended, Some((_, RoundEnd::Released)));
     wire::Round {

@@ -6,6 +6,7 @@ use super::super::custodian::seed_phases;
 use super::super::decide::SEAL_UNIT;
 use super::super::plan::encode;
 use super::super::seal::{BLOCK_DIGITS, DIGIT_UNIT, FLOOD_LOG2};
+use super::super::veil::lay;
 use super::super::{noise, seal};
 use super::*;
 use crate::cells::format::{self, HEADER_BYTES};
@@ -149,8 +150,8 @@ fn researchers_phases(joint: &EncryptedCells, key: &StudySecretKey) -> Vec<u64> 
 /// The cells of the only group.
 const CELLS: Padded = Padded { cells: 0..2, seed: 0 };
 
-/// One group of a count and a sum, joint over three hospitals.
-fn joint_cells(count: i64, round: u32, key: &StudyPublicKey) -> EncryptedCells {
+/// One group of a count and a sum, joint over three hospitals, and the hospitals' veils.
+fn joint_cells(count: i64, round: u32, key: &StudyPublicKey) -> (EncryptedCells, Vec<Veils>) {
     let roster = roster(3);
     let ledger = LedgerId::from_bytes([8; 32]);
     let of = BlindingRound {
@@ -159,12 +160,25 @@ fn joint_cells(count: i64, round: u32, key: &StudyPublicKey) -> EncryptedCells {
         round: RoundNumber::new(round),
         roster: &roster,
     };
+    let veil = |own: usize| Veils::derive(&VeilSeed::random().expect("randomness"), &of, hospital(own), 1);
+    let veils: Vec<Veils> = (0..3).map(veil).collect();
     let one = |own: usize| {
-        let blinds = Blinds::derive(&of, hospital(own), &super::secrets(3), 2).expect("sound blinds");
+        let blinds = Blinds::derive(&of, hospital(own), &super::secrets(3), 3).expect("sound blinds");
         let own_count = if own == 0 { count } else { 0 };
-        cells::contribute(&[own_count, 50 * own_count], blinds, key).expect("a contribution")
+        contribute_veiled(&[own_count, 50 * own_count], blinds, &veils[own], &[CELLS], key).expect("a contribution")
     };
-    cells::combine(&[one(0), one(1), one(2)]).expect("a sum")
+    (cells::combine(&[one(0), one(1), one(2)]).expect("a sum"), veils)
+}
+
+/// Takes off the veils of these hospitals.
+fn unveil(cells: &[u64], veils: &[Veils]) -> Vec<u64> {
+    let mut words = cells.to_vec();
+    veils.iter().for_each(|veils| lay(veils.of_set(0), 0, &[CELLS], &mut words, u64::wrapping_sub));
+    words
+}
+
+fn as_numbers(words: &[u64]) -> Vec<f64> {
+    words.iter().map(|word| word.cast_signed() as f64).collect()
 }
 
 /// How often the nearest of two centroids, learned from half of the runs, names the count of the other half.
@@ -185,33 +199,41 @@ fn the_researcher_cannot_tell_one_from_ten_in_a_suppressed_group() {
     let (secret, public) = crate::cells::keys::tests::fixed_pair();
     let pad_round = PadRound { study: StudyId::from_bytes([1; 32]), round: RoundNumber::new(0) };
     let (mut padded, mut decoded, mut plain, mut words) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    // The aggregator's ally has no pads to see through; and so has one that all hospitals but one have joined.
+    let (mut with_aggregator, mut with_two) = (Vec::new(), Vec::new());
     for run in 0..1000u32 {
         let large = run % 2 == 1;
-        let mut joint = joint_cells(if large { 10 } else { 1 }, run, &public);
-        plain.push((large, read_as_cells(&researchers_phases(&joint, &secret))));
+        let (mut joint, veils) = joint_cells(if large { 10 } else { 1 }, run, &public);
+        let seen = read_as_cells(&researchers_phases(&joint, &secret));
+        with_two.push((large, as_numbers(&unveil(&seen, &veils[..2]))));
+        plain.push((large, as_numbers(&unveil(&seen, &veils))));
+        with_aggregator.push((large, as_numbers(&seen)));
         pad(&mut joint, &[CELLS], &[Seed::random().expect("randomness")], &pad_round).expect("sound groups");
         let phases = researchers_phases(&joint, &secret);
         words.extend_from_slice(&phases[..8]);
-        decoded.push((large, read_as_cells(&phases)));
+        decoded.push((large, as_numbers(&read_as_cells(&phases))));
         padded.push((large, phases[..8].iter().map(|phase| phase.cast_signed() as f64).collect()));
         assert!(cells::open(&joint, &secret, 3).is_err(), "a padded group makes no sense");
     }
     let statistic = chi_square(words.iter().map(|word| top(*word)));
     let (padded, decoded, plain) = (accuracy(&padded), accuracy(&decoded), accuracy(&plain));
+    let (with_aggregator, with_two) = (accuracy(&with_aggregator), accuracy(&with_two));
     eprintln!(
-        "right over 500 runs: {padded} by padded words, {decoded} by what they decode to, {plain} without pads; \
-         chi-square of words {statistic:.0}"
+        "right over 500 runs: {padded} by padded words, {decoded} by what they decode to, {with_aggregator} without pads, \
+         {with_two} without all veils but one, {plain} without pads and veils; chi-square of words {statistic:.0}"
     );
-    assert!((padded - 0.5).abs() < 0.12 && (decoded - 0.5).abs() < 0.12, "five standard deviations of guessing");
+    for guessed in [padded, decoded, with_aggregator, with_two] {
+        assert!((guessed - 0.5).abs() < 0.12, "five standard deviations of guessing");
+    }
     assert!(plain > 0.99, "the classifier learns what there is to learn");
     assert!(statistic < CHI_SQUARE_LIMIT);
 }
 
 /// Two cells as the researcher would read them if nothing were padded.
-fn read_as_cells(phases: &[u64]) -> Vec<f64> {
+fn read_as_cells(phases: &[u64]) -> Vec<u64> {
     let cell = |slots: &[u64]| {
         let units = slots.iter().rev().map(|slot| slot.wrapping_add(1 << 37) >> 38);
-        units.fold(0u64, |cell, limb| (cell << 16).wrapping_add(limb)).cast_signed() as f64
+        units.fold(0u64, |cell, limb| (cell << 16).wrapping_add(limb))
     };
     phases[..8].chunks(4).map(cell).collect()
 }
@@ -225,7 +247,7 @@ fn aggregator_and_custodian_together_see_capped_joint_counts_and_no_cell() {
 
     // What the aggregator receives and makes, and what the custodian does.
     let parts = contributions(&table, &shape);
-    let mut joint = joint_cells(7, 0, &public);
+    let (mut joint, veils) = joint_cells(7, 0, &public);
     let sum = combine(&parts, &shape).expect("a sum");
     let SealedRound { sealed, seeds } = aggregator(&shape).seal(&sum).expect("a sealed round");
     let before = joint.to_bytes();
@@ -257,12 +279,16 @@ fn aggregator_and_custodian_together_see_capped_joint_counts_and_no_cell() {
             assert_ne!(units[..4], [7, 0, 0, 0]);
         }
     }
+    // What the aggregator's pads would give a researcher that it colludes with, and the custodian's answer does not: veiled
+    // cells, which are nobody's.
     let opened = cells::open(&EncryptedCells::from_bytes(&before).expect("own bytes"), &own, 3).expect("a sound sum");
-    assert_eq!(opened.values(), [7, 350]);
-
-    // What the aggregator's pads would give a researcher that it colludes with, and the custodian's answer does not.
-    let open = |seeds: &[Option<Seed>]| open_guarded(joint.clone(), &own, 3, &[CELLS], seeds, &pad_round);
-    let undone = open(&[Seed::from_bytes(seeds[0].as_bytes())]).expect("the pad comes off");
+    assert_ne!(opened.values()[..2], [7, 350]);
+    // All three together undo it.
+    let open = |seeds: Vec<Option<Seed>>| {
+        let disclosed = Disclosed::of(seeds, &veils).expect("one set");
+        open_guarded(joint.clone(), &own, 3, &[CELLS], &disclosed, &pad_round)
+    };
+    let undone = open(vec![Seed::from_bytes(seeds[0].as_bytes())]).expect("pad and veils come off");
     assert_eq!(undone.groups()[0].as_ref().map(|cells| cells.values().to_vec()), Some(vec![7, 350]));
-    assert!(open(&[None]).expect("a sound sum").groups()[0].is_none());
+    assert!(open(vec![None]).expect("a sound sum").groups()[0].is_none());
 }

@@ -8,8 +8,9 @@ use consilium_engine::cells::{
     StudySecretKey,
 };
 use consilium_engine::guard::{
-    Aggregator, Bar, Gates, GuardBlinds, GuardContribution, GuardError, GuardKeys, GuardServerKey, GuardShape,
-    PadRound, Padded, SealedRound, SealedSeeds, Seed, combine, contribute, open_guarded, pad, reveal,
+    Aggregator, Bar, Disclosed, Gates, GuardBlinds, GuardContribution, GuardError, GuardKeys, GuardServerKey,
+    GuardShape, PadRound, Padded, SealedRound, SealedSeeds, Seed, VeilSeed, Veils, combine, contribute,
+    contribute_veiled, open_guarded, pad, reveal,
 };
 use consilium_protocol::ids::{HospitalId, LedgerId, RoundNumber, StudyId};
 use consilium_protocol::pairing::PairSecret;
@@ -38,11 +39,27 @@ impl Hospitals {
         BlindingRound { ledger: &self.ledger, study: ROUND.study, round: ROUND.round, roster: &self.roster }
     }
 
+    fn veils(&self) -> Vec<Veils> {
+        let of = |own: u8| VeilSeed::from_bytes(&[own; VeilSeed::BYTES]).expect("32 bytes");
+        (0..4).map(|own| Veils::derive(&of(own), &self.round(), hospital(own), 3)).collect()
+    }
+
+    /// What the researcher gets to open with, when these seeds were read.
+    fn disclosed(&self, seeds: Vec<Option<Seed>>) -> Disclosed {
+        let veils = self.veils();
+        let (lists, committed): (Vec<_>, Vec<_>) =
+            veils.iter().map(|veils| (veils.commitments(), veils.commitment())).unzip();
+        let bytes = Disclosed::of(seeds, &veils).expect("three sets").to_bytes(&lists);
+        Disclosed::from_bytes(&bytes, 3, &committed).expect("own bytes")
+    }
+
     fn joint(&self, key: &StudyPublicKey) -> EncryptedCells {
+        let veils = self.veils();
         let one = |own: u8| {
             let [a, b, c] = COUNTS[usize::from(own)].map(|count| count as i64);
-            let blinds = Blinds::derive(&self.round(), hospital(own), &self.secrets, 5).expect("sound blinds");
-            cells::contribute(&[a, 100 * a, b, c, -7 * c], blinds, key).expect("a contribution")
+            let blinds = Blinds::derive(&self.round(), hospital(own), &self.secrets, 6).expect("sound blinds");
+            let values = [a, 100 * a, b, c, -7 * c];
+            contribute_veiled(&values, blinds, &veils[usize::from(own)], &GROUPS, key).expect("a contribution")
         };
         cells::combine(&[0, 1, 2, 3].map(one)).expect("a sum")
     }
@@ -89,37 +106,53 @@ fn the_researcher_opens_what_is_not_small_and_nothing_else() {
     let revealed = reveal(&sealed, &custodian.secret, &shape).expect("honest seeds");
     assert_eq!(revealed.iter().map(Option::is_some).collect::<Vec<_>>(), [false, true, true]);
 
-    let opened = open_guarded(joint.clone(), &researcher, 4, &GROUPS, &revealed, &ROUND).expect("a sound sum");
+    let disclosed = hospitals.disclosed(revealed);
+    let opened = open_guarded(joint.clone(), &researcher, 4, &GROUPS, &disclosed, &ROUND).expect("a sound sum");
     let shapes: Vec<Option<usize>> =
         opened.groups().iter().map(|group| group.as_ref().map(|cells| cells.len())).collect();
     assert_eq!(shapes, [None, Some(1), Some(2)]);
     assert_eq!(opened.suppressed(), 1);
     assert!(opened.groups()[2].as_ref().is_some_and(|cells| cells.hospitals() == 4));
 
-    refusals(&joint, &researcher, revealed, &seeds);
+    refusals(&hospitals, &joint, &researcher, &disclosed, &seeds);
 }
 
-fn refusals(joint: &EncryptedCells, researcher: &StudySecretKey, revealed: Vec<Option<Seed>>, seeds: &[Seed]) {
+fn refusals(
+    hospitals: &Hospitals,
+    joint: &EncryptedCells,
+    researcher: &StudySecretKey,
+    revealed: &Disclosed,
+    seeds: &[Seed],
+) {
     // Pads that are not there, or are another group's or round's, leave noise that no hospital could have made.
-    let open = |seeds: &[Option<Seed>], round: &PadRound| {
-        open_guarded(joint.clone(), researcher, 4, &GROUPS, seeds, round).map(drop)
+    let open = |disclosed: &Disclosed, round: &PadRound| {
+        open_guarded(joint.clone(), researcher, 4, &GROUPS, disclosed, round).map(drop)
     };
     assert!(cells::open(joint, researcher, 4).is_err());
     let other = PadRound { round: RoundNumber::new(1), ..ROUND };
-    assert!(matches!(open(&revealed, &other), Err(GuardError::Opening(OpeningError::Noise | OpeningError::LimbSum))));
+    assert!(matches!(open(revealed, &other), Err(GuardError::Opening(OpeningError::Noise | OpeningError::LimbSum))));
     let seed = |group: usize| Seed::from_bytes(seeds[group].as_bytes());
-    assert!(matches!(open(&[None, seed(2), seed(1)], &ROUND), Err(GuardError::Opening(_))));
-    assert_eq!(open(&[seed(0), None, None], &ROUND), Ok(()));
-    assert_eq!(open(&[None, None], &ROUND), Err(GuardError::Seeds { expected: 3, found: 2 }));
+    let with = |seeds| hospitals.disclosed(seeds);
+    assert!(matches!(open(&with(vec![None, seed(2), seed(1)]), &ROUND), Err(GuardError::Opening(_))));
+    assert_eq!(open(&with(vec![seed(0), None, None]), &ROUND), Ok(()));
+    let fewer =
+        || Veils::derive(&VeilSeed::from_bytes(&[1; 32]).expect("32 bytes"), &hospitals.round(), hospital(1), 2);
+    let two = Disclosed::of(vec![None, None], &[fewer()]).expect("two sets");
+    assert_eq!(open(&two, &ROUND), Err(GuardError::Seeds { expected: 3, found: 2 }));
+    // A hospital that veiled its cells otherwise than it told the custodian.
+    let mut veils = hospitals.veils();
+    veils[3] = Veils::derive(&VeilSeed::from_bytes(&[9; 32]).expect("32 bytes"), &hospitals.round(), hospital(3), 3);
+    let otherwise = Disclosed::of(vec![None, seed(1), None], &veils).expect("three sets");
+    assert_eq!(open(&otherwise, &ROUND), Err(GuardError::VeiledCheck));
 
     let groups = |groups: [Range<usize>; 3]| {
         let groups: Vec<Padded> = (0..).zip(groups).map(|(seed, cells)| Padded { cells, seed }).collect();
-        open_guarded(joint.clone(), researcher, 4, &groups, &revealed, &ROUND).map(drop)
+        open_guarded(joint.clone(), researcher, 4, &groups, revealed, &ROUND).map(drop)
     };
     assert_eq!(groups([0..2, 1..3, 3..5]), Err(GuardError::Cells { group: 1 }));
     assert_eq!(groups([0..2, 2..2, 3..5]), Err(GuardError::Cells { group: 1 }));
-    assert_eq!(groups([0..2, 2..3, 3..6]), Err(GuardError::Cells { group: 2 }), "the check cell is nobody's");
-    let fewer = open_guarded(joint.clone(), researcher, 3, &GROUPS, &revealed, &ROUND).map(drop);
+    assert_eq!(groups([0..2, 2..3, 3..6]), Err(GuardError::Cells { group: 2 }), "the veiled check cell is nobody's");
+    let fewer = open_guarded(joint.clone(), researcher, 3, &GROUPS, revealed, &ROUND).map(drop);
     let expected = OpeningError::Contributions { contributions: 4, roster: 3 };
     assert_eq!(fewer, Err(GuardError::Opening(expected)));
 }

@@ -4,11 +4,13 @@ use std::sync::OnceLock;
 
 use arrow::array::RecordBatch;
 use consilium_engine::cells::{
-    BlindingRoster, BlindingRound, Blinds, EncryptedCells, OpenedCells, StudyPublicKey, StudySecretKey, combine,
-    contribute, open,
+    BlindingRoster, BlindingRound, Blinds, EncryptedCells, OpenedCells, PairSecrets, StudyPublicKey, StudySecretKey,
+    combine, contribute, open,
 };
 use consilium_engine::disclosure::{DisclosureError, Released, release};
-use consilium_engine::guard::{GuardedCells, PadRound, Padded, Seed, open_guarded, pad};
+use consilium_engine::guard::{
+    Disclosed, GuardedCells, PadRound, Padded, Seed, VeilSeed, Veils, contribute_veiled, open_guarded, pad,
+};
 use consilium_engine::result::StudyResult;
 use consilium_engine::statistics::{Compared, Layout, OFFLINE_SUBJECTS, compute};
 use consilium_protocol::ids::{HospitalId, LedgerId, RoundNumber, StudyId};
@@ -39,14 +41,19 @@ fn keys() -> &'static (StudySecretKey, StudyPublicKey) {
 
 /// Every hospital's blinds for so many cells.
 fn blinds(hospitals: usize, cells: usize) -> Vec<Blinds> {
+    with_round(hospitals, |round, members, secrets| {
+        members.iter().map(|id| Blinds::derive(round, *id, secrets, cells).expect("sound blinds")).collect()
+    })
+}
+
+fn with_round<T>(hospitals: usize, make: impl FnOnce(&BlindingRound<'_>, &[HospitalId], &PairSecrets) -> T) -> T {
     let members: Vec<_> = (0..hospitals).map(|n| HospitalId::from_public_key([n as u8 + 1; 32])).collect();
     let roster = BlindingRoster::new(members.clone()).expect("a sound roster");
-    let secrets = members.iter().map(|id| (*id, PairSecret::from_bytes([9; 32]))).collect();
+    let secrets: PairSecrets = members.iter().map(|id| (*id, PairSecret::from_bytes([9; 32]))).collect();
     let ledger = LedgerId::from_bytes([8; 32]);
     let study = StudyId::from_bytes([1; 32]);
     let round = BlindingRound { ledger: &ledger, study, round: RoundNumber::new(0), roster: &roster };
-    let own = |id: &HospitalId| Blinds::derive(&round, *id, &secrets, cells).expect("sound blinds");
-    members.iter().map(own).collect()
+    make(&round, &members, &secrets)
 }
 
 fn encrypted(vectors: &[Vec<i64>]) -> Vec<EncryptedCells> {
@@ -74,13 +81,23 @@ pub(super) fn open_joint(joint: Vec<i64>) -> OpenedCells {
 /// Pads cells that three hospitals add up to, and opens the groups whose seeds passed.
 pub(super) fn open_passed(joint: Vec<i64>, groups: &[Padded], passed: &[bool]) -> GuardedCells {
     let nothing = vec![0; joint.len()];
-    let mut sum = combine(&encrypted(&[joint, nothing.clone(), nothing])).expect("contributions of one round");
+    let blinds = blinds(3, joint.len() + 1);
+    let veil = |round: &BlindingRound<'_>, id: &HospitalId| {
+        let seed = VeilSeed::from_bytes(id.public_key()).expect("32 bytes");
+        Veils::derive(&seed, round, *id, passed.len())
+    };
+    let veils: Vec<Veils> = with_round(3, |round, members, _| members.iter().map(|id| veil(round, id)).collect());
+    let parts = [&joint, &nothing, &nothing].into_iter().zip(blinds).zip(&veils);
+    let parts = parts.map(|((own, blinds), veils)| contribute_veiled(own, blinds, veils, groups, &keys().1));
+    let parts: Vec<EncryptedCells> = parts.map(|part| part.expect("fitting blinds")).collect();
+    let mut sum = combine(&parts).expect("contributions of one round");
     let round = PadRound { study: StudyId::from_bytes([1; 32]), round: RoundNumber::new(0) };
     let seed = |seed: usize| Seed::from_bytes(&[seed as u8 + 1; Seed::BYTES]).expect("not all zeros");
     let seeds: Vec<Seed> = (0..passed.len()).map(seed).collect();
     pad(&mut sum, groups, &seeds, &round).expect("groups of these cells");
     let revealed: Vec<Option<Seed>> = passed.iter().enumerate().map(|(i, passed)| passed.then(|| seed(i))).collect();
-    open_guarded(sum, &keys().0, 3, groups, &revealed, &round).expect("an honest sum")
+    let disclosed = Disclosed::of(revealed, &veils).expect("as many sets");
+    open_guarded(sum, &keys().0, 3, groups, &disclosed, &round).expect("an honest sum")
 }
 
 /// Releases what the cohorts add up to.

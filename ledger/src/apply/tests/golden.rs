@@ -11,7 +11,7 @@ use consilium_protocol::ids::{
 };
 use consilium_protocol::kem::{KemPublicKey, PUBLIC_KEY_BYTES};
 use consilium_protocol::privacy::MicroRho;
-use consilium_protocol::tx::{AccreditResearcher, Blob, RegisterGuardKeys, Signer};
+use consilium_protocol::tx::{AccreditResearcher, Blob, RegisterGuardKeys, Signer, VeilCommitment};
 
 use crate::apply::Outcome;
 use crate::event::Event;
@@ -89,7 +89,7 @@ fn consent_and_members() {
     golden(
         &subject,
         "050000000000000002010000000000000001000000[01*32][02*32]01[03*32]02[bb*32]0500000000000000\
-         0201000000000000010500000000000000020100000000000001[04*1216]",
+         0201000000000000010500000000000000020100000000000001[04*32]",
     );
     let by = EndedBy::Revocation { tx: TxHash::from_bytes([6; 32]), signer, basis: Basis::Electronic, source: hash(0) };
     golden(&by, "00[06*32]02[bb*32][00*33]");
@@ -139,7 +139,12 @@ fn studies() {
             roster: vec![hospital()],
             contributions: BTreeMap::from([(
                 hospital(),
-                Contribution { hash: hash(1), bytes: 64, height: Height::new(6) },
+                Contribution {
+                    hash: hash(1),
+                    bytes: 64,
+                    height: Height::new(6),
+                    veil: Some(VeilCommitment { sealed: Blob { hash: hash(9), bytes: 7 }, keys: hash(10) }),
+                },
             )]),
             attestations: BTreeMap::from([(hospital(), Attestation { sum: hash(2), height: Height::new(7) })]),
             guard: None,
@@ -148,9 +153,10 @@ fn studies() {
     };
     golden(
         &course,
-        "020000000001000000[aa*32]01020000006f6b050000000000000002010000000000000100000000000000050\
-         0000000000000020100000000000001000000[aa*32]01000000[aa*32][01*32]400000000000000006000000\
-         0000000001000000[aa*32][02*32]07[00*8]010500000000000000020100000000000002",
+        "020000000001000000[aa*32]01020000006f6b0500000000000000020100000000000001000000[aa*32][03*1216]01[08*32]0900000000\
+         0000000100000001000000[aa*32][06*32]01000000000000000500000000000000020100000000000001000000[aa*32]01000000[aa*32]\
+         [01*32]4000000000000000060000000000000001[09*32]0700000000000000[0a*32]01000000[aa*32][02*32]07[00*8]010500000000\
+         000000020100000000000002",
     );
     let proposal = Proposal {
         researcher: ResearcherId::from_public_key([0xcc; 32]),
@@ -163,6 +169,7 @@ fn studies() {
         aggregator: hospital(),
         custodian: HospitalId::from_public_key([0xbb; 32]),
         sealing_key: KemPublicKey::from_bytes([4; PUBLIC_KEY_BYTES]),
+        veil_key: KemPublicKey::from_bytes([5; PUBLIC_KEY_BYTES]),
         public_key: Blob { hash: hash(1), bytes: 5 },
         server_key: Blob { hash: hash(2), bytes: 6 },
     };
@@ -177,7 +184,7 @@ fn studies() {
     };
     golden(
         &guard,
-        "[aa*32][bb*32][04*1216][01*32]0500000000000000[02*32]060000000000000001[03*32]0700000000000000[04*1216]\
+        "[aa*32][bb*32][04*1216][05*1216][01*32]0500000000000000[02*32]060000000000000001[03*32]0700000000000000[04*32]\
          0800000000000000090000000000000001[05*32]0a000000000000000b00000000000000",
     );
     let keys = RegisterGuardKeys {
@@ -323,26 +330,27 @@ fn rejections() {
         (Rejection::WrongRound { current: RoundNumber::new(1) }, "2b01000000"),
         (Rejection::NotInRoster { study }, "2c[55*32]"),
         (Rejection::AlreadyContributed { study }, "2d[55*32]"),
-        (Rejection::EmptyContribution, "2e"),
-        (Rejection::AlreadyAttested { study }, "2f[55*32]"),
-        (Rejection::TooFewAttestations { attested: 1, needed: 2 }, "300100000002000000"),
-        (Rejection::Releasable { study }, "31[55*32]"),
-        (Rejection::OpenStudiesForbidden, "32"),
-        (Rejection::Quota { quota: 2, days: 3 }, "330200000003000000"),
+        (Rejection::Veil, "2e"),
+        (Rejection::EmptyContribution, "2f"),
+        (Rejection::AlreadyAttested { study }, "30[55*32]"),
+        (Rejection::TooFewAttestations { attested: 1, needed: 2 }, "310100000002000000"),
+        (Rejection::Releasable { study }, "32[55*32]"),
+        (Rejection::OpenStudiesForbidden, "33"),
+        (Rejection::Quota { quota: 2, days: 3 }, "340200000003000000"),
         (
             Rejection::PrivacyBudget { asked: MicroRho::new(2), left: MicroRho::new(1) },
-            "3402000000000000000100000000000000",
+            "3502000000000000000100000000000000",
         ),
-        (Rejection::GuardKeys, "35"),
-        (Rejection::NoRoles { study }, "36[55*32]"),
-        (Rejection::GuardedRound { study }, "37[55*32]"),
-        (Rejection::NotGuarded { study }, "38[55*32]"),
-        (Rejection::NotInRole { hospital: hospital() }, "39[aa*32]"),
-        (Rejection::NotSealed { study }, "3a[55*32]"),
-        (Rejection::NotDisclosed { study }, "3b[55*32]"),
+        (Rejection::GuardKeys, "36"),
+        (Rejection::NoRoles { study }, "37[55*32]"),
+        (Rejection::GuardedRound { study }, "38[55*32]"),
+        (Rejection::NotGuarded { study }, "39[55*32]"),
+        (Rejection::NotInRole { hospital: hospital() }, "3a[aa*32]"),
+        (Rejection::NotSealed { study }, "3b[55*32]"),
+        (Rejection::NotDisclosed { study }, "3c[55*32]"),
         (
             Rejection::RhoTooLarge { asked: MicroRho::new(2), most: MicroRho::new(1) },
-            "3c02000000000000000100000000000000",
+            "3d02000000000000000100000000000000",
         ),
     ];
     let mut kinds = std::collections::BTreeSet::new();
@@ -367,6 +375,6 @@ fn a_whole_story() {
     assert_eq!(tags, [0, 1, 1, 1, 1, 2, 3, 4, 4, 5, 6, 7]);
     assert_eq!(
         ledger.state.head().app_hash.to_string(),
-        "320963867930a9e8aedad7f9e66acd0cf407a8cfe60f122aade9e90581efb151"
+        "e946b25a069e0f5b0bd8af2a3a013183fc1af23f571e412b0734745507759a67"
     );
 }

@@ -3,7 +3,7 @@ use consilium_protocol::kem::{KemPublicKey, KemSecretKey, PUBLIC_KEY_BYTES};
 use consilium_protocol::study::Protection;
 use consilium_protocol::tx::{
     Attest, Blob, Contribute, DiscloseSeeds, FailRound, MAX_GUARD_KEY_BYTES, OpenRound, Payload, RegisterGuardKeys,
-    Release, SealSum,
+    Release, SealSum, VeilCommitment,
 };
 
 use zeroize::Zeroizing;
@@ -17,13 +17,34 @@ fn blob(name: u8) -> Blob {
     Blob { hash: content(name), bytes: 64 }
 }
 
+fn veil() -> VeilCommitment {
+    VeilCommitment { sealed: blob(7), keys: content(8) }
+}
+
+/// A member's set of keys, the first or a later one.
+fn set(i: usize, generation: u8) -> RegisterGuardKeys {
+    let name = i as u8 + 10 * generation;
+    let sealing_key = KemSecretKey::from_seed(Zeroizing::new([name; 32])).public_key();
+    RegisterGuardKeys { public_key: blob(name), server_key: blob(name + 100), sealing_key }
+}
+
 fn keys(i: usize) -> RegisterGuardKeys {
-    let sealing_key = KemSecretKey::from_seed(Zeroizing::new([i as u8 + 50; 32])).public_key();
-    RegisterGuardKeys { public_key: blob(i as u8 + 10), server_key: blob(i as u8 + 20), sealing_key }
+    set(i, 1)
 }
 
 fn register(ledger: &mut Ledger, i: usize) {
     assert_eq!(ledger.one(Who::Hospital(i), Payload::RegisterGuardKeys(keys(i))), Ok(()));
+}
+
+/// As nodes do: whoever's keys a role was drawn with registers others.
+fn renew(ledger: &mut Ledger) {
+    for i in 0..ledger.state.members().len() {
+        let kept = *ledger.state.guard_keys(&ledger.consortium.hospital(i)).expect("keys");
+        if kept.drawn.is_some() {
+            let other = (1..=2).map(|generation| set(i, generation)).find(|keys| *keys != kept.keys).expect("another");
+            assert_eq!(ledger.one(Who::Hospital(i), Payload::RegisterGuardKeys(other)), Ok(()));
+        }
+    }
 }
 
 fn position(ledger: &Ledger, hospital: HospitalId) -> usize {
@@ -54,8 +75,10 @@ fn roles(ledger: &Ledger, study: StudyId) -> Roles {
 fn contribute_all(ledger: &mut Ledger, study: StudyId, round: u32, roster: &[usize]) {
     for i in roster {
         let lot = ledger.consortium.lot(*i, study, round + 1);
+        let guard = ledger.state.study(&study).and_then(|study| study.course.running_round()?.guard);
+        let veil = guard.map(|_| veil());
         let round = RoundNumber::new(round);
-        let payload = Contribute { study, round, contribution: content(*i as u8), bytes: 64, lot };
+        let payload = Contribute { study, round, contribution: content(*i as u8), bytes: 64, lot, veil };
         assert_eq!(ledger.one(Who::Hospital(*i), Payload::Contribute(payload)), Ok(()));
     }
 }
@@ -101,11 +124,105 @@ fn roles_are_drawn_among_those_with_keys_and_not_the_researchers_own_hospital() 
     assert_eq!(open(&mut ledger, study), Err(Rejection::NoRoles { study }), "the other is not on the roster");
     register(&mut ledger, 2);
     assert_eq!(open(&mut ledger, study), Ok(()));
-    let Roles { aggregator, custodian, sealing_key, public_key, server_key } = roles(&ledger, study);
+    let Roles { aggregator, custodian, sealing_key, veil_key, public_key, server_key } = roles(&ledger, study);
     let drawn = [position(&ledger, aggregator), position(&ledger, custodian)];
     assert!(drawn == [1, 2] || drawn == [2, 1]);
-    assert_eq!(sealing_key, keys(drawn[0]).sealing_key);
+    assert_eq!((sealing_key, veil_key), (keys(drawn[0]).sealing_key, keys(drawn[1]).sealing_key));
     assert_eq!((public_key, server_key), (keys(drawn[1]).public_key, keys(drawn[1]).server_key));
+}
+
+#[test]
+fn keys_are_for_one_round() {
+    let mut ledger = Ledger::new(4);
+    (0..4).for_each(|i| register(&mut ledger, i));
+    let study = approved(&mut ledger, &[0, 1, 2, 3]);
+    assert_eq!(open(&mut ledger, study), Ok(()));
+    let Roles { aggregator, custodian, .. } = roles(&ledger, study);
+    let drawn = Some((study, RoundNumber::new(0)));
+    for i in 0..4 {
+        let hospital = ledger.consortium.hospital(i);
+        let has_role = hospital == aggregator || hospital == custodian;
+        let kept = *ledger.state.guard_keys(&hospital).expect("keys");
+        assert_eq!((kept.drawn, kept.free()), if has_role { (drawn, None) } else { (None, Some(keys(i))) });
+    }
+    // The other two have keys for one more round, and then nobody has.
+    let mut next = |name| {
+        let (study, outcome) = ledger.propose_protected(name, Protection::Guarded);
+        assert_eq!(outcome, Ok(()));
+        (0..4).for_each(|i| assert_eq!(ledger.approve(i, study), Ok(())));
+        (open(&mut ledger, study), study)
+    };
+    let (outcome, second) = next(2);
+    assert_eq!(outcome, Ok(()));
+    let (outcome, third) = next(3);
+    assert_eq!(outcome, Err(Rejection::NoRoles { study: third }));
+    let others = roles(&ledger, second);
+    assert!([others.aggregator, others.custodian].iter().all(|id| *id != aggregator && *id != custodian));
+    // What was drawn cannot be registered again, not in part either.
+    let i = position(&ledger, custodian);
+    for again in [keys(i), RegisterGuardKeys { sealing_key: keys(i).sealing_key, ..set(i, 2) }] {
+        let outcome = ledger.one(Who::Hospital(i), Payload::RegisterGuardKeys(again));
+        assert_eq!(outcome, Err(Rejection::GuardKeys));
+    }
+    renew(&mut ledger);
+    assert_eq!(open(&mut ledger, third), Ok(()));
+}
+
+#[test]
+fn who_approves_last_cannot_choose_the_roles_by_when_or_how_often_it_tries() {
+    // The draw depends on nothing but lots, study and round: not on blocks, their times, or what else stands in them.
+    let run = |delay: u64, noise: u32| {
+        let mut ledger = Ledger::new(5);
+        (0..5).for_each(|i| register(&mut ledger, i));
+        let study = approved(&mut ledger, &[0, 1, 2, 3]);
+        for name in 0..noise {
+            ledger.enrol(0, [name]);
+        }
+        ledger.now += delay;
+        assert_eq!(ledger.approve(4, study), Ok(()));
+        assert_eq!(open(&mut ledger, study), Ok(()));
+        let Roles { aggregator, custodian, .. } = roles(&ledger, study);
+        (aggregator, custodian)
+    };
+    assert!((1..8).all(|noise| run(u64::from(noise) * 7, noise) == run(0, 0)));
+}
+
+#[test]
+fn a_lot_of_another_is_refused() {
+    let mut ledger = Ledger::new(4);
+    (0..4).for_each(|i| register(&mut ledger, i));
+    let study = approved(&mut ledger, &[0, 1, 2]);
+    let Payload::Approve(approval) = ledger.approval(3, study) else { panic!("an approval") };
+    for lot in [ledger.consortium.lot(2, study, 0), ledger.consortium.lot(3, study, 1)] {
+        let wrong = Payload::Approve(consilium_protocol::tx::Approve { lot, ..approval.clone() });
+        assert_eq!(ledger.one(Who::Hospital(3), wrong), Err(Rejection::Lot));
+    }
+    assert_eq!(open(&mut ledger, study), Ok(()));
+    let (lot, round) = (ledger.consortium.lot(0, study, 0), RoundNumber::new(0));
+    let early = Contribute { study, round, contribution: content(1), bytes: 64, lot, veil: Some(veil()) };
+    assert_eq!(ledger.one(Who::Hospital(0), Payload::Contribute(early)), Err(Rejection::Lot));
+}
+
+#[test]
+fn contributions_to_guarded_rounds_have_a_veil_and_no_others_do() {
+    let mut ledger = Ledger::new(3);
+    (0..3).for_each(|i| register(&mut ledger, i));
+    let study = approved(&mut ledger, &[0, 1, 2]);
+    assert_eq!(open(&mut ledger, study), Ok(()));
+    let (lot, round) = (ledger.consortium.lot(0, study, 1), RoundNumber::new(0));
+    let with = |veil| Contribute { study, round, contribution: content(1), bytes: 64, lot, veil };
+    let empty = VeilCommitment { sealed: Blob { bytes: 0, ..blob(7) }, ..veil() };
+    for wrong in [None, Some(empty)] {
+        let outcome = ledger.one(Who::Hospital(0), Payload::Contribute(with(wrong)));
+        assert_eq!(outcome, Err(Rejection::Veil));
+    }
+    assert_eq!(ledger.one(Who::Hospital(0), Payload::Contribute(with(Some(veil())))), Ok(()));
+
+    let mut ledger = Ledger::new(3);
+    let study = ledger.opened(&[0, 1, 2]);
+    let lot = ledger.consortium.lot(0, study, 1);
+    let veiled = Contribute { study, round, contribution: content(1), bytes: 64, lot, veil: Some(veil()) };
+    assert_eq!(ledger.one(Who::Hospital(0), Payload::Contribute(veiled)), Err(Rejection::Veil));
 }
 
 #[test]
@@ -126,6 +243,7 @@ fn the_researchers_own_hospital_has_no_role() {
             assert_eq!(outcome, Ok(()));
             (0..3).for_each(|i| assert_eq!(ledger.approve(i, study), Ok(())));
             assert_eq!(open(&mut ledger, study), Ok(()));
+            renew(&mut ledger);
             let Roles { aggregator, custodian, .. } = roles(&ledger, study);
             assert!(aggregator != custodian && aggregator != home && custodian != home);
         }
@@ -143,6 +261,7 @@ fn every_member_draws_the_same_roles_and_rounds_draw_anew() {
             let (study, _) = ledger.propose_protected(name, Protection::Guarded);
             (0..5).for_each(|i| assert_eq!(ledger.approve(i, study), Ok(())));
             assert_eq!(open(&mut ledger, study), Ok(()));
+            renew(&mut ledger);
             let Roles { aggregator, custodian, .. } = roles(&ledger, study);
             seen.insert((study, aggregator, custodian));
         }
@@ -207,6 +326,7 @@ fn others_take_the_roles_when_a_complete_round_gives_no_result() {
             let aggregator = position(&ledger, first.aggregator);
             assert_eq!(seal(&mut ledger, aggregator, study, 0), Ok(()));
         }
+        renew(&mut ledger);
         assert_eq!(fail(&mut ledger, study, 0), Ok(()));
         // Which of the two it was cannot be told, so nobody has to leave, and both are relieved.
         let course = ledger.state.study(&study).expect("a study").course;
@@ -221,6 +341,7 @@ fn others_take_the_roles_when_a_complete_round_gives_no_result() {
         assert_eq!(seal(&mut ledger, late, study, 0), Err(Rejection::WrongPhase { study, phase }));
         // When all have been in a role, all may be again.
         contribute_all(&mut ledger, study, 1, &[0, 1, 2, 3]);
+        renew(&mut ledger);
         assert_eq!(fail(&mut ledger, study, 1), Ok(()));
         assert_ne!(roles(&ledger, study).aggregator, roles(&ledger, study).custodian);
         // The sum over all may have been seen. So no round has fewer.

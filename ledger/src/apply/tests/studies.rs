@@ -154,6 +154,39 @@ fn decisions_are_by_members_with_reasons() {
 }
 
 #[test]
+fn who_approved_pairs_once_and_is_not_on_the_roster_before() {
+    let mut ledger = Ledger::new(4);
+    let study = ledger.proposed();
+    let pair = |ledger: &mut Ledger, i, before| ledger.one(Who::Hospital(i), Ledger::pairing(study, before));
+    assert_eq!(pair(&mut ledger, 0, 0), Err(Rejection::NotAnApprover { study }));
+    let none = KemPublicKey::from_bytes([255; PUBLIC_KEY_BYTES]);
+    let Payload::Approve(approval) = ledger.approval(2, study) else { panic!("an approval") };
+    let wrong = Payload::Approve(Approve { pair_key: none, ..approval });
+    assert_eq!(ledger.one(Who::Hospital(2), wrong), Err(Rejection::PairKey));
+    for (before, i) in [2, 0, 3].into_iter().enumerate() {
+        let approval = ledger.approval(i, study);
+        assert_eq!(ledger.one(Who::Hospital(i), approval), Ok(()));
+        assert_eq!(pair(&mut ledger, i, before + 1), Err(Rejection::PairKey), "one for each before it");
+    }
+    ledger.now += ledger.consortium.genesis.deadlines.grace_ms;
+    assert_eq!(open(&mut ledger, 2, study), Err(Rejection::NotAnApprover { study }), "not paired yet");
+    for (before, i) in [2, 0].into_iter().enumerate() {
+        assert_eq!(pair(&mut ledger, i, before), Ok(()));
+        assert_eq!(pair(&mut ledger, i, before), Err(Rejection::AlreadyPaired { study }));
+    }
+    assert_eq!(open(&mut ledger, 2, study), Err(Rejection::TooFewHospitals { approved: 2, needed: 3 }));
+    assert_eq!(pair(&mut ledger, 3, 2), Ok(()));
+    // One more approves, and is not paired when the round opens.
+    let approval = ledger.approval(1, study);
+    assert_eq!(ledger.one(Who::Hospital(1), approval), Ok(()));
+    assert_eq!(open(&mut ledger, 2, study), Ok(()));
+    let phase = phase(&ledger, study);
+    assert_eq!(pair(&mut ledger, 1, 3), Err(Rejection::WrongPhase { study, phase }));
+    let course = ledger.state.study(&study).expect("a study").course;
+    assert_eq!(course.rounds[0].roster, [0, 2, 3].map(|i| ledger.consortium.hospital(i)));
+}
+
+#[test]
 fn studies_expire() {
     let mut ledger = Ledger::new(4);
     let undecided = ledger.proposed();

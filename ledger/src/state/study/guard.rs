@@ -35,6 +35,8 @@ pub struct Roles {
     pub custodian: HospitalId,
     /// The aggregator's key, to which contributions are sealed.
     pub sealing_key: KemPublicKey,
+    /// The custodian's key, to which veils are sealed.
+    pub veil_key: KemPublicKey,
     /// The custodian's public key, under which small counts are encrypted.
     pub public_key: Blob,
     /// The custodian's server key, with which the aggregator computes.
@@ -123,6 +125,7 @@ pub(crate) fn draw(
         aggregator: *aggregator,
         custodian: *custodian,
         sealing_key: theirs.sealing_key,
+        veil_key: own.sealing_key,
         public_key: own.public_key,
         server_key: own.server_key,
     })

@@ -10,7 +10,7 @@ use consilium_protocol::genesis::Deadlines;
 use consilium_protocol::ids::{ContentHash, Height, HospitalId, ResearcherId, RoundNumber, StudyId, Timestamp};
 use consilium_protocol::kem::KemPublicKey;
 use consilium_protocol::study::StudySpec;
-use consilium_protocol::tx::Blob;
+use consilium_protocol::tx::{Blob, VeilCommitment};
 
 pub(crate) use guard::draw;
 pub use guard::{Disclosed, Guard, GuardKeys, Lot, Roles, Sealed};
@@ -68,6 +68,8 @@ pub struct Contribution {
     pub bytes: u64,
     /// In which block.
     pub height: Height,
+    /// What it laid over its cells, in a guarded round.
+    pub veil: Option<VeilCommitment>,
 }
 
 /// A hospital's commitment to the sum.
