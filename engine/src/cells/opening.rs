@@ -82,6 +82,12 @@ impl OpenedCells {
         self.hospitals
     }
 
+    /// Made up, for tests of this crate.
+    #[cfg(test)]
+    pub(crate) fn of(values: &[i64], hospitals: usize) -> Self {
+        Self { values: Zeroizing::new(values.to_vec()), hospitals }
+    }
+
     /// The values, for disclosure control and nothing else.
     pub(crate) fn values(&self) -> &[i64] {
         &self.values

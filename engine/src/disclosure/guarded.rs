@@ -172,3 +172,226 @@ pub fn release(
     sound::check_coarser(&layout, &cells, &count_rules, &sum_rules).map_err(broken)?;
     Ok(Released::new(StudyResult::estimate(spec, &layout, policy, roster, &cells, (&count_rules, &sum_rules))))
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::cells::OpenedCells;
+    use crate::result::Estimate;
+
+    /// A guarded study over a variable x from 0 to 20 and dimensions x, g, h and m.
+    pub(in crate::disclosure) fn study(statistics: &str) -> StudySpec {
+        let text = format!(
+            "version = 1\ntitle = \"T\"\ndescription = \"D\"\npurpose = \"HMB\"\nprotection = \"guarded\"\n\
+             min_joint_count = 11\n[cohort]\nsql = \"SELECT 1\"\nsubject = \"id\"\n\
+             [[variable]]\nname = \"x\"\nmin = 0\nmax = 20\nresolution = 1\n\
+             [[dimension]]\nname = \"x\"\nedges = [0, 10, 20]\n\
+             [[dimension]]\nname = \"g\"\nvalues = [1, 2]\n\
+             [[dimension]]\nname = \"h\"\nvalues = [1, 2]\n\
+             [[dimension]]\nname = \"m\"\nvalues = [1, 2]\n{statistics}"
+        );
+        StudySpec::from_toml(&text).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    fn statistic(name: &str, kind: &str, by: &str) -> String {
+        format!("[[statistic]]\nname = \"{name}\"\nkind = \"{kind}\"\nby = [{by}]\n")
+    }
+
+    fn mean(by: &str) -> String {
+        statistic("mean", "mean\"\nof = \"x", by)
+    }
+
+    fn policy() -> DisclosurePolicy {
+        DisclosurePolicy {
+            min_joint_count: 11,
+            min_site_count: 5,
+            min_hospitals: 3,
+            insiders: 0,
+            show_zeros: true,
+            rounding: 1,
+            studies_per_researcher: 1,
+            quota_days: 1,
+            open_studies: true,
+            privacy_budget: consilium_protocol::privacy::MicroRho::ZERO,
+            slot_seconds: 1,
+        }
+    }
+
+    /// Cells that nobody withheld: of each bundle what a statistic asks for, by its position and the cell's place, and in merged
+    /// groups their sums.
+    pub(in crate::disclosure) fn joint(layout: &Layout, of: impl Fn(usize, usize) -> i64) -> Vec<i64> {
+        let mut cells = vec![0; layout.cells()];
+        for block in layout.blocks() {
+            for bundle in block.bundles.clone() {
+                let own = layout.bundles()[bundle].cells();
+                for (place, cell) in own.enumerate().take(layout.bundles()[bundle].cells().len() - 1) {
+                    cells[cell] = of(bundle, place);
+                }
+            }
+        }
+        for block in layout.coarser() {
+            for (bundle, parts) in block.bundles.clone().zip(layout.parts_of_coarser(block)) {
+                for (place, cell) in layout.bundles()[bundle].cells().enumerate() {
+                    cells[cell] = parts.iter().map(|part| cells[layout.bundles()[*part].first_cell + place]).sum();
+                }
+            }
+        }
+        cells
+    }
+
+    /// What is released of these cells to three hospitals when all groups of cells are opened but those.
+    fn opened(
+        spec: &StudySpec,
+        policy: &DisclosurePolicy,
+        cells: &[i64],
+        is_hidden: impl Fn(usize) -> bool,
+    ) -> Result<StudyResult, DisclosureError> {
+        let groups = plan(spec, policy, 3).expect("a study that can be guarded").groups;
+        let open = |(group, padded): (usize, &Padded)| {
+            (!is_hidden(group)).then(|| OpenedCells::of(&cells[padded.cells.clone()], 3))
+        };
+        let cells = GuardedCells::of(groups.iter().enumerate().map(open).collect());
+        release(spec, policy, 3, &cells).map(|released| released.get().clone())
+    }
+
+    #[test]
+    fn sums_are_suppressed_by_a_rule_of_their_own_where_the_count_is_shown() {
+        let spec = study(&mean(""));
+        let cells = [60, 300, 0, 20, 0];
+        let measures = |hidden: &'static [usize]| {
+            let result = opened(&spec, &policy(), &cells, |group| hidden.contains(&group)).expect("sound cells");
+            ["n", "mean"].map(|name| result.statistics[0].rows[0].measure(name).expect("a measure"))
+        };
+        assert_eq!(measures(&[]), [Estimate::Count(60), Estimate::Real(5.0)]);
+        assert_eq!(measures(&[1]), [Estimate::Count(60), Estimate::Suppressed(Rule::LittleSpread)]);
+        assert_eq!(measures(&[0, 1]), [Estimate::Suppressed(Rule::SmallCountOrPart); 2]);
+        let broken = DisclosureError::Broken { statistic: "mean".to_string() };
+        assert_eq!(
+            opened(&spec, &policy(), &[60, 1_201, 0, 20, 0], |_| false).err(),
+            Some(broken),
+            "above the maximum"
+        );
+    }
+
+    #[test]
+    fn merged_groups_are_checked_as_others_are() {
+        let spec = study(&statistic("g", "count", "\"g\""));
+        let layout = Layout::of(&spec).expect("a valid study");
+        let own = layout.blocks()[0].bundles.len();
+        let of = |first: i64| {
+            // 1, 2, other, missing; the first and the last two are shown together only.
+            let cells = joint(&layout, |bundle, _| [first, 40, 0, 2][bundle]);
+            opened(&spec, &policy(), &cells, |group| group < own && group != 1)
+        };
+        let broken = Err(DisclosureError::Broken { statistic: "g".to_string() });
+        assert_eq!(of(8).map(drop), broken, "ten");
+        let shown = of(9).expect("eleven").statistics[0].together.clone();
+        assert_eq!(shown.iter().map(|row| row.measures[0].value).collect::<Vec<_>>(), [Estimate::Count(11)]);
+        // The second group is the same in both tables.
+        let mut cells = joint(&layout, |bundle, _| [30, 40, 0, 20][bundle]);
+        let (merged, others) = (layout.bundles()[own].first_cell, layout.bundles()[own + 1].first_cell);
+        cells[merged] -= 1;
+        cells[others] += 1;
+        assert_eq!(opened(&spec, &policy(), &cells, |_| false).map(drop), broken, "the totals are the same");
+    }
+
+    #[test]
+    fn tables_that_disagree_are_not_released() {
+        let spec = study(&(statistic("g", "count", "\"g\"") + &statistic("gh", "crosstab", "\"g\", \"h\"")));
+        let layout = Layout::of(&spec).expect("a valid study");
+        let of = |moved: i64| {
+            let cells = joint(&layout, |bundle, _| match bundle {
+                0 | 1 => 80,
+                // By h of the first g, and of the second.
+                4 | 5 => 40 + moved,
+                8 | 9 => 40 - moved,
+                _ => 0,
+            });
+            opened(&spec, &policy(), &cells, |_| false).map(drop)
+        };
+        assert_eq!(of(0), Ok(()));
+        assert_eq!(of(1), Err(DisclosureError::Broken { statistic: "gh".to_string() }));
+    }
+
+    #[test]
+    fn groups_that_nobody_can_be_in_are_no_small_ones() {
+        let (spec, policy) = (study(&mean("\"x\"")), DisclosurePolicy { show_zeros: false, ..policy() });
+        let layout = Layout::of(&spec).expect("a valid study");
+        // 0 to <10, 10 to <20, other, missing, each with those who have a value and those who have none.
+        let of = |others: i64| {
+            let cells =
+                joint(&layout, |bundle, place| [20, 0, 20, 0, others, 0, 0, 20][bundle] * (1 + 4 * place as i64));
+            opened(&spec, &policy, &cells, |_| false).map(drop)
+        };
+        assert_eq!(of(20), Ok(()));
+        assert_eq!(of(0), Err(DisclosureError::Broken { statistic: "mean".to_string() }));
+    }
+
+    #[test]
+    fn too_few_hospitals_get_no_result() {
+        let (spec, policy) = (study(&mean("")), DisclosurePolicy { min_hospitals: 4, ..policy() });
+        let refused = opened(&spec, &policy, &[60, 300, 0, 20, 0], |_| false).err();
+        assert_eq!(refused, Some(DisclosureError::TooFewHospitals { roster: 3, needed: 4 }));
+    }
+
+    #[test]
+    fn a_plan_is_of_the_studys_threshold_and_the_policys_insiders() {
+        let spec = StudySpec { min_joint_count: 20, ..study(&mean("")) };
+        let policy = DisclosurePolicy { insiders: 1, ..policy() };
+        let plan = plan(&spec, &policy, 4).expect("a study that can be guarded");
+        assert_eq!(plan.shape.bar(), Bar { cap: 20, least: 40 });
+        let layout = Layout::of(&spec).expect("a valid study");
+        assert_eq!(compared(&spec, &layout).map(|compared| compared.numbers.len()), Ok(plan.compared()));
+        let open = StudySpec { protection: Protection::Open, ..spec };
+        assert_eq!(compared(&open, &layout), Ok(Compared::default()));
+    }
+
+    #[test]
+    fn zeros_are_told_of_groups_and_not_of_ranges() {
+        let all = plan(&study(&statistic("all", "count", "")), &policy(), 3).expect("a study that can be guarded");
+        assert_eq!(all.shape.zeros_shown(), [true]);
+        let ring = mean("\"g\", \"h\"")
+            + &statistic("hm", "count", "\"h\", \"m\"")
+            + &statistic("gm", "count", "\"g\", \"m\"");
+        for (text, is_tied) in [(mean(""), false), (ring, true)] {
+            let spec = study(&text);
+            let shown = plan(&spec, &policy(), 3).expect("a study that can be guarded");
+            assert_eq!(shown.is_tied(), is_tied);
+            let gates = shown.shape.gates();
+            let used: Vec<BitRef> =
+                gates.sets.iter().flat_map(|set| &set.inputs).chain(&gates.release).copied().collect();
+            let asks = |number: usize| used.contains(&BitRef::Group(number)) || used.contains(&BitRef::Nobody(number));
+            let zeros: Vec<bool> = (0..shown.compared()).map(asks).collect();
+            assert_eq!(shown.shape.zeros_shown(), zeros);
+            assert!(zeros.contains(&true) && zeros.contains(&false));
+            let hidden = plan(&spec, &DisclosurePolicy { show_zeros: false, ..policy() }, 3).expect("as before");
+            assert_eq!(hidden.shape.zeros_shown(), vec![false; zeros.len()]);
+        }
+    }
+
+    #[test]
+    fn groups_of_cells_are_released_by_their_seeds() {
+        let plan = plan(&study(&statistic("g", "count", "\"g\"")), &policy(), 3).expect("a study that can be guarded");
+        // The second group of either table is one.
+        assert!(plan.sealed() < plan.groups.len());
+        for number in 0..plan.compared() {
+            let passes: Vec<bool> = (0..plan.compared()).map(|other| other != number).collect();
+            let seeds = plan.shape.gates().evaluate(&passes, &passes);
+            let released = plan.released(&passes, &passes);
+            assert_eq!(released.len(), plan.groups.len());
+            assert!(released.iter().zip(&plan.groups).all(|(released, group)| *released == seeds[group.seed]));
+        }
+    }
+
+    #[test]
+    fn a_breakdown_does_not_wait_for_its_own_coarser_tables() {
+        let waits = |statistics: &str| {
+            plan(&study(statistics), &policy(), 3).expect("a study that can be guarded").waits_for().to_vec()
+        };
+        let crossed = statistic("gh", "crosstab", "\"g\", \"h\"");
+        assert_eq!(waits(&crossed), [Vec::<String>::new()]);
+        assert_eq!(waits(&(crossed.clone() + &mean("\"g\", \"h\""))), [Vec::<String>::new(), vec![]]);
+        let both = crossed + &statistic("gm", "crosstab", "\"g\", \"m\"");
+        assert_eq!(waits(&both), [["g".to_string()], ["g".to_string()]]);
+    }
+}

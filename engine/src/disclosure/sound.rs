@@ -106,7 +106,76 @@ pub(super) fn check_coarser(
 
 #[cfg(test)]
 mod tests {
+    use super::super::guarded::tests::{joint, study};
     use super::*;
+
+    #[test]
+    fn hidden_sums_are_not_looked_at() {
+        let spec = study("[[statistic]]\nname = \"m\"\nkind = \"mean\"\nof = \"x\"\n");
+        let layout = Layout::of(&spec).expect("a valid study");
+        let (rules, hidden) = (vec![None; 2], vec![Some(Rule::LittleSpread), None]);
+        let check = |cells: &[i64], rules: &[Option<Rule>]| check_bundles(&spec, &layout, cells, rules, 3);
+        assert_eq!(check(&[20, 400, 0, 4, 0], &rules), Ok(()));
+        assert_eq!(check(&[20, -1, 0, 4, 0], &rules), Err(0));
+        assert_eq!(check(&[20, -1, 0, 4, 0], &hidden), Ok(()));
+        assert_eq!(check(&[-20, 0, 0, 4, 0], &hidden), Err(0));
+    }
+
+    #[test]
+    fn parts_never_exceed_their_whole_whichever_comes_first() {
+        let count = |name: &str, by: &str| format!("[[statistic]]\nname = \"{name}\"\nkind = \"count\"\nby = [{by}]\n");
+        let layout =
+            Layout::of(&study(&(count("g", "\"g\"") + &count("all", "") + &count("h", "\"h\"") + &count("same", ""))));
+        let layout = layout.expect("a valid study");
+        // By g, all, by h, all again.
+        let check = |g: i64, all: i64, h: i64, same: i64| {
+            let cells = joint(&layout, |bundle, _| [g, 10, 0, 0, all, h, 10, 0, 0, same][bundle]);
+            check_lines(&super::super::lines::of(&layout), &Counts::of(&layout, &cells))
+        };
+        assert_eq!(check(20, 30, 20, 30), Ok(()));
+        assert_eq!(check(19, 30, 18, 30), Ok(()), "the rest was held back");
+        assert_eq!(check(21, 30, 20, 30), Err(1));
+        assert_eq!(check(20, 30, 21, 30), Err(2));
+        assert_eq!(check(20, 30, 20, 31), Err(3));
+    }
+
+    #[test]
+    fn merged_groups_are_the_sums_of_their_parts() {
+        let spec = study("[[statistic]]\nname = \"m\"\nkind = \"mean\"\nof = \"x\"\nby = [\"g\"]\n");
+        let layout = Layout::of(&spec).expect("a valid study");
+        let sound = joint(&layout, |bundle, place| 20 * (bundle as i64 + 1) * (place as i64 + 1));
+        let none = vec![None; layout.bundles().len()];
+        let with = |bundle: usize| {
+            let mut rules = none.clone();
+            rules[bundle] = Some(Rule::SmallCountOrPart);
+            rules
+        };
+        let check = |of: &[(usize, i64)], rules: &[Option<Rule>], sum_rules: &[Option<Rule>]| {
+            let mut cells = sound.clone();
+            of.iter().for_each(|(cell, more)| cells[*cell] += more);
+            check_coarser(&layout, &cells, rules, sum_rules)
+        };
+        assert_eq!(check(&[], &none, &none), Ok(()));
+        // The first, other and missing, who have x.
+        let merged = layout.coarser()[0].bundles.start;
+        let first_part = layout.parts_of_coarser(&layout.coarser()[0])[0][0];
+        let n = layout.bundles()[merged].first_cell;
+        let own = layout.bundles()[first_part].first_cell;
+        for (cell, more) in [(n, 1), (n, -1), (n + 1, 1), (n + 1, -1)] {
+            assert_eq!(check(&[(cell, more)], &none, &none), Err(0), "{cell} {more}");
+            assert_eq!(check(&[(cell, more)], &with(merged), &with(merged)), Ok(()), "{cell} {more}, hidden");
+        }
+        // Of a part that is hidden nothing is known but that it is not negative.
+        let hidden = with(first_part);
+        assert_eq!(check(&[(own, 7), (own + 1, -9)], &hidden, &hidden), Ok(()));
+        let [parts_n, parts_sum] = [0, 1].map(|place| sound[own + place]);
+        assert_eq!(check(&[(n, -parts_n), (n + 1, -parts_sum)], &hidden, &hidden), Ok(()));
+        assert_eq!(check(&[(n, -parts_n - 1)], &hidden, &hidden), Err(0));
+        assert_eq!(check(&[(n + 1, -parts_sum - 1)], &hidden, &hidden), Err(0));
+        // Where its sum alone is hidden, the counts add up.
+        assert_eq!(check(&[(own + 1, 9)], &none, &hidden), Ok(()));
+        assert_eq!(check(&[(n, -1)], &none, &hidden), Err(0));
+    }
 
     #[test]
     fn bundles_at_and_over_each_bound() {

@@ -20,6 +20,12 @@ use crate::cells::{EncryptedCells, OpenedCells, StudySecretKey, keystream};
 pub struct GuardedCells(Vec<Option<OpenedCells>>);
 
 impl GuardedCells {
+    /// Made up, for tests of this crate.
+    #[cfg(test)]
+    pub(crate) fn of(groups: Vec<Option<OpenedCells>>) -> Self {
+        Self(groups)
+    }
+
     /// By group its cells, or none when it is suppressed.
     pub fn groups(&self) -> &[Option<OpenedCells>] {
         &self.0

@@ -290,6 +290,28 @@ mod tests {
     }
 
     #[test]
+    fn bits_are_what_they_say_and_inputs_count_once() {
+        use BitRef::{Group, Large, Nobody, Set};
+        let sets = vec![
+            Gate { inputs: vec![Group(0), Group(0), Group(1)], at_least: 2 },
+            Gate::any(vec![Set(0), Large(1)]),
+            Gate { inputs: vec![Group(0), Large(1), Nobody(2)], at_least: 2 },
+        ];
+        let gates = Gates { sets, release: vec![Set(0), Set(1), Set(2), Group(2), Large(2), Nobody(2)] };
+        let bits = |passes: [bool; 3], large: [bool; 3]| gates.evaluate(&passes, &large);
+        // Nobody is in the third group.
+        assert_eq!(bits([true, false, true], [true, false, false]), [false, false, true, true, false, true]);
+        assert_eq!(bits([true, true, true], [true, true, true]), [true, true, true, true, true, false]);
+        assert_eq!(bits([false, true, false], [false, true, false]), [false, true, false, false, false, false]);
+    }
+
+    #[test]
+    fn numbers_that_tell_zeros_follow_the_counts() {
+        let shape = GuardShape::new(3, Bar::at(11), vec![true, false, true], Gates::independent(3)).expect("a shape");
+        assert_eq!((shape.numbers(), shape.zero_numbers()), (5, vec![Some(3), None, Some(4)]));
+    }
+
+    #[test]
     fn unsound_shapes_are_refused() {
         let new = |hospitals, threshold, groups, gates| {
             GuardShape::new(hospitals, Bar::at(threshold), vec![true; groups], gates)
@@ -305,6 +327,8 @@ mod tests {
         for threshold in [0, 1, 1_000_000, u64::MAX] {
             assert_eq!(refused(3, threshold, 1, free(1)), ShapeError::Threshold { threshold, hospitals: 3 });
         }
+        let high = GuardShape::new(3, Bar { cap: 2, least: 7 }, vec![true], free(1));
+        assert_eq!(high.err(), Some(ShapeError::Threshold { threshold: 7, hospitals: 3 }), "never reached");
         assert!(new(3, 11, 2, free(1)).is_ok(), "as many seeds as wanted");
         assert_eq!(refused(3, 11, 1, free(2)), ShapeError::Gates);
         assert_eq!(refused(3, 11, 1, free(0)), ShapeError::Gates);
@@ -314,6 +338,10 @@ mod tests {
         for inputs in [vec![], vec![BitRef::Set(0)], vec![BitRef::Group(1)], vec![BitRef::Group(0), BitRef::Set(7)]] {
             assert_eq!(refused(3, 11, 1, of(inputs)), ShapeError::Gates);
         }
+        assert_eq!(refused(3, 11, 1, of(vec![BitRef::Large(1)])), ShapeError::Gates);
+        assert_eq!(refused(3, 11, 1, of(vec![BitRef::Nobody(1)])), ShapeError::Gates);
+        assert!(new(3, 11, 1, of(vec![BitRef::Group(0); MAX_GATE_INPUTS])).is_ok());
+        assert_eq!(refused(3, 11, 1, of(vec![BitRef::Group(0); MAX_GATE_INPUTS + 1])), ShapeError::Gates);
     }
 
     #[test]
@@ -331,6 +359,8 @@ mod tests {
 
     #[test]
     fn a_bar_takes_insiders_into_account() {
+        assert_eq!(Bar::at(11), Bar { cap: 11, least: 11 });
+        assert_eq!(Bar::of(1, 0, 4), Bar { cap: 1, least: 1 });
         assert_eq!(Bar::of(11, 0, 4), Bar { cap: 10, least: 11 });
         assert_eq!(Bar::of(11, 0, 20), Bar { cap: 10, least: 11 });
         assert_eq!(Bar::of(11, 1, 4), Bar { cap: 11, least: 22 });

@@ -367,6 +367,40 @@ mod tests {
 
     const BMI: Scale = Scale { min: 100, step: 1, places: 1, range: 500 };
 
+    /// By which bundles groups are shown together, of a mean by three intervals, where these are hidden: of counts, and of sums.
+    fn together_where(hidden: impl Fn(usize) -> bool, hidden_sums: impl Fn(usize) -> bool) -> Vec<(usize, usize)> {
+        let text = "version = 1\ntitle = \"T\"\ndescription = \"D\"\npurpose = \"HMB\"\nprotection = \"guarded\"\n\
+                    [cohort]\nsql = \"SELECT 1\"\nsubject = \"id\"\n\
+                    [[variable]]\nname = \"x\"\nmin = 0\nmax = 100\nresolution = 1\n\
+                    [[dimension]]\nname = \"h\"\nedges = [1, 2, 3, 4]\n\
+                    [[statistic]]\nname = \"m\"\nkind = \"mean\"\nof = \"x\"\nby = [\"h\"]\n";
+        let layout = Layout::of(&StudySpec::from_toml(text).expect("a study")).expect("nested");
+        let rule = |is_hidden: bool| is_hidden.then_some(Rule::SmallCountOrPart);
+        let all = 0..layout.bundles().len();
+        let rules: Vec<Option<Rule>> = all.clone().map(|bundle| rule(hidden(bundle))).collect();
+        let sum_rules: Vec<Option<Rule>> = all.map(|bundle| rule(hidden(bundle) || hidden_sums(bundle))).collect();
+        let cells = vec![0; layout.cells()];
+        let verdict =
+            Verdict { layout: &layout, cells: &cells, rules: &rules, sum_rules: &sum_rules, rounding: 1, noise: None };
+        let found = together(&layout.blocks()[0], &verdict, 2);
+        let table = |of: &Block| layout.coarser().iter().position(|block| block == of).expect("one of them");
+        found.into_iter().map(|(of, bundle)| (table(of), (bundle - of.bundles.start) / 2)).collect()
+    }
+
+    #[test]
+    fn groups_are_shown_together_once_and_only_where_none_is_shown_alone() {
+        // Bundles 0 to 9: of three intervals, other and missing those who have x and those who have not. Then the first interval
+        // with other and missing, the second and the third, 10 to 15; and the last two together, 16 to 19.
+        let none = |_: usize| false;
+        assert_eq!(together_where(none, none), []);
+        assert_eq!(together_where(|bundle| [0, 1, 6, 7, 8, 9].contains(&bundle), none), [(0, 0)]);
+        assert_eq!(together_where(|bundle| bundle < 16, none), [(1, 0), (1, 1)]);
+        assert_eq!(together_where(none, |bundle| bundle < 16), [(1, 0), (1, 1)], "the sums");
+        assert_eq!(together_where(|_| true, none), []);
+        let but_second = |bundle: usize| bundle < 16 && ![2, 3].contains(&bundle);
+        assert_eq!(together_where(but_second, none), [(1, 0)], "the second is shown alone");
+    }
+
     #[test]
     fn estimates_of_known_numbers() {
         // 10.0, 20.5 and 60.0 in steps of 0.1 above 10.0: x = 0, 105, 500.

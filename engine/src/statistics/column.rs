@@ -339,6 +339,7 @@ mod tests {
         assert_eq!(refined(values(&[1, 2]), histogram(&[0, 10])), None);
         assert_eq!(refined(histogram(&[0, 10]), values(&[1])), None);
         assert_eq!(refined(values(&[1, 2]), values(&[1])), None);
+        assert_eq!(refined(values(&[1]), values(&[1, 2])), None);
         assert_eq!(refined(presence(), histogram(&[0, 10])), None);
     }
 
@@ -356,6 +357,10 @@ mod tests {
         assert_eq!(steps(dimension(&[0, 1, 2, 3]), &[0; 5]), [[0, 1, 1, 0, 0], [0, 1, 2, 0, 0]]);
         let five = steps(dimension(&[0, 1, 2, 3, 4, 5]), &[0; 7]);
         assert_eq!(five, [[0, 0, 1, 1, 1, 0, 0], [0, 0, 1, 2, 2, 0, 0], [0, 1, 2, 3, 4, 0, 0]]);
+        // Two intervals are one class of the coarser cut, four another: the two are merged at once.
+        let coarser = [0, 1, 1, 2, 2, 2, 2, 3, 4];
+        let both = [[0, 1, 1, 2, 2, 3, 3, 4, 5], [0, 1, 1, 2, 3, 4, 4, 5, 6]];
+        assert_eq!(steps(histogram(&[0, 1, 2, 3, 4, 5, 6]), &coarser), both);
         // Those without a value stay apart where another statistic tells them apart.
         assert_eq!(steps(values(&[1, 2]), &[0, 0, 0, 1]), [[0, 1, 0, 2]]);
         // One value and the rest: everybody.
@@ -384,5 +389,8 @@ mod tests {
         assert_eq!(of(&Part::AtLeast(decimal(500)), &tens), 10..=10);
         assert_eq!(of(&Part::Value(CategoryValue::Integer(30)), &tens), 3..=3);
         assert_eq!(of(&Part::Other, &tens), 0..=10);
+        // As a double, 1.005 is 100.49999999999999 hundredths, just below what rounds to 101.
+        let below = Part::Below("1.005".parse().expect("a decimal"));
+        assert_eq!(of(&below, &scale("0", "9", "0.01")), 0..=101);
     }
 }

@@ -45,3 +45,18 @@ pub(crate) fn spans(part: &Part) -> Option<Vec<Span>> {
         Part::Value(_) | Part::Other | Part::Present | Part::Missing => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_whole_number_ends_at_the_last_place() {
+        let span = |part: &Part| spans(part).expect("an interval").swap_remove(0);
+        let one = span(&Part::Value(CategoryValue::Integer(1)));
+        let decimal = |text: &str| text.parse().expect("a decimal");
+        let least = span(&Part::Interval(decimal("1"), decimal("1.000000001")));
+        assert!(one.is_within(&least) && least.is_within(&one));
+        assert!(!one.meets(&span(&Part::AtLeast(decimal("1.000000001")))));
+    }
+}

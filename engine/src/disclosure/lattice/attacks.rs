@@ -89,6 +89,14 @@ fn the_moments_of_a_score_tell_no_small_count() {
     assert_eq!(of(2).sums(0), [false]);
     assert_eq!(of(3).sums(0), [true]);
     assert_eq!(of(0).sums(0), [true], "that nobody has is no small count");
+    // The variance makes the values a cut, for the mean beside it as well.
+    let both = variance.clone() + &statistic("m", "kind = \"mean\"\nof = \"x\"", &[]);
+    let subjects =
+        |twos: i64| [(atom(0, -1, -1, -1, -1), 50), (atom(1, -1, -1, -1, -1), 30), (atom(2, -1, -1, -1, -1), twos)];
+    let case = Case::of(2, &both, &subjects(2));
+    assert_eq!((case.sums(0), case.sums(1)), (vec![false], vec![false]));
+    let case = Case::of(2, &both, &subjects(0));
+    assert_eq!((case.sums(0), case.sums(1)), (vec![true], vec![true]));
     // Of a mean alone two of the three values suffice, as long as no statistic counts one of them.
     let mean = statistic("m", "kind = \"mean\"\nof = \"x\"", &[]);
     let counted = mean.clone() + &statistic("h", "kind = \"histogram\"\nof = \"x\"\nedges = [0, 1]", &[]);
@@ -116,6 +124,132 @@ fn few_who_differ_from_all_others_are_not_told_by_a_sum() {
     let case = Case::of(12, &both, &[at(7, 1, 40), at(12, 1, 2), at(3, 2, 30), at(9, 2, 30)]);
     assert_eq!((case.sums(0), case.sums(1)), (vec![false; 4], vec![true]), "beside the mean over all, none does");
     assert_eq!(case.counts(0)[0], Some(42), "counts have nothing to do with it");
+}
+
+/// So many subjects with each of these values of x, of one g and h.
+fn spread_over(g: i64, h: i64, values: &[(i64, i64)]) -> Vec<(Atom, i64)> {
+    values.iter().map(|(x, n)| (atom(*x, g, h, -1, -1), *n)).collect()
+}
+
+/// All have 7 but two: no sum tells of k.
+const FEW: [(i64, i64); 2] = [(7, 40), (12, 2)];
+/// In each of three ranges of x.
+const SPREAD: [(i64, i64); 3] = [(0, 20), (6, 20), (12, 20)];
+
+fn sums_of_x(name: &str, kind: &str, by: &[&str]) -> String {
+    statistic(name, &format!("kind = \"{kind}\"\nof = \"x\""), by)
+}
+
+#[test]
+fn squares_take_one_range_more_than_sums() {
+    let both = sums_of_x("m", "mean", &[]) + &sums_of_x("v", "variance", &[]);
+    let two = Case::of(12, &both, &spread_over(-1, -1, &[(0, 40), (12, 20)]));
+    assert_eq!((two.sums(0), two.sums(1)), (vec![true], vec![false]));
+    let three = Case::of(12, &both, &spread_over(-1, -1, &SPREAD));
+    assert_eq!((three.sums(0), three.sums(1)), (vec![true], vec![true]));
+}
+
+#[test]
+fn sums_are_hidden_with_their_count() {
+    let mean = sums_of_x("m", "mean", &["g"]);
+    let of = |two: &[(i64, i64)]| Case::of(12, &mean, &[spread_over(1, -1, &SPREAD), spread_over(2, -1, two)].concat());
+    let small = of(&[(4, 2)]);
+    assert!(small.counts(0).iter().all(Option::is_none));
+    assert_eq!(small.sums(0), [false; 4], "however spread the first group is");
+    assert_eq!(of(&FEW).sums(0)[..2], [true, false]);
+}
+
+#[test]
+fn what_other_sums_leave_over_is_hidden_too() {
+    // Of those with g = 2 few differ. A mean over all would leave their sum.
+    let two = [spread_over(1, 1, &SPREAD), spread_over(2, 1, &FEW)].concat();
+    let all = sums_of_x("all", "mean", &[]);
+    // The sums by g, which nobody asked for, are what the two breakdowns have in common.
+    let crossed = sums_of_x("gh", "mean", &["g", "h"]) + &sums_of_x("gm", "mean", &["g", "m"]);
+    let case = Case::of(12, &(crossed.clone() + &all), &two);
+    assert!([case.sums(0), case.sums(1)].concat().iter().all(|shown| !shown));
+    assert_eq!(case.sums(2), [true]);
+    assert!(Case::of(12, &crossed, &two).sums(0)[0], "without the mean over all");
+    // Σx is part of a variance.
+    let by_g = sums_of_x("v", "variance", &["g"]);
+    let two = [spread_over(1, -1, &SPREAD), spread_over(2, -1, &FEW)].concat();
+    let case = Case::of(12, &(by_g.clone() + &all), &two);
+    assert_eq!((case.sums(0), case.sums(1)), (vec![false; 4], vec![true]));
+    assert_eq!(Case::of(12, &by_g, &two).sums(0)[..2], [true, false]);
+    // From variances that are all shown Σx over all follows, and by h all but one.
+    let two = |g: i64| [spread_over(g, 1, &FEW), spread_over(g, 2, &SPREAD)].concat();
+    let by_h = sums_of_x("h", "mean", &["h"]);
+    let case = Case::of(12, &(by_h.clone() + &by_g), &two(1));
+    assert!(case.sums(0).iter().all(|shown| !shown));
+    assert!(case.sums(1)[0]);
+    assert_eq!(Case::of(12, &by_h, &two(-1)).sums(0)[..2], [false, true]);
+}
+
+#[test]
+fn a_group_is_spread_within_one_part_of_a_cut() {
+    let histogram = |edges: &str| statistic("h", &format!("kind = \"histogram\"\nof = \"x\"\nedges = [{edges}]"), &[]);
+    let shown = |edges: &str, kind: &str, values: &[(i64, i64)]| {
+        Case::of(12, &(histogram(edges) + &sums_of_x("s", kind, &[])), &spread_over(-1, -1, values)).sums(1)[0]
+    };
+    // Σx less a constant for each part is the sum of one part: three ranges of two values have to be there.
+    assert!(shown("0, 6, 13", "mean", &[(0, 20), (2, 20), (4, 20)]));
+    assert!(!shown("0, 6, 13", "mean", &[(0, 20), (2, 20), (6, 40)]), "two in one part, one in the other");
+    assert!(!shown("0, 6, 13", "mean", &[(0, 20), (2, 20)]));
+    assert!(!shown("0, 3, 6, 9, 13", "mean", &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12].map(|x| (x, 10))), "narrow");
+    // Four of three values for Σx².
+    assert!(shown("0, 13", "variance", &[(0, 20), (3, 20), (6, 20), (9, 20)]));
+    assert!(!shown("0, 13", "variance", &[(0, 20), (3, 20), (6, 20)]));
+    assert!(!shown("0, 6, 13", "variance", &[0, 1, 2, 3, 4, 5, 6].map(|x| (x, 10))), "narrow");
+}
+
+#[test]
+fn few_values_that_are_cut_are_known_by_value() {
+    let cut = statistic("h", "kind = \"histogram\"\nof = \"x\"\nedges = [0, 1]", &[]) + &sums_of_x("m", "mean", &[]);
+    let of = |most: i64, last: i64| {
+        let values: Vec<(i64, i64)> = [0, 1, 3, 5, 6].map(|x| (x, 20)).into_iter().chain([(7, last)]).collect();
+        Case::of(most, &cut, &spread_over(-1, -1, &values)).sums(1)
+    };
+    assert_eq!(of(7, 2), [false], "eight values, of which two have the last");
+    assert_eq!(of(7, 3), [true]);
+    assert_eq!(of(8, 2), [true], "nine");
+}
+
+#[test]
+fn a_mean_by_intervals_of_its_own_variable() {
+    let mean = sums_of_x("m", "mean", &["x"]);
+    let of = |tens: i64| {
+        let values = [(0, 20), (2, 20), (4, 20), (6, 20), (8, 20), (10, tens), (-1, 4)];
+        Case::of(12, &mean, &spread_over(-1, -1, &values))
+    };
+    // 0 to <6, 6 to <13, other, missing, each with those who have a value and those who have none.
+    let case = of(20);
+    let count = Some;
+    let counts = [count(60), count(0), count(60), count(0), count(0), count(0), count(0), count(4)];
+    assert_eq!(case.counts(0), counts);
+    assert_eq!(case.sums(0), [true; 4]);
+    let bundles = case.study.layout.blocks()[0].bundles.clone();
+    let empty: Vec<bool> = case.study.lattice.places[bundles].iter().map(|places| places.is_empty).collect();
+    assert_eq!(empty, [false, true, false, true, false, true, true, false]);
+    let few = of(2);
+    assert_eq!((few.counts(0)[0], few.counts(0)[2]), (Some(60), Some(42)));
+    assert_eq!(few.sums(0), [false, false, false, true], "together they are spread, alone the second is not");
+}
+
+#[test]
+fn a_table_that_is_too_large_to_count_is_refused() {
+    let values: Vec<String> = (0..22).map(|value| value.to_string()).collect();
+    let dimensions: String =
+        ["a", "b"].map(|name| format!("[[dimension]]\nname = \"{name}\"\nvalues = [{}]\n", values.join(", "))).concat();
+    let of = |edges: i64| {
+        let edges: Vec<String> = (0..edges).map(|edge| (10 * edge).to_string()).collect();
+        let histogram = format!("kind = \"histogram\"\nof = \"x\"\nedges = [{}]", edges.join(", "));
+        let statistics = sums_of_x("m", "mean", &["a", "b"]) + &statistic("h", &histogram, &[]);
+        let spec = study(10_000, &(dimensions.clone() + &statistics));
+        Lattice::of(&spec, &Layout::of(&spec).expect("nested")).err()
+    };
+    // Of 576 groups by the parts of x by 34 ranges.
+    assert_eq!(of(4), None);
+    assert_eq!(of(256), Some(LatticeError::TooLarge));
 }
 
 #[test]
@@ -219,20 +353,54 @@ fn a_ring_is_shown_whole_or_not_at_all() {
 }
 
 #[test]
+fn a_table_that_refines_a_ring_is_shown_by_the_classes_of_others() {
+    // A table of three columns and its merged tables are a ring.
+    let both = statistic("ghs", COUNT, &["g", "h", "s"]) + &statistic("s", COUNT, &["s"]);
+    let at = |g, h, s, n| (atom(-1, g, h, -1, s), n);
+    let case = Case::of(1, &both, &[at(1, 1, 0, 40), at(2, 2, 0, 30), at(1, 1, 1, 2), at(1, 2, 1, 10)]);
+    assert!(case.study.lattice.is_tied);
+    // By g, five groups of h, and four of s.
+    let counts = case.counts(0);
+    assert_eq!([counts[0], counts[24], counts[4]], [Some(40), Some(30), Some(0)]);
+    assert_eq!([counts[1], counts[5], counts[25]], [None; 3], "of those with s = 1");
+    assert_eq!(case.counts(1)[..2], [Some(70), Some(12)]);
+}
+
+#[test]
+fn a_group_is_shown_with_the_coarsest_table_that_has_it() {
+    // Those without a value are the same groups in a table by value, which waits for a histogram over all.
+    let histogram = |name: &str, edges: &str, by: &[&str]| {
+        statistic(name, &format!("kind = \"histogram\"\nof = \"x\"\nedges = [{edges}]"), by)
+    };
+    let all =
+        sums_of_x("v", "variance", &["h", "m"]) + &histogram("all", "0, 1, 3", &[]) + &histogram("m", "0, 3", &["m"]);
+    let at = |h, m, n| (atom(-1, -1, h, m, -1), n);
+    let case = Case::of(2, &all, &[at(1, 1, 30), at(2, 1, 20), at(3, 1, 20), at(1, 9, 10), at(2, 9, 2)]);
+    // By h, three groups of m, and whether there is a value.
+    let counts = case.counts(0);
+    assert_eq!([counts[1], counts[7], counts[13]], [Some(30), Some(20), Some(20)], "of those with m = 1");
+    assert_eq!([counts[3], counts[9]], [None; 2]);
+}
+
+#[test]
 fn a_ring_of_too_many_groups_is_refused_by_name() {
-    let values: Vec<String> = (0..40).map(|value| value.to_string()).collect();
-    let dimensions: String = ["a", "b", "c"]
-        .map(|name| format!("[[dimension]]\nname = \"{name}\"\nvalues = [{}]\n", values.join(", ")))
-        .concat();
     let ring: String =
         [["a", "b"], ["b", "c"], ["a", "c"]].iter().map(|by| statistic(&by.concat(), COUNT, by)).collect();
-    let spec = study(1, &(dimensions + &ring));
-    let refused = Lattice::of(&spec, &Layout::of(&spec).expect("nested")).expect_err("42 by 42 by 42 groups");
+    // With so many groups of a, b and c, of which two are other and missing.
+    let refused = |groups: [usize; 3]| {
+        let dimension = |(name, groups): (&str, usize)| {
+            let values: Vec<String> = (2..groups).map(|value| value.to_string()).collect();
+            format!("[[dimension]]\nname = \"{name}\"\nvalues = [{}]\n", values.join(", "))
+        };
+        let dimensions: String = ["a", "b", "c"].into_iter().zip(groups).map(dimension).collect();
+        let spec = study(1, &(dimensions + &ring));
+        Lattice::of(&spec, &Layout::of(&spec).expect("nested")).err()
+    };
     let listed = |names: [&str; 3]| names.map(String::from).to_vec();
-    assert_eq!(
-        refused,
-        LatticeError::Ring { statistics: listed(["ab", "bc", "ac"]), columns: listed(["a", "b", "c"]) }
-    );
+    let named = LatticeError::Ring { statistics: listed(["ab", "bc", "ac"]), columns: listed(["a", "b", "c"]) };
+    assert_eq!(refused([42, 42, 42]), Some(named.clone()));
+    assert_eq!(refused([16, 16, 17]), Some(named));
+    assert_eq!(refused([16, 16, 16]), None);
 }
 
 #[test]

@@ -131,10 +131,16 @@ mod tests {
         let with = circuit.all(vec![two, group(5)]);
         assert_eq!(circuit.all(vec![group(5), two]), with);
         assert_eq!(circuit.at_least(vec![group(3), group(70)], 2), pair);
+        // Another number of the same is another bit, and no bit follows from it.
+        let one = circuit.at_least(vec![group(1), group(2), group(3)], 1);
+        assert_ne!(one, two);
+        circuit.all(vec![two, group(1)]);
         let members = [vec![group(3), group(70)], vec![group(5), pair], vec![group(4), group(70)], vec![pair, other]];
         let mut gates: Vec<Gate> = members.map(Gate::all).into();
         gates.push(Gate { inputs: vec![group(1), group(2), group(3)], at_least: 2 });
         gates.push(Gate::all(vec![group(5), two]));
+        gates.push(Gate::any(vec![group(1), group(2), group(3)]));
+        gates.push(Gate::all(vec![group(1), two]));
         assert_eq!(circuit.finish(), gates);
     }
 }

@@ -235,3 +235,56 @@ pub(super) fn rings(partitions: &[Levels]) -> (BTreeSet<usize>, BTreeSet<usize>)
 pub(super) fn blocks(sets: &Sets<'_>, layout: &Layout) -> Option<Vec<(Levels, Vec<Option<Key>>)>> {
     layout.all_blocks().map(|block| of_block(sets, block)).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::oracle::Random;
+    use super::*;
+
+    fn levels(of: &[&[usize]]) -> Vec<Levels> {
+        of.iter().map(|levels| Levels(levels.to_vec())).collect()
+    }
+
+    #[test]
+    fn rings_are_found_and_what_hangs_on_them_is_not_in_them() {
+        let rings = |of: &[&[usize]]| {
+            let (core, by) = rings(&levels(of));
+            (core.into_iter().collect::<Vec<_>>(), by.into_iter().collect::<Vec<_>>())
+        };
+        let none = (Vec::new(), Vec::new());
+        assert_eq!(rings(&[&[1, 1, 0], &[0, 1, 1], &[1, 0, 1]]), (vec![0, 1, 2], vec![0, 1, 2]));
+        assert_eq!(rings(&[&[1, 1, 0], &[0, 1, 1], &[1, 1, 1]]), none, "a chain");
+        assert_eq!(rings(&[&[1, 1, 0], &[0, 1, 1], &[1, 0, 1], &[1, 1, 1]]).0, [0, 1, 2, 3], "whatever covers it");
+        assert_eq!(rings(&[&[2, 2], &[1, 3], &[3, 1]]), none, "of two columns");
+        // The third column stands alone, the fourth hangs on one side.
+        let hanging: [&[usize]; 5] = [&[1, 1, 0, 0], &[0, 1, 1, 0], &[1, 0, 1, 2], &[0, 0, 1, 0], &[0, 0, 0, 1]];
+        assert_eq!(rings(&hanging), (vec![0, 1, 2], vec![0, 1, 2]));
+        // In whatever order they come.
+        let nested: [&[usize]; 4] = [&[2, 1, 1, 1], &[0, 0, 0, 1], &[1, 1, 0, 1], &[0, 1, 0, 1]];
+        assert_eq!(rings(&nested), none);
+        let crossed: [&[usize]; 3] = [&[0, 2, 1], &[1, 1, 0], &[0, 1, 2]];
+        assert_eq!(rings(&crossed), none);
+    }
+
+    #[test]
+    fn a_ring_taken_as_one_partition_leaves_no_ring() {
+        let (mut random, mut found) = (Random(1), 0);
+        for _ in 0..20_000 {
+            let columns = 3 + random.below(3) as usize;
+            let partition = |random: &mut Random| {
+                Levels((0..columns).map(|_| random.below(6).saturating_sub(3) as usize).collect())
+            };
+            let all: Vec<Levels> = (0..2 + random.below(7)).map(|_| partition(&mut random)).collect();
+            let (core, _) = rings(&all);
+            let Some(whole) = core.iter().map(|position| all[*position].clone()).reduce(|a, b| a.join(&b)) else {
+                continue;
+            };
+            found += 1;
+            let rest =
+                all.iter().enumerate().filter(|(position, _)| !core.contains(position)).map(|(_, levels)| levels);
+            let tied: Vec<Levels> = rest.cloned().chain([whole]).collect();
+            assert!(rings(&tied).0.is_empty(), "{all:?}");
+        }
+        assert!(found > 1_000, "{found} rings");
+    }
+}

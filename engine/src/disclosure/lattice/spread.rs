@@ -123,3 +123,21 @@ fn spaced<T>(all: Vec<T>) -> Vec<T> {
     let wanted = |place: usize| (0..kept).any(|one| (2 * one + 1) * count / (2 * kept) == place);
     all.into_iter().enumerate().filter(|(place, _)| wanted(*place)).map(|(_, one)| one).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_cover_all_values_and_are_finer_near_the_minimum() {
+        assert_eq!(uncut(2), [0, 1, 2, 3]);
+        assert_eq!(uncut(30), [0, 3, 7, 11, 15, 19, 23, 27, 31]);
+        assert_eq!(uncut(159), [0, 10, 20, 40, 60, 80, 100, 120, 160]);
+    }
+
+    #[test]
+    fn parts_that_are_looked_at_are_evenly_spaced() {
+        assert_eq!(spaced(vec![0, 1, 2]), [0, 1, 2]);
+        assert_eq!(spaced((0..24).collect()), [1, 4, 7, 10, 13, 16, 19, 22]);
+    }
+}

@@ -186,6 +186,67 @@ fn nested_sets_are_computed_once_and_in_order() {
 }
 
 #[test]
+fn gates_of_every_kind_are_decided_as_in_the_clear() {
+    use BitRef::{Group, Large, Nobody, Set};
+    let some = |inputs: Vec<BitRef>, at_least| Gate { inputs, at_least };
+    let large = |groups: std::ops::Range<usize>| groups.map(Large).collect::<Vec<_>>();
+    let sets = vec![
+        some(large(0..5), 3),
+        Gate::any(vec![Set(0), Nobody(7)]),
+        some(vec![Large(0), Group(1), Nobody(7), Nobody(8), Large(0)], 2),
+        some(large(0..12), 11),
+        // Trees.
+        Gate::any(large(0..13)),
+        Gate::all(large(0..13)),
+    ];
+    let bits = [0, 7, 8].into_iter().flat_map(|group| [Large(group), Group(group), Nobody(group)]);
+    let gates = Gates { release: bits.chain((0..sets.len()).map(Set)).collect(), sets };
+    // Of the eighth group zeros are shown, of the ninth not.
+    let zeros: Vec<bool> = (0..13).map(|group| group == 7 || group == 1).collect();
+    // No more than ten count of each hospital, and eleven are needed.
+    let bar = Bar::of(11, 0, 4);
+    let shape = GuardShape::new(4, bar, zeros.clone(), gates.clone()).expect("a sound shape");
+    let of = |joint: [[u64; 4]; 13]| -> Table { (0..4).map(|own| joint.map(|group| group[own]).to_vec()).collect() };
+    let (alone, both, nobody) = ([50, 0, 0, 0], [10, 1, 0, 0], [0; 4]);
+    let with = |is_large: &dyn Fn(usize) -> bool, odd: [u64; 4]| {
+        of(std::array::from_fn(|group| match group {
+            7 | 8 => odd,
+            group if is_large(group) => both,
+            _ => alone,
+        }))
+    };
+    let tables = [
+        with(&|_| true, both),
+        with(&|group| group < 3, nobody),
+        with(&|group| group < 2, alone),
+        with(&|group| group == 12, alone),
+        with(&|_| false, nobody),
+        with(&|_| true, alone),
+        with(&|_| true, nobody),
+        with(&|group| group > 1, both),
+        with(&|group| group == 0, both),
+        with(&|_| true, both).into_iter().map(|own| [&own[..1], &[0], &own[2..]].concat()).collect(),
+    ];
+    let mut seen = vec![[false; 2]; gates.release.len()];
+    for (run, table) in tables.iter().enumerate() {
+        let sum = |of: &dyn Fn(u64) -> u64| -> Vec<u64> {
+            (0..13).map(|group| table.iter().map(|counts| of(counts[group])).sum()).collect()
+        };
+        let large: Vec<bool> = sum(&|n| n.min(bar.cap)).into_iter().map(|n| n >= bar.least).collect();
+        let passes: Vec<bool> =
+            (0..13).map(|group| large[group] || (zeros[group] && sum(&|n| n)[group] == 0)).collect();
+        let expected = gates.evaluate(&passes, &large);
+        seen.iter_mut().zip(&expected).for_each(|(seen, bit)| seen[usize::from(*bit)] = true);
+        assert_eq!(decided(table, &shape), expected, "run {run}");
+    }
+    // Nobody is never enough where zeros are not shown, and 0 is never large.
+    let never = [2, 8].map(|at| gates.release[at]);
+    for (bit, seen) in gates.release.iter().zip(&seen) {
+        assert!(seen[0] && (seen[1] || never.contains(bit)), "{bit:?}: {seen:?}");
+    }
+}
+
+#[test]
 fn a_thousand_hospitals_are_decided_about() {
     let shape = GuardShape::new(1000, Bar::at(11), vec![true; 4], Gates::independent(4)).expect("a sound shape");
     let one = |counts: &[u64]| {
