@@ -176,43 +176,34 @@ struct Tied {
     tied: BTreeMap<Levels, Levels>,
 }
 
+/// One time is enough: what hangs on the partitions of a ring hangs on what refines them all.
 fn tie(spec: &StudySpec, sets: &Sets<'_>, asked: Vec<(usize, Levels)>) -> Result<Tied, LatticeError> {
     let columns = sets.columns.len();
     let mut open: BTreeSet<Levels> = asked.iter().map(|(_, levels)| levels.clone()).collect();
-    let mut tied: BTreeMap<Levels, Levels> = BTreeMap::new();
-    loop {
-        let all: Vec<Levels> = open.iter().cloned().collect();
-        let (core, by) = node::rings(&all);
-        if core.is_empty() {
-            return Ok(Tied { nodes: Nodes::closed(open, Some(columns)), tied });
-        }
-        let nothing = Levels(vec![0; columns]);
-        let whole = core.iter().fold(nothing, |whole, position| whole.join(&all[*position]));
-        let refused = || {
-            let in_ring = |(_, levels): &&(usize, Levels)| {
-                core.iter().any(|position| all[*position].refines(levels) && levels.cut().count() > 1)
-            };
-            let statistics: BTreeSet<usize> = asked.iter().filter(in_ring).map(|(statistic, _)| *statistic).collect();
-            LatticeError::Ring {
-                statistics: statistics.into_iter().map(|statistic| spec.statistics[statistic].name.clone()).collect(),
-                columns: by.iter().map(|column| sets.columns[*column].name.clone()).collect(),
-            }
+    let all: Vec<Levels> = open.iter().cloned().collect();
+    let (core, by) = node::rings(&all);
+    let Some(whole) = core.iter().map(|position| all[*position].clone()).reduce(|whole, other| whole.join(&other))
+    else {
+        return Ok(Tied { nodes: Nodes::closed(open, Some(columns)), tied: BTreeMap::new() });
+    };
+    if sets.size(&whole) > MOST_TIED {
+        let in_ring = |(_, levels): &&(usize, Levels)| {
+            core.iter().any(|position| all[*position].refines(levels) && levels.cut().count() > 1)
         };
-        if sets.size(&whole) > MOST_TIED {
-            return Err(refused());
-        }
-        for position in &core {
-            open.remove(&all[*position]);
-            tied.insert(all[*position].clone(), whole.clone());
-        }
-        // What waited for a partition that is now in a ring itself waits for the finer one.
-        tied.values_mut().filter(|of| whole.refines(of)).for_each(|of| *of = whole.clone());
-        tied.remove(&whole);
-        if open.len() + 1 >= all.len() {
-            return Err(refused());
-        }
-        open.insert(whole);
+        let statistics: BTreeSet<usize> = asked.iter().filter(in_ring).map(|(statistic, _)| *statistic).collect();
+        return Err(LatticeError::Ring {
+            statistics: statistics.into_iter().map(|statistic| spec.statistics[statistic].name.clone()).collect(),
+            columns: by.iter().map(|column| sets.columns[*column].name.clone()).collect(),
+        });
     }
+    let mut tied: BTreeMap<Levels, Levels> = BTreeMap::new();
+    for position in &core {
+        open.remove(&all[*position]);
+        tied.insert(all[*position].clone(), whole.clone());
+    }
+    tied.remove(&whole);
+    open.insert(whole);
+    Ok(Tied { nodes: Nodes::closed(open, Some(columns)), tied })
 }
 
 /// Sums that are released: by statistic's variable, degree and group.
