@@ -10,7 +10,7 @@ use consilium_protocol::ids::{
 };
 use consilium_protocol::privacy::MicroRho;
 use consilium_protocol::study::CanonicalError;
-use consilium_protocol::tx::{MAX_GUARD_KEY_BYTES, MAX_REASON_BYTES, MAX_STUDY_KEY_BYTES, MAX_TX_BYTES};
+use consilium_protocol::tx::{MAX_GUARD_KEY_BYTES, MAX_REASON_BYTES, MAX_TX_BYTES};
 
 use crate::state::study::Phase;
 
@@ -257,8 +257,8 @@ pub enum Rejection {
         /// The study.
         study: StudyId,
     },
-    /// The study's public key is empty or too long.
-    #[error("a study's public key has 1 to {MAX_STUDY_KEY_BYTES} bytes; submit the study again with this program")]
+    /// A public key of the study is none, or one under which nothing would be hidden.
+    #[error("a public key of the study is none, or would hide nothing; submit the study again with this program")]
     StudyKey,
     /// The same study, with the same key, is on the ledger.
     #[error("study {study} is on the ledger already; look it up there")]

@@ -9,6 +9,7 @@ use consilium_ledger::state::State;
 use consilium_ledger::state::consent::SubjectKey;
 use consilium_protocol::consent::{Action, Base, Basis, Effect, Purpose, Rule, Scope, Terms};
 use consilium_protocol::genesis::{Deadlines, GENESIS_VERSION, Genesis, Member};
+use consilium_protocol::hash::tagged;
 use consilium_protocol::ids::{
     ChainId, ContentHash, Height, HospitalId, LedgerId, RoundNumber, Sequence, StudyId, SubjectId, Timestamp, TxHash,
 };
@@ -17,6 +18,7 @@ use consilium_protocol::keys::{Signature, SigningKey};
 use consilium_protocol::lots::{self, LotKey, LotProof};
 use consilium_protocol::pairing::PAIR_BYTES;
 use consilium_protocol::policy::DisclosurePolicy;
+use consilium_protocol::study::key::STUDY_KEY_PREFIX;
 use consilium_protocol::study::{Cohort, Protection, SPEC_VERSION, Statistic, StatisticKind, StudySpec, study_id};
 use consilium_protocol::tx::{
     AccreditResearcher, Approve, Blob, Countersignature, Enrol, Enrolment, Form, Grant, OpenRound, PairKeys, Payload,
@@ -39,6 +41,12 @@ fn lot_key(i: u8) -> LotKey {
     let mut seed = Zeroizing::new([i + 1; 32]);
     seed[31] = 0;
     LotKey::from_seed(seed).expect("a scalar")
+}
+
+/// What looks like a study's public key.
+pub(crate) fn study_key() -> Vec<u8> {
+    let word = |i: u64| tagged("test/study-key", &[&i.to_le_bytes()])[..8].to_vec();
+    STUDY_KEY_PREFIX.into_iter().chain([7; 16]).chain((0..2_048).flat_map(word)).collect()
 }
 
 /// A key to which nobody seals.
@@ -295,7 +303,7 @@ impl Ledger {
     pub(crate) fn study_proposal(name: u8) -> Payload {
         Payload::ProposeStudy(ProposeStudy {
             spec: spec(name).to_canonical(),
-            public_key: vec![1, 2, 3],
+            public_key: study_key(),
             sealing_key: sealing_key(),
         })
     }
@@ -303,15 +311,15 @@ impl Ledger {
     /// The name of the study that [`Self::study_proposal`] proposes.
     pub(crate) fn study_name(&self, researcher: u8, name: u8) -> StudyId {
         let id = self.consortium.key(Who::Researcher(researcher)).researcher();
-        study_id(&self.consortium.ledger(), &id, &spec(name).to_canonical(), &[1, 2, 3], &sealing_key())
+        study_id(&self.consortium.ledger(), &id, &spec(name).to_canonical(), &study_key(), &sealing_key())
     }
 
     /// A study of another protection, proposed by the accredited researcher 1.
     pub(crate) fn propose_protected(&mut self, name: u8, protection: Protection) -> (StudyId, Outcome) {
         let canonical = StudySpec { protection, ..spec(name) }.to_canonical();
         let id = self.consortium.key(Who::Researcher(1)).researcher();
-        let study = study_id(&self.consortium.ledger(), &id, &canonical, &[1, 2, 3], &sealing_key());
-        let payload = ProposeStudy { spec: canonical, public_key: vec![1, 2, 3], sealing_key: sealing_key() };
+        let study = study_id(&self.consortium.ledger(), &id, &canonical, &study_key(), &sealing_key());
+        let payload = ProposeStudy { spec: canonical, public_key: study_key(), sealing_key: sealing_key() };
         (study, self.one(Who::Researcher(1), Payload::ProposeStudy(payload)))
     }
 
@@ -345,7 +353,7 @@ impl Ledger {
             txs.push(self.sign(who, Self::pairing(study, before)));
         }
         let outcomes = self.commit(txs).outcomes;
-        outcomes.into_iter().map(|(_, outcome)| outcome).collect()
+        outcomes.into_iter().try_for_each(|(_, outcome)| outcome)
     }
 
     /// The study, approved by these members, its first round opened by the first of them.

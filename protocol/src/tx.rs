@@ -21,8 +21,6 @@ use crate::lots::LotProof;
 pub const MAX_TX_BYTES: usize = 262_144;
 /// The longest reason or name within a transaction, in bytes.
 pub const MAX_REASON_BYTES: usize = 1_000;
-/// The longest public key of a study, in bytes.
-pub const MAX_STUDY_KEY_BYTES: usize = 65_536;
 /// The longest key that a member registers for guarded studies, in bytes.
 pub const MAX_GUARD_KEY_BYTES: u64 = 128 * 1024 * 1024;
 /// How far ahead of the chain a transaction's expiry may lie, in blocks.

@@ -64,6 +64,9 @@ pub enum CiphertextError {
         /// How many there are.
         found: usize,
     },
+    /// A public key under which ciphertexts hide nothing.
+    #[error("under this public key ciphertexts would hide nothing; have the study submitted again")]
+    Degenerate,
     /// A secret key's check digest does not match.
     #[error("the secret key is damaged; restore it from a copy")]
     Damaged,

@@ -7,6 +7,7 @@ use std::fmt;
 
 use consilium_protocol::hash::tagged;
 use consilium_protocol::keys::{NoRandomness, random_bytes};
+use consilium_protocol::study::key::is_study_key;
 use tfhe::core_crypto::commons::math::random::{ByteRandomGenerator, Seed};
 use tfhe::core_crypto::prelude::{
     DefaultRandomGenerator, EncryptionRandomGenerator, LweCompactPublicKey, LweSecretKey, SecretRandomGenerator,
@@ -179,9 +180,10 @@ impl StudyPublicKey {
     /// researcher vouches for it, is for the ledger to say.
     ///
     /// # Errors
-    /// When the bytes are of another kind, version, length or set of parameters.
+    /// When the bytes are of another kind, version, length or set of parameters, or the body hides nothing.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, CiphertextError> {
-        Self::decode(Kind::PUBLIC_KEY, bytes)
+        let key = Self::decode(Kind::PUBLIC_KEY, bytes)?;
+        if is_study_key(bytes) { Ok(key) } else { Err(CiphertextError::Degenerate) }
     }
 
     /// Reads what [`StudyPublicKey::encode`] wrote.
@@ -297,6 +299,9 @@ pub(crate) mod tests {
         let (secret, public) = fixed_pair();
         let bytes = public.to_bytes();
         assert_eq!(bytes[..16], *b"csl-pkey\x01\0\0\0\0\x08\0\0");
+        // What the ledger knows of such keys.
+        assert_eq!(bytes[..32], consilium_protocol::study::key::STUDY_KEY_PREFIX);
+        assert_eq!(bytes.len(), consilium_protocol::study::key::STUDY_KEY_BYTES);
         assert_eq!(content(&bytes).to_string(), "e92bbf714c36b089c87e02c3103cd73ce1b4c51a17e2834f01d77d8bf87de7a9");
         let mut mask = Vec::new();
         format::write_words(public.mask(), &mut mask);
@@ -337,6 +342,10 @@ pub(crate) mod tests {
         assert_eq!(with(10, 1), CiphertextError::Header);
         assert_eq!(with(13, 4), CiphertextError::Header);
         assert_eq!(with(16, !bytes[16]), CiphertextError::Parameters);
+        // Under such a key a body word is the message and a little noise.
+        let mut without_body = bytes.clone();
+        without_body[48..].fill(0);
+        assert_eq!(refused(&without_body), CiphertextError::Degenerate);
         assert_eq!(
             StudyPublicKey::from_bytes(&fixed_pair().0.to_bytes()),
             Err(CiphertextError::Magic { expected: "a study's public key" })

@@ -85,7 +85,7 @@ impl OpenedCells {
     /// Made up, for tests of this crate.
     #[cfg(test)]
     pub(crate) fn of(values: &[i64], hospitals: usize) -> Self {
-        Self { values: Zeroizing::new(values.to_vec()), hospitals }
+        Self::new(Zeroizing::new(values.to_vec()), hospitals)
     }
 
     /// The values, for disclosure control and nothing else.

@@ -1,8 +1,9 @@
 //! An accredited researcher asks for a study.
 
 use consilium_protocol::privacy::{MicroRho, most_rho};
+use consilium_protocol::study::key::is_study_key;
 use consilium_protocol::study::{StudySpec, study_id};
-use consilium_protocol::tx::{MAX_STUDY_KEY_BYTES, ProposeStudy};
+use consilium_protocol::tx::ProposeStudy;
 
 use super::{Context, Outcome};
 use crate::event::Event;
@@ -26,7 +27,7 @@ pub(super) fn apply(context: &mut Context<'_>, payload: ProposeStudy) -> Outcome
     if spec.to_canonical() != payload.spec {
         return Err(Rejection::Spec(SpecFault::Malformed));
     }
-    if !(1..=MAX_STUDY_KEY_BYTES).contains(&payload.public_key.len()) || !payload.sealing_key.is_valid() {
+    if !is_study_key(&payload.public_key) || !payload.sealing_key.is_valid() {
         return Err(Rejection::StudyKey);
     }
     let policy = context.state.genesis().policy;

@@ -7,6 +7,7 @@
 mod check;
 mod decimal;
 mod file;
+pub mod key;
 
 use std::fmt;
 

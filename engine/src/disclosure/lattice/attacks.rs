@@ -404,6 +404,20 @@ fn a_ring_of_too_many_groups_is_refused_by_name() {
 }
 
 #[test]
+fn a_study_that_asks_for_too_much_is_refused_before_it_is_compiled() {
+    // A mean by 3,844 groups, each of which would be compared in ranges.
+    let values: Vec<String> = (0..60).map(|value| value.to_string()).collect();
+    let dimensions: String =
+        ["a", "b"].map(|name| format!("[[dimension]]\nname = \"{name}\"\nvalues = [{}]\n", values.join(", "))).concat();
+    let edges: Vec<String> = (0..=12).map(|edge| edge.to_string()).collect();
+    let histogram = statistic("h", &format!("kind = \"histogram\"\nof = \"x\"\nedges = [{}]", edges.join(", ")), &[]);
+    let spec = study(200, &(dimensions + &histogram + &sums_of_x("m", "mean", &["a", "b"])));
+    let started = std::time::Instant::now();
+    assert_eq!(Lattice::of(&spec, &Layout::of(&spec).expect("nested")).err(), Some(LatticeError::TooLarge));
+    assert!(started.elapsed() < std::time::Duration::from_secs(10), "{:?}", started.elapsed());
+}
+
+#[test]
 fn a_layout_of_another_study_is_refused() {
     let [one, two] = ["g", "h"].map(|by| study(1, &statistic("s", COUNT, &[by])));
     let layout = Layout::of(&one).expect("a valid study");

@@ -44,7 +44,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use consilium_protocol::study::StudySpec;
 
-use crate::guard::{BitRef, Gates, Padded};
+use crate::guard::{BitRef, Gates, MAX_GROUPS, Padded};
 use crate::statistics::{Compared, Content, Layout};
 use circuit::Circuit;
 use node::{Key, Levels, Nodes, Sets};
@@ -137,10 +137,8 @@ impl Lattice {
             released: BTreeMap::new(),
             done: BTreeSet::new(),
         };
-        for levels in blocks.iter().map(|(levels, _)| levels) {
-            compiler.node(levels);
-        }
-        let sums = compiler.sums(spec, layout, &blocks);
+        blocks.iter().try_for_each(|(levels, _)| compiler.node(levels))?;
+        let sums = compiler.sums(spec, layout, &blocks)?;
         compiler.finish(spec, layout, &blocks, &sums)
     }
 }
@@ -221,27 +219,27 @@ struct Compiler<'a> {
 
 impl Compiler<'_> {
     /// Releases the groups of a node, after those that it waits for.
-    fn node(&mut self, levels: &Levels) {
+    fn node(&mut self, levels: &Levels) -> Result<(), LatticeError> {
         if !self.done.insert(levels.clone()) {
-            return;
+            return Ok(());
         }
         if let Some(whole) = self.tied.get(levels) {
-            self.whole(whole);
+            self.node(whole)?;
             let of_whole = self.sets.groups(whole).iter().map(|group| self.released[group]).collect();
             let all = self.circuit.all(of_whole);
             for group in self.sets.groups(levels) {
                 self.released.entry(group).or_insert(all);
             }
-            return;
+            return Ok(());
         }
         let separators = self.separators(levels);
-        separators.iter().for_each(|separator| self.node(separator));
+        separators.iter().try_for_each(|separator| self.node(separator))?;
         let Some(common) = separators.iter().cloned().reduce(|common, other| common.meet(&other)) else {
             // The total.
             let total = self.sets.groups(levels).swap_remove(0);
             let bit = BitRef::Group(self.numbers.of(&total));
             self.released.insert(total, bit);
-            return;
+            return Ok(());
         };
         let own = self.by_class(levels, &common);
         let waiting: Vec<_> = separators.iter().map(|separator| self.by_class(separator, &common)).collect();
@@ -253,25 +251,15 @@ impl Compiler<'_> {
                 members.extend(new.iter().map(|group| BitRef::Group(self.numbers.of(group))));
                 let all = self.circuit.all(members);
                 self.released.extend(new.into_iter().map(|group| (group, all)));
+                self.check_size()?;
             }
         }
+        Ok(())
     }
 
-    /// Releases a partition that refines a ring, all of it or nothing.
-    fn whole(&mut self, levels: &Levels) {
-        if !self.done.insert(levels.clone()) {
-            return;
-        }
-        let separators = self.separators(levels);
-        separators.iter().for_each(|separator| self.node(separator));
-        let groups = self.sets.groups(levels);
-        let wait = separators.iter().flat_map(|separator| self.sets.groups(separator));
-        let mut members: Vec<BitRef> = wait.map(|group| self.released[&group]).collect();
-        members.extend(groups.iter().map(|group| BitRef::Group(self.numbers.of(group))));
-        let all = self.circuit.all(members);
-        for group in groups {
-            self.released.entry(group).or_insert(all);
-        }
+    /// A study file may ask for more than anybody could compare: it is refused before it is compiled to its end.
+    fn check_size(&self) -> Result<(), LatticeError> {
+        if self.numbers.len() <= MAX_GROUPS { Ok(()) } else { Err(LatticeError::TooLarge) }
     }
 
     fn separators(&self, levels: &Levels) -> Vec<Levels> {
@@ -293,7 +281,12 @@ impl Compiler<'_> {
     }
 
     /// Rules 7 and 8.
-    fn sums(&mut self, spec: &StudySpec, layout: &Layout, blocks: &[(Levels, Vec<Option<Key>>)]) -> Sums {
+    fn sums(
+        &mut self,
+        spec: &StudySpec,
+        layout: &Layout,
+        blocks: &[(Levels, Vec<Option<Key>>)],
+    ) -> Result<Sums, LatticeError> {
         let mut sums = Sums::new();
         let of_blocks = || layout.all_blocks().zip(blocks);
         let variables: BTreeSet<usize> =
@@ -312,20 +305,27 @@ impl Compiler<'_> {
                     of_blocks().filter(|(block, _)| has(block.statistic)).map(|(_, (levels, _))| levels.clone());
                 let nodes = Nodes::closed(levels, None);
                 for (levels, separators) in nodes.all.iter().zip(&nodes.separators) {
-                    self.sums_of_node(&spread, degree, levels, separators, &mut sums);
+                    self.sums_of_node(&spread, degree, levels, separators, &mut sums)?;
                 }
             }
         }
-        sums
+        Ok(sums)
     }
 
-    fn sums_of_node(&mut self, spread: &Spread, degree: u8, levels: &Levels, separators: &[Levels], sums: &mut Sums) {
+    fn sums_of_node(
+        &mut self,
+        spread: &Spread,
+        degree: u8,
+        levels: &Levels,
+        separators: &[Levels],
+        sums: &mut Sums,
+    ) -> Result<(), LatticeError> {
         let column = spread.column;
         let common = separators.iter().cloned().reduce(|common, other| common.meet(&other));
         // Without a separator each group is a class of its own.
         let common = common.unwrap_or_else(|| levels.clone());
         // The count that a meet of nodes with sums has may be of no node with counts.
-        self.node(levels);
+        self.node(levels)?;
         let own = self.by_class(levels, &common);
         let waiting: Vec<_> = separators.iter().map(|separator| self.by_class(separator, &common)).collect();
         for (class, groups) in own {
@@ -349,7 +349,7 @@ impl Compiler<'_> {
                 match self.sets.columns[column].by_values {
                     Some(by_values) => {
                         let finer = levels.with(column, by_values);
-                        self.node(&finer);
+                        self.node(&finer)?;
                         let values = spread.values(self.sets, group, by_values);
                         members.extend(values.iter().map(|value| self.released[value]));
                     }
@@ -358,7 +358,9 @@ impl Compiler<'_> {
             }
             let all = self.circuit.all(members);
             sums.extend(new.into_iter().map(|group| ((column, degree, group), all)));
+            self.check_size()?;
         }
+        Ok(())
     }
 
     fn finish(
@@ -414,7 +416,7 @@ impl Compiler<'_> {
     /// The columns that a node has in common with others, where it has further ones.
     fn waits_for(&self, levels: &Levels) -> Vec<String> {
         let own: BTreeSet<usize> = levels.cut().collect();
-        let others = self.nodes.all.iter().filter(|other| !other.refines(levels) && !levels.refines(other));
+        let others = self.nodes.all.iter().filter(|other| !other.refines(levels));
         let meets = others.map(|other| levels.meet(other).cut().collect::<BTreeSet<usize>>());
         let shared: BTreeSet<usize> = meets.filter(|meet| *meet != own).flatten().collect();
         shared.into_iter().map(|column| self.sets.columns[column].name.clone()).collect()

@@ -37,6 +37,11 @@ pub(super) struct Numbers {
 }
 
 impl Numbers {
+    /// How many there are so far.
+    pub(super) fn len(&self) -> usize {
+        self.all.len()
+    }
+
     /// The number of a group.
     pub(super) fn of(&mut self, key: &Key) -> usize {
         self.number(Counted { key: key.clone(), range: None })

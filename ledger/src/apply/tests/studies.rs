@@ -1,14 +1,12 @@
 use consilium_protocol::ids::{StudyId, Timestamp};
 use consilium_protocol::kem::{KemPublicKey, PUBLIC_KEY_BYTES};
-use consilium_protocol::tx::{
-    Approve, MAX_REASON_BYTES, MAX_STUDY_KEY_BYTES, OpenRound, Payload, ProposeStudy, Reject, WithdrawStudy,
-};
+use consilium_protocol::tx::{Approve, MAX_REASON_BYTES, OpenRound, Payload, ProposeStudy, Reject, WithdrawStudy};
 
 use crate::apply::Outcome;
 use crate::event::Event;
 use crate::rejection::{Entitled, Rejection, SpecFault, TextField};
 use crate::state::study::{Phase, RoundEnd};
-use crate::testing::{Ledger, Who, sealing_key, spec};
+use crate::testing::{Ledger, Who, sealing_key, spec, study_key};
 
 const RESEARCHER: Who = Who::Researcher(1);
 
@@ -36,11 +34,13 @@ fn each_reason_not_to_propose() {
     let entitled = Entitled::Researcher;
     assert_eq!(ledger.one(Who::Hospital(0), Ledger::study_proposal(2)), Err(Rejection::NotEntitled { entitled }));
     let good = spec(2).to_canonical();
-    let propose_sealed = |spec: Vec<u8>, key: usize, sealing_key: KemPublicKey| {
-        Payload::ProposeStudy(ProposeStudy { spec, public_key: vec![7; key], sealing_key })
+    let propose_with = |spec: Vec<u8>, public_key: Vec<u8>, sealing_key: KemPublicKey| {
+        Payload::ProposeStudy(ProposeStudy { spec, public_key, sealing_key })
     };
-    let propose = |spec, key| propose_sealed(spec, key, sealing_key());
+    let propose = |spec| propose_with(spec, study_key(), sealing_key());
     let none = KemPublicKey::from_bytes([255; PUBLIC_KEY_BYTES]);
+    let mut without_body = study_key();
+    without_body[48..].fill(0);
     let mut trailing = good.clone();
     trailing.push(0);
     let mut version = good.clone();
@@ -48,19 +48,19 @@ fn each_reason_not_to_propose() {
     let mut invalid = spec(2);
     invalid.statistics.clear();
     let cases = [
-        (propose(vec![], 3), Rejection::Spec(SpecFault::Malformed)),
-        (propose(trailing, 3), Rejection::Spec(SpecFault::Malformed)),
-        (propose(version, 3), Rejection::Spec(SpecFault::Version)),
-        (propose(vec![1; 70_000], 3), Rejection::Spec(SpecFault::TooLong)),
-        (propose(invalid.to_canonical(), 3), Rejection::Spec(SpecFault::Invalid)),
-        (propose(good.clone(), 0), Rejection::StudyKey),
-        (propose(good.clone(), MAX_STUDY_KEY_BYTES + 1), Rejection::StudyKey),
-        (propose_sealed(good.clone(), 3, none), Rejection::StudyKey),
+        (propose(vec![]), Rejection::Spec(SpecFault::Malformed)),
+        (propose(trailing), Rejection::Spec(SpecFault::Malformed)),
+        (propose(version), Rejection::Spec(SpecFault::Version)),
+        (propose(vec![1; 70_000]), Rejection::Spec(SpecFault::TooLong)),
+        (propose(invalid.to_canonical()), Rejection::Spec(SpecFault::Invalid)),
+        (propose_with(good.clone(), Vec::new(), sealing_key()), Rejection::StudyKey),
+        (propose_with(good.clone(), without_body, sealing_key()), Rejection::StudyKey),
+        (propose_with(good.clone(), study_key(), none), Rejection::StudyKey),
     ];
     for (payload, rejection) in cases {
         assert_eq!(ledger.one(RESEARCHER, payload), Err(rejection));
     }
-    assert_eq!(ledger.one(RESEARCHER, propose(good, MAX_STUDY_KEY_BYTES)), Ok(()));
+    assert_eq!(ledger.one(RESEARCHER, propose(good)), Ok(()));
     assert_eq!(ledger.state.figures().studies, 2);
 }
 
