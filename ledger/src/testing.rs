@@ -14,7 +14,9 @@ use consilium_protocol::ids::{
 };
 use consilium_protocol::keys::{BlindingKey, Signature, SigningKey};
 use consilium_protocol::policy::DisclosurePolicy;
-use consilium_protocol::study::{Cohort, Protection, SPEC_VERSION, Statistic, StatisticKind, StudySpec, study_id};
+use consilium_protocol::study::{
+    Cohort, Protection, SPEC_VERSION, Statistic, StatisticKind, StudySpec, Totals, study_id,
+};
 use consilium_protocol::tx::{
     AccreditResearcher, Approve, Countersignature, Enrol, Enrolment, Form, Grant, OpenRound, Payload, ProposeStudy,
     SignedTx, Signer, TxBody, enrolment_message,
@@ -182,6 +184,7 @@ pub(crate) fn spec(name: u8) -> StudySpec {
         purpose: Purpose::HealthResearch,
         protection: Protection::Open,
         min_joint_count: 0,
+        totals: Totals::Shown,
         cohort: Cohort { sql: "SELECT subject FROM person".to_string(), subject: "subject".to_string() },
         variables: Vec::new(),
         dimensions: Vec::new(),
