@@ -66,7 +66,7 @@ impl Reader {
             Expr::UnaryOp { op: UnaryOperator::Minus, expr } => {
                 let own = of(expr);
                 let form = combined('*', &own.form, &Form::Literals(Literals::from([Literal::Whole(-1)])));
-                own.as_form(form)
+                own.with_form(form)
             }
             Expr::BinaryOp { left, op, right } => {
                 let (left, right) = (of(left), of(right));
@@ -84,7 +84,7 @@ impl Reader {
             Expr::Cast { expr, data_type, .. } => {
                 let own = of(expr);
                 let form = cast(&own.form, data_type);
-                own.as_form(form)
+                own.with_form(form)
             }
             Expr::Case { operand, conditions, else_result, .. } => {
                 self.case(operand.as_deref(), conditions, else_result.as_deref(), scope)
@@ -239,7 +239,7 @@ pub(super) fn rounded(own: Seen, how: Option<fn(f64) -> f64>) -> Seen {
         })),
         other => other.clone(),
     };
-    own.as_form(form)
+    own.with_form(form)
 }
 
 /// The year or the seconds of a day or moment; of its other parts nobody can say what they measure.
@@ -253,5 +253,5 @@ pub(super) fn part(is_year: bool, is_epoch: bool, own: Seen) -> Seen {
         Form::Literals(_) => Form::Other(Why::Literal),
         other => Form::Other(other.why()),
     };
-    own.as_form(form)
+    own.with_form(form)
 }

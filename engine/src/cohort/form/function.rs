@@ -12,7 +12,7 @@ use super::literals::{Literal, Literals, each};
 use super::quantity::{Form, Quantity, Seen, Unit, Why, alternatives, choice, combined};
 use super::query::Reader;
 use super::scope::{Rows, Scope};
-use super::source::Source;
+use super::source::{Source, is_of_patients};
 
 /// Functions that make one row of several.
 const AGGREGATES: &[&str] = &[
@@ -144,7 +144,7 @@ impl Reader {
             (_, Some(own)) => Form::Other(own.why()),
             (_, None) => Form::Other(Why::Unread),
         };
-        by.as_form(form)
+        by.with_form(form)
     }
 }
 
@@ -172,7 +172,7 @@ fn count(call: &Call<'_>, rows: &Rows) -> Form {
     if call.is_distinct {
         // Not more than there are rows of the table, however these are multiplied.
         return match call.args.first().map(|seen| &seen.form) {
-            Some(Form::Code(source)) if is_of_patients(source) => Form::Measured(rows_of(&[source.rows()])),
+            Some(Form::Code(source)) if is_of_patients(source.table()) => Form::Measured(rows_of(&[source.rows()])),
             Some(Form::Measured(own)) if own.ends.len() == 1 && !own.is_gathered => {
                 Form::Measured(rows_of(&own.sources().map(Source::rows).collect::<Vec<_>>()))
             }
@@ -190,10 +190,6 @@ fn count(call: &Call<'_>, rows: &Rows) -> Form {
 
 fn one_or_none(one: &Literal) -> Form {
     Form::Literals(Literals::from([Literal::Whole(0), one.clone()]))
-}
-
-fn is_of_patients(source: &Source) -> bool {
-    super::source::columns(source.table()).is_some_and(|(_, _, is_vocabulary)| !is_vocabulary)
 }
 
 /// A sum over rows of what was measured in each.
@@ -295,11 +291,11 @@ fn is_within_year(expr: &Expr, see: &dyn Fn(&Expr) -> Form) -> bool {
         (_, Expr::Nested(inner)) => is_within_year(inner, see),
         // A choice, which would be refused anywhere else.
         (_, Expr::Function(Function { name, args: FunctionArguments::List(list), .. })) => {
-            let args = list.args.iter().map(|arg| match arg {
+            let mut args = list.args.iter().map(|arg| match arg {
                 FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => is_within_year(expr, see),
                 _ => false,
             });
-            name.to_string().eq_ignore_ascii_case("coalesce") && args.fold(true, |all, is_it| all && is_it)
+            name.to_string().eq_ignore_ascii_case("coalesce") && args.all(|is_it| is_it)
         }
         _ => false,
     }

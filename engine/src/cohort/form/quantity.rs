@@ -251,7 +251,7 @@ impl Seen {
     }
 
     /// With another form.
-    pub(super) fn as_form(self, form: Form) -> Self {
+    pub(super) fn with_form(self, form: Form) -> Self {
         Self { form, ..self }
     }
 
@@ -293,7 +293,7 @@ pub(super) fn alternatives(of: Vec<Seen>) -> Seen {
 fn one_of(of: Vec<Seen>, may_differ: bool) -> Seen {
     let all = Seen::of(Form::Subject).beside(&of);
     let forms: Vec<Form> = of.into_iter().map(|seen| seen.form).collect();
-    all.as_form(chosen(&forms, may_differ))
+    all.with_form(chosen(&forms, may_differ))
 }
 
 fn chosen(forms: &[Form], may_differ: bool) -> Form {

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::quantity::{Form, MOST_SOURCES, Quantity, Seen, Unit, Why};
-use super::source::{self, ROWS, Restriction, Source};
+use super::source::{ROWS, Restriction, Source};
+use crate::store::omop;
 use crate::store::table::Kind;
 
 /// How many rows of a patient there are, and of what.
@@ -106,7 +107,8 @@ impl Scope<'_> {
 
 /// One of OMOP's tables.
 pub(super) fn table(name: &str, place: u32) -> Option<Relation> {
-    let (table, columns, is_vocabulary) = source::columns(name)?;
+    let definition = omop::definition(name)?;
+    let (table, is_vocabulary) = (definition.name, definition.domain.is_none());
     let column = |(column, kind): &(&'static str, Kind)| {
         let source = Source::new(table, column, place);
         let measured = |unit| Form::Measured(Quantity::raw(source.clone(), unit));
@@ -131,7 +133,7 @@ pub(super) fn table(name: &str, place: u32) -> Option<Relation> {
         _ if is_vocabulary => Rows::Words(table == "concept"),
         _ => Rows::Of(vec![Source::new(table, ROWS, place)]),
     };
-    Some(Relation { columns: columns.iter().map(column).collect(), rows, by: BTreeSet::new() })
+    Some(Relation { columns: definition.columns.iter().map(column).collect(), rows, by: BTreeSet::new() })
 }
 
 /// What a set of sources comes down to where uses of a table are no longer told apart; of too many, whole columns.

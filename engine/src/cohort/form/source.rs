@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::store::omop;
-use crate::store::table::Kind;
 
 /// The column that stands for how many rows there are.
 pub(super) const ROWS: &str = "*";
@@ -97,8 +96,7 @@ pub(super) struct Restriction {
     codes: BTreeSet<i64>,
 }
 
-/// The columns of one of OMOP's tables, if there is such a table.
-pub(super) fn columns(table: &str) -> Option<(&'static str, &'static [(&'static str, Kind)], bool)> {
-    let definition = omop::definition(table)?;
-    Some((definition.name, definition.columns, definition.domain.is_none()))
+/// Whether one of OMOP's tables is of patients, and no vocabulary.
+pub(super) fn is_of_patients(table: &str) -> bool {
+    omop::definition(table).is_some_and(|definition| definition.domain.is_some())
 }
