@@ -98,7 +98,7 @@ impl Reader {
             Expr::Subquery(query) => self.value(query, scope),
             Expr::Exists { subquery, .. } => {
                 let relation = self.query(subquery, Some(scope), false);
-                Seen { form: Form::truth(), by: relation.by, is_fixed: true }
+                Seen { form: Form::truth(), by: relation.by, is_fixed: false }
             }
             Expr::InSubquery { expr, subquery, .. } => truth(&[of(expr), self.value(subquery, scope)]),
             Expr::InList { expr, list, .. } => {
@@ -126,7 +126,11 @@ impl Reader {
     /// A subquery in the place of a value.
     fn value(&self, query: &Query, scope: &Scope<'_>) -> Seen {
         let mut relation = self.query(query, Some(scope), false);
-        if relation.columns.is_empty() { Seen::other(Why::Unread) } else { relation.columns.swap_remove(0).1 }
+        let seen =
+            if relation.columns.is_empty() { Seen::other(Why::Unread) } else { relation.columns.swap_remove(0).1 };
+        // It may be correlated with a row.
+        let form = if let Form::Position(_) = seen.form { Form::Other(Why::Position) } else { seen.form };
+        Seen { form, is_fixed: false, ..seen }
     }
 
     fn case(&self, operand: Option<&Expr>, whens: &[CaseWhen], otherwise: Option<&Expr>, scope: &Scope<'_>) -> Seen {
@@ -145,9 +149,18 @@ impl Reader {
         choice(results).beside(&tests)
     }
 
+    /// A column as it stands; of anything else nothing, so that nothing is read twice that has parts.
+    pub(super) fn bare(&self, expr: &Expr, scope: &Scope<'_>) -> Option<Seen> {
+        match expr {
+            Expr::Nested(inner) => self.bare(inner, scope),
+            Expr::Identifier(_) | Expr::CompoundIdentifier(_) => Some(self.expression(expr, scope)),
+            _ => None,
+        }
+    }
+
     /// What a condition says of the codes that rows hold.
     pub(super) fn restrictions(&self, condition: &Expr, scope: &Scope<'_>) -> Vec<Restriction> {
-        let of_code = |expr: &Expr, codes: Option<BTreeSet<i64>>| match self.expression(expr, scope).form {
+        let of_code = |expr: &Expr, codes: Option<BTreeSet<i64>>| match self.bare(expr, scope)?.form {
             Form::Code(source) => Some(source.held_to(codes?)),
             _ => None,
         };
@@ -164,7 +177,15 @@ impl Reader {
 }
 
 fn column(scope: &Scope<'_>, table: Option<&str>, name: &str) -> Seen {
-    scope.column(table, name).cloned().unwrap_or(Seen::other(Why::Unread))
+    if let Some(own) = scope.own_column(table, name) {
+        return own.clone();
+    }
+    let mut seen = scope.column(table, name).cloned().unwrap_or(Seen::other(Why::Unread));
+    // A place among the rows around says nothing of these.
+    if let Form::Position(is_among_all) = &mut seen.form {
+        *is_among_all = false;
+    }
+    seen
 }
 
 fn literal(value: &Value) -> Form {

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArguments,
-    OrderByExpr, Value, WindowType, visit_expressions,
+    OrderByExpr, Query, Value, Visit, Visitor, WindowType,
 };
 
 use super::expression::{part, rounded};
@@ -37,18 +37,40 @@ const AGGREGATES: &[&str] = &[
     "var_population",
 ];
 
-/// Whether an expression makes one row of several.
+/// Whether an expression makes one row of several, itself and not in a subquery.
 pub(super) fn aggregates(expr: &Expr) -> bool {
-    let found = visit_expressions(expr, |expr| match expr {
-        Expr::Function(function)
-            if function.over.is_none()
-                && AGGREGATES.contains(&function.name.to_string().to_ascii_lowercase().as_str()) =>
-        {
-            ControlFlow::Break(())
+    expr.visit(&mut Aggregates::default()).is_break()
+}
+
+#[derive(Default)]
+struct Aggregates {
+    /// In how many subqueries the place is that is visited.
+    depth: usize,
+}
+
+impl Visitor for Aggregates {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
+        self.depth += 1;
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
+        self.depth -= 1;
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+        match expr {
+            Expr::Function(Function { name, over: None, .. })
+                if self.depth == 0 && AGGREGATES.contains(&name.to_string().to_ascii_lowercase().as_str()) =>
+            {
+                ControlFlow::Break(())
+            }
+            _ => ControlFlow::Continue(()),
         }
-        _ => ControlFlow::Continue(()),
-    });
-    found.is_break()
+    }
 }
 
 /// What a call has, beside what its arguments are.
@@ -84,7 +106,9 @@ impl Reader {
         let mut is_by_patient = false;
         if let Some(WindowType::WindowSpec(window)) = &function.over {
             let parts: Vec<Seen> = window.partition_by.iter().map(|expr| self.expression(expr, scope)).collect();
-            is_by_patient = parts.iter().all(|part| part.is_fixed);
+            is_by_patient = window.window_name.is_none()
+                && parts.iter().any(|part| part.form == Form::Subject)
+                && parts.iter().all(|part| part.is_fixed);
             beside.extend(parts);
             beside.extend(window.order_by.iter().map(key));
         }
@@ -114,7 +138,7 @@ impl Reader {
     }
 
     fn of_rows(&self, name: &str, call: &Call<'_>, rows: &Rows, scope: &Scope<'_>, is_by_patient: bool) -> Seen {
-        let mut by = Seen { form: Form::Subject, by: scope.by.clone(), is_fixed: true };
+        let mut by = Seen { form: Form::Subject, by: scope.by.clone(), is_fixed: false };
         if let Rows::Of(tables) = rows {
             by.by.extend(tables.iter().cloned());
         }
@@ -153,6 +177,8 @@ fn gathered(form: &Form) -> Form {
     match form {
         Form::Measured(own) => Form::Measured(Quantity { is_gathered: true, ..own.clone() }),
         Form::Code(_) => Form::Other(Why::Code),
+        // Where a place stands in several rows, it tells of none.
+        Form::Position(_) => Form::Other(Why::Position),
         other => other.clone(),
     }
 }
@@ -285,12 +311,15 @@ fn is_year(year: &Quantity) -> bool {
 /// Whether it is one literal, or the month of birth, with one literal for who has none.
 fn is_within_year(expr: &Expr, see: &dyn Fn(&Expr) -> Form) -> bool {
     const MONTH: Unit = Unit::Column("person", "month_of_birth");
-    match (see(expr), expr) {
-        (Form::Literals(literals), _) => literals.len() == 1,
-        (Form::Measured(own), _) => own.unit == MONTH && !own.has_factor && !own.has_offset,
-        (_, Expr::Nested(inner)) => is_within_year(inner, see),
+    match expr {
+        Expr::Nested(inner) => is_within_year(inner, see),
+        Expr::Value(_) | Expr::Identifier(_) | Expr::CompoundIdentifier(_) => match see(expr) {
+            Form::Literals(literals) => literals.len() == 1,
+            Form::Measured(own) => own.unit == MONTH && !own.has_factor && !own.has_offset,
+            _ => false,
+        },
         // A choice, which would be refused anywhere else.
-        (_, Expr::Function(Function { name, args: FunctionArguments::List(list), .. })) => {
+        Expr::Function(Function { name, args: FunctionArguments::List(list), .. }) => {
             let mut args = list.args.iter().map(|arg| match arg {
                 FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => is_within_year(expr, see),
                 _ => false,

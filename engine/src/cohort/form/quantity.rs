@@ -8,7 +8,7 @@ use super::source::{Restriction, Source};
 /// The most raw columns that one quantity may be made of.
 const MOST_ENDS: usize = 8;
 /// The most sources of one of them, and of what a column depends on.
-pub(super) const MOST_SOURCES: usize = 256;
+pub(super) const MOST_SOURCES: usize = 64;
 
 /// Why a variable is not summed up in a guarded study.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -162,7 +162,7 @@ impl Quantity {
 
     /// Whether it is the time between two days.
     pub(super) fn is_time(&self) -> bool {
-        self.unit == Unit::Time && self.ends.len() == 2
+        self.unit == Unit::Time && self.ends.len() == 2 && !self.is_additive
     }
 
     fn is_related(&self, other: &Self) -> bool {
@@ -308,6 +308,8 @@ fn chosen(forms: &[Form], may_differ: bool) -> Form {
     }
     match rest.as_slice() {
         [] => Form::literals(few(literals)),
+        // One of several rows may have each place.
+        [Form::Position(_)] if forms.len() > 1 => Form::Other(Why::Position),
         [only] if literals.is_empty() => (*only).clone(),
         // Who has no rows has none of what they add up to.
         [Form::Measured(own)] if own.is_additive && literals.iter().all(Literal::is_zero) => {

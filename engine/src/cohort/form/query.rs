@@ -1,12 +1,13 @@
 //! Queries: what the columns of their results are.
 
 use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 use std::rc::Rc;
 
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, Expr, GroupByExpr, JoinConstraint, JoinOperator, ObjectName, Query, Select, SelectItem,
     SelectItemQualifiedWildcardKind, SetExpr, SetOperator, SetQuantifier, TableAlias, TableFactor, TableWithJoins,
-    Value,
+    Value, Visit, Visitor,
 };
 
 use super::function::aggregates;
@@ -14,6 +15,9 @@ use super::quantity::{Form, Seen, Why, alternatives, choice};
 use super::scope::{Entry, Relation, Rows, Scope, settled, table};
 use super::source::Source;
 use crate::cohort::parse::normal;
+
+/// The most columns of a query that are followed.
+const MOST_COLUMNS: usize = 512;
 
 /// The key of `concept`.
 const KEY: &str = "concept_id";
@@ -29,12 +33,15 @@ pub(super) struct Reader {
     places: std::cell::Cell<u32>,
     /// Names of the queries around, innermost last.
     names: std::cell::RefCell<Names>,
+    /// Whether a query had more columns than are followed.
+    is_lost: std::cell::Cell<bool>,
 }
 
 impl Reader {
     /// The columns of a study's cohort. What all its rows have in common tells them not apart.
     pub(super) fn cohort(&self, query: &Query) -> Vec<(String, Seen)> {
-        self.query(query, None, true).columns
+        let columns = self.query(query, None, true).columns;
+        if self.is_lost.get() { Vec::new() } else { columns }
     }
 
     /// A query's result.
@@ -103,6 +110,10 @@ impl Reader {
         let mut columns = Vec::new();
         for item in &select.projection {
             self.item(item, &scope, &mut columns);
+            if columns.len() > MOST_COLUMNS {
+                self.is_lost.set(true);
+                columns.truncate(MOST_COLUMNS);
+            }
         }
         if let Some(having) = &select.having {
             let seen = self.expression(having, &scope);
@@ -116,6 +127,9 @@ impl Reader {
             None if is_aggregated(select) => Rows::Single,
             None => scope.rows.clone(),
         };
+        if let Rows::Words(_) = rows {
+            rows = Rows::Words(false);
+        }
         let all: Vec<Seen> = columns.iter().map(|(_, seen)| seen.clone()).collect();
         if select.distinct.is_some() && is_by_patient(&all) {
             rows = Rows::One;
@@ -137,7 +151,8 @@ impl Reader {
             return None;
         }
         let item = |item: &SelectItem| match item {
-            SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => {
+            // A subquery is read once, as a column of the result.
+            SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } if !has_query(expr) => {
                 Some(self.expression(expr, scope))
             }
             _ => None,
@@ -156,9 +171,11 @@ impl Reader {
                 position.and_then(|position| item(select.projection.get(position)?))
             }
             Expr::Identifier(name) if scope.column(None, &normal(name)).is_none() => aliased(&normal(name)),
+            expr if has_query(expr) => None,
             expr => Some(self.expression(expr, scope)),
         };
-        Some(exprs.iter().map(|expr| key(expr).unwrap_or(Seen::other(Why::Unread))).collect())
+        let unread = || Seen { is_fixed: false, ..Seen::other(Why::Unread) };
+        Some(exprs.iter().map(|expr| key(expr).unwrap_or_else(unread)).collect())
     }
 
     fn item(&self, item: &SelectItem, scope: &Scope<'_>, columns: &mut Vec<(String, Seen)>) {
@@ -245,6 +262,10 @@ impl Reader {
             let Relation { mut columns, mut rows, by } = self.used(relation);
             for (_, seen) in &mut columns {
                 seen.is_fixed |= rows.is_one();
+                // Its own rows have one place each, those that it is joined with do not.
+                if let (Form::Position(is_among_all), false) = (&mut seen.form, matches!(rows, Rows::Of(_))) {
+                    *is_among_all = false;
+                }
             }
             if side == Side::Tested {
                 rows = Rows::Single;
@@ -308,11 +329,25 @@ impl Reader {
     fn is_first(&self, condition: &Expr, scope: &Scope<'_>) -> bool {
         super::expression::conjuncts(condition).into_iter().any(|part| {
             let Expr::BinaryOp { left, op: BinaryOperator::Eq, right } = part else { return false };
-            let is_position = |expr: &Expr| self.expression(expr, scope).form == Form::Position(true);
+            let is_position =
+                |expr: &Expr| self.bare(expr, scope).is_some_and(|seen| seen.form == Form::Position(true));
             let is_one = |expr: &Expr| super::expression::whole(expr) == Some(1);
             (is_position(left) && is_one(right)) || (is_position(right) && is_one(left))
         })
     }
+}
+
+/// Whether there is a subquery in an expression.
+fn has_query(expr: &Expr) -> bool {
+    struct Looking;
+    impl Visitor for Looking {
+        type Break = ();
+
+        fn pre_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
+            ControlFlow::Break(())
+        }
+    }
+    expr.visit(&mut Looking).is_break()
 }
 
 /// Which side of a join is kept without a partner.
@@ -358,6 +393,9 @@ fn is_by_key(condition: &Expr, entries: &[Entry]) -> bool {
 
 /// A relation with the names that an alias gives to its columns.
 fn named(mut relation: Relation, alias: &TableAlias) -> Relation {
+    if let (Rows::Words(_), false) = (&relation.rows, alias.columns.is_empty()) {
+        relation.rows = Rows::Words(false);
+    }
     for (column, (name, _)) in alias.columns.iter().zip(&mut relation.columns) {
         *name = normal(&column.name);
     }

@@ -16,7 +16,7 @@ pub(super) enum Rows {
     One,
     /// Some of the rows of these tables, each at most once.
     Of(Vec<Source>),
-    /// Rows of a vocabulary; whether by its key.
+    /// Rows of a vocabulary; whether all of `concept`, with its key.
     Words(bool),
     /// More.
     Many,
@@ -33,7 +33,7 @@ impl Rows {
     pub(super) fn joined(self, other: Self, by_key: bool) -> Self {
         match (self, other) {
             (Self::Single, rows) | (rows, Self::Single) => rows,
-            (Self::Words(true), rows) | (rows, Self::Words(true)) if by_key => rows,
+            (rows, Self::Words(true)) if by_key => rows,
             (Self::Words(_), _) | (_, Self::Words(_)) => Self::Many,
             (Self::One, rows) | (rows, Self::One) => rows,
             _ => Self::Many,
@@ -83,12 +83,14 @@ pub(super) struct Scope<'a> {
 impl Scope<'_> {
     /// A column by its name and, where one is given, its table's.
     pub(super) fn column(&self, table: Option<&str>, name: &str) -> Option<&Seen> {
+        self.own_column(table, name).or_else(|| self.outer.and_then(|outer| outer.column(table, name)))
+    }
+
+    /// The same, not of a query around.
+    pub(super) fn own_column(&self, table: Option<&str>, name: &str) -> Option<&Seen> {
         let entries = self.entries.iter().filter(|entry| table.is_none() || entry.name.as_deref() == table);
         let mut found = entries.flat_map(|entry| &entry.columns).filter(|(own, _)| own == name);
-        match found.next() {
-            Some((_, seen)) => Some(seen),
-            None => self.outer.and_then(|outer| outer.column(table, name)),
-        }
+        found.next().map(|(_, seen)| seen)
     }
 
     /// Takes conditions into account that every row keeps.

@@ -189,7 +189,48 @@ fn encodings_are_refused() {
            e.cause_concept_id WHERE e.person_id = p.person_id)", Why::Multiplied),
         ("nothing.like_it", Why::Unread),
     ];
+    let ranked = |table: &str, day: &str| {
+        format!("(SELECT person_id, row_number() OVER (PARTITION BY person_id ORDER BY {day}) AS n FROM {table})")
+    };
+    let (visits, deaths) = (ranked("visit_occurrence", "visit_start_date"), ranked("death", "death_date"));
+    // Queries that look as if they had one row a patient.
+    let several = [
+        "SELECT e.person_id, (SELECT max(1) FROM death d WHERE d.person_id = e.person_id) AS one FROM drug_exposure e".to_string(),
+        "SELECT DISTINCT person_id, n FROM (SELECT person_id, count(*) AS n FROM drug_exposure GROUP BY person_id, quantity) t".into(),
+        "SELECT DISTINCT e.person_id, (SELECT max(1) FROM death d WHERE d.death_date = e.drug_exposure_start_date) AS one
+         FROM drug_exposure e".into(),
+        format!("SELECT person_id FROM (SELECT * FROM {visits} a UNION ALL SELECT * FROM {deaths} b) u WHERE u.n = 1"),
+        format!("SELECT person_id FROM (SELECT person_id, min(n) OVER (PARTITION BY person_id) AS m FROM {visits} a) u WHERE u.m = 1"),
+        format!("SELECT a.person_id FROM {visits} a WHERE CASE WHEN a.n > 1 THEN 1 ELSE a.n END = 1"),
+        "SELECT person_id FROM (SELECT person_id, row_number() OVER (w ORDER BY visit_start_date) AS n FROM visit_occurrence
+         WINDOW w AS (PARTITION BY person_id, visit_concept_id)) u WHERE u.n = 1".into(),
+        "SELECT person_id FROM (SELECT person_id, row_number() OVER (PARTITION BY person_id, visit_concept_id ORDER BY
+         visit_start_date) AS n FROM visit_occurrence) u WHERE u.n = 1".into(),
+    ];
+    for several in several {
+        let x = rows(&format!("({several}) f JOIN condition_occurrence e ON e.person_id = f.person_id WHERE true"));
+        assert_eq!(refused(&of(&x)), Some(Why::Multiplied.refused()), "{x}");
+    }
+    // Another's place is none among the rows that are counted.
+    for x in [
+        format!(
+            "(SELECT count(*) FROM {} r JOIN drug_exposure e ON e.person_id = r.person_id WHERE r.n = 1 AND
+                 e.person_id = p.person_id)",
+            ranked("person", "year_of_birth")
+        ),
+        format!(
+            "(SELECT (SELECT count(*) FROM drug_exposure e WHERE e.person_id = r.person_id AND r.n = 1)
+                 FROM {visits} r WHERE r.person_id = p.person_id)"
+        ),
+    ] {
+        assert!(matches!(of(&x).summed("x"), Ok(Summed::Measured(_))), "{x}: {:?}", of(&x).summed("x"));
+    }
     let multiplied = [
+        "condition_occurrence e JOIN concept AS k(a, concept_id) ON k.concept_id = e.condition_concept_id WHERE true",
+        "condition_occurrence e JOIN (SELECT concept_id / 10 AS concept_id FROM concept) k
+         ON k.concept_id = e.condition_concept_id WHERE true",
+        "concept k JOIN (SELECT person_id, condition_concept_id AS concept_id FROM condition_occurrence) e
+         ON e.concept_id = k.concept_code WHERE true",
         "death e JOIN (VALUES (1), (2)) AS v(n) ON v.n >= e.cause_concept_id WHERE true",
         "condition_occurrence e JOIN condition_occurrence f ON f.person_id = e.person_id WHERE true",
         "condition_occurrence e JOIN concept_ancestor a ON a.descendant_concept_id = e.condition_concept_id WHERE true",
@@ -325,24 +366,30 @@ fn columns_that_depend_on_a_measurement_are_found() {
 
 #[test]
 fn nothing_that_is_written_ends_the_reader() {
-    let deep = format!("SELECT {}x{} AS x FROM person", "(".repeat(40), ")".repeat(40));
-    let doubling: String = (0..60)
-        .map(|i| {
-            format!(
-                ", t{} AS (SELECT a.person_id, a.v + b.v AS v FROM t{i} a JOIN t{i} b ON a.person_id = b.person_id)",
-                i + 1
-            )
-        })
+    let nested = |levels: usize, around: &dyn Fn(&str) -> String| {
+        (0..levels).fold("p.year_of_birth".to_string(), |inner, _| around(&inner))
+    };
+    let deep = format!("SELECT {} AS x FROM person p", nested(40, &|inner| format!("({inner})")));
+    // What is within others is read once, however often it is looked at.
+    let texts: Vec<String> = [
+        nested(40, &|inner| format!("(SELECT max(1) FROM person p WHERE ({inner}) = 1)")),
+        nested(40, &|inner| format!("(SELECT ({inner}) FROM person p GROUP BY 1)")),
+        nested(40, &|inner| format!("make_date(p.year_of_birth, {inner}, 1)")),
+        nested(40, &|inner| format!("coalesce({inner}, 1)")),
+        nested(40, &|inner| format!("CASE WHEN {inner} = 1 THEN 1 END")),
+        nested(40, &|inner| format!("CASE WHEN true THEN {inner} END")),
+    ]
+    .map(|x| format!("SELECT {x} AS x FROM person p"))
+    .into();
+    let wide: String = (0..6)
+        .map(|i| format!(", t{} AS (SELECT a.*, b.* FROM t{i} a JOIN t{i} b ON a.person_id = b.person_id)", i + 1))
         .collect();
-    let doubled = format!(
-        "WITH t0 AS (SELECT person_id, year_of_birth AS v FROM person){doubling} SELECT person_id, v AS x FROM t60"
-    );
-    for sql in
-        ["", "SELECT", "DELETE FROM person", "SELECT 1 AS x", "VALUES (1)", "SELECT * FROM nowhere", &deep, &doubled]
-    {
-        let columns = Columns::of(sql);
-        if sql != "SELECT 1 AS x" {
-            assert!(columns.summed("x").is_err(), "{sql}");
-        }
+    let wide = format!("WITH t0 AS (SELECT * FROM measurement){wide} SELECT value_as_number AS x FROM t6");
+    for sql in ["", "SELECT", "DELETE FROM person", "VALUES (1)", "SELECT * FROM nowhere", &wide] {
+        assert!(Columns::of(sql).summed("x").is_err(), "{sql}");
     }
+    for sql in texts.iter().chain([&deep]) {
+        drop(Columns::of(sql));
+    }
+    assert!(matches!(Columns::of(&deep).summed("x"), Ok(Summed::Measured(_))));
 }
