@@ -7,7 +7,7 @@ use std::rc::Rc;
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, Expr, GroupByExpr, JoinConstraint, JoinOperator, ObjectName, Query, Select, SelectItem,
     SelectItemQualifiedWildcardKind, SetExpr, SetOperator, SetQuantifier, TableAlias, TableFactor, TableWithJoins,
-    Value, Visit, Visitor,
+    Value, Visit, Visitor, WildcardAdditionalOptions,
 };
 
 use super::function::aggregates;
@@ -33,7 +33,7 @@ pub(super) struct Reader {
     places: std::cell::Cell<u32>,
     /// Names of the queries around, innermost last.
     names: std::cell::RefCell<Names>,
-    /// Whether a query had more columns than are followed.
+    /// Whether a query had more columns than are followed, or such that cannot be.
     is_lost: std::cell::Cell<bool>,
 }
 
@@ -72,7 +72,8 @@ impl Reader {
                 both
             }
             SetExpr::Values(values) => {
-                let scope = Scope { entries: Vec::new(), rows: Rows::Single, by: BTreeSet::new(), outer };
+                let scope =
+                    Scope { entries: Vec::new(), rows: Rows::Single, by: BTreeSet::new(), is_merged: false, outer };
                 let width = values.rows.first().map_or(0, |row| row.content.len());
                 let column = |position: usize| {
                     let cells = values.rows.iter().filter_map(|row| row.content.get(position));
@@ -88,7 +89,7 @@ impl Reader {
     }
 
     fn select(&self, select: &Select, outer: Option<&Scope<'_>>, is_cohort: bool) -> Relation {
-        let mut scope = Scope { entries: Vec::new(), rows: Rows::Single, by: BTreeSet::new(), outer };
+        let mut scope = Scope { entries: Vec::new(), rows: Rows::Single, by: BTreeSet::new(), is_merged: false, outer };
         for joined in &select.from {
             self.joined(joined, &mut scope);
         }
@@ -181,22 +182,41 @@ impl Reader {
     fn item(&self, item: &SelectItem, scope: &Scope<'_>, columns: &mut Vec<(String, Seen)>) {
         match item {
             SelectItem::UnnamedExpr(expr) => {
+                // Of anything but a column the query engine has a name of its own; no name is none here.
                 let name = match expr {
                     Expr::Identifier(name) => normal(name),
                     Expr::CompoundIdentifier(parts) => parts.last().map(normal).unwrap_or_default(),
-                    other => other.to_string(),
+                    _ => String::new(),
                 };
                 columns.push((name, self.expression(expr, scope)));
             }
             SelectItem::ExprWithAlias { expr, alias } => columns.push((normal(alias), self.expression(expr, scope))),
-            SelectItem::Wildcard(_) => columns.extend(scope.entries.iter().flat_map(|entry| entry.columns.clone())),
-            SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(name), _) => {
+            SelectItem::Wildcard(options) => {
+                self.followed(options, scope);
+                columns.extend(scope.entries.iter().flat_map(|entry| entry.columns.clone()));
+            }
+            SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(name), options) => {
+                self.followed(options, scope);
                 let name = last(name);
                 let own = scope.entries.iter().filter(|entry| entry.name == name);
                 columns.extend(own.flat_map(|entry| entry.columns.clone()));
             }
-            _ => {}
+            _ => self.is_lost.set(true),
         }
+    }
+
+    /// Whether it is every column, each where it stands: not where some are replaced, or joined columns are one.
+    fn followed(&self, options: &WildcardAdditionalOptions, scope: &Scope<'_>) {
+        let WildcardAdditionalOptions {
+            opt_ilike, opt_exclude, opt_except, opt_replace, opt_rename, opt_alias, ..
+        } = options;
+        let is_all = opt_ilike.is_none()
+            && opt_exclude.is_none()
+            && opt_except.is_none()
+            && opt_replace.is_none()
+            && opt_rename.is_none()
+            && opt_alias.is_none();
+        self.is_lost.set(self.is_lost.get() || !is_all || scope.is_merged);
     }
 
     fn joined(&self, joined: &TableWithJoins, scope: &mut Scope<'_>) {
@@ -245,8 +265,10 @@ impl Reader {
                     None => Some((None, own)),
                 }
             }
-            TableFactor::NestedJoin { table_with_joins, .. } => {
+            TableFactor::NestedJoin { table_with_joins, alias } => {
                 self.joined(table_with_joins, scope);
+                // What its columns are called then is another matter.
+                self.is_lost.set(self.is_lost.get() || alias.is_some());
                 None
             }
             _ => {
@@ -281,6 +303,8 @@ impl Reader {
             };
             scope.rows = std::mem::replace(&mut scope.rows, Rows::Single).joined(rows, by_key);
         }
+        // Of these joins a wildcard has fewer columns than both sides.
+        scope.is_merged |= side == Side::Tested || matches!(constraint, Some(JoinConstraint::Using(_)));
         if let Some(on) = on {
             let seen = self.expression(on, scope);
             scope.by.extend(seen.by.iter().cloned());

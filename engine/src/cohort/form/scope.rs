@@ -77,19 +77,27 @@ pub(super) struct Scope<'a> {
     pub(super) entries: Vec<Entry>,
     pub(super) rows: Rows,
     pub(super) by: BTreeSet<Source>,
+    /// Whether joined columns are one, or those of a side are not there.
+    pub(super) is_merged: bool,
     pub(super) outer: Option<&'a Self>,
 }
 
 impl Scope<'_> {
     /// A column by its name and, where one is given, its table's.
     pub(super) fn column(&self, table: Option<&str>, name: &str) -> Option<&Seen> {
-        self.own_column(table, name).or_else(|| self.outer.and_then(|outer| outer.column(table, name)))
+        let is_known =
+            |entry: &Entry| !entry.columns.is_empty() && entry.columns.iter().all(|(own, _)| !own.is_empty());
+        match self.own_column(table, name) {
+            // A column whose name is not known may be the one.
+            None if self.entries.iter().all(is_known) => self.outer.and_then(|outer| outer.column(table, name)),
+            own => own,
+        }
     }
 
     /// The same, not of a query around.
     pub(super) fn own_column(&self, table: Option<&str>, name: &str) -> Option<&Seen> {
         let entries = self.entries.iter().filter(|entry| table.is_none() || entry.name.as_deref() == table);
-        let mut found = entries.flat_map(|entry| &entry.columns).filter(|(own, _)| own == name);
+        let mut found = entries.flat_map(|entry| &entry.columns).filter(|(own, _)| own == name && !name.is_empty());
         found.next().map(|(_, seen)| seen)
     }
 

@@ -330,6 +330,41 @@ fn variables_with_a_raw_column_in_common_are_found() {
 }
 
 #[test]
+fn names_are_those_that_the_query_engine_gives() {
+    let w = "CASE WHEN m.unit_concept_id = 1 THEN 1048576 ELSE 1 END";
+    for sql in [
+        // What has no name of its own is no column of that text.
+        format!(
+            "SELECT person_id, t.\"max(m.range_low)\" AS x FROM (SELECT person_id, max(m.range_low), max({w}) AS
+                 \"max(m.range_low)\" FROM measurement m GROUP BY person_id) t"
+        ),
+        // Columns in another order, or others in their place.
+        format!(
+            "SELECT person_id, x FROM (SELECT person_id, max(range_low) AS x, max({w}) AS w FROM measurement m GROUP BY
+                 person_id) t(person_id, w, x)"
+        ),
+    ] {
+        let columns = Columns::of(&sql);
+        let Ok(Summed::Literals(literals)) = columns.summed("x") else { panic!("{sql}: {:?}", columns.summed("x")) };
+        assert_eq!(literals.len(), 2, "{sql}");
+    }
+    for sql in [
+        format!("SELECT person_id, x FROM ((SELECT person_id, max(range_low) AS x, max({w}) AS w FROM measurement m GROUP BY
+                 person_id) t JOIN person p ON p.person_id = t.person_id) AS u(person_id, w, x)"),
+        "SELECT person_id, max(range_low) AS x FROM (SELECT * REPLACE (unit_concept_id AS range_low) FROM measurement) t
+         GROUP BY person_id".into(),
+        "SELECT person_id, max(c) AS x FROM (SELECT * FROM death JOIN measurement USING (person_id)) t(a, b, c)
+         GROUP BY person_id".into(),
+        // A column of the query around, where one within may have that name.
+        "SELECT p.person_id, (SELECT max(year_of_birth) FROM (SELECT (year_of_birth) FROM (SELECT 1 AS year_of_birth) a) t)
+         AS x FROM person p".into(),
+    ] {
+        let columns = Columns::of(&sql);
+        assert_eq!(columns.summed("x"), Err(Why::Unread.refused()), "{sql}");
+    }
+}
+
+#[test]
 fn a_moment_is_its_day() {
     let columns = Columns::of(
         "SELECT person_id, max(condition_start_datetime) - min(condition_end_date) AS a, max(condition_start_date) AS b
