@@ -85,11 +85,14 @@ pub(super) struct Scope<'a> {
 impl Scope<'_> {
     /// A column by its name and, where one is given, its table's.
     pub(super) fn column(&self, table: Option<&str>, name: &str) -> Option<&Seen> {
+        let may_be = |entry: &&Entry| table.is_none() || entry.name.as_deref() == table;
         let is_known =
             |entry: &Entry| !entry.columns.is_empty() && entry.columns.iter().all(|(own, _)| !own.is_empty());
         match self.own_column(table, name) {
             // A column whose name is not known may be the one.
-            None if self.entries.iter().all(is_known) => self.outer.and_then(|outer| outer.column(table, name)),
+            None if self.entries.iter().filter(may_be).all(is_known) => {
+                self.outer.and_then(|outer| outer.column(table, name))
+            }
             own => own,
         }
     }
