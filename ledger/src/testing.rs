@@ -19,7 +19,9 @@ use consilium_protocol::lots::{self, LotKey, LotProof};
 use consilium_protocol::pairing::PAIR_BYTES;
 use consilium_protocol::policy::DisclosurePolicy;
 use consilium_protocol::study::key::STUDY_KEY_PREFIX;
-use consilium_protocol::study::{Cohort, Protection, SPEC_VERSION, Statistic, StatisticKind, StudySpec, study_id};
+use consilium_protocol::study::{
+    Cohort, Protection, SPEC_VERSION, Statistic, StatisticKind, StudySpec, Totals, study_id,
+};
 use consilium_protocol::tx::{
     AccreditResearcher, Approve, Blob, Countersignature, Enrol, Enrolment, Form, Grant, OpenRound, PairKeys, Payload,
     ProposeStudy, SignedTx, Signer, TxBody, enrolment_message,
@@ -216,6 +218,7 @@ pub(crate) fn spec(name: u8) -> StudySpec {
         purpose: Purpose::HealthResearch,
         protection: Protection::Open,
         min_joint_count: 0,
+        totals: Totals::Shown,
         cohort: Cohort { sql: "SELECT subject FROM person".to_string(), subject: "subject".to_string() },
         variables: Vec::new(),
         dimensions: Vec::new(),

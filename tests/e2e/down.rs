@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use consilium::cli::propose;
 use consilium::demo::acts::follow;
+use consilium::vault::{Readiness, make_ready};
+use consilium_protocol::tx::{Approve, Payload, Signer};
 
-use crate::support::{QUICK, World, alone, headcount};
+use crate::support::{QUICK, World, alone, headcount, paired};
 
 #[test]
 fn a_round_is_opened_again_without_a_hospital_that_is_down() {
@@ -14,6 +16,7 @@ fn a_round_is_opened_again_without_a_hospital_that_is_down() {
         let node = world.node().await?;
         let study = propose(&world.researcher, &node, &headcount()).await?.0;
         world.consortium.approve(3, study).await?;
+        paired(&node, study, 1).await?;
         world.consortium.kill(3).await?;
         for position in 0..3 {
             world.consortium.approve(position, study).await?;
@@ -23,6 +26,22 @@ fn a_round_is_opened_again_without_a_hospital_that_is_down() {
         let rosters: Vec<usize> = reply.rounds.iter().map(|r| r.roster.len()).collect();
         assert_eq!(rosters, [4, 3], "the first round waits for the fourth, the second does without");
         assert_eq!(reply.rounds[0].outcome, "failed");
+
+        // One that is down before it has paired is not waited for.
+        let mut old = headcount();
+        old.cohort.sql.push_str(" WHERE year_of_birth < 1960");
+        let study = propose(&world.researcher, &node, &old).await?.0;
+        for position in 0..3 {
+            world.consortium.approve(position, study).await?;
+        }
+        // Its steward approves by another member's node.
+        let fourth = &world.consortium.hospitals[3];
+        let Readiness { pair_key, lot } = make_ready(&fourth.home, node.ledger_id(), &study)?;
+        let approve = Payload::Approve(Approve { study, reason: String::new(), pair_key, lot });
+        node.submit(Signer::Hospital(fourth.member.id), &fourth.key, approve).await?;
+        let reply = follow(&node, &study, Duration::from_secs(60)).await?;
+        assert_eq!(reply.summary.unwrap().phase, "released");
+        assert_eq!((reply.rounds.len(), reply.rounds[0].roster.len()), (1, 3));
 
         // The late one catches up and takes part in the next study, over others: the same headcount with it and without it
         // would tell its own.

@@ -18,7 +18,7 @@ use consilium_protocol::study::StudySpec;
 use consilium_protocol::wire::peer_client::PeerClient;
 use consilium_protocol::wire::{self, BlobKind, BlobRequest};
 
-use crate::support::{QUICK, World, alone, research};
+use crate::support::{QUICK, World, alone, paired, research};
 
 /// Long enough to compute under encryption on a busy machine.
 const PATIENT: Deadlines = Deadlines { round_ms: 40_000, ..QUICK };
@@ -209,6 +209,7 @@ fn a_round_goes_on_without_a_custodian_that_did_not_contribute() {
         for position in [1, 2, 3] {
             world.consortium.approve(position, id).await?;
         }
+        paired(&node, id, 3).await?;
         world.consortium.kill(3).await?;
         world.consortium.approve(0, id).await?;
         let reply = follow(&node, &id, Duration::from_secs(180)).await?;

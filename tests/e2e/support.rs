@@ -2,17 +2,19 @@
 
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use consilium::cli::Failure;
 use consilium::demo::consortium::{Consortium, Plan};
 use consilium::demo::synthetic::{Synthetic, write_store};
 use consilium::home::Home;
-use consilium::net::client::Node;
+use consilium::net::client::{Node, refused};
 use consilium_protocol::consent::{Action, Base, Effect, Purpose, Rule, Scope, Terms};
 use consilium_protocol::genesis::Deadlines;
+use consilium_protocol::ids::StudyId;
 use consilium_protocol::policy::DisclosurePolicy;
 use consilium_protocol::study::StudySpec;
+use consilium_protocol::wire::StudyRequest;
 
 static TURN: Mutex<()> = Mutex::new(());
 
@@ -121,6 +123,20 @@ impl World {
 
     pub async fn node(&self) -> Result<Node, Failure> {
         Ok(self.consortium.node(0).await?)
+    }
+}
+
+/// Waits until so many approvers are paired.
+pub async fn paired(node: &Node, study: StudyId, wanted: usize) -> Result<(), Failure> {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        let request = StudyRequest { study: study.as_bytes().to_vec() };
+        let reply = node.ledger().study(request).await.map_err(refused)?.into_inner();
+        if reply.decisions.iter().filter(|decision| decision.paired).count() >= wanted {
+            return Ok(());
+        }
+        assert!(Instant::now() < deadline, "nobody pairs");
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 

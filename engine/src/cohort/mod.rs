@@ -6,7 +6,8 @@
 //! are brought into forms that the query engine gets right (`subqueries`), it is searched for joins that explode and for
 //! rows made of several patients' (`patientwise`), and proved to have one row a patient (`single`, `determined`). Its
 //! expressions give a value or NULL for every row (`total`), and what is the same for all rows is computed once (`fold`).
-//! It runs within limits of memory, rows and time (`run`, `watch`). [`check`] takes the same way without data, so that a
+//! It runs within limits of memory, rows and time (`run`, `watch`). What the numbers of a guarded study are made of is read from
+//! the text alone (`form`). [`check`] takes the same way without data, so that a
 //! researcher learns of a refusal before a hospital does.
 
 mod deep;
@@ -14,6 +15,7 @@ mod determined;
 mod dialect;
 mod error;
 pub(crate) mod fold;
+pub(crate) mod form;
 pub(crate) mod functions;
 mod lineage;
 mod parse;

@@ -5,20 +5,19 @@
 //! alone, it is taken not to hold, and the study is refused.
 //!
 //! Between the cuts that statistics ask for stand coarser ones, so that what is too rare to be shown alone is shown together
-//! with something else. They follow from the study, not from counts: *other* and *missing* join the first category; then
-//! the tail of a list of values, or the outermost intervals of a list of edges, is merged, a quarter of the groups a step.
+//! with something else. They follow from the study, not from counts: they are those that it declares, or *other* and *missing*
+//! join the first category; then the tail of a list of values, or the outermost intervals of a list of edges, is merged, a
+//! quarter of the groups a step.
 //!
-//! A variable of few values tells by its sums how many have each value, so its values are one more cut, the finest.
+//! A variable of few values tells by its sums how many have each value, so its values are one more cut, the finest. So are those
+//! of a variable that is a choice of literals in the query, however many.
 
-use consilium_protocol::study::{CategoryValue, Decimal, StatisticKind, StudySpec};
+use consilium_protocol::study::{CategoryValue, Decimal, StudySpec};
 
 use super::layout::{Axis, Block, Part};
 use super::spans::spans;
+use super::sums::{Sums, Values};
 use super::{Scale, StatisticsError};
-
-/// A variable with at most so many values is known by its values where it is cut, too: sums over ranges of a few values leave
-/// too little room to hide in.
-pub(crate) const FEW_VALUES: i64 = 8;
 
 /// One of the finest classes of a column.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,8 +33,9 @@ pub(crate) struct Atom {
 pub(crate) struct Level {
     pub(crate) class_of: Vec<usize>,
     pub(crate) classes: usize,
-    /// Whether it does nothing but put *other* and *missing* to the first category of the next finer level.
-    pub(crate) is_rest_merged: bool,
+    /// Whether it is one small step from the next finer level: nothing but *other* and *missing* put to the first category, or the
+    /// first that the study declares.
+    pub(crate) is_first_step: bool,
 }
 
 /// A column with its cuts. Level 0 is the column uncut; each level refines the one before.
@@ -51,6 +51,8 @@ pub(crate) struct Column {
     asked: Vec<(Vec<Part>, usize)>,
     /// The level by values, if there is one.
     pub(crate) by_values: Option<usize>,
+    /// Other columns that depend on what this one, a measured variable that is summed up, is made of: their positions.
+    pub(crate) related: Vec<usize>,
 }
 
 impl Column {
@@ -74,13 +76,17 @@ struct Cut {
     statistic: usize,
     /// The part of the next coarser cut that each part is in.
     coarser: Vec<usize>,
+    /// How the study merges its parts, finer first, where it says so.
+    declared: Vec<Vec<usize>>,
 }
 
 /// All columns that the study cuts, in the order of their first use.
 ///
 /// # Errors
-/// [`StatisticsError::NotNested`] for the first column with two cuts neither of which refines the other.
+/// [`StatisticsError::NotNested`] for the first column with two cuts neither of which refines the other;
+/// [`StatisticsError::Form`] and [`StatisticsError::CommonSource`] for variables whose sums could tell small counts.
 pub(crate) fn columns(spec: &StudySpec, blocks: &[Block]) -> Result<Vec<Column>, StatisticsError> {
+    let summed = Sums::of(spec)?;
     let mut found: Vec<(String, Vec<Cut>)> = Vec::new();
     for block in blocks {
         for Axis { column, parts, .. } in &block.axes {
@@ -90,7 +96,8 @@ pub(crate) fn columns(spec: &StudySpec, blocks: &[Block]) -> Result<Vec<Column>,
             });
             let cuts = &mut found[position].1;
             if cuts.iter().all(|cut| cut.parts != *parts) {
-                cuts.push(Cut { parts: parts.clone(), statistic: block.statistic, coarser: Vec::new() });
+                let declared = declared(spec, column, parts);
+                cuts.push(Cut { parts: parts.clone(), statistic: block.statistic, coarser: Vec::new(), declared });
             }
         }
     }
@@ -99,23 +106,16 @@ pub(crate) fn columns(spec: &StudySpec, blocks: &[Block]) -> Result<Vec<Column>,
             column: name.clone(),
             statistics: statistics.map(|statistic| spec.statistics[statistic].name.clone()),
         })?;
-        let values = values(spec, &name, cuts.len());
+        let values = summed.values(spec, &name, cuts.len());
         Ok(compile(name, &cuts, values.as_ref()))
     };
-    found.into_iter().map(column).collect()
-}
-
-/// The scale of the column's values, if they are a cut: where sums of degree d tell how many have each of at most d + 1
-/// values, and where few values are cut.
-fn values(spec: &StudySpec, column: &str, cuts: usize) -> Option<Scale> {
-    let degree = spec.statistics.iter().filter_map(|statistic| match &statistic.kind {
-        StatisticKind::Sum { of } | StatisticKind::Mean { of } if of == column => Some(1),
-        StatisticKind::Variance { of } if of == column => Some(2),
-        _ => None,
-    });
-    let degree = degree.max()?;
-    let scale = Scale::of(spec.variable(column)?)?;
-    (scale.range <= degree || (scale.range < FEW_VALUES && cuts > 1)).then_some(scale)
+    let mut columns = found.into_iter().map(column).collect::<Result<Vec<_>, StatisticsError>>()?;
+    let names: Vec<String> = columns.iter().map(|column| column.name.clone()).collect();
+    for column in columns.iter_mut().filter(|column| column.by_values.is_none() && summed.has(&column.name)) {
+        let depends = |(_, other): &(usize, &String)| summed.cuts(other, &column.name);
+        column.related = names.iter().enumerate().filter(depends).map(|(position, _)| position).collect();
+    }
+    Ok(columns)
 }
 
 /// Sorts the cuts and links each to the next coarser one; else the statistics of two that are not nested.
@@ -153,35 +153,35 @@ fn is_within(part: &Part, whole: &Part) -> bool {
     }
 }
 
-fn compile(name: String, cuts: &[Cut], values: Option<&Scale>) -> Column {
+fn compile(name: String, cuts: &[Cut], values: Option<&Values>) -> Column {
     let finest = &cuts[cuts.len() - 1].parts;
     let atoms: Vec<Atom> = match values {
         None => (0..finest.len()).map(|part| Atom { part, step: None }).collect(),
-        Some(scale) => (0..finest.len()).flat_map(|part| with_steps(part, &finest[part], scale)).collect(),
+        Some(values) => (0..finest.len()).flat_map(|part| with_steps(part, &finest[part], values)).collect(),
     };
     // The class of each part of the finest cut, from level to level.
-    let mut levels = vec![Level { class_of: vec![0; finest.len()], classes: 1, is_rest_merged: false }];
+    let mut levels = vec![Level { class_of: vec![0; finest.len()], classes: 1, is_first_step: false }];
     let mut asked = Vec::new();
     for position in 0..cuts.len() {
         let cut = &cuts[position];
         let from_finest =
             |part: usize| (position + 1..cuts.len()).rev().fold(part, |part, finer| cuts[finer].coarser[part]);
         let part_of: Vec<usize> = (0..finest.len()).map(from_finest).collect();
-        for (classes, is_rest_merged) in between(&cut.parts, &cut.coarser) {
+        for (classes, is_first_step) in steps_between(cut) {
             let class_of: Vec<usize> = part_of.iter().map(|part| classes[*part]).collect();
-            levels.push(Level { classes: count(&class_of), class_of, is_rest_merged });
+            levels.push(Level { classes: count(&class_of), class_of, is_first_step });
         }
         asked.push((cut.parts.clone(), levels.len()));
-        levels.push(Level { classes: cut.parts.len(), class_of: part_of, is_rest_merged: false });
+        levels.push(Level { classes: cut.parts.len(), class_of: part_of, is_first_step: false });
     }
     for level in &mut levels {
         level.class_of = atoms.iter().map(|atom| level.class_of[atom.part]).collect();
     }
     let by_values = values.map(|_| {
-        levels.push(Level { class_of: (0..atoms.len()).collect(), classes: atoms.len(), is_rest_merged: false });
+        levels.push(Level { class_of: (0..atoms.len()).collect(), classes: atoms.len(), is_first_step: false });
         levels.len() - 1
     });
-    Column { name, parts: finest.clone(), atoms, levels, asked, by_values }
+    Column { name, parts: finest.clone(), atoms, levels, asked, by_values, related: Vec::new() }
 }
 
 fn count(class_of: &[usize]) -> usize {
@@ -189,22 +189,25 @@ fn count(class_of: &[usize]) -> usize {
 }
 
 /// The values that a part can have; nobody without a value has any.
-fn with_steps(part: usize, of: &Part, scale: &Scale) -> Vec<Atom> {
+fn with_steps(part: usize, of: &Part, values: &Values) -> Vec<Atom> {
     if *of == Part::Missing {
         return vec![Atom { part, step: None }];
     }
-    let possible = steps_of(of, scale);
-    possible.map(|step| Atom { part, step: Some(step) }).collect()
+    let possible = steps_of(of, &values.scale);
+    let mut steps: Vec<i64> = values.steps.iter().copied().filter(|step| possible.contains(step)).collect();
+    if steps.is_empty() {
+        // Nobody is in it, but a part is never without a value.
+        steps.push(*possible.start());
+    }
+    steps.into_iter().map(|step| Atom { part, step: Some(step) }).collect()
 }
 
 /// The steps that values of a part may round to, one more where binary fractions leave it open; a value that no category names
 /// may be any.
 pub(crate) fn steps_of(part: &Part, scale: &Scale) -> std::ops::RangeInclusive<i64> {
-    const DOUBT: f64 = 1e-6;
     let exact = |value: Decimal| (value.to_f64() * scale.denominator() as f64 - scale.min as f64) / scale.step as f64;
-    let within = |step: f64| step.clamp(0.0, scale.range as f64) as i64;
-    let from = |value: Decimal| within((exact(value) - 0.5 - DOUBT).ceil());
-    let to = |value: Decimal| within((exact(value) + 0.5 + DOUBT).floor());
+    let from = |value: Decimal| *scale.steps_near(exact(value)).start();
+    let to = |value: Decimal| *scale.steps_near(exact(value)).end();
     match part {
         Part::Interval(first, end) => from(*first)..=to(*end),
         Part::Below(end) => 0..=to(*end),
@@ -215,6 +218,30 @@ pub(crate) fn steps_of(part: &Part, scale: &Scale) -> std::ops::RangeInclusive<i
         },
         _ => 0..=scale.range,
     }
+}
+
+/// How the study merges these parts, if they are those of a dimension for which it says so.
+fn declared(spec: &StudySpec, column: &str, parts: &[Part]) -> Vec<Vec<usize>> {
+    let is_dimension = parts.iter().any(|part| matches!(part, Part::Other | Part::Outside(..)));
+    let of = spec.dimension(column).filter(|dimension| is_dimension && parts.len() == dimension.len() + 2);
+    let levels = of.into_iter().flat_map(|dimension| &dimension.coarser);
+    levels.map(|level| level.iter().map(|class| usize::from(*class)).collect()).collect()
+}
+
+/// The cuts between one and the next coarser one, coarsest first: as the study declares them, as far as they are between, or as
+/// they come.
+fn steps_between(cut: &Cut) -> Vec<(Vec<usize>, bool)> {
+    if cut.declared.is_empty() {
+        return between(&cut.parts, &cut.coarser);
+    }
+    // Each class within one of the coarser cut, and not the same as that.
+    let is_between = |level: &&Vec<usize>| {
+        let first = |part: usize| level.iter().position(|class| *class == level[part]).unwrap_or(part);
+        (0..level.len()).all(|part| cut.coarser[first(part)] == cut.coarser[part])
+            && !same_partition(level, &cut.coarser)
+    };
+    let levels: Vec<&Vec<usize>> = cut.declared.iter().filter(is_between).collect();
+    levels.into_iter().enumerate().map(|(place, level)| (level.clone(), place == 0)).rev().collect()
 }
 
 /// The cuts between one and the next coarser one, coarsest first: each gives every part a class. `coarser` is the class of
@@ -365,6 +392,19 @@ mod tests {
         assert_eq!(steps(values(&[1, 2]), &[0, 0, 0, 1]), [[0, 1, 0, 2]]);
         // One value and the rest: everybody.
         assert!(steps(values(&[1]), &[0; 3]).is_empty());
+    }
+
+    #[test]
+    fn declared_steps_are_taken_where_they_are_between() {
+        let steps = |coarser: &[usize]| {
+            let declared = vec![vec![0, 1, 1, 2, 3], vec![0, 1, 1, 0, 0]];
+            steps_between(&Cut { parts: values(&[1, 2, 3]), statistic: 0, coarser: coarser.to_vec(), declared })
+        };
+        let (first, second) = (vec![0, 1, 1, 2, 3], vec![0, 1, 1, 0, 0]);
+        assert_eq!(steps(&[0; 5]), [(second, false), (first.clone(), true)]);
+        // Those without a value stay apart where another statistic tells them apart.
+        assert_eq!(steps(&[0, 0, 0, 0, 1]), [(first.clone(), true)]);
+        assert!(steps(&first).is_empty(), "it is asked for");
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
+use crate::worker::words;
+
 /// Why no cells were computed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, BorshSerialize, BorshDeserialize)]
 #[non_exhaustive]
@@ -22,6 +24,33 @@ pub enum StatisticsError {
         column: String,
         /// Two statistics that cut it.
         statistics: [String; 2],
+    },
+    /// A variable of a guarded study whose sums could tell small counts.
+    #[error(
+        "variable `{variable}` cannot be summed up in a guarded study: it is {what}, and small counts could follow from such \
+         sums; {instead}, or set protection = \"private\""
+    )]
+    Form {
+        /// The variable.
+        variable: String,
+        /// What it is.
+        #[borsh(serialize_with = "words::write", deserialize_with = "words::read")]
+        what: &'static str,
+        /// What to write instead.
+        #[borsh(serialize_with = "words::write", deserialize_with = "words::read")]
+        instead: &'static str,
+    },
+    /// Two variables of a guarded study whose sums together could tell of few.
+    #[error(
+        "variables `{}` and `{}` are both made of {source_column}, so that sums over few patients could follow from the sums of \
+         both; sum up one of them and ask for a histogram of the other, or take them from rows with different concepts",
+         variables[0], variables[1]
+    )]
+    CommonSource {
+        /// The variables.
+        variables: [String; 2],
+        /// The raw column, with its table.
+        source_column: String,
     },
     /// A joint sum could pass 2^62.
     #[error(

@@ -26,6 +26,13 @@ impl Scale {
         Some(Self { min, step, places, range: i64::try_from(range).ok()? })
     }
 
+    /// The steps to which a number may round, itself in steps: two where binary fractions leave it open.
+    pub(crate) fn steps_near(&self, steps: f64) -> std::ops::RangeInclusive<i64> {
+        const DOUBT: f64 = 1e-6;
+        let within = |step: f64| step.clamp(0.0, self.range as f64) as i64;
+        within((steps - 0.5 - DOUBT).ceil())..=within((steps + 0.5 + DOUBT).floor())
+    }
+
     /// `10^places`.
     pub(crate) fn denominator(&self) -> i128 {
         10i128.pow(self.places)

@@ -24,7 +24,7 @@
 //! fastest; categories as declared, then *other*, then *missing*; cells as in the table above.
 
 use consilium_protocol::study::{
-    Categories, CategoryValue, Decimal, Dimension, Protection, StatisticKind, StudySpec, interval_label,
+    Categories, CategoryValue, Decimal, Dimension, Protection, StatisticKind, StudySpec, Totals, interval_label,
 };
 
 use super::StatisticsError;
@@ -208,7 +208,9 @@ impl Layout {
         }
         if spec.protection == Protection::Guarded {
             layout.columns = column::columns(spec, &layout.blocks)?;
-            for block in layout.blocks.clone() {
+            // Without a total, what is merged would tell what is hidden of it.
+            let merged = if spec.totals == Totals::Hidden { Vec::new() } else { layout.blocks.clone() };
+            for block in merged {
                 for axes in layout.coarsened(&block) {
                     let coarser = layout.append(spec, block.statistic, axes);
                     layout.coarser.push(coarser);
@@ -219,7 +221,7 @@ impl Layout {
     }
 
     /// The axes of a block's coarser tables, finer ones first: the last dimension at every level of its column, the others as
-    /// they are or with *other* and *missing* in the first category.
+    /// they are or merged by one step: with *other* and *missing* in the first category, or as the study says.
     fn coarsened(&self, block: &Block) -> Vec<Vec<Axis>> {
         if block.bundles.len() > MOST_COARSENED {
             return Vec::new();
@@ -234,7 +236,7 @@ impl Layout {
                     (1..level).rev().map(|coarser| (column, level, coarser)).collect()
                 }
                 Some((column, level)) if axis.parts[0] != Part::Present => {
-                    let below = level.checked_sub(1).filter(|below| column.levels[*below].is_rest_merged);
+                    let below = level.checked_sub(1).filter(|below| column.levels[*below].is_first_step);
                     below.map(|below| (column, level, below)).into_iter().collect()
                 }
                 _ => Vec::new(),

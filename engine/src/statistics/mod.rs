@@ -19,6 +19,7 @@ mod local;
 mod plan;
 mod proof;
 mod spans;
+mod sums;
 
 pub(crate) use column::{Column, steps_of};
 pub use compared::{Compared, CountAxis, CountTable, Number};

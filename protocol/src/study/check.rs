@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use super::{Categories, CategoryValue, Decimal, Protection, SPEC_VERSION, StatisticKind, StudySpec, Variable};
+use super::{
+    Categories, CategoryValue, Decimal, Dimension, Protection, SPEC_VERSION, StatisticKind, StudySpec, Totals, Variable,
+};
 use crate::privacy::MicroRho;
 
 /// Sizes that no study passes.
@@ -22,6 +24,8 @@ pub mod limits {
     pub const ENTRIES: usize = 64;
     /// Values or edges of one list.
     pub const CATEGORIES: usize = 256;
+    /// Levels of merged categories of one dimension.
+    pub const COARSER: usize = 16;
     /// Dimensions of one statistic.
     pub const BY: usize = 3;
     /// The largest threshold that a study may ask for.
@@ -89,6 +93,15 @@ impl StudySpec {
             !matches!(self.protection, Protection::Private { rho: MicroRho::ZERO }),
             "rho",
             "must be more than 0: nothing can be said without any loss; 0.1 is a careful choice",
+        );
+        let is_count = |kind: &StatisticKind| {
+            matches!(kind, StatisticKind::Count | StatisticKind::Crosstab | StatisticKind::Histogram { .. })
+        };
+        problems.unless(
+            self.totals == Totals::Shown
+                || (self.protection == Protection::Guarded && self.statistics.iter().all(|s| is_count(&s.kind))),
+            "totals",
+            "can be hidden in a guarded study of counts only; remove it, or ask for sums in a study of their own",
         );
     }
 
@@ -160,6 +173,7 @@ impl StudySpec {
                 }
                 Categories::Edges(edges) => check_edges(problems, edges, at("edges")),
             }
+            check_coarser(problems, dimension, self.protection, at("coarser"));
         }
     }
 
@@ -220,7 +234,7 @@ impl StudySpec {
     }
 }
 
-impl super::Dimension {
+impl Dimension {
     /// How many categories, without *other* and *missing*.
     pub fn len(&self) -> usize {
         match &self.categories {
@@ -258,6 +272,44 @@ fn kind_of(value: &CategoryValue) -> u8 {
         CategoryValue::Truth(_) => 0,
         CategoryValue::Integer(_) => 1,
         CategoryValue::Text(_) => 2,
+    }
+}
+
+/// Each level merges what the one before has, and leaves two classes at least.
+fn check_coarser(problems: &mut Problems, dimension: &Dimension, protection: Protection, at: String) {
+    if dimension.coarser.is_empty() {
+        return;
+    }
+    problems.unless(protection == Protection::Guarded, at.clone(), "is of guarded studies only; remove it");
+    problems.unless(
+        dimension.coarser.len() <= limits::COARSER,
+        at.clone(),
+        format!("at most {} levels", limits::COARSER),
+    );
+    let width = dimension.len().saturating_add(2);
+    let mut finer: Vec<u16> = (0..width).map(|place| u16::try_from(place).unwrap_or(u16::MAX)).collect();
+    for level in &dimension.coarser {
+        let is_numbered = level.len() == width
+            && level.iter().enumerate().all(|(place, class)| {
+                level[..place].contains(class)
+                    || usize::from(*class) == level[..place].iter().collect::<BTreeSet<_>>().len()
+            });
+        let classes = |of: &[u16]| of.iter().collect::<BTreeSet<_>>().len();
+        let is_nested = is_numbered
+            && (0..width).all(|place| {
+                // The first of a class of the finer level stands for it.
+                finer.iter().position(|class| *class == finer[place]).is_some_and(|first| level[first] == level[place])
+            });
+        problems.unless(
+            is_nested && classes(level) < classes(&finer) && classes(level) > 1,
+            at.clone(),
+            "every level merges groups of the one before, the finest first, and leaves two groups at least; list the labels of \
+             each group that is merged",
+        );
+        if !is_nested {
+            return;
+        }
+        finer.clone_from(level);
     }
 }
 

@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::{
     Categories, Category, CategoryValue, Cohort, Decimal, Dimension, Problem, Protection, SPEC_VERSION, Statistic,
-    StatisticKind, StudySpec, Variable, limits,
+    StatisticKind, StudySpec, Totals, Variable, limits,
 };
 use crate::consent::Purpose;
 use crate::privacy::MicroRho;
@@ -48,6 +48,8 @@ struct File {
     rho: Option<MicroRho>,
     #[serde(default)]
     min_joint_count: u32,
+    #[serde(default)]
+    totals: TotalsFile,
     cohort: CohortFile,
     #[serde(default)]
     variable: Vec<VariableFile>,
@@ -65,6 +67,14 @@ enum ProtectionFile {
     #[default]
     Guarded,
     Private,
+}
+
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum TotalsFile {
+    #[default]
+    Shown,
+    Hidden,
 }
 
 #[derive(Deserialize)]
@@ -91,6 +101,9 @@ struct DimensionFile {
     name: String,
     values: Option<Vec<ValueFile>>,
     edges: Option<Vec<Decimal>>,
+    /// By level, finer first, the labels that are merged.
+    #[serde(default)]
+    coarser: Vec<Vec<Vec<String>>>,
 }
 
 #[derive(Deserialize)]
@@ -153,6 +166,10 @@ impl StudySpec {
             purpose: file.purpose,
             protection: protection(file.protection, file.rho, &mut problems),
             min_joint_count: file.min_joint_count,
+            totals: match file.totals {
+                TotalsFile::Shown => Totals::Shown,
+                TotalsFile::Hidden => Totals::Hidden,
+            },
             cohort: Cohort { sql: file.cohort.sql, subject: file.cohort.subject },
             variables: entries(file.variable, "variable", &mut problems, variable),
             dimensions: entries(file.dimension, "dimension", &mut problems, dimension),
@@ -214,7 +231,43 @@ fn dimension(file: DimensionFile) -> Result<Dimension, (&'static str, &'static s
         (None, Some(edges)) => Categories::Edges(edges),
         _ => return Err(("values", "a dimension declares either `values` or `edges`")),
     };
-    Ok(Dimension { name: file.name, categories })
+    let mut dimension = Dimension { name: file.name, categories, coarser: Vec::new() };
+    let labels = dimension.labels();
+    dimension.coarser = file.coarser.iter().map(|groups| classes(&labels, groups)).collect::<Result<_, _>>()?;
+    Ok(dimension)
+}
+
+/// The class of each category, of *other* and of *missing*, where these labels are merged.
+fn classes(labels: &[String], groups: &[Vec<String>]) -> Result<Vec<u16>, (&'static str, &'static str)> {
+    let mut all: Vec<&str> = labels.iter().map(String::as_str).collect();
+    all.extend(["other", "missing"]);
+    // A category stands for its class.
+    let mut leaders: Vec<usize> = (0..all.len()).collect();
+    let mut named = std::collections::BTreeSet::new();
+    for group in groups {
+        let mut own = Vec::with_capacity(group.len());
+        for label in group {
+            let place = all.iter().position(|known| known == label);
+            let place =
+                place.ok_or(("coarser", "names a category that the dimension does not have; use its labels"))?;
+            if !named.insert(place) {
+                return Err(("coarser", "names a category twice on one level; remove one"));
+            }
+            own.push(place);
+        }
+        if let Some(first) = own.iter().min().copied() {
+            own.into_iter().for_each(|place| leaders[place] = first);
+        }
+    }
+    let mut order: Vec<usize> = Vec::new();
+    let number = |leader: usize| {
+        let known = order.iter().position(|known| *known == leader);
+        known.unwrap_or_else(|| {
+            order.push(leader);
+            order.len() - 1
+        }) as u16
+    };
+    Ok(leaders.into_iter().map(number).collect())
 }
 
 fn category(file: ValueFile) -> Category {

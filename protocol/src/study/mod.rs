@@ -44,6 +44,8 @@ pub struct StudySpec {
     /// Joint counts from 1 up to one less than this are suppressed, where the consortium's policy does not say more; 0
     /// to leave it to the policy.
     pub min_joint_count: u32,
+    /// Whether the total of a guarded study may be shown where groups are not.
+    pub totals: Totals,
     /// Who may be counted.
     pub cohort: Cohort,
     /// The numbers of the cohort, with their bounds.
@@ -52,6 +54,17 @@ pub struct StudySpec {
     pub dimensions: Vec<Dimension>,
     /// What is computed.
     pub statistics: Vec<Statistic>,
+}
+
+/// What of a guarded study is shown where some of its groups are too small.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Totals {
+    /// The total, and rare categories merged with others.
+    #[default]
+    Shown,
+    /// Every group of one table that is large enough, each by itself; totals only where all their groups are shown.
+    Hidden,
 }
 
 /// How a study protects small groups.
@@ -121,6 +134,9 @@ pub struct Dimension {
     pub name: String,
     /// Its categories.
     pub categories: Categories,
+    /// How a guarded study merges categories that are too rare to be shown, finer first: for each level the class of every
+    /// category, of *other* and of *missing*, numbered as they first appear. None to leave it to the program.
+    pub coarser: Vec<Vec<u16>>,
 }
 
 /// How a dimension is cut.

@@ -2,7 +2,7 @@
 
 use consilium_protocol::policy::DisclosurePolicy;
 use consilium_protocol::privacy::MicroRho;
-use consilium_protocol::study::{Protection, SpecFileError, StudySpec};
+use consilium_protocol::study::{Protection, SpecFileError, StudySpec, Totals};
 
 const GOOD: &str = r#"
 version = 1
@@ -122,4 +122,54 @@ fn gigantic_files_are_refused() {
     assert_eq!(StudySpec::from_toml(&text), Err(SpecFileError::TooLong));
     let many: String = (0..70).map(|i| format!("[[statistic]]\nname = \"n{i}\"\nkind = \"count\"\n")).collect();
     assert!(StudySpec::from_toml(&format!("{GOOD}{many}")).is_err());
+}
+
+#[test]
+fn totals_are_hidden_in_guarded_studies_of_counts() {
+    let counted = GOOD.replace("kind = \"mean\"\nof = \"x\"", "kind = \"count\"");
+    let read = |text: &str, more: &str| StudySpec::from_toml(&text.replace("purpose", &format!("{more}\npurpose")));
+    assert_eq!(read(&counted, "").unwrap().totals, Totals::Shown);
+    let hidden = read(&counted, "totals = \"hidden\"").unwrap();
+    assert_eq!(hidden.totals, Totals::Hidden);
+    assert_eq!(StudySpec::from_canonical(&hidden.to_canonical()), Ok(hidden));
+    for (text, more) in [
+        (GOOD, "totals = \"hidden\""),
+        (&counted, "totals = \"hidden\"\nprotection = \"open\""),
+        (&counted, "totals = \"merged\""),
+    ] {
+        let error = read(text, more).unwrap_err().to_string();
+        assert!(error.contains("totals"), "{more}: {error}");
+    }
+}
+
+#[test]
+fn a_dimension_says_how_its_categories_are_merged() {
+    let values = "values = [1, 2, { value = 3, label = \"three\" }]";
+    let of = |coarser: &str| {
+        StudySpec::from_toml(&GOOD.replace("values = [1, 2]", &format!("{values}\ncoarser = [{coarser}]")))
+    };
+    let spec = of("[[\"2\", \"three\"]], [[\"three\", \"2\"], [\"1\", \"other\", \"missing\"]]").unwrap();
+    assert_eq!(spec.dimensions[0].coarser, [[0, 1, 1, 2, 3], [0, 1, 1, 0, 0]]);
+    assert_eq!(StudySpec::from_canonical(&spec.to_canonical()), Ok(spec));
+    assert!(of("").unwrap().dimensions[0].coarser.is_empty());
+    for (coarser, what) in [
+        ("[[\"2\", \"four\"]]", "a category that the dimension does not have"),
+        ("[[\"2\", \"three\"], [\"three\", \"1\"]]", "twice on one level"),
+        ("[[\"1\", \"2\"]], [[\"2\", \"three\"]]", "merges groups of the one before"),
+        ("[[\"1\", \"2\"]], [[\"1\", \"2\"]]", "merges groups of the one before"),
+        ("[[\"1\", \"2\", \"three\", \"other\", \"missing\"]]", "leaves two groups at least"),
+        ("[]", "merges groups of the one before"),
+    ] {
+        let error = of(coarser).unwrap_err().to_string();
+        assert!(error.contains("dimension[0].coarser") && error.contains(what), "{coarser}: {error}");
+    }
+    let open = GOOD.replace("purpose", "protection = \"open\"\npurpose");
+    let open = open.replace("values = [1, 2]", &format!("{values}\ncoarser = [[[\"2\", \"three\"]]]"));
+    assert!(StudySpec::from_toml(&open).unwrap_err().to_string().contains("guarded studies only"));
+    // Of bytes that were not written here, whatever they hold.
+    let mut forged = of("[[\"2\", \"three\"]]").unwrap();
+    for level in [vec![], vec![0; 4], vec![0, 1, 1, 2, 9], vec![1, 0, 0, 2, 3]] {
+        forged.dimensions[0].coarser = vec![level.clone()];
+        assert!(StudySpec::from_canonical(&forged.to_canonical()).is_err(), "{level:?}");
+    }
 }

@@ -78,7 +78,7 @@ pub(super) async fn show(args: &WhichArgs, global: &Global) -> Result<(), Failur
     let report = json!({
         "summary": summary_json(&summary),
         "spec": spec,
-        "decisions": reply.decisions.iter().map(|d| json!({ "hospital": d.hospital, "name": d.name,
+        "decisions": reply.decisions.iter().map(|d| json!({ "hospital": d.hospital, "name": d.name, "paired": d.paired,
             "approved": d.approved, "reason": d.reason, "height": d.height })).collect::<Vec<_>>(),
         "rounds": reply.rounds.iter().map(round_json).collect::<Vec<_>>(),
         "deadline_ms": reply.deadline_ms, "here": here, "failing": failing,
@@ -137,7 +137,11 @@ fn decisions(decisions: &[wire::Decision]) -> String {
     term::table(
         ["hospital", "decision", "reason", "block"],
         decisions.iter().map(|d| {
-            let decision = if d.approved { "approved" } else { "rejected" };
+            let decision = match (d.approved, d.paired) {
+                (true, true) => "approved",
+                (true, false) => "approved, its node is not ready",
+                (false, _) => "rejected",
+            };
             [d.name.clone(), decision.to_string(), d.reason.clone(), d.height.to_string()]
         }),
     )

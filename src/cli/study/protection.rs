@@ -15,7 +15,7 @@ use consilium_protocol::ids::{HospitalId, LedgerId, RoundNumber, StudyId};
 use consilium_protocol::pairing::PairSecret;
 use consilium_protocol::policy::DisclosurePolicy;
 use consilium_protocol::privacy::MicroRho;
-use consilium_protocol::study::{Protection, StudySpec};
+use consilium_protocol::study::{Protection, StudySpec, Totals};
 use serde::Serialize;
 
 use super::Now;
@@ -180,6 +180,11 @@ impl Protected {
                         "    {statistic} is shown by classes of {}, where these can be shown\n",
                         columns.join(", ")
                     ));
+                }
+                if spec.totals == Totals::Hidden {
+                    text.push_str(
+                        "    totals are shown only where all their groups are, and rare categories are not merged\n",
+                    );
                 }
                 if *is_tied {
                     text.push_str(

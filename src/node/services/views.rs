@@ -40,12 +40,14 @@ pub(super) fn summary(state: &State, study: &Study<'_>) -> wire::StudySummary {
 }
 
 pub(super) fn study(state: &State, study: &Study<'_>) -> wire::StudyReply {
+    let paired = study.course.paired();
     let decisions = study.course.decisions.iter().map(|(hospital, decision)| wire::Decision {
         hospital: hospital.to_string(),
         name: name_of(state, hospital),
         approved: decision.approved,
         reason: decision.reason.clone(),
         height: decision.at.height.get(),
+        paired: paired.binary_search(hospital).is_ok(),
     });
     let deadline = study.course.deadline(study.proposal.proposed.time, &state.genesis().deadlines);
     wire::StudyReply {

@@ -6,7 +6,9 @@
 
 use std::collections::BTreeMap;
 
-use super::oracle::{Atom, COUNT, Study, fixed, statistic, study};
+use consilium_protocol::study::{StudySpec, Totals};
+
+use super::oracle::{Atom, COUNT, QUERY, Study, fixed, statistic, study};
 use super::{Lattice, LatticeError};
 use crate::statistics::{Layout, StatisticsError};
 
@@ -24,7 +26,11 @@ fn atom(x: i64, g: i64, h: i64, m: i64, s: i64) -> Atom {
 
 impl Case {
     fn of(most: i64, statistics: &str, subjects: &[(Atom, i64)]) -> Self {
-        let study = Study::of(&self::study(most, statistics)).expect("a study that can be guarded");
+        Self::of_study(&self::study(most, statistics), subjects)
+    }
+
+    fn of_study(spec: &StudySpec, subjects: &[(Atom, i64)]) -> Self {
+        let study = Study::of(spec).expect("a study that can be guarded");
         let counts: BTreeMap<&Atom, i64> = subjects.iter().map(|(atom, n)| (atom, *n)).collect();
         let table: Vec<i64> = study.atoms.iter().map(|atom| counts.get(atom).copied().unwrap_or(0)).collect();
         assert_eq!(table.iter().sum::<i64>(), subjects.iter().map(|(_, n)| n).sum::<i64>(), "atoms of the study");
@@ -107,6 +113,83 @@ fn the_moments_of_a_score_tell_no_small_count() {
         [false],
         "n of 0, and the sum over 1 and 2, tell how many have 2"
     );
+}
+
+/// A study whose x is this expression of the query.
+fn encoded(most: i64, x: &str, statistics: &str) -> StudySpec {
+    let mut spec = study(most, statistics);
+    spec.cohort.sql = QUERY.replacen("a.x,", &format!("{x} AS x,"), 1);
+    spec
+}
+
+#[test]
+fn the_digits_of_a_sum_tell_no_small_count() {
+    // Of 52 patients 2 are rare, 20 common, 30 neither: the sum is 2 * 1048576 + 20.
+    let digits = "CASE WHEN p.race_concept_id = 1 THEN 1048576 WHEN p.race_concept_id = 2 THEN 1 ELSE 0 END";
+    let sum = statistic("s", "kind = \"sum\"\nof = \"x\"", &[]);
+    let of = |x: &str, subjects: [(i64, i64); 3]| {
+        let subjects = subjects.map(|(x, n)| (atom(x, -1, -1, -1, -1), n));
+        Case::of_study(&encoded(1_048_576, x, &sum), &subjects)
+    };
+    let case = of(digits, [(1_048_576, 2), (1, 20), (0, 30)]);
+    assert_eq!((case.counts(0), case.sums(0)), (vec![Some(52), Some(0)], vec![false]));
+    assert_eq!(of(digits, [(1_048_576, 3), (1, 20), (0, 30)]).sums(0), [true], "which is what its crosstab would tell");
+    // The other way round: the rare ones have 1, and the rest the large number.
+    let complement = "CASE WHEN p.race_concept_id = 1 THEN 1 WHEN p.race_concept_id = 2 THEN 0 ELSE 1048576 END";
+    assert_eq!(of(complement, [(1_048_576, 30), (1, 2), (0, 20)]).sums(0), [false]);
+    // Truth values as digits.
+    let casts = "1048576 * CAST(p.race_concept_id = 1 AS INT) + CAST(p.race_concept_id = 2 AS INT)";
+    assert_eq!(of(casts, [(1_048_576, 2), (1, 20), (0, 30)]).sums(0), [false]);
+}
+
+#[test]
+fn what_is_no_measurement_is_refused_by_name() {
+    let mean = statistic("m", "kind = \"mean\"\nof = \"x\"", &[]);
+    for x in ["a.x * (a.x - 1) / 2", "CASE WHEN p.race_concept_id = 1 THEN a.x + 1 ELSE a.x END", "p.race_concept_id"] {
+        let refused = Layout::of(&encoded(12, x, &mean)).expect_err(x);
+        let StatisticsError::Form { variable, .. } = &refused else { panic!("{x}: {refused}") };
+        assert_eq!(variable, "x");
+        let said = refused.to_string();
+        assert!(said.contains("`x`") && said.ends_with("or set protection = \"private\""), "{said}");
+        // A histogram of it is as good as a dimension.
+        let histogram = statistic("h", "kind = \"histogram\"\nof = \"x\"\nedges = [0, 5]", &[]);
+        assert!(Layout::of(&encoded(12, x, &histogram)).is_ok(), "{x}");
+    }
+}
+
+#[test]
+fn two_sums_of_one_column_are_refused_by_name() {
+    // Their difference is that of the rare ones alone.
+    let both = statistic("x", "kind = \"sum\"\nof = \"x\"", &[]) + &statistic("s", "kind = \"sum\"\nof = \"s\"", &[]);
+    let mut spec = study(12, &both);
+    assert!(Layout::of(&spec).is_ok(), "rows with other concepts");
+    spec.cohort.sql = QUERY.replacen("b.s", "CASE WHEN p.race_concept_id <> 1 THEN a.x END AS s", 1);
+    let source_column = "measurement.value_as_number".to_string();
+    let variables = ["s", "x"].map(String::from);
+    assert_eq!(Layout::of(&spec), Err(StatisticsError::CommonSource { variables, source_column }));
+}
+
+#[test]
+fn a_cut_under_another_name_is_one_of_the_variable() {
+    // All who are below 6 have 5, and all others 9, but for two: the sum, and how many are on either side, tell of these.
+    let both = statistic("s", "kind = \"sum\"\nof = \"x\"", &[]) + &statistic("g", COUNT, &["g"]);
+    let mut spec = study(12, &both);
+    let subjects = |others: i64| {
+        [(5, 1, 30), (9, 2, 30), (7, 2, others), (11, 2, others)].map(|(x, g, n)| (atom(x, g, -1, -1, -1), n))
+    };
+    assert_eq!(Case::of_study(&spec, &subjects(1)).sums(0), [true], "a code has nothing to do with it");
+    spec.cohort.sql = QUERY.replacen("p.gender_concept_id AS g", "CASE WHEN a.x < 6 THEN 1 ELSE 2 END AS g", 1);
+    let few = Case::of_study(&spec, &subjects(1));
+    assert_eq!((few.sums(0), few.counts(1)[..2].to_vec()), (vec![false], vec![Some(30), Some(32)]));
+    assert_eq!(Case::of_study(&spec, &subjects(3)).sums(0), [true]);
+    // So does a row that is there from a value on.
+    let flag = "(SELECT DISTINCT person_id, 2 AS g FROM measurement WHERE value_as_number >= 6)";
+    let joined = format!(
+        "{} LEFT JOIN {flag} f ON f.person_id = p.person_id",
+        QUERY.replacen("p.gender_concept_id AS g", "coalesce(f.g, 1) AS g", 1)
+    );
+    spec.cohort.sql = joined;
+    assert_eq!(Case::of_study(&spec, &subjects(1)).sums(0), [false]);
 }
 
 #[test]
@@ -315,6 +398,62 @@ fn rare_categories_are_merged_and_the_others_shown() {
         })
         .collect();
     assert!(merged.contains(&("1 to <2, other, missing".to_string(), 42)), "{merged:?}");
+}
+
+#[test]
+fn a_study_says_itself_how_categories_are_merged() {
+    let mut spec = study(1, &statistic("h", COUNT, &["h"]));
+    let at = |h, n| (atom(-1, -1, h, -1, -1), n);
+    let subjects = [at(1, 40), at(2, 2), at(3, 30)];
+    let together = |case: &Case| -> Vec<(String, i64)> {
+        let shown = |bundle: &usize| case.is_shown(case.study.lattice.places[*bundle].count);
+        let blocks = case.study.layout.coarser().iter();
+        let bundles = blocks.flat_map(|block| block.bundles.clone().map(move |bundle| (block, bundle)));
+        let shown = bundles.filter(|(_, bundle)| shown(bundle));
+        shown
+            .map(|(block, bundle)| {
+                (block.axes[0].label(bundle - block.bundles.start), case.study.count(bundle, &case.table))
+            })
+            .collect()
+    };
+    let both = ("2 to <3, 3 to <4".to_string(), 32);
+    let dimension = spec.dimensions.iter_mut().find(|dimension| dimension.name == "h").expect("a dimension");
+    dimension.coarser = vec![vec![0, 1, 2, 3, 3], vec![0, 1, 1, 2, 2]];
+    assert!(spec.problems().is_empty(), "{:?}", spec.problems());
+    let case = Case::of_study(&spec, &subjects);
+    assert_eq!(case.counts(0), [Some(40), None, None, Some(0), Some(0)], "class by class of the coarser level");
+    assert!(together(&case).contains(&both), "{:?}", together(&case));
+    let dimension = spec.dimensions.iter_mut().find(|dimension| dimension.name == "h").expect("a dimension");
+    dimension.coarser = vec![vec![0, 1, 0, 2, 2]];
+    let case = Case::of_study(&spec, &subjects);
+    assert!(!together(&case).contains(&both), "{:?}", together(&case));
+}
+
+/// A study of counts whose totals are hidden.
+fn without_totals(statistics: &str) -> StudySpec {
+    let mut spec = study(1, statistics);
+    spec.totals = Totals::Hidden;
+    assert!(spec.problems().is_empty(), "{:?}", spec.problems());
+    spec
+}
+
+#[test]
+fn without_totals_every_group_of_a_sparse_table_stands_for_itself() {
+    let table = statistic("gh", "kind = \"crosstab\"", &["g", "h"]);
+    let spec = without_totals(&(table + &statistic("g", COUNT, &["g"]) + &statistic("all", COUNT, &[])));
+    let at = |g, h, n| (atom(-1, g, h, -1, -1), n);
+    let few = Case::of_study(&spec, &[at(1, 1, 30), at(1, 2, 2), at(1, 3, 5), at(2, 1, 9), at(2, 2, 4)]);
+    assert_eq!(few.counts(0)[..5], [Some(30), None, Some(5), Some(0), Some(0)]);
+    assert_eq!(few.counts(1)[..2], [None, Some(13)], "the union of one that is hidden");
+    assert_eq!(few.counts(2), [None]);
+    let many = Case::of_study(&spec, &[at(1, 1, 30), at(1, 2, 3), at(1, 3, 5), at(2, 1, 9), at(2, 2, 4)]);
+    assert_eq!(many.counts(2), [Some(51)]);
+    // Two tables have a total in common, whether or not it is asked for.
+    let two = without_totals(&(statistic("g", COUNT, &["g"]) + &statistic("h", COUNT, &["h"])));
+    let refused = Lattice::of(&two, &Layout::of(&two).expect("nested")).expect_err("two tables");
+    let LatticeError::NotOneTable { mut statistics } = refused else { panic!("{refused}") };
+    statistics.sort();
+    assert_eq!(statistics, ["g", "h"]);
 }
 
 #[test]

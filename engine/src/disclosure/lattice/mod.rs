@@ -20,11 +20,22 @@
 //!
 //! A sum of degree d (1: Σx; 2: with Σx²) of a group
 //!
-//! 7. of a variable with at most d + 1 values, or with few values that other statistics cut, is released when the group's counts
-//!    by value are, which are one more node;
+//! 7. of a variable with at most d + 1 values, with few values that other statistics cut, or that is a choice of literals in the
+//!    query, is released when the group's counts by value are, which are one more node;
 //! 8. of any other variable is released when the group's count is, and nobody is in it or it is *spread*: d + 1 ranges of x have k
-//!    or more; where another statistic cuts x, d + 2 ranges in one part of its finest cut. Nodes with sums of one variable have
-//!    separators and classes of their own, and sums wait for each other as counts do; without a separator each stands alone.
+//!    or more; where another statistic cuts x, d + 2 ranges in one part of its finest cut. A column that depends on what x is made
+//!    of cuts it under another name. Nodes with sums of one variable have separators and classes of their own, and sums wait for
+//!    each other as counts do; without a separator each stands alone.
+//!
+//! # Forms
+//!
+//! 9. What a variable is made of is read from the query ([`form`](crate::cohort)): what is neither affine in one raw column, nor a
+//!    choice of literals, nor a named helper is refused, and so are two with a raw column in common.
+//!
+//! # Where totals are hidden
+//!
+//! 10. Statistics are one table and coarser ones of it, all of them counts. A group of the table is released when it passes, a
+//!     union of groups, the total among them, when all of them are.
 //!
 //! The argument, and what it does not cover, is in `docs/guard.md`.
 
@@ -42,7 +53,7 @@ mod shown;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use consilium_protocol::study::StudySpec;
+use consilium_protocol::study::{StudySpec, Totals};
 
 use crate::guard::{BitRef, Gates, MAX_GROUPS, Padded};
 use crate::statistics::{Compared, Content, Layout};
@@ -53,6 +64,9 @@ use spread::Spread;
 
 /// The most groups of the partition that refines a ring.
 const MOST_TIED: usize = 4_096;
+
+/// The most groups of one partition.
+const MOST_GROUPS: usize = 65_536;
 
 /// What of a guarded study is compared, and what is released for which outcomes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,6 +118,16 @@ pub enum LatticeError {
         /// The columns that they share.
         columns: Vec<String>,
     },
+    /// Totals are hidden, and statistics are not coarser tables of one.
+    #[error(
+        "with totals = \"hidden\" every statistic is the finest table or a coarser one of it, and {} are not; leave the others to \
+         a study of their own, or show totals",
+        listed(statistics)
+    )]
+    NotOneTable {
+        /// The finest table, and one that it does not refine.
+        statistics: Vec<String>,
+    },
     /// Counts that would take too much memory.
     #[error(
         "the study's breakdowns have too many groups to be compared under encryption; use fewer categories or dimensions"
@@ -127,7 +151,11 @@ impl Lattice {
         let sets = Sets::of(layout.columns());
         let blocks = node::blocks(&sets, layout).ok_or(LatticeError::Layout)?;
         let asked = asked(&sets, layout, spec, &blocks);
-        let Tied { nodes, tied } = tie(spec, &sets, asked)?;
+        if asked.iter().any(|(_, levels)| sets.size(levels) > MOST_GROUPS) {
+            return Err(LatticeError::TooLarge);
+        }
+        let is_hidden = spec.totals == Totals::Hidden;
+        let Tied { nodes, tied } = if is_hidden { Tied::default() } else { tie(spec, &sets, asked)? };
         let mut compiler = Compiler {
             sets: &sets,
             nodes: &nodes,
@@ -137,7 +165,11 @@ impl Lattice {
             released: BTreeMap::new(),
             done: BTreeSet::new(),
         };
-        blocks.iter().try_for_each(|(levels, _)| compiler.node(levels))?;
+        if is_hidden {
+            compiler.one_table(spec, layout, &blocks)?;
+        } else {
+            blocks.iter().try_for_each(|(levels, _)| compiler.node(levels))?;
+        }
         let sums = compiler.sums(spec, layout, &blocks)?;
         compiler.finish(spec, layout, &blocks, &sums)
     }
@@ -169,6 +201,7 @@ fn summed(sets: &Sets<'_>, spec: &StudySpec, statistic: usize) -> Option<(usize,
 }
 
 /// The nodes of a study, and those that wait for a partition that refines a ring.
+#[derive(Default)]
 struct Tied {
     nodes: Nodes,
     tied: BTreeMap<Levels, Levels>,
@@ -252,6 +285,41 @@ impl Compiler<'_> {
                 let all = self.circuit.all(members);
                 self.released.extend(new.into_iter().map(|group| (group, all)));
                 self.check_size()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Rule 10: releases every group of one table when it passes, and coarser ones, the total among them, with all their groups.
+    fn one_table(
+        &mut self,
+        spec: &StudySpec,
+        layout: &Layout,
+        blocks: &[(Levels, Vec<Option<Key>>)],
+    ) -> Result<(), LatticeError> {
+        let all = || layout.all_blocks().zip(blocks).map(|(block, (levels, _))| (block.statistic, levels));
+        let Some((table, finest)) = all().max_by_key(|(_, levels)| levels.rank()) else { return Ok(()) };
+        if let Some((other, _)) = all().find(|(_, levels)| !finest.refines(levels)) {
+            let names = [table, other].map(|statistic| spec.statistics[statistic].name.clone());
+            return Err(LatticeError::NotOneTable { statistics: names.to_vec() });
+        }
+        let groups = self.sets.groups(finest);
+        for group in &groups {
+            let bit = BitRef::Group(self.numbers.of(group));
+            self.released.insert(group.clone(), bit);
+        }
+        self.check_size()?;
+        let total = Levels(vec![0; self.sets.columns.len()]);
+        for levels in all().map(|(_, levels)| levels).chain([&total]) {
+            let mut unions: BTreeMap<Key, Vec<BitRef>> = BTreeMap::new();
+            for group in &groups {
+                unions.entry(self.sets.coarsened(group, levels)).or_default().push(self.released[group]);
+            }
+            for (union, parts) in unions {
+                if !self.released.contains_key(&union) {
+                    let all = self.circuit.all(parts);
+                    self.released.insert(union, all);
+                }
             }
         }
         Ok(())

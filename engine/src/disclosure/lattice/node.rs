@@ -160,7 +160,7 @@ pub(super) fn of_block(sets: &Sets<'_>, block: &Block) -> Option<(Levels, Vec<Op
 }
 
 /// All nodes, coarser ones first.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Nodes {
     pub(super) all: Vec<Levels>,
     /// Of each node the coarser ones through which it meets all others, none coarser than another.

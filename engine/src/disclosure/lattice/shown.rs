@@ -103,8 +103,9 @@ impl Shown {
 
 /// What is shown over so many cohorts of a size.
 fn shown(text: &str, size: usize, draw: impl Fn(&mut Random) -> Row) -> Shown {
-    let head = "version = 1\ntitle = \"T\"\ndescription = \"D\"\npurpose = \"HMB\"\n[cohort]\nsql = \"SELECT 1\"\nsubject = \"id\"\n";
-    let spec = StudySpec::from_toml(&format!("{head}{text}")).unwrap_or_else(|error| panic!("{error}"));
+    let head = "version = 1\ntitle = \"T\"\ndescription = \"D\"\npurpose = \"HMB\"\n";
+    let cohort = "[cohort]\nsql = \"SELECT person_id AS id, max(value_as_number) AS x FROM measurement GROUP BY person_id\"\nsubject = \"id\"\n";
+    let spec = StudySpec::from_toml(&format!("{head}{cohort}{text}")).unwrap_or_else(|error| panic!("{error}"));
     let layout = Layout::of(&spec).expect("nested");
     let lattice = Lattice::of(&spec, &layout).expect("a study that can be guarded");
     println!(

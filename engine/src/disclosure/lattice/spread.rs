@@ -2,7 +2,7 @@
 //!
 //! A released sum, with everything else that is released, is Σ p(x) + c over a group, p a polynomial of degree d and c constant
 //! on each part of every cut of x. If d + 1 disjoint ranges within one part have k patients each, p + c is not 0 for k of them at
-//! least: it has at most d roots there.
+//! least: it has at most d roots there. A column under another name that depends on what x is made of cuts it, too.
 
 use consilium_protocol::study::StudySpec;
 
@@ -16,7 +16,7 @@ use crate::statistics::{Column, Scale, steps_of};
 /// skewed.
 const SIXTEENTHS: [i64; 8] = [0, 1, 2, 4, 6, 8, 10, 12];
 
-/// The most parts of a cut that are looked at.
+/// The most parts of a cut, and the most cells of related columns, that are looked at.
 const MOST_PARTS: usize = 8;
 
 /// The ranges of one variable.
@@ -27,6 +27,8 @@ pub(super) struct Spread {
     ranges: [Vec<(usize, Vec<i64>)>; 2],
     /// How many ranges have to be large beside the degree.
     more: usize,
+    /// Columns under other names that depend on what the variable is made of: they cut it, too.
+    related: Vec<usize>,
 }
 
 impl Spread {
@@ -51,7 +53,8 @@ impl Spread {
                 spaced(wide.collect())
             }
         });
-        Some(Self { column: position, ranges, more: if valued.len() > 1 { 2 } else { 1 } })
+        let is_cut = valued.len() > 1 || !column.related.is_empty();
+        Some(Self { column: position, ranges, more: if is_cut { 2 } else { 1 }, related: column.related.clone() })
     }
 
     /// Whether a group has values: it is not of those without.
@@ -73,6 +76,29 @@ impl Spread {
         atoms.iter().map(class).collect()
     }
 
+    /// The parts of a group that related columns cut it into; in each of them these say nothing more of the variable.
+    fn cells(&self, sets: &Sets<'_>, group: &Key) -> Vec<Key> {
+        let mut cells = vec![group.clone()];
+        for column in &self.related {
+            let finest = sets.columns[*column].levels.len() - 1;
+            let own = &sets.atoms[*column][group[*column] as usize];
+            let classes: Vec<u32> = (0..sets.columns[*column].levels[finest].classes)
+                .map(|class| sets.set(*column, finest, class))
+                .filter(|set| sets.atoms[*column][*set as usize].iter().all(|atom| own.contains(atom)))
+                .collect();
+            let cut = |cell: &Key| {
+                let with = |set: &u32| {
+                    let mut cell = cell.clone();
+                    cell[*column] = *set;
+                    cell
+                };
+                classes.iter().map(with).collect::<Vec<_>>()
+            };
+            cells = spaced(cells.iter().flat_map(cut).collect());
+        }
+        cells
+    }
+
     /// The bit that says so.
     pub(super) fn bit(
         &self,
@@ -85,17 +111,18 @@ impl Spread {
         let column = &sets.columns[self.column];
         let own = &sets.atoms[self.column][group[self.column] as usize];
         let holds = |part: usize| own.iter().any(|atom| column.atoms[*atom].part == part);
-        let parts = self.ranges[usize::from(degree) - 1].iter().filter(|(part, _)| holds(*part));
-        let mut bits: Vec<BitRef> = parts
-            .map(|(part, starts)| {
+        let parts = || self.ranges[usize::from(degree) - 1].iter().filter(|(part, _)| holds(*part));
+        let mut bits = Vec::new();
+        for cell in self.cells(sets, group) {
+            for (part, starts) in parts() {
                 let large = starts.windows(2).map(|step| {
                     let range = Range { column: self.column, part: *part, from: step[0], to: step[1] };
-                    BitRef::Large(numbers.of_range(group, range))
+                    BitRef::Large(numbers.of_range(&cell, range))
                 });
                 let large: Vec<BitRef> = large.collect();
-                circuit.at_least(large, usize::from(degree) + self.more)
-            })
-            .collect();
+                bits.push(circuit.at_least(large, usize::from(degree) + self.more));
+            }
+        }
         // Nobody's sum is 0.
         bits.push(BitRef::Nobody(numbers.of(group)));
         circuit.at_least(bits, 1)
