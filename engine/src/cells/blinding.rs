@@ -359,7 +359,7 @@ mod tests {
         let blinds = all_blinds(&LEDGER, 1, 0, &roster, 100);
         let bytes: Vec<u8> = blinds.iter().flat_map(|b| &b.0).flat_map(|word| word.to_le_bytes()).collect();
         let hash = consilium_protocol::hash::content(&bytes);
-        assert_eq!(hash.to_string(), "8110a43282c39c20b37e18da8a265b96a20a85d0f9d4630eb5d92acd30fac66c");
+        assert_eq!(hash.to_string(), "9b37ef1fb52816155a3c8db8b9df9a1314aaccdd3854437190eac399fdfbd4cb");
         let next = all_blinds(&LEDGER, 1, 1, &roster, 100);
         assert_ne!(next[0].0, blinds[0].0);
     }

@@ -177,13 +177,14 @@ pub fn release(
 pub(super) mod tests {
     use super::*;
     use crate::cells::OpenedCells;
+    use crate::disclosure::lattice::oracle::QUERY;
     use crate::result::Estimate;
 
     /// A guarded study over a variable x from 0 to 20 and dimensions x, g, h and m.
     pub(in crate::disclosure) fn study(statistics: &str) -> StudySpec {
         let text = format!(
             "version = 1\ntitle = \"T\"\ndescription = \"D\"\npurpose = \"HMB\"\nprotection = \"guarded\"\n\
-             min_joint_count = 11\n[cohort]\nsql = \"SELECT 1\"\nsubject = \"id\"\n\
+             min_joint_count = 11\n[cohort]\nsql = \"{QUERY}\"\nsubject = \"id\"\n\
              [[variable]]\nname = \"x\"\nmin = 0\nmax = 20\nresolution = 1\n\
              [[dimension]]\nname = \"x\"\nedges = [0, 10, 20]\n\
              [[dimension]]\nname = \"g\"\nvalues = [1, 2]\n\

@@ -369,12 +369,15 @@ mod tests {
 
     /// By which bundles groups are shown together, of a mean by three intervals, where these are hidden: of counts, and of sums.
     fn together_where(hidden: impl Fn(usize) -> bool, hidden_sums: impl Fn(usize) -> bool) -> Vec<(usize, usize)> {
-        let text = "version = 1\ntitle = \"T\"\ndescription = \"D\"\npurpose = \"HMB\"\nprotection = \"guarded\"\n\
-                    [cohort]\nsql = \"SELECT 1\"\nsubject = \"id\"\n\
+        let query = crate::disclosure::lattice::oracle::QUERY;
+        let text = format!(
+            "version = 1\ntitle = \"T\"\ndescription = \"D\"\npurpose = \"HMB\"\nprotection = \"guarded\"\n\
+                    [cohort]\nsql = \"{query}\"\nsubject = \"id\"\n\
                     [[variable]]\nname = \"x\"\nmin = 0\nmax = 100\nresolution = 1\n\
                     [[dimension]]\nname = \"h\"\nedges = [1, 2, 3, 4]\n\
-                    [[statistic]]\nname = \"m\"\nkind = \"mean\"\nof = \"x\"\nby = [\"h\"]\n";
-        let layout = Layout::of(&StudySpec::from_toml(text).expect("a study")).expect("nested");
+                    [[statistic]]\nname = \"m\"\nkind = \"mean\"\nof = \"x\"\nby = [\"h\"]\n"
+        );
+        let layout = Layout::of(&StudySpec::from_toml(&text).expect("a study")).expect("nested");
         let rule = |is_hidden: bool| is_hidden.then_some(Rule::SmallCountOrPart);
         let all = 0..layout.bundles().len();
         let rules: Vec<Option<Rule>> = all.clone().map(|bundle| rule(hidden(bundle))).collect();

@@ -548,7 +548,7 @@ fn a_study_that_asks_for_too_much_is_refused_before_it_is_compiled() {
     let values: Vec<String> = (0..60).map(|value| value.to_string()).collect();
     let dimensions: String =
         ["a", "b"].map(|name| format!("[[dimension]]\nname = \"{name}\"\nvalues = [{}]\n", values.join(", "))).concat();
-    let edges: Vec<String> = (0..=12).map(|edge| edge.to_string()).collect();
+    let edges: Vec<String> = (0..=19).map(|edge| (10 * edge).to_string()).collect();
     let histogram = statistic("h", &format!("kind = \"histogram\"\nof = \"x\"\nedges = [{}]", edges.join(", ")), &[]);
     let spec = study(200, &(dimensions + &histogram + &sums_of_x("m", "mean", &["a", "b"])));
     let started = std::time::Instant::now();

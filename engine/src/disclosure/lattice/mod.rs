@@ -47,7 +47,7 @@ mod spread;
 #[cfg(test)]
 mod attacks;
 #[cfg(test)]
-mod oracle;
+pub(crate) mod oracle;
 #[cfg(test)]
 mod shown;
 

@@ -42,7 +42,7 @@ impl Random {
 }
 
 /// Two measured variables, and codes to break down by.
-pub(super) const QUERY: &str = "SELECT p.person_id AS id, a.x, b.s, p.gender_concept_id AS g, p.race_concept_id AS h, \
+pub(crate) const QUERY: &str = "SELECT p.person_id AS id, a.x, b.s, p.gender_concept_id AS g, p.race_concept_id AS h, \
     p.ethnicity_concept_id AS m FROM person p LEFT JOIN (SELECT person_id, max(value_as_number) AS x FROM measurement WHERE \
     measurement_concept_id = 1 GROUP BY person_id) a ON a.person_id = p.person_id LEFT JOIN (SELECT person_id, \
     max(value_as_number) AS s FROM measurement WHERE measurement_concept_id = 2 GROUP BY person_id) b ON b.person_id = p.person_id";

@@ -375,6 +375,6 @@ fn a_whole_story() {
     assert_eq!(tags, [0, 1, 1, 1, 1, 2, 3, 4, 4, 5, 6, 7]);
     assert_eq!(
         ledger.state.head().app_hash.to_string(),
-        "f7c8846f020fc6368d2145e7b0b832cc756a0681032ad4c65fd05544caafa27d"
+        "5cf53f489041005cf58aa791600b765bda1d01d6d74e29f68c87c6c5d8cd0f93"
     );
 }
