@@ -99,9 +99,9 @@ pub fn open_guarded(
     for (range, own) in ranges.iter().zip(&opened) {
         range.clone().zip(own.values()).for_each(|(cell, value)| cells[cell] = value.cast_unsigned());
     }
-    for (set, keys) in disclosed.sets.iter().enumerate() {
+    for (keys, own) in disclosed.sets.iter().zip(veil::cells_by_set(groups, disclosed.sets())) {
         let veils = keys.iter().flat_map(|keys| &keys.veils);
-        veils.for_each(|key| veil::lay(key, set, groups, &mut cells, u64::wrapping_sub));
+        veils.for_each(|key| veil::lay(key, &own, &mut cells, u64::wrapping_sub));
     }
     let group = |group: &Padded| {
         let values = cells[group.cells.clone()].iter().map(|cell| cell.cast_signed()).collect();

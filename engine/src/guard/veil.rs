@@ -141,8 +141,8 @@ impl Veils {
     /// A word for each of the cells that the groups lie in, nothing elsewhere, and one for the veiled check cell after them.
     pub(crate) fn words(&self, groups: &[Padded], cells: usize) -> Zeroizing<Vec<u64>> {
         let mut words = Zeroizing::new(vec![0; cells + 1]);
-        for (set, key) in self.0[..self.sets()].iter().enumerate() {
-            lay(key, set, groups, &mut words, u64::wrapping_add);
+        for (key, own) in self.0.iter().zip(cells_by_set(groups, self.sets())) {
+            lay(key, &own, &mut words, u64::wrapping_add);
         }
         words[cells] = self.of_check().stream(1)[0];
         words
@@ -174,11 +174,17 @@ pub fn contribute_veiled(
     cells::contribute(&all, blinds, key)
 }
 
+/// For each of so many sets its cells, ascending.
+pub(super) fn cells_by_set(groups: &[Padded], sets: usize) -> Vec<Vec<usize>> {
+    let mut by_set = vec![Vec::new(); sets];
+    groups.iter().for_each(|group| by_set[group.seed].extend(group.cells.clone()));
+    by_set
+}
+
 /// Adds a key's stream to the cells of its set, or takes it off them.
-pub(super) fn lay(key: &VeilKey, set: usize, groups: &[Padded], cells: &mut [u64], combine: fn(u64, u64) -> u64) {
-    let own = || groups.iter().filter(|group| group.seed == set).flat_map(|group| group.cells.clone());
-    let stream = key.stream(own().count());
-    own().zip(stream.iter()).for_each(|(cell, word)| cells[cell] = combine(cells[cell], *word));
+pub(super) fn lay(key: &VeilKey, own: &[usize], cells: &mut [u64], combine: fn(u64, u64) -> u64) {
+    let stream = key.stream(own.len());
+    own.iter().zip(stream.iter()).for_each(|(cell, word)| cells[*cell] = combine(cells[*cell], *word));
 }
 
 /// The word of the veiled check cell.
@@ -263,7 +269,9 @@ mod tests {
         assert_eq!(laid.len(), 7);
         assert!(laid.iter().enumerate().all(|(i, word)| laid[..i].iter().all(|other| other != word)));
         let mut cells = words.to_vec();
-        (0..2).for_each(|set| lay(veils.of_set(set), set, &groups, &mut cells, u64::wrapping_sub));
+        let by_set = cells_by_set(&groups, 2);
+        assert_eq!(by_set, [vec![4], vec![0, 1, 5, 6, 7]]);
+        (0..2).for_each(|set| lay(veils.of_set(set), &by_set[set], &mut cells, u64::wrapping_sub));
         assert_eq!(cells[..8], [0; 8]);
         assert_eq!(cells[8], check_word(veils.of_check()));
     }

@@ -173,7 +173,7 @@ fn joint_cells(count: i64, round: u32, key: &StudyPublicKey) -> (EncryptedCells,
 /// Takes off the veils of these hospitals.
 fn unveil(cells: &[u64], veils: &[Veils]) -> Vec<u64> {
     let mut words = cells.to_vec();
-    veils.iter().for_each(|veils| lay(veils.of_set(0), 0, &[CELLS], &mut words, u64::wrapping_sub));
+    veils.iter().for_each(|veils| lay(veils.of_set(0), &[0, 1], &mut words, u64::wrapping_sub));
     words
 }
 
