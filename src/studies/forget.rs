@@ -95,3 +95,95 @@ fn served(state: &State, own: &HospitalId, on_disk: Kept) -> Kept {
         keys: on_disk.keys.into_iter().filter(|key| !needed.contains(key)).collect(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use consilium_protocol::ids::RoundNumber;
+    use consilium_protocol::kem::KemSecretKey;
+    use consilium_protocol::study::Protection;
+    use consilium_protocol::tx::{Attest, Blob, Contribute, OpenRound, Payload, Release, WithdrawStudy};
+    use zeroize::Zeroizing;
+
+    use super::*;
+    use crate::testing::{Ledger, Who, content};
+
+    const ROUND: RoundNumber = RoundNumber::new(0);
+    const ALL: [Piece; 5] = [Piece::Contribution, Piece::Veil, Piece::Sum, Piece::Seeds, Piece::DisclosedSeeds];
+    /// One that the ledger does not know.
+    const UNKNOWN: StudyId = StudyId::from_bytes([0xee; 32]);
+
+    /// Everything there can be of a study and of one that the ledger does not know, and what of it has served.
+    fn of(ledger: &Ledger, study: StudyId) -> (Vec<StudyId>, usize, Vec<Piece>) {
+        let own = ledger.consortium.hospital(0);
+        let piece = |study| move |piece| KeptPiece { study, round: ROUND, piece };
+        let on_disk = Kept {
+            paired: vec![study, UNKNOWN],
+            encapsulated: vec![(study, own), (UNKNOWN, own)],
+            pieces: ALL.map(piece(study)).into_iter().chain(ALL.map(piece(UNKNOWN))).collect(),
+            ..Kept::default()
+        };
+        let served = served(&ledger.state, &own, on_disk);
+        assert!(served.pieces.iter().all(|piece| piece.study == study));
+        (served.paired, served.encapsulated.len(), served.pieces.iter().map(|piece| piece.piece).collect())
+    }
+
+    #[test]
+    fn what_a_study_needs_is_kept_until_it_ends_and_its_result_after() {
+        let mut ledger = Ledger::new(3);
+        let study = ledger.opened(&[0, 1, 2]);
+        assert_eq!(of(&ledger, study), (vec![], 0, vec![]));
+        for i in 0..3 {
+            let lot = ledger.consortium.lot(i, study, 1);
+            let contribute = Contribute { study, round: ROUND, contribution: content(1), bytes: 64, lot, veil: None };
+            assert_eq!(ledger.one(Who::Hospital(i), Payload::Contribute(contribute)), Ok(()));
+        }
+        for i in 0..2 {
+            let attest = Attest { study, round: ROUND, sum: content(9) };
+            assert_eq!(ledger.one(Who::Hospital(i), Payload::Attest(attest)), Ok(()));
+        }
+        assert_eq!(of(&ledger, study), (vec![], 0, vec![]), "until it is released others may still ask");
+        assert_eq!(ledger.one(Who::Hospital(0), Payload::Release(Release { study, round: ROUND })), Ok(()));
+        let made_for_others = vec![Piece::Contribution, Piece::Veil, Piece::Seeds];
+        assert_eq!(of(&ledger, study), (vec![study], 1, made_for_others));
+    }
+
+    #[test]
+    fn of_a_study_without_result_nothing_is_left() {
+        let mut ledger = Ledger::new(3);
+        let study = ledger.opened(&[0, 1, 2]);
+        assert_eq!(ledger.one(Who::Researcher(1), Payload::WithdrawStudy(WithdrawStudy { study })), Ok(()));
+        assert_eq!(of(&ledger, study), (vec![study], 1, ALL.to_vec()));
+    }
+
+    #[test]
+    fn keys_are_kept_until_the_round_that_they_were_drawn_for_ends() {
+        let mut ledger = Ledger::new(3);
+        ledger.accredit(1);
+        let (study, _) = ledger.propose_protected(1, Protection::Guarded);
+        let set = |i: u8| {
+            let blob = |name: u8| Blob { hash: content(name), bytes: 64 };
+            let sealing_key = KemSecretKey::from_seed(Zeroizing::new([i; 32])).public_key();
+            RegisterGuardKeys { public_key: blob(i), server_key: blob(i + 100), sealing_key }
+        };
+        for i in 0..3 {
+            assert_eq!(ledger.one(Who::Hospital(i), Payload::RegisterGuardKeys(set(i as u8 + 1))), Ok(()));
+            assert_eq!(ledger.approve(i, study), Ok(()));
+        }
+        assert_eq!(ledger.one(Who::Hospital(0), Payload::OpenRound(OpenRound { study })), Ok(()));
+        let roles = ledger.state.study(&study).expect("a study").course.rounds[0].guard.expect("guarded").roles;
+        let stranger = content(77);
+        let forgotten = |ledger: &Ledger, i: usize| {
+            let keys = vec![set(i as u8 + 1).public_key.hash, set(i as u8 + 1).server_key.hash, stranger];
+            let on_disk = Kept { sets: vec![set(i as u8 + 1)], keys, ..Kept::default() };
+            let served = served(&ledger.state, &ledger.consortium.hospital(i), on_disk);
+            (served.sets.len(), served.keys.len())
+        };
+        assert_eq!([0, 1, 2].map(|i| forgotten(&ledger, i)), [(0, 1); 3], "what nobody needs alone");
+        assert_eq!(ledger.one(Who::Researcher(1), Payload::WithdrawStudy(WithdrawStudy { study })), Ok(()));
+        for i in 0..3 {
+            let id = ledger.consortium.hospital(i);
+            let drawn = id == roles.aggregator || id == roles.custodian;
+            assert_eq!(forgotten(&ledger, i), if drawn { (1, 3) } else { (0, 1) });
+        }
+    }
+}

@@ -33,8 +33,8 @@ pub(super) enum Use {
 pub(super) fn use_of(state: &State, hospital: &HospitalId, keys: &RegisterGuardKeys) -> Use {
     let rounds = state.studies().flat_map(|study| study.course.rounds.iter());
     let drawn = rounds.filter(|round| {
-        round.guard.is_some_and(|guard| {
-            let roles = guard.roles;
+        round.guard.as_ref().is_some_and(|guard| {
+            let roles = &guard.roles;
             (roles.custodian == *hospital && roles.public_key == keys.public_key)
                 || (roles.aggregator == *hospital && roles.sealing_key == keys.sealing_key)
         })
@@ -52,11 +52,13 @@ pub(super) async fn register(studies: Arc<Studies>) {
             let guarded = state.studies().any(|study| study.proposal.spec.protection == Protection::Guarded);
             let registered = state.guard_keys(&replica.hospital);
             let is_ready = registered.and_then(|registered| registered.free()).is_some_and(|free| kept.contains(&free));
-            let free = kept.iter().find(|set| use_of(state, &replica.hospital, set) == Use::Free).copied();
-            (is_ready || (!guarded && registered.is_none()), free)
+            if is_ready || (!guarded && registered.is_none()) {
+                return None;
+            }
+            Some(kept.iter().find(|set| use_of(state, &replica.hospital, set) == Use::Free).copied())
         });
         // A ledger that cannot be read has been reported where it failed.
-        let Ok((false, free)) = seen else { continue };
+        let Ok(Some(free)) = seen else { continue };
         let keys = match free {
             Some(keys) => keys,
             None => match studies.vault.make_guard_keys().await {
