@@ -30,6 +30,12 @@ pub enum PairsError {
     /// The operating system gives no randomness.
     #[error(transparent)]
     Randomness(#[from] NoRandomness),
+    /// There is no seed for the study.
+    #[error(
+        "{0} is not there: the study was approved from another copy of this home, or has ended; approve studies in the home that \
+         the node runs from"
+    )]
+    NotHere(PathBuf),
     /// The home's seed is another than the one that the study was approved with.
     #[error(
         "the secrets for this study are not those that it was approved with; the round goes on without this hospital. Restore \
@@ -108,7 +114,10 @@ impl Pairs {
     }
 
     fn key(&self, study: &StudyId) -> Result<PairKey, PairsError> {
-        Ok(PairKey::from_seed(secrets::read_at(&self.path(study), Kind::Pair)?))
+        match secrets::read_at(&self.path(study), Kind::Pair) {
+            Err(SecretError::Lost(path)) => Err(PairsError::NotHere(path)),
+            seed => Ok(PairKey::from_seed(seed?)),
+        }
     }
 
     /// The key of a study, which must be the one that it was approved with.
@@ -232,6 +241,6 @@ mod tests {
         a.pairs().forget(&STUDY).expect("deleted");
         a.pairs().forget(&STUDY).expect("nothing to delete");
         assert!(a.pairs().studies().is_empty());
-        assert!(matches!(a.pairs().secrets(&a.own(), &[]), Err(PairsError::Secret(SecretError::Lost(_)))));
+        assert!(matches!(a.pairs().secrets(&a.own(), &[]), Err(PairsError::NotHere(_))));
     }
 }
