@@ -87,7 +87,7 @@ fn worker(criterion: &mut Criterion) {
     for (name, sql) in QUERIES {
         let spec = study(sql);
         let layout = Layout::of(&spec).expect("a layout");
-        let compared = guarded::compared(&spec, &layout).expect("a study that can be guarded");
+        let compared = guarded::compared(&spec, &layout, &[]).expect("a study that can be guarded");
         let bound = PEOPLE as u64;
         let job = || Job {
             spec: &spec,
@@ -97,6 +97,7 @@ fn worker(criterion: &mut Criterion) {
             min_site_count: 1,
             subjects_bound: bound,
             left: Duration::from_secs(3_600),
+            held: None,
         };
         let mut group = criterion.benchmark_group(format!("worker/{name}"));
         group.sample_size(20).warm_up_time(Duration::from_secs(2)).measurement_time(Duration::from_secs(15));

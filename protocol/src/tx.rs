@@ -405,7 +405,12 @@ pub struct DiscloseSeeds {
     pub round: RoundNumber,
     /// The seeds that passed, sealed to the researcher; of the same length whatever passed.
     pub seeds: Blob,
+    /// Which sets of groups passed, one bit each, the lowest bit of a byte first: later studies are held against those.
+    pub passed: Vec<u8>,
 }
+
+/// The most bytes of [`DiscloseSeeds::passed`].
+pub const MAX_PASSED_BYTES: usize = 4_096;
 
 /// A transaction as it travels and is kept.
 #[derive(Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]

@@ -6,7 +6,7 @@ use consilium_engine::cells::CiphertextError;
 use consilium_ledger::state::reading::ReadingError;
 use consilium_ledger::store::ChainError;
 use consilium_protocol::hash;
-use consilium_protocol::ids::HospitalId;
+use consilium_protocol::ids::{HospitalId, StudyId};
 use consilium_protocol::tx::{Attest, FailRound, OpenRound, Payload, Release};
 use tracing::{info, warn};
 
@@ -58,6 +58,11 @@ pub(super) enum DriveError {
          in time. Give studies more of this machine, or ask for a longer round_ms in the genesis file"
     )]
     TooLate,
+    #[error(
+        "study {0} was opened later and is computed already, so this one cannot be held against the same studies by all \
+         hospitals; the round is opened again with those that were in time"
+    )]
+    Overtaken(StudyId),
     #[error("the own contribution of this round is lost; it cannot be made again, the round will go on without")]
     Lost,
 }
@@ -78,6 +83,7 @@ impl DriveError {
             Self::Guarded(_) => "guard",
             Self::Pairs(_) => "pairs",
             Self::Clock { .. } => "clock",
+            Self::Overtaken(_) => "overtaken",
             Self::TooLate => "too_late",
             Self::Lost => "lost",
         }

@@ -4,13 +4,13 @@
 use std::time::{Duration, Instant};
 
 use consilium_ledger::state::State;
-use consilium_ledger::state::study::{Roles, RoundEnd};
+use consilium_ledger::state::study::{Roles, Round, RoundEnd, Study};
 use consilium_protocol::genesis::Genesis;
 use consilium_protocol::hash;
-use consilium_protocol::ids::{HospitalId, RoundNumber, StudyId, Timestamp};
+use consilium_protocol::ids::{Height, HospitalId, RoundNumber, StudyId, Timestamp};
 use consilium_protocol::study::Protection;
 use consilium_protocol::tx::Contribute;
-use tracing::info;
+use tracing::{debug, info};
 
 use super::Studies;
 use super::attempt::DriveError;
@@ -20,7 +20,10 @@ use super::rounds::Piece;
 use super::slots::{Slots, behind_ms};
 use crate::replica::submit::now;
 use crate::replica::{Replica, count};
-use crate::vault::{Contributed, GuardTask, History, Standing, Task, commitment_of};
+use crate::vault::{Contributed, Earlier, GuardTask, History, Standing, Task, commitment_of};
+
+/// How often a round looks whether those before it are computed.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
 /// What the hospital commits to in a round, when it may be said: at the end of a slot, whether it was computed now, before,
 /// or could not be.
@@ -102,6 +105,10 @@ async fn task(studies: &Studies, study: &StudyId, round: RoundNumber) -> Result<
         None => None,
     };
     let replica = &studies.replica;
+    while let Some(earlier) = in_order(studies, study, round)? {
+        debug!(study = study.short(), earlier = earlier.short(), "waits for a study that was opened earlier");
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
     let roster = replica.chain.read(|state| {
         let found = state.study(study).ok_or(DriveError::NoStudy)?;
         Ok::<_, DriveError>(found.course.round(round).ok_or(DriveError::NoStudy)?.roster.clone())
@@ -125,8 +132,83 @@ async fn task(studies: &Studies, study: &StudyId, round: RoundNumber) -> Result<
             privacy_loss: state.privacy_loss(&replica.hospital),
             guard,
             history: history(state, &replica.hospital),
+            earlier: earlier(studies, state, (*study, round)),
         })
     })?
+}
+
+/// Where a round stands among all: which opened earlier, and of those of one block any order, the same for everybody.
+type Place = (Height, StudyId, RoundNumber);
+
+/// The rounds of other than private studies that the hospital was or is to contribute to, with their studies, in the order in
+/// which they opened.
+fn rounds_of<'a>(state: &'a State, own: &HospitalId) -> Vec<(Place, Study<'a>, &'a Round)> {
+    let remembered =
+        state.studies().filter(|study| !matches!(study.proposal.spec.protection, Protection::Private { .. }));
+    let mut rounds: Vec<_> = remembered
+        .flat_map(|study| {
+            let own = study.course.rounds.iter().filter(|round| round.has(own));
+            own.map(move |round| ((round.opened.height, study.id, round.number), study, round)).collect::<Vec<_>>()
+        })
+        .collect();
+    rounds.sort_by_key(|(place, ..)| *place);
+    rounds
+}
+
+/// All hospitals hold a study against the same earlier ones: those whose rounds opened before. So a round waits for those before
+/// it, though not longer than half of its own time; and what was overtaken is not contributed to any more. The study that it waits
+/// for, if it does.
+fn in_order(studies: &Studies, study: &StudyId, round: RoundNumber) -> Result<Option<StudyId>, DriveError> {
+    let own = studies.replica.hospital;
+    let round_ms = studies.replica.genesis.deadlines.round_ms;
+    studies.replica.chain.read(|state| {
+        let rounds = rounds_of(state, &own);
+        let Some(at) = rounds.iter().position(|((_, id, number), ..)| (id, *number) == (study, round)) else {
+            return Ok(None);
+        };
+        let computed = |(_, of, round): &(Place, Study<'_>, &Round)| has_computed(studies, of, round);
+        if let Some((_, later, _)) = rounds[at + 1..].iter().find(|later| computed(later)) {
+            return Err(DriveError::Overtaken(later.id));
+        }
+        let half = rounds[at].2.opened.time.plus_millis(round_ms / 2);
+        let waits = |one: &&(Place, Study<'_>, &Round)| one.2.ended.is_none() && !computed(one);
+        let earlier = rounds[..at].iter().find(waits).map(|(_, earlier, _)| earlier.id);
+        Ok(earlier.filter(|_| now() < half))
+    })?
+}
+
+/// Whether this hospital has computed its part of a round, whether it has left or not.
+fn has_computed(studies: &Studies, study: &Study<'_>, round: &Round) -> bool {
+    let own = &studies.replica.hospital;
+    round.contributions.contains_key(own) || studies.vault.has_computed(&study.id, round.number)
+}
+
+/// What a round is held against, with those that it may repeat last, in the order of the ledger.
+fn earlier(studies: &Studies, state: &State, (study, round): (StudyId, RoundNumber)) -> Vec<Earlier> {
+    let rounds = rounds_of(state, &studies.replica.hospital);
+    let before = rounds.iter().take_while(|((_, id, number), ..)| (*id, *number) != (study, round));
+    let repeatable = state.repeatable(&study, round);
+    let place = |study: StudyId, round: RoundNumber| repeatable.iter().position(|of| *of == (study, round));
+    let mut earlier: Vec<(Option<usize>, Earlier)> = before
+        .filter(|(_, of, round)| {
+            // What ended before all had contributed told nothing.
+            has_computed(studies, of, round) && (round.ended.is_none() || round.is_complete())
+        })
+        .map(|(_, of, round)| {
+            let is_released = matches!(round.ended, Some((_, RoundEnd::Released))) && !round.passed.is_empty();
+            let place = place(of.id, round.number);
+            let earlier = Earlier {
+                study: of.id,
+                round: round.number,
+                spec: of.proposal.spec.clone(),
+                passed: is_released.then(|| round.passed.clone()),
+                is_repeatable: place.is_some(),
+            };
+            (place, earlier)
+        })
+        .collect();
+    earlier.sort_by_key(|(place, _)| *place);
+    earlier.into_iter().map(|(_, earlier)| earlier).collect()
 }
 
 /// How long it is until a contribution must be ready to a round that was opened then: in time for the last slot but one.

@@ -190,7 +190,11 @@ fn a_guarded_round_waits_for_keys_and_then_for_one_role_at_a_time() {
     let disclose =
         Duty::Disclose { round: ROUND, aggregator: roles.aggregator, sum: blob(5).hash, seeds: blob(6).hash };
     assert_eq!(owed(&ledger, 0), alone(custodian, disclose));
-    does(&mut ledger, custodian, Payload::DiscloseSeeds(DiscloseSeeds { study, round: ROUND, seeds: blob(7) }));
+    does(
+        &mut ledger,
+        custodian,
+        Payload::DiscloseSeeds(DiscloseSeeds { study, round: ROUND, seeds: blob(7), passed: vec![1] }),
+    );
     let release = |rank| Some((Duty::Release { round: ROUND }, rank));
     assert_eq!(owed(&ledger, late(&ledger)), [release(0), release(1), release(2)]);
     does(&mut ledger, 0, Payload::Release(Release { study, round: ROUND }));

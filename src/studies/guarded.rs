@@ -18,7 +18,7 @@ use super::rounds::Piece;
 use crate::home::FileError;
 use crate::replica::Replica;
 use crate::replica::peers::{FetchError, Wanted};
-use crate::vault::{DiscloseTask, RoleError, SealTask, SealedSum};
+use crate::vault::{DiscloseTask, Passed, RoleError, SealTask, SealedSum};
 
 /// Why a role was not done. Carries no number of anyone.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +51,8 @@ pub(super) struct GuardedRound {
     pub(super) veils: Vec<(HospitalId, VeilCommitment)>,
     /// To which a custodian seals what passed.
     pub(super) researcher: KemPublicKey,
+    /// The studies that the round may repeat, in the order of the ledger.
+    pub(super) repeatable: Vec<StudySpec>,
 }
 
 impl GuardedRound {
@@ -66,6 +68,11 @@ impl GuardedRound {
                 roles: round.guard?.roles,
                 veils: round.contributions.iter().filter_map(|(id, c)| Some((*id, c.veil?))).collect(),
                 researcher: found.proposal.sealing_key,
+                repeatable: state
+                    .repeatable(study, number)
+                    .into_iter()
+                    .filter_map(|(study, _)| Some(state.study(&study)?.proposal.spec.clone()))
+                    .collect(),
             })
         });
         read.ok().flatten()
@@ -130,7 +137,9 @@ pub(super) async fn seal(
     let server_key = server_key(studies, &round.roles).await?;
     let spec = round.spec.clone();
     let sealing_key = round.roles.sealing_key;
-    let task = SealTask { study, round: number, spec, contributions: sealed, sealing_key, public_key, server_key };
+    let repeatable = round.repeatable.clone();
+    let contributions = sealed;
+    let task = SealTask { study, round: number, spec, contributions, sealing_key, public_key, server_key, repeatable };
     let SealedSum { sum, seeds } = studies.vault.seal(task).await?;
     rounds.keep(&study, number, Piece::Sum, &sum)?;
     rounds.keep(&study, number, Piece::Seeds, &seeds)?;
@@ -146,9 +155,13 @@ pub(super) async fn disclose(
     seeds: ContentHash,
 ) -> Result<Payload, GuardedError> {
     let (study, number, rounds) = (round.study, round.round, &studies.kept.rounds);
-    let payload = |sealed: &[u8]| Payload::DiscloseSeeds(DiscloseSeeds { study, round: number, seeds: blob(sealed) });
-    if let Some(sealed) = rounds.get(&study, number, Piece::DisclosedSeeds)? {
-        return Ok(payload(&sealed));
+    let payload = |sealed: &[u8], passed: Vec<u8>| {
+        Payload::DiscloseSeeds(DiscloseSeeds { study, round: number, seeds: blob(sealed), passed })
+    };
+    // Which passed is kept before the seeds: where they are, both are.
+    let kept = |piece| rounds.get(&study, number, piece);
+    if let (Some(sealed), Some(passed)) = (kept(Piece::DisclosedSeeds)?, kept(Piece::Passed)?) {
+        return Ok(payload(&sealed, passed));
     }
     // The padded sum too: when this hospital has disclosed, the round can be released without the aggregator.
     let wanted = Wanted::of_round(BlobKind::Sum, (study, number), sum);
@@ -169,10 +182,11 @@ pub(super) async fn disclose(
     let (researcher, spec) = (round.researcher, round.spec.clone());
     let (public_key, veil_key) = (round.roles.public_key.hash, round.roles.veil_key);
     let task = DiscloseTask { study, round: number, spec, veils, veil_key, seeds, researcher, public_key };
-    let sealed = studies.vault.disclose(task).await?;
+    let Passed { sealed, sets } = studies.vault.disclose(task).await?;
+    rounds.keep(&study, number, Piece::Passed, &sets)?;
     rounds.keep(&study, number, Piece::DisclosedSeeds, &sealed)?;
     info!(study = study.short(), "what passed is sealed to the researcher");
-    Ok(payload(&sealed))
+    Ok(payload(&sealed, sets))
 }
 
 /// Keeps the padded sum and the disclosed seeds of a guarded round that is or can be released, so that the researcher can

@@ -21,12 +21,14 @@ pub enum Piece {
     Sum,
     /// The seeds of a guarded round's pads, under the custodian's key.
     Seeds,
+    /// Which sets passed; kept before the seeds of those.
+    Passed,
     /// The seeds that passed, sealed to the researcher.
     DisclosedSeeds,
 }
 
 impl Piece {
-    const ALL: [Self; 5] = [Self::Contribution, Self::Veil, Self::Sum, Self::Seeds, Self::DisclosedSeeds];
+    const ALL: [Self; 6] = [Self::Contribution, Self::Veil, Self::Sum, Self::Seeds, Self::Passed, Self::DisclosedSeeds];
 
     const fn suffix(self) -> &'static str {
         match self {
@@ -34,6 +36,7 @@ impl Piece {
             Self::Veil => "veil",
             Self::Sum => "sum",
             Self::Seeds => "seeds",
+            Self::Passed => "passed",
             Self::DisclosedSeeds => "disclosed",
         }
     }

@@ -14,12 +14,17 @@ use consilium_protocol::ids::{RoundNumber, StudyId};
 use consilium_protocol::keys::{NoRandomness, random_bytes};
 use tokio::sync::Mutex;
 use tracing::info;
+use zeroize::Zeroizing;
 
 use crate::home::SecretError;
 use crate::home::files::{self, FileError, Readable};
 use crate::home::secrets::{self, Kind};
 
 const FILE: &str = "cohorts.bin";
+/// The folder of what is remembered of patients, by round.
+const FOLDER: &str = "remembered";
+/// No record is larger.
+const MOST_BYTES: u64 = 1 << 31;
 
 /// A memory that cannot be used. Carries nothing of a cohort.
 #[derive(Debug, thiserror::Error)]
@@ -45,8 +50,8 @@ pub enum CohortsError {
     Lost(PathBuf),
     /// The memory is older than the ledger.
     #[error(
-        "cohorts.bin does not know of this hospital's contribution to study {0}, so it is from an old backup; restore the \
-         newest together with secrets/memory.secret"
+        "cohorts.bin or the folder remembered does not know of this hospital's contribution to study {0}, so it is from an old \
+         backup; restore the newest of both together with secrets/memory.secret"
     )]
     Behind(StudyId),
     /// The cohort is too close to earlier ones.
@@ -83,6 +88,7 @@ pub struct Cohorts {
 #[derive(Debug)]
 struct MemoryFile {
     path: PathBuf,
+    folder: PathBuf,
     key: MemoryKey,
 }
 
@@ -112,7 +118,9 @@ impl Cohorts {
         if is_new {
             secrets::create(home, Kind::Memory, &random_bytes()?)?;
         }
-        let file = MemoryFile { path, key: MemoryKey::from_seed(*secrets::read(home, Kind::Memory)?) };
+        let folder = home.join(FOLDER);
+        files::create_private_dir(&folder)?;
+        let file = MemoryFile { path, folder, key: MemoryKey::from_seed(*secrets::read(home, Kind::Memory)?) };
         if is_new {
             files::replace_with(&file.path, Readable::ByOwner, |to| CohortMemory::new().save(&file.key, [], to))?;
         }
@@ -146,6 +154,52 @@ impl Cohorts {
         }
         Ok(())
     }
+
+    /// Remembers a cohort whose numbers are guarded otherwise.
+    ///
+    /// # Errors
+    /// [`CohortsError`]; nothing may leave then.
+    pub async fn note(
+        &self,
+        of: (StudyId, RoundNumber),
+        basis: Basis,
+        cohort: SubjectSet,
+        history: History,
+    ) -> Result<(), CohortsError> {
+        let turn = self.turn.clone().lock_owned().await;
+        let file = self.file.clone();
+        let noted = move || {
+            let _turn = turn;
+            file.note(of, &basis, &cohort, &history)
+        };
+        tokio::task::spawn_blocking(noted).await.map_err(|_| CohortsError::Stopped)?
+    }
+
+    /// What a worker wanted to be remembered of a round.
+    ///
+    /// # Errors
+    /// [`CohortsError::Behind`] when nothing is there, and others.
+    pub fn record(&self, study: &StudyId, round: RoundNumber) -> Result<Zeroizing<Vec<u8>>, CohortsError> {
+        match files::read_bytes(&self.file.record(study, round), MOST_BYTES) {
+            Ok(sealed) => Ok(self.file.key.open(study, round, &sealed)?),
+            Err(FileError::Missing(_)) => Err(CohortsError::Behind(*study)),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Whether anything is remembered of a round.
+    pub fn has_record(&self, study: &StudyId, round: RoundNumber) -> bool {
+        self.file.record(study, round).exists()
+    }
+
+    /// Remembers what a worker wants to be, before anything leaves.
+    ///
+    /// # Errors
+    /// [`CohortsError`]; nothing may leave then.
+    pub fn keep_record(&self, study: &StudyId, round: RoundNumber, bytes: &[u8]) -> Result<(), CohortsError> {
+        let sealed = self.file.key.seal(study, round, bytes)?;
+        Ok(files::replace(&self.file.record(study, round), &sealed, Readable::ByOwner)?)
+    }
 }
 
 impl MemoryFile {
@@ -153,20 +207,56 @@ impl MemoryFile {
         Ok(CohortMemory::open(&self.key, files::open(&self.path)?)?)
     }
 
+    fn record(&self, study: &StudyId, round: RoundNumber) -> PathBuf {
+        self.folder.join(format!("{study}-{}.bin", round.get()))
+    }
+
     fn remember(
         &self,
-        (study, round): (StudyId, RoundNumber),
+        of: (StudyId, RoundNumber),
         basis: &Basis,
         cohort: &SubjectSet,
         k: u32,
         history: &History,
     ) -> Result<Vec<StudyId>, CohortsError> {
+        let (mut memory, known) = self.up_to_date(of, history)?;
+        let same = memory.contribute(of.0, of.1, basis, &Placed::among(known, cohort)?, k)?;
+        self.save(&memory, cohort)?;
+        Ok(same)
+    }
+
+    fn note(
+        &self,
+        of: (StudyId, RoundNumber),
+        basis: &Basis,
+        cohort: &SubjectSet,
+        history: &History,
+    ) -> Result<(), CohortsError> {
+        let (mut memory, known) = self.up_to_date(of, history)?;
+        memory.note(of.0, of.1, basis, &Placed::among(known, cohort)?)?;
+        self.save(&memory, cohort)
+    }
+
+    fn save(&self, memory: &CohortMemory, cohort: &SubjectSet) -> Result<(), CohortsError> {
+        let (_, known) = self.read()?;
+        Ok(files::replace_with(&self.path, Readable::ByOwner, |to| memory.save(&self.key, union(known, cohort), to))?)
+    }
+
+    /// The memory, with what the ledger says has become of its rounds.
+    fn up_to_date(
+        &self,
+        of: (StudyId, RoundNumber),
+        history: &History,
+    ) -> Result<(CohortMemory, Known<BufReader<File>>), CohortsError> {
         let (mut memory, known) = self.read()?;
-        let pending: Vec<_> = memory.pending().filter(|earlier| *earlier != (study, round)).collect();
+        let pending: Vec<_> = memory.pending().filter(|earlier| *earlier != of).collect();
         for (earlier, number) in pending {
             match history.get(&(earlier, number)) {
                 Some(Standing::Released) => drop(memory.released(earlier, number)),
-                Some(Standing::Incomplete) => drop(memory.failed(earlier, number)),
+                Some(Standing::Incomplete) => {
+                    memory.failed(earlier, number);
+                    files::delete(&self.record(&earlier, number))?;
+                }
                 Some(Standing::Contributed) | None => {}
             }
         }
@@ -176,10 +266,7 @@ impl MemoryFile {
         {
             return Err(CohortsError::Behind(*behind));
         }
-        let same = memory.contribute(study, round, basis, &Placed::among(known, cohort)?, k)?;
-        let (_, known) = self.read()?;
-        files::replace_with(&self.path, Readable::ByOwner, |to| memory.save(&self.key, union(known, cohort), to))?;
-        Ok(same)
+        Ok((memory, known))
     }
 }
 

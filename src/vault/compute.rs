@@ -8,9 +8,10 @@ use consilium_engine::statistics::{Layout, LocalCells};
 use consilium_protocol::consent::Roll;
 use consilium_protocol::study::StudySpec;
 use tracing::warn;
+use zeroize::Zeroizing;
 
 use super::error::ComputeError;
-use crate::worker::{Job, Worker, WorkerError};
+use crate::worker::{Against, Job, Worker, WorkerError};
 
 /// What is computed, over whom.
 #[derive(Clone, Copy, Debug)]
@@ -25,6 +26,8 @@ pub struct Question<'a> {
     pub subjects: u64,
     /// How long it is until the round's deadline.
     pub left: Duration,
+    /// What it is held against and remembered for; none of a private study.
+    pub held: Option<Against<'a>>,
 }
 
 /// What comes of it. Never printed, never leaves: cells are blinded and encrypted first.
@@ -33,6 +36,8 @@ pub struct Computed {
     pub cells: LocalCells,
     /// Whom they are over.
     pub subjects: SubjectSet,
+    /// What the worker wants to be remembered.
+    pub remembered: Zeroizing<Vec<u8>>,
 }
 
 impl std::fmt::Debug for Computed {
@@ -47,10 +52,13 @@ impl std::fmt::Debug for Computed {
 /// # Errors
 /// [`ComputeError`].
 pub async fn compute(worker: &Worker, question: &Question<'_>) -> Result<Computed, ComputeError> {
-    let Question { spec, roll, min_site_count, subjects, left } = *question;
+    let Question { spec, roll, min_site_count, subjects, left, held } = *question;
     let layout = Layout::of(spec)?;
-    let compared = guarded::compared(spec, &layout)?;
-    let job = Job { spec, layout: &layout, compared: &compared, roll, min_site_count, subjects_bound: subjects, left };
+    let before = held.iter().flat_map(|against| against.before);
+    let repeatable: Vec<&StudySpec> = before.filter(|one| one.is_repeatable).map(|one| &one.spec).collect();
+    let compared = guarded::compared(spec, &layout, &repeatable)?;
+    let (layout, compared) = (&layout, &compared);
+    let job = Job { spec, layout, compared, roll, min_site_count, subjects_bound: subjects, left, held };
     let counted = worker.study(&job).await?;
     // How many is for the hospital alone, and nothing that leaves says so.
     if counted.duplicates > 0 || counted.strays > 0 {
@@ -61,5 +69,6 @@ pub async fn compute(worker: &Worker, question: &Question<'_>) -> Result<Compute
         );
     }
     let members = SubjectSet::chosen(roll.subjects.clone(), counted.members);
-    Ok(Computed { cells: counted.cells, subjects: members.ok_or(WorkerError::Protocol)? })
+    let subjects = members.ok_or(WorkerError::Protocol)?;
+    Ok(Computed { cells: counted.cells, subjects, remembered: counted.remembered })
 }

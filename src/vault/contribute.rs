@@ -24,6 +24,7 @@ use super::compute::{Computed, Question, compute};
 use super::error::VaultError;
 use super::pairs::Partner;
 use super::roles::Parts;
+use crate::worker::{Against, Before};
 
 /// What a round asks of this hospital, as the ledger says.
 #[derive(Debug)]
@@ -54,6 +55,24 @@ pub struct Task {
     pub guard: Option<GuardTask>,
     /// What became of earlier rounds.
     pub history: History,
+    /// The rounds of other than private studies that opened before this one and that this hospital contributed to, in the order of
+    /// the ledger.
+    pub earlier: Vec<Earlier>,
+}
+
+/// A round that opened before another.
+#[derive(Clone, Debug)]
+pub struct Earlier {
+    /// Its study.
+    pub study: StudyId,
+    /// The round.
+    pub round: RoundNumber,
+    /// What was computed.
+    pub spec: StudySpec,
+    /// Of a guarded round that was released which sets of groups passed, one bit each.
+    pub passed: Option<Vec<u8>>,
+    /// Whether this one may repeat it.
+    pub is_repeatable: bool,
 }
 
 /// What this hospital owes to those who approved a study before it.
@@ -133,7 +152,23 @@ impl Vault {
         let layout = Layout::of(spec)?;
         // Only an open study holds small counts back: guarded ones are never seen, and noise hides those of private ones.
         let min_site_count = if spec.protection == Protection::Open { terms.own_policy.min_site_count } else { 1 };
-        let question = Question { spec, roll: &task.roll, min_site_count, subjects: task.subjects, left: task.left };
+        let before = match spec.protection {
+            Protection::Private { .. } => Vec::new(),
+            Protection::Open | Protection::Guarded => self.before(&task.earlier)?,
+        };
+        let repeatable: Vec<&StudySpec> = before.iter().filter(|one| one.is_repeatable).map(|one| &one.spec).collect();
+        let (plan, cap) = match spec.protection {
+            Protection::Guarded => {
+                let plan = guarded::plan(spec, &terms.policy, task.roster.len(), &repeatable)?;
+                let cap = plan.shape.bar().cap;
+                (Some(plan), cap)
+            }
+            Protection::Open | Protection::Private { .. } => (None, 0),
+        };
+        let is_private = matches!(spec.protection, Protection::Private { .. });
+        let held = (!is_private).then_some(Against { before: &before, cap });
+        let (roll, subjects, left) = (&task.roll, task.subjects, task.left);
+        let question = Question { spec, roll, min_site_count, subjects, left, held };
         let mut computed = compute(&self.worker, &question).await?;
         let roster = BlindingRoster::new(task.roster.clone())?;
         let secrets = self.pairs.secrets(&self.own(task.study, &task.pair_key), &task.partners)?;
@@ -154,7 +189,7 @@ impl Vault {
             }
             Protection::Guarded => {
                 let guard = task.guard.as_ref().ok_or(VaultError::NoRoles)?;
-                let plan = guarded::plan(spec, &terms.policy, roster.len())?;
+                let plan = plan.ok_or(VaultError::NoRoles)?;
                 let custodian_key = GuardPublicKey::from_bytes(&guard.custodian_key)?;
                 let guard_blinds = GuardBlinds::derive(&round, terms.hospital, &secrets, &plan.shape)?;
                 self.remember(task, &computed).await?;
@@ -187,6 +222,37 @@ impl Vault {
         let roster = ContentHash::from_bytes(hash::tagged("consilium/cohort-roster/v1", &ids));
         let basis = Basis { roster, terms: computed.subjects.terms(&task.roll) };
         let (cohort, history) = (computed.subjects.clone(), task.history.clone());
-        Ok(self.cohorts.contribute((task.study, task.round), basis, cohort, k, history).await?)
+        let of = (task.study, task.round);
+        match task.spec.protection {
+            // What its numbers are apart from others is part of them.
+            Protection::Guarded => self.cohorts.note(of, basis, cohort, history).await?,
+            Protection::Open | Protection::Private { .. } => {
+                self.cohorts.contribute(of, basis, cohort, k, history).await?;
+            }
+        }
+        Ok(self.cohorts.keep_record(&task.study, task.round, &computed.remembered)?)
+    }
+
+    /// What is remembered of earlier rounds.
+    fn before(&self, earlier: &[Earlier]) -> Result<Vec<Before>, VaultError> {
+        let one = |earlier: &Earlier| {
+            let bits = |bytes: &Vec<u8>| -> Result<Vec<bool>, VaultError> {
+                let layout = Layout::of(&earlier.spec)?;
+                let sets = guarded::sets(&earlier.spec, &layout)?;
+                Ok((0..sets).map(|set| bytes.get(set / 8).is_none_or(|byte| byte >> (set % 8) & 1 == 1)).collect())
+            };
+            Ok(Before {
+                spec: earlier.spec.clone(),
+                released: earlier.passed.as_ref().map(bits).transpose()?,
+                is_repeatable: earlier.is_repeatable,
+                remembered: self.cohorts.record(&earlier.study, earlier.round)?,
+            })
+        };
+        earlier.iter().map(one).collect()
+    }
+
+    /// Whether this hospital has computed its part of a round, of other than a private study.
+    pub fn has_computed(&self, study: &StudyId, round: RoundNumber) -> bool {
+        self.cohorts.has_record(study, round)
     }
 }

@@ -45,13 +45,13 @@ use crate::worker::{Bounds, Program, Settings, Trouble, Worker};
 
 pub use cohorts::{Cohorts, CohortsError, History, Standing};
 pub use compute::{Computed, Question, compute};
-pub use contribute::{Contributed, GuardTask, Pairing, Task, commitment_of, own_policy_allows};
+pub use contribute::{Contributed, Earlier, GuardTask, Pairing, Task, commitment_of, own_policy_allows};
 pub use error::{ComputeError, LOCAL, VaultError, for_steward};
 pub use guard_keys::GuardKeyError;
 use guard_keys::GuardKeyring;
 use pairs::{Own, Pairs};
 pub use pairs::{PairsError, Partner, Readiness, make_ready};
-pub use roles::{DiscloseTask, RoleError, SealTask, SealedSum};
+pub use roles::{DiscloseTask, Passed, RoleError, SealTask, SealedSum};
 
 /// What a vault knows besides its home's secrets.
 #[derive(Clone, Debug)]

@@ -91,6 +91,8 @@ pub struct SealTask {
     pub public_key: Vec<u8>,
     /// The custodian's server key.
     pub server_key: Vec<u8>,
+    /// The studies that the round may repeat, in the order of the ledger.
+    pub repeatable: Vec<StudySpec>,
 }
 
 /// What the aggregator answers.
@@ -124,6 +126,15 @@ pub struct DiscloseTask {
     pub public_key: ContentHash,
 }
 
+/// What the custodian answers.
+#[derive(Debug)]
+pub struct Passed {
+    /// What opens the sets that passed, sealed to the researcher.
+    pub sealed: Vec<u8>,
+    /// Which they are, one bit each, the lowest bit of a byte first.
+    pub sets: Vec<u8>,
+}
+
 impl Vault {
     /// As aggregator: adds up what the hospitals sealed to this one, pads every group of the joint cells, and seals the
     /// seeds of the pads so that the custodian can read those of groups that pass.
@@ -131,8 +142,9 @@ impl Vault {
     /// # Errors
     /// [`RoleError`].
     pub async fn seal(&self, task: SealTask) -> Result<SealedSum, RoleError> {
-        let SealTask { study, round, spec, contributions, sealing_key, public_key, server_key } = task;
-        let plan = guarded::plan(&spec, &self.terms.policy, contributions.len())?;
+        let SealTask { study, round, spec, contributions, sealing_key, public_key, server_key, repeatable } = task;
+        let repeatable: Vec<&StudySpec> = repeatable.iter().collect();
+        let plan = guarded::plan(&spec, &self.terms.policy, contributions.len(), &repeatable)?;
         let own = self.guard_keys.sealing_key(&sealing_key)?;
         let (mut cells, mut counts) = (Vec::new(), Vec::new());
         for (from, sealed) in contributions {
@@ -174,18 +186,25 @@ impl Vault {
     ///
     /// # Errors
     /// [`RoleError`].
-    pub async fn disclose(&self, task: DiscloseTask) -> Result<Vec<u8>, RoleError> {
+    pub async fn disclose(&self, task: DiscloseTask) -> Result<Passed, RoleError> {
         let seeds = SealedSeeds::from_bytes(&task.seeds)?;
-        let plan = guarded::plan(&task.spec, &self.terms.policy, task.veils.len())?;
+        // What it repeats decides what passes, not what is read of it.
+        let plan = guarded::plan(&task.spec, &self.terms.policy, task.veils.len(), &[])?;
         let veils = self.veils(&task, plan.shape.seeds())?;
         let secret = self.guard_keys.secret_key(&task.public_key)?;
         let reading = tokio::task::spawn_blocking(move || reveal(&seeds, &secret, &plan.shape));
         let seeds = reading.await.map_err(|_| RoleError::Stopped)??;
+        let mut passed = vec![0u8; seeds.len().div_ceil(8)];
+        for (set, _) in seeds.iter().enumerate().filter(|(_, seed)| seed.is_some()) {
+            passed[set / 8] |= 1 << (set % 8);
+        }
         let commitments: Vec<Vec<u8>> = veils.iter().map(Veils::commitments).collect();
         let plain = Disclosed::of(seeds, &veils)?.to_bytes(&commitments);
         let (ledger, from) = (&self.terms.ledger, self.terms.hospital);
         let context = Context { content: Content::Seeds, ledger, study: task.study, round: task.round, from };
-        sealing::seal(&task.researcher, &context, &plain).map_err(|error| RoleError::Sealing { from, error })
+        let sealed =
+            sealing::seal(&task.researcher, &context, &plain).map_err(|error| RoleError::Sealing { from, error })?;
+        Ok(Passed { sealed, sets: passed })
     }
 }
 

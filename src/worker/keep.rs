@@ -8,11 +8,12 @@ use consilium_engine::pseudonym::LinkSecret;
 use consilium_engine::statistics::{Compared, Layout};
 use consilium_engine::store::{StoreConfig, StoreSummary};
 use consilium_engine::worker::frame::Caps;
-use consilium_engine::worker::{Counted, Refusal, Reply, Request, Start, StudyJob, VERSION};
+use consilium_engine::worker::{Counted, EarlierStudy, HeldAgainst, Refusal, Reply, Request, Start, StudyJob, VERSION};
 use consilium_protocol::consent::Roll;
 use consilium_protocol::study::StudySpec;
 use tokio::sync::Mutex;
 use tracing::info;
+use zeroize::Zeroizing;
 
 use super::fingerprint::Fingerprint;
 use super::process::{Body, Process};
@@ -23,7 +24,11 @@ const OPENING: Duration = Duration::from_secs(3_600);
 /// Least time for a study, whatever waits behind it.
 const LEAST: Duration = Duration::from_secs(5);
 /// Memory that each subject takes in a worker: its class, its person, its place in the gate.
-const BY_SUBJECT: u64 = 128;
+const BY_SUBJECT: u64 = 192;
+/// Memory that a byte takes of what is remembered, once it is looked at.
+const BY_REMEMBERED: u64 = 64;
+/// Memory that holding a study against others takes beside.
+const HOLDING: u64 = 512 << 20;
 /// For how many subjects there is room before a worker must be started anew.
 const SUBJECTS: u64 = 1 << 24;
 /// Memory that a byte of CSV takes at most: a field of one comma becomes a number of eight bytes.
@@ -63,6 +68,35 @@ pub struct Job<'a> {
     pub subjects_bound: u64,
     /// How long it is until the round's deadline.
     pub left: Duration,
+    /// What it is held against and remembered for; none of a private study.
+    pub held: Option<Against<'a>>,
+}
+
+/// What a study is held against.
+#[derive(Clone, Copy, Debug)]
+pub struct Against<'a> {
+    /// Earlier rounds, in the order of the ledger.
+    pub before: &'a [Before],
+    /// What no number counts for more than.
+    pub cap: u64,
+}
+
+/// An earlier round that this hospital contributed to.
+pub struct Before {
+    /// Its study.
+    pub spec: StudySpec,
+    /// Which sets of groups were released, where it is known.
+    pub released: Option<Vec<bool>>,
+    /// Whether this one may repeat it.
+    pub is_repeatable: bool,
+    /// What a worker remembered of it.
+    pub remembered: Zeroizing<Vec<u8>>,
+}
+
+impl std::fmt::Debug for Before {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Before(..)")
+    }
 }
 
 /// A hospital's worker: one process, one study at a time. It is started when it is needed and kept; after any death, and when
@@ -213,11 +247,27 @@ impl Kept {
             // The rest is for what operators do not account for.
             memory_bytes: bounds.memory_bytes / 4 * 3,
             rows: ROWS,
+            held: job
+                .held
+                .map(|against| HeldAgainst { before: against.before.iter().map(earlier).collect(), cap: against.cap }),
         });
-        let caps = Caps { head: HEAD, body: Counted::body_bytes(layout, compared, count) as u64 };
-        let body = Body::Bytes(roll.class_of.as_bytes());
-        let (reply, body) = self.process.ask(&request, body, caps, bounds, held).await?;
+        let caps = Caps { head: HEAD, body: Counted::most_bytes(spec, layout, compared, count) as u64 };
+        let before = job.held.iter().flat_map(|against| against.before);
+        let parts: Vec<&[u8]> =
+            std::iter::once(roll.class_of.as_bytes()).chain(before.map(|one| one.remembered.as_slice())).collect();
+        let remembered = parts.iter().skip(1).map(|part| part.len() as u64).sum::<u64>();
+        let held = held + if remembered > 0 { HOLDING + remembered * BY_REMEMBERED } else { 0 };
+        let (reply, body) = self.process.ask(&request, Body::Parts(&parts), caps, bounds, held).await?;
         Counted::read(&reply, &body, layout, compared, count).ok_or_else(|| WorkerError::Protocol.into())
+    }
+}
+
+fn earlier(one: &Before) -> EarlierStudy {
+    EarlierStudy {
+        spec: one.spec.to_canonical(),
+        released: one.released.clone(),
+        is_repeatable: one.is_repeatable,
+        bytes: one.remembered.len() as u64,
     }
 }
 

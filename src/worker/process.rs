@@ -54,6 +54,7 @@ pub struct Bounds {
 #[derive(Clone, Copy)]
 pub(super) enum Body<'a> {
     Bytes(&'a [u8]),
+    Parts(&'a [&'a [u8]]),
     Subjects(&'a [SubjectId]),
 }
 
@@ -63,6 +64,7 @@ impl Body<'_> {
     fn len(self) -> usize {
         match self {
             Body::Bytes(bytes) => bytes.len(),
+            Body::Parts(parts) => parts.iter().map(|part| part.len()).sum(),
             Body::Subjects(subjects) => 16 * subjects.len(),
         }
     }
@@ -215,6 +217,11 @@ async fn write(pipe: &mut UnixStream, head: &[u8], body: Body<'_>) -> io::Result
     pipe.write_all(head).await?;
     match body {
         Body::Bytes(bytes) => pipe.write_all(bytes).await?,
+        Body::Parts(parts) => {
+            for part in parts {
+                pipe.write_all(part).await?;
+            }
+        }
         Body::Subjects(subjects) => {
             let mut piece = Vec::with_capacity(1 << 16);
             for some in subjects.chunks(1 << 12) {

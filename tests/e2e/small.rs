@@ -112,7 +112,8 @@ pub async fn study(worker: &Worker, sql: &str, roll: &Roll, left: Duration) -> R
     let spec = spec(sql);
     let layout = Layout::of(&spec).unwrap();
     let compared = &Compared::default();
-    let job = Job { spec: &spec, layout: &layout, compared, roll, min_site_count: 1, subjects_bound: 10_000_000, left };
+    let (spec, layout, subjects_bound) = (&spec, &layout, 10_000_000);
+    let job = Job { spec, layout, compared, roll, min_site_count: 1, subjects_bound, left, held: None };
     worker.study(&job).await
 }
 

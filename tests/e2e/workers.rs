@@ -132,6 +132,7 @@ impl Vaults {
             privacy_loss: MicroRho::ZERO,
             guard: None,
             history: History::new(),
+            earlier: Vec::new(),
         }
     }
 

@@ -71,6 +71,8 @@ pub struct Cohort {
     pub duplicates: usize,
     /// How many rows are left out because they were of nobody; likewise.
     pub strays: usize,
+    /// Whose each row is, in the order of the batches.
+    pub(crate) persons: Vec<i64>,
     met: Met,
     people: Arc<Subjects>,
 }
@@ -272,7 +274,10 @@ impl Collecting {
     }
 
     fn cohort(self, reads: Reads, people: Arc<Subjects>) -> Cohort {
+        let stays = |person: &i64| !self.several.contains(person);
+        let persons = self.batches.iter().flat_map(|(subjects, _)| subjects.iter().flatten()).filter(stays).collect();
         Cohort {
+            persons,
             batches: self.batches.into_iter().map(|(_, batch)| batch).collect(),
             schema: self.schema,
             rows: self.rows,

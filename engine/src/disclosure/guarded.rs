@@ -10,10 +10,11 @@ use std::collections::BTreeSet;
 use consilium_protocol::policy::DisclosurePolicy;
 use consilium_protocol::study::{Protection, StudySpec};
 
+use super::across::{self, Again};
 use super::lattice::{Lattice, LatticeError};
 use super::suppression::Counts;
 use super::{DisclosureError, Released, Rule, check_frame, lines, sound};
-use crate::guard::{Bar, BitRef, GuardShape, GuardedCells, Padded, ShapeError};
+use crate::guard::{Bar, BitRef, Gate, GuardShape, GuardedCells, MAX_GROUPS, Padded, ShapeError};
 use crate::result::StudyResult;
 use crate::statistics::{Compared, Layout, StatisticsError};
 
@@ -84,22 +85,59 @@ impl GuardPlan {
     }
 }
 
-/// What a guarded study compares with the threshold, which follows from the study alone; nothing for another study.
+/// What a guarded study compares with the threshold, which follows from the study and those that it may repeat; nothing for
+/// another study.
 ///
 /// # Errors
 /// [`LatticeError`] when the study cannot be guarded.
-pub fn compared(spec: &StudySpec, layout: &Layout) -> Result<Compared, LatticeError> {
+pub fn compared(spec: &StudySpec, layout: &Layout, repeatable: &[&StudySpec]) -> Result<Compared, LatticeError> {
     match spec.protection {
-        Protection::Guarded => Ok(Lattice::of(spec, layout)?.compared),
+        Protection::Guarded => {
+            let lattice = Lattice::of(spec, layout)?;
+            let again = repeated(spec, layout, &lattice, repeatable).len();
+            Ok(Compared { again, ..lattice.compared })
+        }
         Protection::Open | Protection::Private { .. } => Ok(Compared::default()),
     }
 }
 
-/// Compiles a study for a roster of so many hospitals.
+/// How many sets of groups a guarded study seals: each is released as a whole.
+///
+/// # Errors
+/// [`StatisticsError::Guarding`] when the study cannot be guarded.
+pub fn sets(spec: &StudySpec, layout: &Layout) -> Result<usize, StatisticsError> {
+    Ok(Lattice::of(spec, layout).map_err(|_| StatisticsError::Guarding)?.gates.release.len())
+}
+
+/// The sets of groups that a guarded study asks for again, of `repeatable` ones: over the same hospitals, with a result on the
+/// ledger, in its order.
+///
+/// # Errors
+/// [`StatisticsError::Guarding`] when the study cannot be guarded.
+pub fn again(spec: &StudySpec, layout: &Layout, repeatable: &[&StudySpec]) -> Result<Vec<Again>, StatisticsError> {
+    let lattice = Lattice::of(spec, layout).map_err(|_| StatisticsError::Guarding)?;
+    Ok(repeated(spec, layout, &lattice, repeatable))
+}
+
+/// Of what is asked for again as much as can be compared beside the rest.
+fn repeated(spec: &StudySpec, layout: &Layout, lattice: &Lattice, repeatable: &[&StudySpec]) -> Vec<Again> {
+    let mut again = across::again(spec, layout, lattice, repeatable);
+    again.truncate(MAX_GROUPS.saturating_sub(lattice.compared.numbers.len()));
+    again
+}
+
+/// Compiles a study for a roster of so many hospitals. `repeatable` are the guarded studies over the same hospitals whose
+/// results stood on the ledger when the round was opened, in its order: what they released and has not changed is released
+/// again.
 ///
 /// # Errors
 /// [`GuardPlanError`]; the study must then be changed, or be open or private.
-pub fn plan(spec: &StudySpec, policy: &DisclosurePolicy, hospitals: usize) -> Result<GuardPlan, GuardPlanError> {
+pub fn plan(
+    spec: &StudySpec,
+    policy: &DisclosurePolicy,
+    hospitals: usize,
+    repeatable: &[&StudySpec],
+) -> Result<GuardPlan, GuardPlanError> {
     let layout = Layout::of(spec)?;
     let lattice = Lattice::of(spec, &layout)?;
     let bar = Bar::of(u64::from(spec.threshold(policy)), u64::from(policy.insiders), hospitals);
@@ -112,8 +150,16 @@ pub fn plan(spec: &StudySpec, policy: &DisclosurePolicy, hospitals: usize) -> Re
         })
         .collect();
     let numbers = lattice.compared.numbers.len();
-    let zeros_shown = (0..numbers).map(|number| policy.show_zeros && passing.contains(&number)).collect();
-    let shape = GuardShape::new(hospitals, bar, zeros_shown, lattice.gates.clone())?;
+    let shown = (0..numbers).map(|number| policy.show_zeros && passing.contains(&number));
+    // A set that is asked for again passes, too, when nobody says that it has changed.
+    let again = repeated(spec, &layout, &lattice, repeatable);
+    let zeros_shown = shown.chain(again.iter().map(|_| true)).collect();
+    let mut gates = lattice.gates.clone();
+    for (number, again) in (numbers..).zip(&again) {
+        gates.sets.push(Gate::any(vec![gates.release[again.seed], BitRef::Nobody(number)]));
+        gates.release[again.seed] = BitRef::Set(gates.sets.len() - 1);
+    }
+    let shape = GuardShape::new(hospitals, bar, zeros_shown, gates)?;
     Ok(GuardPlan { shape, groups: lattice.padded.clone(), lattice })
 }
 
@@ -133,7 +179,8 @@ pub fn release(
     if spec.protection != Protection::Guarded {
         return Err(DisclosureError::Protection);
     }
-    let plan = plan(spec, policy, roster).map_err(|_| DisclosureError::Layout)?;
+    // What it repeats decides what passes, not what of it can be opened.
+    let plan = plan(spec, policy, roster, &[]).map_err(|_| DisclosureError::Layout)?;
     let layout = Layout::of(spec).map_err(|_| DisclosureError::Layout)?;
     check_frame(policy, roster)?;
     if opened.groups().len() != plan.groups.len() {
@@ -247,7 +294,7 @@ pub(super) mod tests {
         cells: &[i64],
         is_hidden: impl Fn(usize) -> bool,
     ) -> Result<StudyResult, DisclosureError> {
-        let groups = plan(spec, policy, 3).expect("a study that can be guarded").groups;
+        let groups = plan(spec, policy, 3, &[]).expect("a study that can be guarded").groups;
         let open = |(group, padded): (usize, &Padded)| {
             (!is_hidden(group)).then(|| OpenedCells::of(&cells[padded.cells.clone()], 3))
         };
@@ -339,24 +386,24 @@ pub(super) mod tests {
     fn a_plan_is_of_the_studys_threshold_and_the_policys_insiders() {
         let spec = StudySpec { min_joint_count: 20, ..study(&mean("")) };
         let policy = DisclosurePolicy { insiders: 1, ..policy() };
-        let plan = plan(&spec, &policy, 4).expect("a study that can be guarded");
+        let plan = plan(&spec, &policy, 4, &[]).expect("a study that can be guarded");
         assert_eq!(plan.shape.bar(), Bar { cap: 20, least: 40 });
         let layout = Layout::of(&spec).expect("a valid study");
-        assert_eq!(compared(&spec, &layout).map(|compared| compared.numbers.len()), Ok(plan.compared()));
+        assert_eq!(compared(&spec, &layout, &[]).map(|compared| compared.numbers.len()), Ok(plan.compared()));
         let open = StudySpec { protection: Protection::Open, ..spec };
-        assert_eq!(compared(&open, &layout), Ok(Compared::default()));
+        assert_eq!(compared(&open, &layout, &[]), Ok(Compared::default()));
     }
 
     #[test]
     fn zeros_are_told_of_groups_and_not_of_ranges() {
-        let all = plan(&study(&statistic("all", "count", "")), &policy(), 3).expect("a study that can be guarded");
+        let all = plan(&study(&statistic("all", "count", "")), &policy(), 3, &[]).expect("a study that can be guarded");
         assert_eq!(all.shape.zeros_shown(), [true]);
         let ring = mean("\"g\", \"h\"")
             + &statistic("hm", "count", "\"h\", \"m\"")
             + &statistic("gm", "count", "\"g\", \"m\"");
         for (text, is_tied) in [(mean(""), false), (ring, true)] {
             let spec = study(&text);
-            let shown = plan(&spec, &policy(), 3).expect("a study that can be guarded");
+            let shown = plan(&spec, &policy(), 3, &[]).expect("a study that can be guarded");
             assert_eq!(shown.is_tied(), is_tied);
             let gates = shown.shape.gates();
             let used: Vec<BitRef> =
@@ -365,14 +412,15 @@ pub(super) mod tests {
             let zeros: Vec<bool> = (0..shown.compared()).map(asks).collect();
             assert_eq!(shown.shape.zeros_shown(), zeros);
             assert!(zeros.contains(&true) && zeros.contains(&false));
-            let hidden = plan(&spec, &DisclosurePolicy { show_zeros: false, ..policy() }, 3).expect("as before");
+            let hidden = plan(&spec, &DisclosurePolicy { show_zeros: false, ..policy() }, 3, &[]).expect("as before");
             assert_eq!(hidden.shape.zeros_shown(), vec![false; zeros.len()]);
         }
     }
 
     #[test]
     fn groups_of_cells_are_released_by_their_seeds() {
-        let plan = plan(&study(&statistic("g", "count", "\"g\"")), &policy(), 3).expect("a study that can be guarded");
+        let plan =
+            plan(&study(&statistic("g", "count", "\"g\"")), &policy(), 3, &[]).expect("a study that can be guarded");
         // The second group of either table is one.
         assert!(plan.sealed() < plan.groups.len());
         for number in 0..plan.compared() {
@@ -387,7 +435,7 @@ pub(super) mod tests {
     #[test]
     fn a_breakdown_does_not_wait_for_its_own_coarser_tables() {
         let waits = |statistics: &str| {
-            plan(&study(statistics), &policy(), 3).expect("a study that can be guarded").waits_for().to_vec()
+            plan(&study(statistics), &policy(), 3, &[]).expect("a study that can be guarded").waits_for().to_vec()
         };
         let crossed = statistic("gh", "crosstab", "\"g\", \"h\"");
         assert_eq!(waits(&crossed), [Vec::<String>::new()]);

@@ -14,6 +14,7 @@
 //!
 //! What is suppressed says so and by which [`Rule`]; it is never shown as 0 and never left out.
 
+pub mod across;
 pub mod guarded;
 pub mod lattice;
 mod lines;

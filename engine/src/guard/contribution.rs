@@ -81,14 +81,28 @@ pub fn contribute(
     blinds: GuardBlinds,
     key: &GuardPublicKey,
 ) -> Result<GuardContribution, GuardError> {
-    if counts.len() != shape.groups() {
-        return Err(GuardError::Counts { expected: shape.groups(), found: counts.len() });
+    contribute_at_most(counts, &vec![u64::MAX; counts.len()], shape, blinds, key)
+}
+
+/// Likewise; each count counts for no more than `at_most`, but whether nobody is in the group is said of the count itself.
+///
+/// # Errors
+/// As of [`contribute`].
+pub fn contribute_at_most(
+    counts: &[u64],
+    at_most: &[u64],
+    shape: &GuardShape,
+    blinds: GuardBlinds,
+    key: &GuardPublicKey,
+) -> Result<GuardContribution, GuardError> {
+    if let Some(found) = [counts.len(), at_most.len()].into_iter().find(|found| *found != shape.groups()) {
+        return Err(GuardError::Counts { expected: shape.groups(), found });
     }
     let (mut plain, slots) = (blinds.0, slots_of(shape));
     if plain.len() != slots {
         return Err(GuardError::Blinds { expected: slots, found: plain.len() });
     }
-    let points = points(counts, shape);
+    let points = points(counts, at_most, shape);
     plain.iter_mut().zip(points.iter()).for_each(|(word, point)| *word = word.wrapping_add(*point));
     let words = encrypt(key.compact(), &plain, random_seed()?);
     Ok(GuardContribution::of_words(shape, key.fingerprint(), words))
@@ -235,9 +249,10 @@ pub(super) fn slots_of(shape: &GuardShape) -> usize {
 }
 
 /// A hospital's slots before blinding.
-fn points(counts: &[u64], shape: &GuardShape) -> Zeroizing<Vec<u64>> {
+fn points(counts: &[u64], at_most: &[u64], shape: &GuardShape) -> Zeroizing<Vec<u64>> {
     let (count_modulus, zero_modulus) = (shape.count_plan().modulus(), shape.zero_plan().modulus());
-    let capped = counts.iter().map(|count| encode((*count).min(shape.bar().cap), count_modulus));
+    let least = |(count, most): (&u64, &u64)| encode((*count).min(*most).min(shape.bar().cap), count_modulus);
+    let capped = counts.iter().zip(at_most).map(least);
     let with_zeros = counts.iter().zip(shape.zeros_shown()).filter(|(_, shown)| **shown);
     let positive = with_zeros.map(|(count, _)| encode(u64::from(*count > 0), zero_modulus));
     let mut points = Zeroizing::new(Vec::with_capacity(slots_of(shape)));

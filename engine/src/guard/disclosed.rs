@@ -57,6 +57,11 @@ impl Disclosed {
         self.sets.len()
     }
 
+    /// Whether a set passed.
+    pub fn has(&self, set: usize) -> bool {
+        self.sets.get(set).is_some_and(Option::is_some)
+    }
+
     /// The length of the bytes.
     pub const fn encoded_bytes(sets: usize, hospitals: usize) -> usize {
         hospitals * COMMITMENT_BYTES * (sets + 1)

@@ -68,7 +68,7 @@ pub mod veil;
 mod work;
 
 pub use aggregator::{Aggregator, SealedRound};
-pub use contribution::{GuardBlinds, GuardContribution, combine, contribute};
+pub use contribution::{GuardBlinds, GuardContribution, combine, contribute, contribute_at_most};
 pub use custodian::reveal;
 pub use disclosed::Disclosed;
 pub use error::GuardError;

@@ -231,6 +231,27 @@ impl CohortMemory {
         Ok(same)
     }
 
+    /// Remembers a cohort as pending without refusing anything: of a study whose numbers are guarded otherwise, so that open ones
+    /// are held against it.
+    ///
+    /// # Errors
+    /// [`RerunError::AlreadyContributed`] and [`RerunError::Full`]; then nothing is remembered.
+    pub fn note(
+        &mut self,
+        study: StudyId,
+        round: RoundNumber,
+        basis: &Basis,
+        placed: &Placed,
+    ) -> Result<(), RerunError> {
+        if let Some(entry) = self.entries.iter().find(|entry| (entry.study, entry.round) == (study, round)) {
+            let same = placed.unseen == 0 && self.cohorts[entry.cohort] == placed.bits;
+            return if same { Ok(()) } else { Err(RerunError::AlreadyContributed { study, round }) };
+        }
+        let cohort = self.remember(placed)?;
+        self.entries.push(Entry { study, round, standing: Standing::Pending, cohort, basis: *basis });
+        Ok(())
+    }
+
     /// The round was released: its cohort is kept for good. False when nothing was contributed to it.
     pub fn released(&mut self, study: StudyId, round: RoundNumber) -> bool {
         let entry = self.entries.iter_mut().find(|entry| (entry.study, entry.round) == (study, round));

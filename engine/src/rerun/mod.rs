@@ -37,6 +37,7 @@ mod closeness;
 mod format;
 mod memory;
 mod places;
+mod sealed;
 mod stream;
 
 #[cfg(test)]

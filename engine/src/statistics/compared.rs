@@ -58,4 +58,6 @@ pub struct Compared {
     pub tables: Vec<CountTable>,
     /// The numbers.
     pub numbers: Vec<Number>,
+    /// How many sets of groups are asked for again: for each one more number, which says whether it has changed.
+    pub again: usize,
 }

@@ -132,9 +132,18 @@ fn add_coarser(layout: &Layout, cells: &mut [i64]) {
 
 /// A session that never writes rows to disk.
 fn session() -> Result<SessionContext, DataFusionError> {
+    session_with(SessionConfig::new())
+}
+
+/// Likewise, which keeps them in their order where a plan does.
+pub(super) fn ordered_session() -> Result<SessionContext, DataFusionError> {
+    session_with(SessionConfig::new().with_target_partitions(1))
+}
+
+fn session_with(config: SessionConfig) -> Result<SessionContext, DataFusionError> {
     let disk = DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled);
     let runtime = RuntimeEnvBuilder::new().with_disk_manager_builder(disk).build()?;
-    Ok(SessionContext::new_with_config_rt(SessionConfig::new(), Arc::new(runtime)))
+    Ok(SessionContext::new_with_config_rt(config, Arc::new(runtime)))
 }
 
 /// One row per non-empty bundle: its position in the block, n, the ends, and Σx and Σx² where the block has them.

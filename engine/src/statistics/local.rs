@@ -6,6 +6,7 @@ use zeroize::Zeroizing;
 
 use super::{Compared, Layout};
 use crate::cells::{Blinds, ContributionError, EncryptedCells, StudyPublicKey};
+use crate::disclosure::across::Held;
 use crate::guard::{GuardBlinds, GuardContribution, GuardError, GuardPublicKey, GuardShape, Padded, Veils};
 use crate::privacy::{NoisePlan, PrivacyError, fresh_randomness};
 
@@ -27,13 +28,24 @@ use crate::privacy::{NoisePlan, PrivacyError, fresh_randomness};
 /// ```
 pub struct LocalCells {
     cells: Zeroizing<Vec<i64>>,
-    /// What is compared with the threshold in a guarded study.
+    /// What is compared with the threshold in a guarded study; at the end of them 1 for each set of groups that is asked for
+    /// again and has changed.
     numbers: Zeroizing<Vec<i64>>,
+    /// What each of them counts for at most.
+    at_most: Zeroizing<Vec<u64>>,
 }
 
 impl LocalCells {
     pub(super) fn new(cells: Zeroizing<Vec<i64>>, numbers: Zeroizing<Vec<i64>>) -> Self {
-        Self { cells, numbers }
+        let at_most = Zeroizing::new(vec![u64::MAX; numbers.len()]);
+        Self { cells, numbers, at_most }
+    }
+
+    /// What these numbers are held against: see [`hold`](crate::disclosure::across::hold).
+    pub(crate) fn hold(&mut self, held: &Held) {
+        self.at_most.iter_mut().zip(held.at_most.iter()).for_each(|(own, most)| *own = *most);
+        self.at_most.extend(held.changed.iter().map(|_| 0));
+        self.numbers.extend(held.changed.iter().map(|changed| i64::from(*changed)));
     }
 
     /// How many cells there are, the check cell not counted.
@@ -84,23 +96,25 @@ impl LocalCells {
         key: &GuardPublicKey,
     ) -> Result<GuardContribution, GuardError> {
         let counts = Zeroizing::new(self.numbers.iter().map(|number| number.unsigned_abs()).collect::<Vec<u64>>());
-        crate::guard::contribute(&counts, shape, blinds, key)
+        crate::guard::contribute_at_most(&counts, &self.at_most, shape, blinds, key)
     }
 
     /// How many bytes they take in the pipe between a worker and its node, which is the only place where they stand in
     /// bytes.
     pub(crate) fn piped_bytes(layout: &Layout, compared: &Compared) -> usize {
-        8 * (layout.cells() + compared.numbers.len())
+        8 * (layout.cells() + 2 * (compared.numbers.len() + compared.again))
     }
 
     /// Puts them into that pipe.
     pub(crate) fn pipe_to(&self, pipe: &mut Vec<u8>) {
         // Nothing is left behind by a vector that moves while it grows.
-        let mut whole = Zeroizing::new(Vec::with_capacity(pipe.len() + 8 * (self.cells.len() + self.numbers.len())));
+        let own = 8 * (self.cells.len() + 2 * self.numbers.len());
+        let mut whole = Zeroizing::new(Vec::with_capacity(pipe.len() + own));
         whole.extend_from_slice(pipe);
         for number in self.cells.iter().chain(self.numbers.iter()) {
             whole.extend_from_slice(&number.to_le_bytes());
         }
+        self.at_most.iter().for_each(|most| whole.extend_from_slice(&most.to_le_bytes()));
         std::mem::swap(pipe, &mut *whole);
     }
 
@@ -110,8 +124,14 @@ impl LocalCells {
             return None;
         }
         let (cells, numbers) = bytes.split_at_checked(8 * layout.cells())?;
+        let (numbers, at_most) = numbers.split_at_checked(numbers.len() / 2)?;
         let read = |bytes: &[u8]| bytes.as_chunks::<8>().0.iter().map(|bytes| i64::from_le_bytes(*bytes)).collect();
-        Some(Self { cells: Zeroizing::new(read(cells)), numbers: Zeroizing::new(read(numbers)) })
+        let at_most = at_most.as_chunks::<8>().0.iter().map(|bytes| u64::from_le_bytes(*bytes)).collect();
+        Some(Self {
+            cells: Zeroizing::new(read(cells)),
+            numbers: Zeroizing::new(read(numbers)),
+            at_most: Zeroizing::new(at_most),
+        })
     }
 
     /// The values, for tests of this crate.

@@ -18,6 +18,7 @@ mod layout;
 mod local;
 mod plan;
 mod proof;
+mod rows;
 mod spans;
 mod sums;
 
@@ -29,4 +30,5 @@ pub(crate) use exact::Scale;
 pub use layout::{Axis, Block, Bundle, Content, Layout, Part};
 pub use local::LocalCells;
 pub use proof::{OFFLINE_SUBJECTS, prove_bounds};
+pub(crate) use rows::{Rows, cuts, rows, summed};
 pub(crate) use spans::spans;

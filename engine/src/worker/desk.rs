@@ -1,15 +1,19 @@
 //! What a worker does with each request.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use consilium_protocol::consent::{AllowedData, ClassList};
+use consilium_protocol::ids::SubjectId;
+use consilium_protocol::study::StudySpec;
 use zeroize::Zeroizing;
 
 use super::reply::spec;
-use super::request::{Request, Start, StudyJob};
+use super::request::{EarlierStudy, HeldAgainst, Request, Start, StudyJob};
 use super::{Probe, Refusal, Reply};
 use crate::cohort::{self, Limits};
+use crate::disclosure::across::{self, Before, Record};
 use crate::disclosure::guarded;
 use crate::gate::Gate;
 use crate::pseudonym::LinkSecret;
@@ -24,8 +28,8 @@ pub(super) struct Desk {
     store: Option<Store>,
     link: Option<LinkSecret>,
     threads: usize,
-    /// How many subjects the node named.
-    subjects: usize,
+    /// The subjects that the node named.
+    subjects: Vec<SubjectId>,
     /// The people of the store among them, each with the position of its subject.
     people: Vec<(i64, u32)>,
 }
@@ -51,7 +55,7 @@ impl Desk {
             drop(store.derived(link));
         }
         let threads = usize::try_from(start.threads).unwrap_or(1).max(1);
-        Ok((Self { store, link, threads, subjects: 0, people: Vec::new() }, summary))
+        Ok((Self { store, link, threads, subjects: Vec::new(), people: Vec::new() }, summary))
     }
 
     pub(super) async fn answer(&mut self, request: Request, body: Vec<u8>) -> Answer {
@@ -89,7 +93,7 @@ impl Desk {
             let own = positions.peek().filter(|(_, listed)| *listed == subject.as_bytes());
             self.people.extend(own.map(|(position, _)| (*person, *position)));
         }
-        self.subjects = listed.len();
+        self.subjects = listed.iter().map(|subject| SubjectId::from_bytes(*subject)).collect();
         Ok(())
     }
 
@@ -101,15 +105,22 @@ impl Desk {
         self.people.iter().filter_map(|(person, position)| Some((*person, class(*position)?))).collect()
     }
 
-    async fn study(&self, job: &StudyJob, body: Vec<u8>) -> Answer {
+    async fn study(&self, job: &StudyJob, mut body: Vec<u8>) -> Answer {
         let (Some(store), Some(link)) = (&self.store, &self.link) else { return Err(Refusal::Order) };
         let spec = spec(&job.spec)?;
+        let classes = usize::from(job.class_width) * self.subjects.len();
+        if body.len() < classes {
+            return Err(Refusal::Order);
+        }
+        let earlier = Zeroizing::new(body.split_off(classes));
+        let before = before(job, &earlier)?;
         let class_of = ClassList::from_bytes(job.class_width, body).ok_or(Refusal::Order)?;
-        if class_of.len() != self.subjects {
+        if class_of.len() != self.subjects.len() {
             return Err(Refusal::Order);
         }
         let layout = Layout::of(&spec)?;
-        let compared = guarded::compared(&spec, &layout).map_err(|_| StatisticsError::Layout)?;
+        let repeatable: Vec<&StudySpec> = before.iter().filter(|one| one.is_repeatable).map(|one| &one.spec).collect();
+        let compared = guarded::compared(&spec, &layout, &repeatable).map_err(|_| StatisticsError::Layout)?;
         let gate = Gate::of(&self.allowing(&class_of, &job.classes), &job.classes);
         let limits = Limits {
             memory_bytes: usize::try_from(job.memory_bytes).unwrap_or(usize::MAX),
@@ -118,15 +129,50 @@ impl Desk {
             threads: self.threads,
         };
         let cohort = cohort::run_through(store, store.derived(link), gate, &spec, &limits).await?;
-        let cells =
+        let mut cells =
             statistics::compute(&spec, &layout, &compared, &cohort.batches, job.min_site_count, job.subjects_bound)
                 .await?;
-        let mut body = Zeroizing::new(vec![0u8; self.subjects.div_ceil(8)]);
+        let mut remembered = Zeroizing::default();
+        if let Some(HeldAgainst { cap, .. }) = &job.held {
+            let rows = statistics::rows(&spec, &layout, &cohort.batches).await?;
+            let subjects = self.subjects_of(&cohort.persons)?;
+            let whom = across::Cohort { rows: &rows, subjects: &subjects, patients: self.people.len() };
+            let held = across::hold(&spec, &layout, &whom, &before, *cap)?;
+            cells.hold(&held);
+            remembered = Zeroizing::new(borsh::to_vec(&held.record).map_err(|_| Refusal::Order)?);
+        }
+        let mut body = Zeroizing::new(vec![0u8; self.subjects.len().div_ceil(8)]);
         for (_, position) in self.people.iter().filter(|(person, _)| cohort.has(*person)) {
             body[*position as usize / 8] |= 1 << (position % 8);
         }
         cells.pipe_to(&mut body);
+        let mut whole = Zeroizing::new(Vec::with_capacity(body.len() + remembered.len()));
+        whole.extend_from_slice(&body);
+        whole.extend_from_slice(&remembered);
         let (duplicates, strays) = (cohort.duplicates as u64, cohort.strays as u64);
-        Ok((Reply::Counted { duplicates, strays }, body))
+        Ok((Reply::Counted { duplicates, strays, remembered: remembered.len() as u64 }, whole))
     }
+
+    /// The subjects of some of the people.
+    fn subjects_of(&self, persons: &[i64]) -> Result<Vec<SubjectId>, Refusal> {
+        let positions: HashMap<i64, u32> = self.people.iter().copied().collect();
+        let subject = |person| Some(self.subjects[*positions.get(person)? as usize]);
+        persons.iter().map(subject).collect::<Option<_>>().ok_or(Refusal::Order)
+    }
+}
+
+/// The earlier studies that one is held against, with what is remembered of each.
+fn before(job: &StudyJob, mut remembered: &[u8]) -> Result<Vec<Before>, Refusal> {
+    let earlier = job.held.iter().flat_map(|held| &held.before);
+    let one = |of: &EarlierStudy| {
+        let bytes = usize::try_from(of.bytes).map_err(|_| Refusal::Order)?;
+        let (own, rest) = remembered.split_at_checked(bytes).ok_or(Refusal::Order)?;
+        remembered = rest;
+        // What was remembered of a study of which nothing is, is nothing.
+        let record: Option<Record> = borsh::from_slice(own).map_err(|_| Refusal::Order)?;
+        let record = record.ok_or(Refusal::Order)?;
+        Ok(Before { spec: spec(&of.spec)?, released: of.released.clone(), is_repeatable: of.is_repeatable, record })
+    };
+    let before = earlier.map(one).collect::<Result<Vec<_>, Refusal>>()?;
+    if remembered.is_empty() { Ok(before) } else { Err(Refusal::Order) }
 }

@@ -10,15 +10,17 @@
 //!                                          ←───    Ready: what restricts it, what the store holds
 //!     Subjects: all of them, 16 bytes each ───→    finds its people
 //!                                          ←───    Enrolled
-//!     Study: the spec, a class byte each   ───→    plans, runs, counts
-//!                                          ←───    Counted: cells, a bit each  │  Refused: why
+//!     Study: the spec, a class byte each,  ───→    plans, runs, counts
+//!            what is remembered of others          holds it against those
+//!                                          ←───    Counted: cells, a bit each, what to remember  │  Refused: why
 //! ```
 //!
 //! This module is what both sides say ([`Request`], [`Reply`], [`frame`]) and what the worker does about it ([`serve`]). It
 //! starts no process and sets no limit: that is the program's. A `Start` without a store makes a worker that can only check
 //! queries ([`Request::Check`]).
 //!
-//! No row ever enters the node: [`Reply`] is the closed set of what leaves the worker.
+//! [`Reply`] is the closed set of what leaves the worker. No row enters the node to be read: what is to be remembered of some is
+//! bytes to it, which it encrypts and hands to the worker again.
 
 mod desk;
 pub mod frame;
@@ -30,7 +32,7 @@ pub(crate) mod words;
 
 pub use probe::Probe;
 pub use reply::{Counted, Isolation, Refusal, Reply};
-pub use request::{Request, Start, StudyJob};
+pub use request::{EarlierStudy, HeldAgainst, Request, Start, StudyJob};
 pub use serve::serve;
 
 /// Both sides must be of this version: they are the same program, except where its file was replaced in between.

@@ -2,8 +2,10 @@
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use consilium_protocol::study::StudySpec;
+use zeroize::Zeroizing;
 
 use crate::cohort::{CohortError, Reads};
+use crate::disclosure::across::Record;
 use crate::statistics::{Compared, Layout, LocalCells, StatisticsError};
 use crate::store::{StoreError, StoreSummary};
 
@@ -21,12 +23,14 @@ pub enum Reply {
     },
     /// To `Subjects`.
     Enrolled,
-    /// To `Study`: the body holds the cells and who was counted; see [`Counted`].
+    /// To `Study`: the body holds who was counted, the cells, and what is to be remembered; see [`Counted`].
     Counted {
         /// How many patients were left out because they had several rows.
         duplicates: u64,
         /// How many rows were left out because they were of nobody.
         strays: u64,
+        /// How many bytes of the body are to be remembered.
+        remembered: u64,
     },
     /// To `Check` and `Try`: what the query reads.
     Reads(Reads),
@@ -84,24 +88,36 @@ pub struct Counted {
     pub duplicates: u64,
     /// How many rows were left out because they were of nobody.
     pub strays: u64,
+    /// What is to be remembered of it: rows of some patients, so it is encrypted before it is kept.
+    pub remembered: Zeroizing<Vec<u8>>,
 }
 
 impl Counted {
-    /// How long the body of an answer is.
+    /// How long the body of an answer is at most.
+    pub fn most_bytes(spec: &StudySpec, layout: &Layout, compared: &Compared, subjects: usize) -> usize {
+        Self::body_bytes(layout, compared, subjects) + Record::most_bytes(spec, layout, subjects)
+    }
+
+    /// How long the body of an answer is without what is to be remembered.
     pub fn body_bytes(layout: &Layout, compared: &Compared, subjects: usize) -> usize {
         subjects.div_ceil(8) + LocalCells::piped_bytes(layout, compared)
     }
 
     /// Reads an answer to `Study`. `None` when it is another, or its body not as long as it must be: who was in the cohort,
-    /// then the cells.
+    /// the cells, then what is to be remembered.
     pub fn read(reply: &Reply, body: &[u8], layout: &Layout, compared: &Compared, subjects: usize) -> Option<Self> {
-        let Reply::Counted { duplicates, strays } = *reply else { return None };
-        let (members, cells) = body.split_at_checked(subjects.div_ceil(8))?;
+        let Reply::Counted { duplicates, strays, remembered } = *reply else { return None };
+        let (members, rest) = body.split_at_checked(subjects.div_ceil(8))?;
+        let (cells, rest) = rest.split_at_checked(LocalCells::piped_bytes(layout, compared))?;
+        if rest.len() as u64 != remembered {
+            return None;
+        }
         Some(Self {
             cells: LocalCells::from_pipe(cells, layout, compared)?,
             members: members.to_vec(),
             duplicates,
             strays,
+            remembered: Zeroizing::new(rest.to_vec()),
         })
     }
 }

@@ -42,7 +42,7 @@ impl Secret {
 pub enum Request {
     /// The hospital's subjects, ascending; the body has 16 bytes for each. They hold until the next list.
     Subjects,
-    /// Compute a study; the body has the class of each subject.
+    /// Compute a study; the body has the class of each subject, then what is remembered of earlier studies.
     Study(StudyJob),
     /// Plan and run a study's query, in its canonical form, over the store with nobody's consent.
     Try(Vec<u8>),
@@ -69,4 +69,28 @@ pub struct StudyJob {
     pub memory_bytes: u64,
     /// The most rows of the result.
     pub rows: u64,
+    /// What it is held against, unless nothing is remembered of it either.
+    pub held: Option<HeldAgainst>,
+}
+
+/// What a study is held against.
+#[derive(BorshSerialize, BorshDeserialize)]
+pub struct HeldAgainst {
+    /// Earlier studies, in the order of the ledger.
+    pub before: Vec<EarlierStudy>,
+    /// What no number counts for more than.
+    pub cap: u64,
+}
+
+/// One of them.
+#[derive(BorshSerialize, BorshDeserialize)]
+pub struct EarlierStudy {
+    /// The study in its canonical form.
+    pub spec: Vec<u8>,
+    /// Which sets of groups were released, where it is known.
+    pub released: Option<Vec<bool>>,
+    /// Whether the same hospitals took part, and its result stood on the ledger when the round was opened.
+    pub is_repeatable: bool,
+    /// How many bytes of the body are what is remembered of it.
+    pub bytes: u64,
 }

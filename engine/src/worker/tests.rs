@@ -154,6 +154,7 @@ fn job(spec: &StudySpec, roll: &Roll) -> Request {
         subjects_bound: 10_000,
         memory_bytes: 64 << 20,
         rows: 10_000,
+        held: None,
     })
 }
 
@@ -214,7 +215,7 @@ fn cells_that_are_not_as_many_as_the_study_has_are_none() {
     let spec = study(AVERAGES);
     let layout = Layout::of(&spec).expect("a layout");
     let bytes = Counted::body_bytes(&layout, &Compared::default(), 100);
-    let reply = Reply::Counted { duplicates: 0, strays: 0 };
+    let reply = Reply::Counted { duplicates: 0, strays: 0, remembered: 0 };
     assert!(Counted::read(&reply, &vec![0; bytes], &layout, &Compared::default(), 100).is_some());
     for wrong in [0, 12, 13, bytes - 1, bytes + 1, bytes + 8] {
         assert!(Counted::read(&reply, &vec![0; wrong], &layout, &Compared::default(), 100).is_none(), "{wrong}");

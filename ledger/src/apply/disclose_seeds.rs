@@ -1,6 +1,6 @@
 //! The custodian of a guarded round commits to the seeds that passed, sealed to the researcher, once a round.
 
-use consilium_protocol::tx::DiscloseSeeds;
+use consilium_protocol::tx::{DiscloseSeeds, MAX_PASSED_BYTES};
 
 use super::contribute::running;
 use super::{Context, Outcome, step};
@@ -23,14 +23,17 @@ pub(super) fn apply(context: &mut Context<'_>, payload: &DiscloseSeeds) -> Outco
     if guard.disclosed.is_some() {
         return Err(Rejection::AlreadyAttested { study: id });
     }
-    if payload.seeds.bytes == 0 {
+    if payload.seeds.bytes == 0 || !(1..=MAX_PASSED_BYTES).contains(&payload.passed.len()) {
         return Err(Rejection::EmptyContribution);
     }
     let phase = step(id, study.course, Step::Attest)?;
 
     let number = round.number;
     let mut course = study.course.clone();
-    if let Some(guard) = course.rounds.last_mut().and_then(|round| round.guard.as_mut()) {
+    if let Some(round) = course.rounds.last_mut()
+        && let Some(guard) = round.guard.as_mut()
+    {
+        round.passed.clone_from(&payload.passed);
         guard.disclosed = Some(Disclosed { seeds: payload.seeds, height: context.moment.height });
     }
     course.phase = phase;

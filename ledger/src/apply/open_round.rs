@@ -99,7 +99,8 @@ pub(super) fn open(
         }
     }
     let (contributions, attestations) = (BTreeMap::new(), BTreeMap::new());
-    Ok(Round { number, opened: context.moment, roster, contributions, attestations, guard, ended: None })
+    let passed = Vec::new();
+    Ok(Round { number, opened: context.moment, roster, contributions, attestations, guard, passed, ended: None })
 }
 
 /// Tells of a round that opened.

@@ -34,8 +34,8 @@ use consilium_protocol::consent::{DiseaseTree, Terms};
 use consilium_protocol::genesis::{Genesis, Member};
 use consilium_protocol::hash::tagged;
 use consilium_protocol::ids::{
-    AppHash, BlockHash, ContentHash, Height, HospitalId, LedgerId, PatientId, ResearcherId, Sequence, StudyId,
-    SubjectId, Timestamp, TxHash,
+    AppHash, BlockHash, ContentHash, Height, HospitalId, LedgerId, PatientId, ResearcherId, RoundNumber, Sequence,
+    StudyId, SubjectId, Timestamp, TxHash,
 };
 use consilium_protocol::privacy::MicroRho;
 use consilium_protocol::tx::Signer;
@@ -264,6 +264,26 @@ impl State {
     /// A study.
     pub fn study(&self, id: &StudyId) -> Option<Study<'_>> {
         Some(Study { id: *id, proposal: self.proposals.get(id)?, course: self.courses.get(id)? })
+    }
+
+    /// The guarded rounds that one may repeat, in the order of the ledger: with the same cohort and the same roster, and a
+    /// result that stood on the ledger when it was opened.
+    pub fn repeatable(&self, study: &StudyId, round: RoundNumber) -> Vec<(StudyId, RoundNumber)> {
+        let found = self.study(study).and_then(|own| Some((own.proposal, own.course.round(round)?)));
+        let Some((proposal, own)) = found else { return Vec::new() };
+        let mut repeatable = Vec::new();
+        for other in self.studies().filter(|other| other.proposal.spec.cohort == proposal.spec.cohort) {
+            for round in other.course.rounds.iter().filter(|round| round.guard.is_some() && round.roster == own.roster)
+            {
+                if let Some((moment, study::RoundEnd::Released)) = round.ended
+                    && moment.height < own.opened.height
+                {
+                    repeatable.push((moment.height, other.id, round.number));
+                }
+            }
+        }
+        repeatable.sort_unstable();
+        repeatable.into_iter().map(|(_, study, round)| (study, round)).collect()
     }
 
     /// A member's keys for guarded studies, if it has registered any.

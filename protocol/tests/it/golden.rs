@@ -107,7 +107,7 @@ fn payloads() -> Vec<Payload> {
             sealing_key: KemPublicKey::from_bytes([11; PUBLIC_KEY_BYTES]),
         }),
         Payload::SealSum(SealSum { study, round, sum: blob, seeds: blob }),
-        Payload::DiscloseSeeds(DiscloseSeeds { study, round, seeds: blob }),
+        Payload::DiscloseSeeds(DiscloseSeeds { study, round, seeds: blob, passed: vec![5, 1] }),
     ]
 }
 

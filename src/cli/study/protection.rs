@@ -77,7 +77,7 @@ pub(super) fn possible(spec: &StudySpec, genesis: &Genesis) -> Result<(), Failur
     let hospitals = genesis.member.len();
     match spec.protection {
         Protection::Open => {}
-        Protection::Guarded => drop(guarded::plan(spec, &genesis.policy, hospitals)?),
+        Protection::Guarded => drop(guarded::plan(spec, &genesis.policy, hospitals, &[])?),
         Protection::Private { rho } => drop(NoisePlan::of(spec, &Layout::of(spec)?, rho, hospitals)?),
     }
     Ok(())
@@ -102,7 +102,7 @@ pub(super) async fn look(spec: &StudySpec, layout: &Layout, consortium: &Consort
     match spec.protection {
         Protection::Open => Ok(Protected::Open { min_joint_count, min_site_count: policy.min_site_count }),
         Protection::Guarded => {
-            let plan = guarded::plan(spec, policy, hospitals)?;
+            let plan = guarded::plan(spec, policy, hospitals, &[])?;
             let (groups, sets, is_tied) = (plan.compared(), plan.sealed(), plan.is_tied());
             let names = spec.statistics.iter().map(|statistic| statistic.name.clone());
             let waits = names.zip(plan.waits_for().iter().cloned());

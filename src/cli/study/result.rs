@@ -264,7 +264,8 @@ impl Opening<'_> {
         let ledger = &self.genesis.ledger();
         let context = Context { content: Content::Seeds, ledger, study, round: number, from: custodian };
         let plain = sealing::open(&sealing_key(self.secret), &context, sealed)?;
-        let plan = guarded::plan(self.spec, &self.genesis.policy, self.hospitals)?;
+        // What it repeats decides what passed, not what is read of it.
+        let plan = guarded::plan(self.spec, &self.genesis.policy, self.hospitals, &[])?;
         // In the order of the roster, which is that of the hospitals' names as the ledger sorts them.
         let commitment = |hospital: &String| {
             let of = round.contributions.iter().find(|contribution| contribution.hospital == *hospital);
@@ -272,6 +273,16 @@ impl Opening<'_> {
         };
         let committed = round.roster.iter().map(commitment).collect::<Result<Vec<_>, _>>()?;
         let disclosed = Disclosed::from_bytes(&plain, plan.shape.seeds(), &committed)?;
+        // Later studies are held against what the custodian said of it to everybody.
+        let said = round.guard.as_ref().map_or(&[][..], |guard| &guard.passed);
+        let passed = |set: usize| said.get(set / 8).is_some_and(|byte| byte >> (set % 8) & 1 == 1);
+        if (0..disclosed.sets()).any(|set| disclosed.has(set) != passed(set)) {
+            return Err(Failure::integrity(format!(
+                "the custodian, {}, gave other groups than it told the ledger; tell the hospitals, since later studies are held \
+                 against what stands there",
+                name_of(self.genesis, &custodian)
+            )));
+        }
         let secret = StudySecretKey::from_bytes(self.secret)?;
         let pads = PadRound { study, round: number };
         let opened = open_guarded(joint, &secret, self.hospitals, &plan.groups, &disclosed, &pads)?;
@@ -279,11 +290,12 @@ impl Opening<'_> {
     }
 }
 
+fn name_of(genesis: &Genesis, id: &HospitalId) -> String {
+    genesis.member(id).map_or_else(|| id.to_string(), |member| member.name.clone())
+}
+
 fn roles(genesis: &Genesis, guard: &wire::Guard) -> GuardRoles {
-    let name = |id: &str| {
-        let member = id.parse().ok().and_then(|id: HospitalId| genesis.member(&id).map(|m| m.name.clone()));
-        member.unwrap_or_else(|| id.to_string())
-    };
+    let name = |id: &str| id.parse().map_or_else(|_| id.to_string(), |id: HospitalId| name_of(genesis, &id));
     GuardRoles { aggregator: name(&guard.aggregator), custodian: name(&guard.custodian) }
 }
 

@@ -186,6 +186,7 @@ mod tests {
             contributions: (1..=contributed).map(|name| (hospital(name), contribution(name))).collect(),
             attestations: BTreeMap::new(),
             guard: guarded.then_some(Guard { roles, sealed: None, disclosed: None }),
+            passed: Vec::new(),
             ended: None,
         }
     }

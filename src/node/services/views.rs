@@ -87,11 +87,11 @@ fn round(round: &Round) -> wire::Round {
         sum: round.result().filter(|_| released).map(|s| s.as_bytes().to_vec()).unwrap_or_default(),
         released_height: round.ended.filter(|_| released).map_or(0, |(at, _)| at.height.get()),
         outcome: round.outcome().to_string(),
-        guard: round.guard.as_ref().map(guard),
+        guard: round.guard.as_ref().map(|of| guard(of, &round.passed)),
     }
 }
 
-fn guard(guard: &Guard) -> wire::Guard {
+fn guard(guard: &Guard, passed: &[u8]) -> wire::Guard {
     let hash = |hash: ContentHash| hash.as_bytes().to_vec();
     wire::Guard {
         aggregator: guard.roles.aggregator.to_string(),
@@ -101,6 +101,7 @@ fn guard(guard: &Guard) -> wire::Guard {
         sealed_height: guard.sealed.map_or(0, |sealed| sealed.height.get()),
         disclosed: guard.disclosed.map(|disclosed| hash(disclosed.seeds.hash)).unwrap_or_default(),
         disclosed_height: guard.disclosed.map_or(0, |disclosed| disclosed.height.get()),
+        passed: passed.to_vec(),
     }
 }
 

@@ -40,7 +40,7 @@
 //! The argument, and what it does not cover, is in `docs/guard.md`.
 
 mod circuit;
-mod node;
+pub(super) mod node;
 mod numbers;
 mod spread;
 
@@ -83,6 +83,23 @@ pub struct Lattice {
     pub waits_for: Vec<Vec<String>>,
     /// Whether statistics are in a ring.
     pub is_tied: bool,
+    /// All partitions by which counts are compared.
+    pub(super) partitions: Vec<Levels>,
+    /// For each number what hangs on it.
+    pub(super) decided: Vec<Vec<Decided>>,
+}
+
+/// A count or a sum whose release hangs on a number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Decided {
+    /// The partition.
+    pub(super) levels: Levels,
+    /// The group.
+    pub(super) group: Key,
+    /// The first other group of its class: only what tells the two apart is new.
+    pub(super) against: Option<Key>,
+    /// Of a sum the column and the degree.
+    pub(super) sum: Option<(usize, u8)>,
 }
 
 /// Where the cells of a bundle stand among the groups of cells.
@@ -135,6 +152,11 @@ pub enum LatticeError {
     TooLarge,
 }
 
+/// The first of a class that is another one.
+fn other<'a>(class: &'a [Key], group: &Key) -> Option<&'a Key> {
+    class.iter().find(|other| *other != group)
+}
+
 fn listed(names: &[String]) -> String {
     names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
@@ -164,6 +186,7 @@ impl Lattice {
             circuit: Circuit::default(),
             released: BTreeMap::new(),
             done: BTreeSet::new(),
+            decided: BTreeMap::new(),
         };
         if is_hidden {
             compiler.one_table(spec, layout, &blocks)?;
@@ -248,9 +271,18 @@ struct Compiler<'a> {
     circuit: Circuit,
     released: BTreeMap<Key, BitRef>,
     done: BTreeSet<Levels>,
+    decided: BTreeMap<usize, Vec<Decided>>,
 }
 
 impl Compiler<'_> {
+    /// The bit of a group of a partition.
+    fn decide(&mut self, levels: &Levels, group: &Key, against: Option<&Key>) -> BitRef {
+        let number = self.numbers.of(group);
+        let decided = Decided { levels: levels.clone(), group: group.clone(), against: against.cloned(), sum: None };
+        self.decided.entry(number).or_default().push(decided);
+        BitRef::Group(number)
+    }
+
     /// Releases the groups of a node, after those that it waits for.
     fn node(&mut self, levels: &Levels) -> Result<(), LatticeError> {
         if !self.done.insert(levels.clone()) {
@@ -270,18 +302,18 @@ impl Compiler<'_> {
         let Some(common) = separators.iter().cloned().reduce(|common, other| common.meet(&other)) else {
             // The total.
             let total = self.sets.groups(levels).swap_remove(0);
-            let bit = BitRef::Group(self.numbers.of(&total));
+            let bit = self.decide(levels, &total, None);
             self.released.insert(total, bit);
             return Ok(());
         };
         let own = self.by_class(levels, &common);
         let waiting: Vec<_> = separators.iter().map(|separator| self.by_class(separator, &common)).collect();
         for (class, groups) in own {
-            let new: Vec<Key> = groups.into_iter().filter(|group| !self.released.contains_key(group)).collect();
+            let new: Vec<Key> = groups.iter().filter(|group| !self.released.contains_key(*group)).cloned().collect();
             if !new.is_empty() {
                 let wait = waiting.iter().filter_map(|classes| classes.get(&class)).flatten();
                 let mut members: Vec<BitRef> = wait.map(|group| self.released[group]).collect();
-                members.extend(new.iter().map(|group| BitRef::Group(self.numbers.of(group))));
+                members.extend(new.iter().map(|group| self.decide(levels, group, other(&groups, group))));
                 let all = self.circuit.all(members);
                 self.released.extend(new.into_iter().map(|group| (group, all)));
                 self.check_size()?;
@@ -305,7 +337,7 @@ impl Compiler<'_> {
         }
         let groups = self.sets.groups(finest);
         for group in &groups {
-            let bit = BitRef::Group(self.numbers.of(group));
+            let bit = self.decide(finest, group, None);
             self.released.insert(group.clone(), bit);
         }
         self.check_size()?;
@@ -421,7 +453,18 @@ impl Compiler<'_> {
                         let values = spread.values(self.sets, group, by_values);
                         members.extend(values.iter().map(|value| self.released[value]));
                     }
-                    None => members.push(spread.bit(self.sets, group, degree, &mut self.numbers, &mut self.circuit)),
+                    None => {
+                        let (bit, ranges) = spread.bit(self.sets, group, degree, &mut self.numbers, &mut self.circuit);
+                        members.push(bit);
+                        // Without a separator each sum is new by itself.
+                        let valued = groups.iter().filter(with).find(|other| *other != group);
+                        let against = valued.filter(|_| !separators.is_empty()).cloned();
+                        let (levels, sum) = (levels.clone(), Some((column, degree)));
+                        let decided = Decided { levels, group: group.clone(), against, sum };
+                        ranges
+                            .into_iter()
+                            .for_each(|range| self.decided.entry(range).or_default().push(decided.clone()));
+                    }
                 }
             }
             let all = self.circuit.all(members);
@@ -477,8 +520,12 @@ impl Compiler<'_> {
         }
         let waits_for = layout.blocks().iter().zip(blocks).map(|(_, (levels, _))| self.waits_for(levels)).collect();
         let compared = self.numbers.compile(self.sets, spec).ok_or(LatticeError::TooLarge)?;
+        let mut decided = self.decided;
+        let decided = (0..compared.numbers.len()).map(|number| decided.remove(&number).unwrap_or_default()).collect();
+        let partitions = self.done.iter().cloned().collect();
         let gates = Gates { sets: self.circuit.finish(), release };
-        Ok(Lattice { compared, gates, padded, places, waits_for, is_tied: !self.tied.is_empty() })
+        let is_tied = !self.tied.is_empty();
+        Ok(Lattice { compared, gates, padded, places, waits_for, is_tied, partitions, decided })
     }
 
     /// The columns that a node has in common with others, where it has further ones.

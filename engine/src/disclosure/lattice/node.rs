@@ -10,36 +10,36 @@ use crate::statistics::{Axis, Block, Column, Layout};
 
 /// One level per column.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Levels(pub(super) Vec<usize>);
+pub(in crate::disclosure) struct Levels(pub(in crate::disclosure) Vec<usize>);
 
 impl Levels {
     /// Whether each part of the other partition is a union of parts of this one.
-    pub(super) fn refines(&self, other: &Self) -> bool {
+    pub(in crate::disclosure) fn refines(&self, other: &Self) -> bool {
         self.0.iter().zip(&other.0).all(|(own, other)| own >= other)
     }
 
     /// The finest common coarsening.
-    pub(super) fn meet(&self, other: &Self) -> Self {
+    pub(in crate::disclosure) fn meet(&self, other: &Self) -> Self {
         Self(self.0.iter().zip(&other.0).map(|(own, other)| *own.min(other)).collect())
     }
 
     /// The coarsest levels that refine both.
-    pub(super) fn join(&self, other: &Self) -> Self {
+    pub(in crate::disclosure) fn join(&self, other: &Self) -> Self {
         Self(self.0.iter().zip(&other.0).map(|(own, other)| *own.max(other)).collect())
     }
 
     /// How fine a partition is, by the number of steps of refinement.
-    pub(super) fn rank(&self) -> usize {
+    pub(in crate::disclosure) fn rank(&self) -> usize {
         self.0.iter().sum()
     }
 
     /// The columns that are cut.
-    pub(super) fn cut(&self) -> impl Iterator<Item = usize> {
+    pub(in crate::disclosure) fn cut(&self) -> impl Iterator<Item = usize> {
         self.0.iter().enumerate().filter(|(_, level)| **level > 0).map(|(column, _)| column)
     }
 
     /// These, with one column at another level.
-    pub(super) fn with(&self, column: usize, level: usize) -> Self {
+    pub(in crate::disclosure) fn with(&self, column: usize, level: usize) -> Self {
         let mut levels = self.clone();
         levels.0[column] = level;
         levels
@@ -48,20 +48,20 @@ impl Levels {
 
 /// A set of subjects: for each column a set of atoms, by its position among the different sets that its levels have. 0 is all
 /// of them.
-pub(super) type Key = Vec<u32>;
+pub(in crate::disclosure) type Key = Vec<u32>;
 
 /// Columns, and the sets of atoms that their levels are made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Sets<'a> {
-    pub(super) columns: &'a [Column],
+pub(in crate::disclosure) struct Sets<'a> {
+    pub(in crate::disclosure) columns: &'a [Column],
     /// By column, level and class the set.
     of_class: Vec<Vec<Vec<u32>>>,
     /// By column the atoms of each set, ascending.
-    pub(super) atoms: Vec<Vec<Vec<usize>>>,
+    pub(in crate::disclosure) atoms: Vec<Vec<Vec<usize>>>,
 }
 
 impl<'a> Sets<'a> {
-    pub(super) fn of(columns: &'a [Column]) -> Self {
+    pub(in crate::disclosure) fn of(columns: &'a [Column]) -> Self {
         let (mut of_class, mut atoms) = (Vec::new(), Vec::new());
         for column in columns {
             let mut known: Vec<Vec<usize>> = vec![(0..column.atoms.len()).collect()];
@@ -85,7 +85,7 @@ impl<'a> Sets<'a> {
     }
 
     /// The groups of a partition, the last column running fastest.
-    pub(super) fn groups(&self, levels: &Levels) -> Vec<Key> {
+    pub(in crate::disclosure) fn groups(&self, levels: &Levels) -> Vec<Key> {
         let mut groups: Vec<Key> = vec![Vec::with_capacity(levels.0.len())];
         for (column, level) in levels.0.iter().enumerate() {
             let sets = &self.of_class[column][*level];
@@ -96,13 +96,13 @@ impl<'a> Sets<'a> {
     }
 
     /// How many groups a partition has.
-    pub(super) fn size(&self, levels: &Levels) -> usize {
+    pub(in crate::disclosure) fn size(&self, levels: &Levels) -> usize {
         let of_column = |(column, level): (usize, &usize)| self.of_class[column][*level].len();
         levels.0.iter().enumerate().map(of_column).fold(1, usize::saturating_mul)
     }
 
     /// The group of a partition that holds a group of a finer one.
-    pub(super) fn coarsened(&self, group: &Key, levels: &Levels) -> Key {
+    pub(in crate::disclosure) fn coarsened(&self, group: &Key, levels: &Levels) -> Key {
         let class = |(column, (set, level)): (usize, (&u32, &usize))| {
             let first = self.atoms[column][*set as usize][0];
             self.of_class[column][*level][self.columns[column].levels[*level].class_of[first]]
@@ -111,7 +111,7 @@ impl<'a> Sets<'a> {
     }
 
     /// The set of a class of a column.
-    pub(super) fn set(&self, column: usize, level: usize, class: usize) -> u32 {
+    pub(in crate::disclosure) fn set(&self, column: usize, level: usize, class: usize) -> u32 {
         self.of_class[column][level][class]
     }
 }
@@ -120,7 +120,7 @@ impl<'a> Sets<'a> {
 ///
 /// A block may cut one column twice, for example the mean of a variable by intervals of the same variable. The finer cut then
 /// counts, and bundles whose two parts exclude each other are empty whatever the data.
-pub(super) fn of_block(sets: &Sets<'_>, block: &Block) -> Option<(Levels, Vec<Option<Key>>)> {
+pub(in crate::disclosure) fn of_block(sets: &Sets<'_>, block: &Block) -> Option<(Levels, Vec<Option<Key>>)> {
     let level_of = |column: &Column, axis: &Axis| {
         let own = column.level(&axis.parts)?;
         match &axis.merged {
@@ -161,15 +161,15 @@ pub(super) fn of_block(sets: &Sets<'_>, block: &Block) -> Option<(Levels, Vec<Op
 
 /// All nodes, coarser ones first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Nodes {
-    pub(super) all: Vec<Levels>,
+pub(in crate::disclosure) struct Nodes {
+    pub(in crate::disclosure) all: Vec<Levels>,
     /// Of each node the coarser ones through which it meets all others, none coarser than another.
-    pub(super) separators: Vec<Vec<Levels>>,
+    pub(in crate::disclosure) separators: Vec<Vec<Levels>>,
 }
 
 impl Nodes {
     /// Closes partitions under what they have in common; with the total, of so many columns, where it is wanted.
-    pub(super) fn closed(partitions: impl IntoIterator<Item = Levels>, total: Option<usize>) -> Self {
+    pub(in crate::disclosure) fn closed(partitions: impl IntoIterator<Item = Levels>, total: Option<usize>) -> Self {
         let mut all: BTreeSet<Levels> = BTreeSet::new();
         let mut open: Vec<Levels> = partitions.into_iter().collect();
         open.extend(total.map(|columns| Levels(vec![0; columns])));
@@ -188,7 +188,7 @@ impl Nodes {
     }
 
     /// Without these, and their meets with others: what a ring stands for itself.
-    pub(super) fn separators_without(&self, node: &Levels, without: &BTreeSet<Levels>) -> Vec<Levels> {
+    pub(in crate::disclosure) fn separators_without(&self, node: &Levels, without: &BTreeSet<Levels>) -> Vec<Levels> {
         let rest: Vec<Levels> = self.all.iter().filter(|other| !without.contains(other)).cloned().collect();
         separators(node, &rest)
     }
@@ -207,7 +207,7 @@ fn separators(node: &Levels, all: &[Levels]) -> Vec<Levels> {
 ///
 /// Source: R. Fagin, "Degrees of Acyclicity for Hypergraphs and Relational Database Schemes", Journal of the ACM 30, 1983; J.
 /// Brault-Baron, "Hypergraph Acyclicity Revisited", ACM Computing Surveys 49, 2016, for elimination of nest points.
-pub(super) fn rings(partitions: &[Levels]) -> (BTreeSet<usize>, BTreeSet<usize>) {
+pub(in crate::disclosure) fn rings(partitions: &[Levels]) -> (BTreeSet<usize>, BTreeSet<usize>) {
     type Vertex = (usize, usize);
     let steps =
         |(column, level): (usize, &usize)| (1..=*level).map(move |step| (column, step)).collect::<Vec<Vertex>>();
@@ -232,7 +232,7 @@ pub(super) fn rings(partitions: &[Levels]) -> (BTreeSet<usize>, BTreeSet<usize>)
 }
 
 /// The nodes of all blocks of a study, with the levels of each block, in the order of [`Layout::all_blocks`].
-pub(super) fn blocks(sets: &Sets<'_>, layout: &Layout) -> Option<Vec<(Levels, Vec<Option<Key>>)>> {
+pub(in crate::disclosure) fn blocks(sets: &Sets<'_>, layout: &Layout) -> Option<Vec<(Levels, Vec<Option<Key>>)>> {
     layout.all_blocks().map(|block| of_block(sets, block)).collect()
 }
 

@@ -87,7 +87,7 @@ impl Numbers {
             Some(Number { table, groups: widest[table].groups(sets, &starts, counted) })
         });
         let numbers = numbers.collect::<Option<Vec<_>>>()?;
-        Some(Compared { tables, numbers })
+        Some(Compared { tables, numbers, again: 0 })
     }
 }
 

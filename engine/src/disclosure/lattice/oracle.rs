@@ -10,13 +10,13 @@ use std::collections::BTreeMap;
 use consilium_protocol::study::{CategoryValue, StudySpec};
 
 use super::{Lattice, LatticeError};
-use crate::statistics::{Axis, Content, CountAxis, Layout, Part, Scale, StatisticsError};
+use crate::statistics::{Axis, Content, CountAxis, CountTable, Layout, Part, Scale, StatisticsError};
 
 /// The threshold: small, so that small tables have groups on either side of it.
-pub(super) const K: i64 = 3;
+pub(in crate::disclosure) const K: i64 = 3;
 
 /// SplitMix64 (Steele, Lea and Flood, "Fast Splittable Pseudorandom Number Generators", 2014).
-pub(super) struct Random(pub(super) u64);
+pub(in crate::disclosure) struct Random(pub(in crate::disclosure) u64);
 
 impl Random {
     fn next(&mut self) -> u64 {
@@ -27,16 +27,16 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    pub(super) fn below(&mut self, end: u64) -> u64 {
+    pub(in crate::disclosure) fn below(&mut self, end: u64) -> u64 {
         self.next() % end
     }
 
     /// From 0 to 1.
-    pub(super) fn unit(&mut self) -> f64 {
+    pub(in crate::disclosure) fn unit(&mut self) -> f64 {
         (self.next() >> 11) as f64 / (1u64 << 53) as f64
     }
 
-    fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
+    pub(in crate::disclosure) fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
         &from[self.below(from.len() as u64) as usize]
     }
 }
@@ -51,7 +51,7 @@ const COLUMNS: [&str; 5] = ["x", "g", "h", "m", "s"];
 
 /// A study of these statistics over the columns x (a variable from 0 to `most`), g, h (cut by edges), m and s (a variable that
 /// is 0 or 1, and a dimension).
-pub(super) fn study(most: i64, statistics: &str) -> StudySpec {
+pub(in crate::disclosure) fn study(most: i64, statistics: &str) -> StudySpec {
     let text = format!(
         "version = 1\ntitle = \"T\"\ndescription = \"D\"\npurpose = \"HMB\"\nprotection = \"guarded\"\n\
          [cohort]\nsql = \"{QUERY}\"\nsubject = \"id\"\n\
@@ -68,15 +68,15 @@ pub(super) fn study(most: i64, statistics: &str) -> StudySpec {
     StudySpec::from_toml(&text).unwrap_or_else(|error| panic!("{error}"))
 }
 
-pub(super) fn statistic(name: &str, what: &str, by: &[&str]) -> String {
+pub(in crate::disclosure) fn statistic(name: &str, what: &str, by: &[&str]) -> String {
     let by: Vec<String> = by.iter().map(|name| format!("\"{name}\"")).collect();
     format!("[[statistic]]\nname = \"{name}\"\n{what}\nby = [{}]\n", by.join(", "))
 }
 
-pub(super) const COUNT: &str = "kind = \"count\"";
+pub(in crate::disclosure) const COUNT: &str = "kind = \"count\"";
 
 /// One value of each column, `None` where it is missing.
-pub(super) type Atom = Vec<Option<i64>>;
+pub(in crate::disclosure) type Atom = Vec<Option<i64>>;
 
 /// A value of each kind that the study tells apart, of the columns that it uses.
 fn atoms(spec: &StudySpec, layout: &Layout) -> Vec<Atom> {
@@ -102,11 +102,11 @@ fn atoms(spec: &StudySpec, layout: &Layout) -> Vec<Atom> {
     })
 }
 
-fn value(atom: &Atom, column: &str) -> Option<i64> {
+pub(in crate::disclosure) fn value(atom: &Atom, column: &str) -> Option<i64> {
     atom[COLUMNS.iter().position(|name| *name == column).expect("a known column")]
 }
 
-fn part_of(axis: &Axis, value: Option<i64>) -> usize {
+pub(in crate::disclosure) fn part_of(axis: &Axis, value: Option<i64>) -> usize {
     let holds = |part: &Part| match (part, value) {
         (Part::Missing, value) => value.is_none(),
         (_, None) => false,
@@ -121,21 +121,35 @@ fn part_of(axis: &Axis, value: Option<i64>) -> usize {
     axis.parts.iter().position(holds).expect("every value is in a part")
 }
 
+/// The group of a table that an atom is in.
+pub(in crate::disclosure) fn group_of(table: &CountTable, atom: &Atom) -> usize {
+    table.axes.iter().fold(0, |place, axis| {
+        let class = match axis {
+            CountAxis::Column(axis) => part_of(axis, value(atom, &axis.column)),
+            CountAxis::Steps { variable, starts } => match value(atom, variable) {
+                None => starts.len(),
+                Some(x) => starts.iter().rposition(|start| *start <= x).expect("the first is 0"),
+            },
+        };
+        place * axis.classes() + class
+    })
+}
+
 /// A study with what is known of every atom.
-pub(super) struct Study {
-    pub(super) layout: Layout,
-    pub(super) lattice: Lattice,
-    pub(super) atoms: Vec<Atom>,
+pub(in crate::disclosure) struct Study {
+    pub(in crate::disclosure) layout: Layout,
+    pub(in crate::disclosure) lattice: Lattice,
+    pub(in crate::disclosure) atoms: Vec<Atom>,
     /// For each number the atoms that it counts.
     numbers: Vec<Vec<usize>>,
     /// For each group of cells what an atom adds to each cell: at most n, or Σx and Σx².
     cells: Vec<Vec<Vec<i64>>>,
     /// For each bundle the atoms that it counts.
-    pub(super) bundles: Vec<Vec<usize>>,
+    pub(in crate::disclosure) bundles: Vec<Vec<usize>>,
 }
 
 impl Study {
-    pub(super) fn of(spec: &StudySpec) -> Result<Self, LatticeError> {
+    pub(in crate::disclosure) fn of(spec: &StudySpec) -> Result<Self, LatticeError> {
         let layout = Layout::of(spec).expect("a valid study");
         let lattice = Lattice::of(spec, &layout)?;
         let atoms = atoms(spec, &layout);
@@ -143,21 +157,7 @@ impl Study {
             .compared
             .tables
             .iter()
-            .map(|table| {
-                let place = |atom: &Atom| {
-                    table.axes.iter().fold(0, |place, axis| {
-                        let class = match axis {
-                            CountAxis::Column(axis) => part_of(axis, value(atom, &axis.column)),
-                            CountAxis::Steps { variable, starts } => match value(atom, variable) {
-                                None => starts.len(),
-                                Some(x) => starts.iter().rposition(|start| *start <= x).expect("the first is 0"),
-                            },
-                        };
-                        place * axis.classes() + class
-                    })
-                };
-                atoms.iter().map(place).collect()
-            })
+            .map(|table| atoms.iter().map(|atom| group_of(table, atom)).collect())
             .collect();
         let numbers = lattice.compared.numbers.iter().map(|number| {
             let held = |atom: &usize| number.groups.contains(&tables[number.table][*atom]);
@@ -197,14 +197,14 @@ impl Study {
     }
 
     /// Which seeds are released for this table.
-    pub(super) fn seeds(&self, table: &[i64], zeros: bool) -> Vec<bool> {
+    pub(in crate::disclosure) fn seeds(&self, table: &[i64], zeros: bool) -> Vec<bool> {
         let counts = self.numbers.iter().map(|atoms| atoms.iter().map(|atom| table[*atom]).sum::<i64>());
         let large: Vec<bool> = counts.clone().map(|n| n >= K).collect();
         let passes: Vec<bool> = counts.map(|n| n >= K || (zeros && n == 0)).collect();
         self.lattice.gates.evaluate(&passes, &large)
     }
 
-    pub(super) fn count(&self, bundle: usize, table: &[i64]) -> i64 {
+    pub(in crate::disclosure) fn count(&self, bundle: usize, table: &[i64]) -> i64 {
         self.bundles[bundle].iter().map(|atom| table[*atom]).sum()
     }
 
@@ -216,7 +216,7 @@ impl Study {
 }
 
 /// Tables that agree with one on everything that is seen of it.
-pub(super) struct Others<'a> {
+pub(in crate::disclosure) struct Others<'a> {
     study: &'a Study,
     table: &'a [i64],
     zeros: bool,
@@ -229,7 +229,7 @@ pub(super) struct Others<'a> {
 }
 
 impl<'a> Others<'a> {
-    pub(super) fn new(study: &'a Study, table: &'a [i64], zeros: bool) -> Self {
+    pub(in crate::disclosure) fn new(study: &'a Study, table: &'a [i64], zeros: bool) -> Self {
         let seeds = study.seeds(table, zeros);
         let mut random = Random(7);
         let mut hashes = vec![0u64; study.atoms.len()];
@@ -250,7 +250,7 @@ impl<'a> Others<'a> {
     }
 
     /// Whether in some other table the bundle has another number: with one to three subjects who are otherwise.
-    pub(super) fn differ(&mut self, bundle: usize) -> bool {
+    pub(in crate::disclosure) fn differ(&mut self, bundle: usize) -> bool {
         self.by_one(bundle) || self.by_two(bundle) || self.by_three(bundle)
     }
 
@@ -314,7 +314,7 @@ impl<'a> Others<'a> {
 }
 
 /// The small groups that are the same in all other tables that were found.
-pub(super) fn fixed(study: &Study, table: &[i64], zeros: bool) -> Vec<usize> {
+pub(in crate::disclosure) fn fixed(study: &Study, table: &[i64], zeros: bool) -> Vec<usize> {
     let mut others = Others::new(study, table, zeros);
     let small = |bundle: &usize| (1..K).contains(&study.count(*bundle, table));
     (0..study.bundles.len()).filter(small).filter(|bundle| !others.differ(*bundle)).collect()
@@ -323,6 +323,11 @@ pub(super) fn fixed(study: &Study, table: &[i64], zeros: bool) -> Vec<usize> {
 /// A study of one to four statistics.
 fn random_study(random: &mut Random) -> StudySpec {
     let most: i64 = *random.pick(&[1, 2, 3, 4, 6, 9, 12]);
+    random_study_of(random, most)
+}
+
+/// Likewise, over an x from 0 to `most`.
+pub(in crate::disclosure) fn random_study_of(random: &mut Random, most: i64) -> StudySpec {
     let middle = (most + 1) / 2;
     let of_x = [
         "kind = \"mean\"\nof = \"x\"".to_string(),
@@ -373,7 +378,7 @@ fn random_table(random: &mut Random, atoms: &[Atom]) -> Vec<i64> {
 }
 
 /// How many studies a run takes: 100,000 with `CONSILIUM_LATTICE_STUDIES`, of the seeds from `CONSILIUM_LATTICE_SEED` on.
-fn wanted(name: &str, usual: u64) -> u64 {
+pub(in crate::disclosure) fn wanted(name: &str, usual: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(usual)
 }
 

@@ -99,7 +99,7 @@ impl Spread {
         cells
     }
 
-    /// The bit that says so.
+    /// The bit that says so, and the numbers of those in the ranges.
     pub(super) fn bit(
         &self,
         sets: &Sets<'_>,
@@ -107,25 +107,27 @@ impl Spread {
         degree: u8,
         numbers: &mut Numbers,
         circuit: &mut Circuit,
-    ) -> BitRef {
+    ) -> (BitRef, Vec<usize>) {
         let column = &sets.columns[self.column];
         let own = &sets.atoms[self.column][group[self.column] as usize];
         let holds = |part: usize| own.iter().any(|atom| column.atoms[*atom].part == part);
         let parts = || self.ranges[usize::from(degree) - 1].iter().filter(|(part, _)| holds(*part));
-        let mut bits = Vec::new();
+        let (mut bits, mut counted) = (Vec::new(), Vec::new());
         for cell in self.cells(sets, group) {
             for (part, starts) in parts() {
                 let large = starts.windows(2).map(|step| {
                     let range = Range { column: self.column, part: *part, from: step[0], to: step[1] };
-                    BitRef::Large(numbers.of_range(&cell, range))
+                    numbers.of_range(&cell, range)
                 });
-                let large: Vec<BitRef> = large.collect();
+                let ranges: Vec<usize> = large.collect();
+                let large: Vec<BitRef> = ranges.iter().copied().map(BitRef::Large).collect();
+                counted.extend(ranges);
                 bits.push(circuit.at_least(large, usize::from(degree) + self.more));
             }
         }
         // Nobody's sum is 0.
         bits.push(BitRef::Nobody(numbers.of(group)));
-        circuit.at_least(bits, 1)
+        (circuit.at_least(bits, 1), counted)
     }
 }
 

@@ -34,7 +34,7 @@ fn released(
     passed: [bool; 3],
 ) -> Result<Vec<Estimate>, DisclosureError> {
     let spec = guarded();
-    let plan = plan(&spec, policy, 3).expect("a study that can be guarded");
+    let plan = plan(&spec, policy, 3, &[]).expect("a study that can be guarded");
     let opened = open_passed(cells(counts, withheld), &plan.groups, &passed);
     let result = release(&spec, policy, 3, &opened)?;
     let rows = result.get().statistics.iter().flat_map(|statistic| statistic.rows.iter().chain(&statistic.together));
@@ -63,7 +63,8 @@ fn what_passed_is_released_and_the_rest_says_which_rule_hides_it() {
 fn groups_wait_for_what_they_have_in_common_and_never_the_total_for_its_parts() {
     let policy = policy(K, 5);
     let by = |statistics: &[(&str, Vec<&str>)]| StudySpec { protection: Protection::Guarded, ..study(statistics) };
-    let waits = |spec: &StudySpec| plan(spec, &policy, 3).expect("a study that can be guarded").waits_for().to_vec();
+    let waits =
+        |spec: &StudySpec| plan(spec, &policy, 3, &[]).expect("a study that can be guarded").waits_for().to_vec();
     assert_eq!(waits(&guarded()), [Vec::<String>::new(), vec![]]);
     let shared = by(&[("count", vec!["sex", "age"]), ("count", vec!["sex", "smoker"])]);
     assert_eq!(waits(&shared), [["sex".to_string()], ["sex".to_string()]]);
@@ -98,7 +99,7 @@ fn numbers_that_guarded_cohorts_cannot_add_up_to_are_not_released() {
     let other_sum = |merged: i64| {
         let (spec, mut cells) = (guarded(), cells(counts, [0; 5]));
         cells[10] += merged;
-        let plan = plan(&spec, &policy, 3).expect("a study that can be guarded");
+        let plan = plan(&spec, &policy, 3, &[]).expect("a study that can be guarded");
         release(&spec, &policy, 3, &open_passed(cells, &plan.groups, &ALL_PASSED)).map(|_| ())
     };
     assert_eq!(other_sum(0), Ok(()));
@@ -108,7 +109,7 @@ fn numbers_that_guarded_cohorts_cannot_add_up_to_are_not_released() {
 #[test]
 fn groups_of_another_study_roster_or_protection_are_refused() {
     let (spec, policy) = (guarded(), policy(K, 5));
-    let groups = plan(&spec, &policy, 3).expect("a study that can be guarded").groups;
+    let groups = plan(&spec, &policy, 3, &[]).expect("a study that can be guarded").groups;
     let opened = |groups: &[Padded]| {
         let seeds = groups.iter().map(|group| group.seed + 1).max().unwrap_or(0);
         open_passed(cells([100, 60, 40, 0, 0], [0; 5]), groups, &vec![true; seeds])

@@ -148,6 +148,7 @@ fn studies() {
             )]),
             attestations: BTreeMap::from([(hospital(), Attestation { sum: hash(2), height: Height::new(7) })]),
             guard: None,
+            passed: vec![5, 1],
             ended: Some((moment(), RoundEnd::Withdrawn)),
         }],
     };

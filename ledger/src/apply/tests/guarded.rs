@@ -89,7 +89,7 @@ fn seal(ledger: &mut Ledger, i: usize, study: StudyId, round: u32) -> Outcome {
 }
 
 fn disclose(ledger: &mut Ledger, i: usize, study: StudyId, round: u32) -> Outcome {
-    let payload = DiscloseSeeds { study, round: RoundNumber::new(round), seeds: blob(3) };
+    let payload = DiscloseSeeds { study, round: RoundNumber::new(round), seeds: blob(3), passed: vec![5] };
     ledger.one(Who::Hospital(i), Payload::DiscloseSeeds(payload))
 }
 

@@ -118,6 +118,9 @@ pub struct Round {
     pub attestations: BTreeMap<HospitalId, Attestation>,
     /// The roles of a guarded round; an open or private one has none.
     pub guard: Option<Guard>,
+    /// Of a guarded round, once its custodian has said so: which sets of groups passed, one bit each, the lowest bit of a byte
+    /// first.
+    pub passed: Vec<u8>,
     /// When and how it ended, if it did.
     pub ended: Option<(Moment, RoundEnd)>,
 }
