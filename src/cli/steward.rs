@@ -7,6 +7,7 @@ use consilium_protocol::tx::{AccreditResearcher, Approve, Payload, Reject, Signe
 use consilium_protocol::wire;
 use serde_json::json;
 
+use super::study::earlier::{self, Earlier};
 use super::study::{self, Now, WhichArgs};
 use super::{Failure, Global, connect, member_named, term};
 use crate::home::{Home, Role};
@@ -104,10 +105,18 @@ pub(crate) async fn inbox(_: &InboxArgs, global: &Global) -> Result<(), Failure>
     let researchers = node.ledger().researchers(wire::ResearchersRequest {}).await.map_err(refused)?.into_inner();
     let proposals: Vec<&wire::Proposal> = researchers.proposals.iter().filter(|p| p.outcome == "open").collect();
     let failing = study::failing_here(&home, None);
+    let mut held: Vec<(StudyId, Vec<Earlier>)> = Vec::new();
+    for summary in &studies.studies {
+        let study = StudyId::try_from(&summary.study[..])?;
+        let spec = StudySpec::from_canonical(&study::fetch(&study, &node).await?.spec)?;
+        held.push((study, earlier::ask(&node, &spec, Some(&study)).await?));
+    }
+    held.retain(|(_, earlier)| !earlier.is_empty());
     let report = json!({
         "studies": studies.studies.iter().map(study::summary_json).collect::<Vec<_>>(),
         "proposals": proposals.iter().map(|p| proposal_json(p)).collect::<Vec<_>>(),
         "failing": failing,
+        "held_against": held.iter().map(|(study, earlier)| json!({ "study": study, "earlier": earlier })).collect::<Vec<_>>(),
     });
     term::show(global.json, &report, |_| {
         let mut text = String::new();
@@ -120,6 +129,9 @@ pub(crate) async fn inbox(_: &InboxArgs, global: &Global) -> Result<(), Failure>
             text.push_str("no study waits for your decision\n");
         } else {
             text.push_str(&study::summaries(&studies.studies));
+            for (study, earlier) in &held {
+                text.push_str(&format!("\n\n{}", earlier::in_one_line(study, earlier)));
+            }
             text.push_str(&format!(
                 "\n\nNext: {}\nthen: {}\nor:   {}\n",
                 global.next("study show <study>"),

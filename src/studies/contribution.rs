@@ -13,7 +13,7 @@ use consilium_protocol::tx::Contribute;
 use tracing::{debug, info};
 
 use super::Studies;
-use super::attempt::DriveError;
+use super::error::DriveError;
 use super::guarded::{self, GuardedRound};
 use super::pairs;
 use super::rounds::Piece;
@@ -183,6 +183,15 @@ fn has_computed(studies: &Studies, study: &Study<'_>, round: &Round) -> bool {
     round.contributions.contains_key(own) || studies.vault.has_computed(&study.id, round.number)
 }
 
+/// Whether the result of a round is known, or may be yet. What ended without is not, unless all had contributed to it and whoever adds
+/// up could open it with the researcher: in a guarded round that takes what the custodian says on the ledger.
+fn may_be_known(round: &Round) -> bool {
+    match round.ended {
+        None | Some((_, RoundEnd::Released)) => true,
+        Some((_, RoundEnd::Failed | RoundEnd::Withdrawn)) => round.guard.is_none() && round.is_complete(),
+    }
+}
+
 /// What a round is held against, with those that it may repeat last, in the order of the ledger.
 fn earlier(studies: &Studies, state: &State, (study, round): (StudyId, RoundNumber)) -> Vec<Earlier> {
     let rounds = rounds_of(state, &studies.replica.hospital);
@@ -190,10 +199,7 @@ fn earlier(studies: &Studies, state: &State, (study, round): (StudyId, RoundNumb
     let repeatable = state.repeatable(&study, round);
     let place = |study: StudyId, round: RoundNumber| repeatable.iter().position(|of| *of == (study, round));
     let mut earlier: Vec<(Option<usize>, Earlier)> = before
-        .filter(|(_, of, round)| {
-            // What ended before all had contributed told nothing.
-            has_computed(studies, of, round) && (round.ended.is_none() || round.is_complete())
-        })
+        .filter(|(_, of, round)| has_computed(studies, of, round) && may_be_known(round))
         .map(|(_, of, round)| {
             let is_released = matches!(round.ended, Some((_, RoundEnd::Released))) && !round.passed.is_empty();
             let place = place(of.id, round.number);

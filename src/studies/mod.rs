@@ -17,6 +17,7 @@ mod attempt;
 mod contribution;
 mod driver;
 mod duties;
+mod error;
 pub mod failing;
 mod forget;
 mod guard_keys;

@@ -11,7 +11,7 @@ use consilium_protocol::tx::{Blob, PairKeys, Payload};
 use consilium_protocol::wire::BlobKind;
 
 use super::Studies;
-use super::attempt::DriveError;
+use super::error::DriveError;
 use crate::home::files::{self, FileError, Readable};
 use crate::replica::peers::{FetchError, Wanted};
 use crate::vault::{Pairing, Partner};

@@ -5,7 +5,7 @@ use consilium_protocol::ids::{ContentHash, HospitalId, RoundNumber, StudyId};
 use consilium_protocol::wire::BlobKind;
 
 use super::Studies;
-use super::attempt::DriveError;
+use super::error::DriveError;
 use super::rounds::Piece;
 use crate::replica::peers::Wanted;
 

@@ -255,6 +255,49 @@ fn neither_a_revocation_nor_a_hospital_can_be_subtracted() {
     });
 }
 
+/// What is shown of each group, with where it stands.
+async fn shown(world: &World, node: &Node, id: &StudyId) -> Result<Vec<(String, Option<i64>)>, Failure> {
+    let result = opened(&world.researcher, node, id).await?;
+    let rows = result.get().statistics.iter().flat_map(|of| of.rows.iter().map(move |row| (of, row)));
+    let value = |estimate: Estimate| if let Estimate::Count(count) = estimate { Some(count) } else { None };
+    Ok(rows.map(|(of, row)| (format!("{}: {:?}", of.name, row.group), value(row.measures[0].value))).collect())
+}
+
+#[test]
+fn several_guarded_studies_do_not_tell_of_one_patient() {
+    alone(async || {
+        let world = World::ready(60, PATIENT).await?;
+        let node = world.node().await?;
+        let run = async |title: &str, spec: &StudySpec| {
+            let mut spec = spec.clone();
+            spec.title = title.to_string();
+            let id = approved(&world, &node, &spec).await?;
+            let reply = follow(&node, &id, Duration::from_secs(120)).await?;
+            assert_eq!(reply.summary.clone().unwrap().phase, "released", "{title}");
+            assert_eq!(reply.rounds.len(), 1, "nobody refuses: {title}");
+            shown(&world, &node, &id).await
+        };
+        let spec = by_age("protection = \"guarded\"");
+        let first = run("first", &spec).await?;
+        assert!(first.iter().filter(|(_, count)| count.is_some_and(|n| n > 11)).count() >= 3, "{first:?}");
+        // Nobody's mind has changed: everything that was shown is shown again.
+        assert_eq!(run("again", &spec).await?, first);
+        // One patient of one hospital thinks again: every group that the patient was in is held back, the total first, and what
+        // else would follow from it with it.
+        world.consortium.witness_revocations(1, &world.persons[1][..1]).await?;
+        let after = run("after one revoked", &spec).await?;
+        assert!(after.iter().zip(&first).any(|(now, then)| now != then && now.1.is_none()), "{after:?}");
+        assert_eq!(after[0].1, None, "the total differs by one patient");
+        for (now, then) in after.iter().zip(&first) {
+            assert!(now.1.is_none() || now == then, "{now:?} after {then:?}");
+        }
+        // Of another cohort much is new.
+        let women = run("women", &women("protection = \"guarded\"")).await?;
+        assert!(women[0].1.is_some_and(|n| n > 11), "{women:?}");
+        Ok(())
+    });
+}
+
 #[test]
 fn a_private_study_is_noisy_and_spends_the_budget() {
     alone(async || {

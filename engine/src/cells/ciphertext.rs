@@ -4,8 +4,8 @@ use std::fmt;
 
 use super::encoding::LIMBS;
 use super::encryption::ciphertext_words;
+use super::fingerprint::KeyFingerprint;
 use super::format::{self, CiphertextError, Header, Kind};
-use super::keys::KeyFingerprint;
 use super::{MAX_CELLS, MAX_HOSPITALS};
 
 /// The encrypted cells of one hospital, or of the sum over several.

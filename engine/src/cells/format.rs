@@ -14,7 +14,6 @@
 //! All numbers are little-endian. Readers check a header, and that the length is exactly what it calls for, before they
 //! allocate anything.
 
-use super::keys::KeyFingerprint;
 use super::{MAX_CELLS, MAX_HOSPITALS, parameters};
 
 /// Bytes before the payload.
@@ -175,10 +174,4 @@ pub(crate) fn write_words(words: &[u64], out: &mut Vec<u8>) {
 /// Reads words, little-endian, from a payload whose length was checked.
 pub(crate) fn read_words(payload: &[u8]) -> Vec<u64> {
     payload.as_chunks().0.iter().map(|bytes| u64::from_le_bytes(*bytes)).collect()
-}
-
-/// The first bytes of a digest of a public key's bytes.
-pub(super) fn key_fingerprint(public_key: &[u8]) -> KeyFingerprint {
-    let digest = consilium_protocol::hash::tagged("consilium/study-public-key/v1", &[public_key]);
-    KeyFingerprint::from_bytes(std::array::from_fn(|i| digest[i]))
 }

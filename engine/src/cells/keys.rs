@@ -16,33 +16,13 @@ use tfhe::core_crypto::prelude::{
 };
 use zeroize::{Zeroize, Zeroizing};
 
+use super::fingerprint::KeyFingerprint;
 use super::format::{self, CiphertextError, Header, Kind};
 use super::keystream::has_aes_instructions;
 use super::parameters::{DEGREE, DIMENSION, MODULUS, NOISE};
 
 const KEY_BIT_BYTES: usize = DEGREE / 8;
 const CHECK_BYTES: usize = 16;
-
-/// What tells the public keys of two studies apart: the first 16 bytes of a digest of the key.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct KeyFingerprint([u8; 16]);
-
-impl KeyFingerprint {
-    pub(crate) const fn from_bytes(bytes: [u8; 16]) -> Self {
-        Self(bytes)
-    }
-
-    /// The bytes.
-    pub const fn as_bytes(&self) -> &[u8; 16] {
-        &self.0
-    }
-}
-
-impl fmt::Debug for KeyFingerprint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
 
 /// The researcher's secret key for one study. Erased when dropped, never printed.
 pub struct StudySecretKey {
@@ -107,7 +87,7 @@ impl StudySecretKey {
     /// The same bytes under the header of another kind of key.
     pub(crate) fn encode(&self, kind: Kind) -> Zeroizing<Vec<u8>> {
         let mut out = Zeroizing::new(Vec::with_capacity(Self::ENCODED_BYTES));
-        Header::of_key(self.public_key.0).write(kind, &mut out);
+        Header::of_key(*self.public_key.as_bytes()).write(kind, &mut out);
         let bytes = self.bits.as_chunks::<8>().0.iter();
         out.extend(bytes.map(|bits| bits.iter().rev().fold(0, |byte, bit| byte << 1 | *bit as u8)));
         let check = check_digest(&out);
@@ -135,7 +115,7 @@ impl StudySecretKey {
         let bits = key.iter().flat_map(|byte| (0..8).map(move |bit| u64::from(byte >> bit & 1)));
         let mut key_bits = Zeroizing::new(vec![0; DEGREE]);
         key_bits.iter_mut().zip(bits).for_each(|(to, bit)| *to = bit);
-        Ok(Self { bits: key_bits, public_key: KeyFingerprint(header.tag) })
+        Ok(Self { bits: key_bits, public_key: KeyFingerprint::from_bytes(header.tag) })
     }
 }
 
@@ -149,7 +129,7 @@ impl StudyPublicKey {
         } else {
             expand_mask_by::<concrete_csprng::generators::SoftwareRandomGenerator>(mask_seed, &body)
         };
-        let fingerprint = format::key_fingerprint(&encode(Kind::PUBLIC_KEY, &mask_seed, &body));
+        let fingerprint = KeyFingerprint::of(&encode(Kind::PUBLIC_KEY, &mask_seed, &body));
         Self { mask_seed, mask, body, fingerprint }
     }
 

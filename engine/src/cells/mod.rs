@@ -47,6 +47,7 @@ pub mod ciphertext;
 pub mod contribution;
 pub mod encoding;
 pub mod encryption;
+mod fingerprint;
 pub(crate) mod format;
 pub mod keys;
 pub(crate) mod keystream;
@@ -60,8 +61,9 @@ mod tests;
 pub use blinding::{BlindingError, BlindingRoster, BlindingRound, Blinds, PairSecrets};
 pub use ciphertext::EncryptedCells;
 pub use contribution::{ContributionError, combine, contribute};
+pub use fingerprint::KeyFingerprint;
 pub use format::CiphertextError;
-pub use keys::{KeyFingerprint, StudyPublicKey, StudySecretKey};
+pub use keys::{StudyPublicKey, StudySecretKey};
 pub use opening::{OpenedCells, OpeningError, open};
 
 /// The fewest hospitals of a roster: one of two could subtract itself from the joint result.

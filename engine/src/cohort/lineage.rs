@@ -16,7 +16,7 @@ use datafusion::logical_expr::{
 
 use super::error::CohortError;
 use crate::gate::GatedTable;
-use crate::store::table::Kind;
+use crate::store::kind::Kind;
 
 /// What a column of a plan is.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -13,7 +13,7 @@ use datafusion::logical_expr::{Aggregate, Distinct, Expr, Join, JoinType, Logica
 
 use super::error::CohortError;
 use crate::gate::GatedTable;
-use crate::store::table::Kind;
+use crate::store::kind::Kind;
 
 /// Whose the rows of a plan are.
 #[derive(Clone, Debug, PartialEq, Eq)]

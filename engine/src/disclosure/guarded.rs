@@ -10,11 +10,11 @@ use std::collections::BTreeSet;
 use consilium_protocol::policy::DisclosurePolicy;
 use consilium_protocol::study::{Protection, StudySpec};
 
-use super::across::{self, Again};
+use super::across::again;
 use super::lattice::{Lattice, LatticeError};
 use super::suppression::Counts;
 use super::{DisclosureError, Released, Rule, check_frame, lines, sound};
-use crate::guard::{Bar, BitRef, Gate, GuardShape, GuardedCells, MAX_GROUPS, Padded, ShapeError};
+use crate::guard::{Bar, BitRef, Gate, GuardShape, GuardedCells, Padded, ShapeError};
 use crate::result::StudyResult;
 use crate::statistics::{Compared, Layout, StatisticsError};
 
@@ -94,7 +94,7 @@ pub fn compared(spec: &StudySpec, layout: &Layout, repeatable: &[&StudySpec]) ->
     match spec.protection {
         Protection::Guarded => {
             let lattice = Lattice::of(spec, layout)?;
-            let again = repeated(spec, layout, &lattice, repeatable).len();
+            let again = again(spec, layout, &lattice, repeatable).len();
             Ok(Compared { again, ..lattice.compared })
         }
         Protection::Open | Protection::Private { .. } => Ok(Compared::default()),
@@ -107,23 +107,6 @@ pub fn compared(spec: &StudySpec, layout: &Layout, repeatable: &[&StudySpec]) ->
 /// [`StatisticsError::Guarding`] when the study cannot be guarded.
 pub fn sets(spec: &StudySpec, layout: &Layout) -> Result<usize, StatisticsError> {
     Ok(Lattice::of(spec, layout).map_err(|_| StatisticsError::Guarding)?.gates.release.len())
-}
-
-/// The sets of groups that a guarded study asks for again, of `repeatable` ones: over the same hospitals, with a result on the
-/// ledger, in its order.
-///
-/// # Errors
-/// [`StatisticsError::Guarding`] when the study cannot be guarded.
-pub fn again(spec: &StudySpec, layout: &Layout, repeatable: &[&StudySpec]) -> Result<Vec<Again>, StatisticsError> {
-    let lattice = Lattice::of(spec, layout).map_err(|_| StatisticsError::Guarding)?;
-    Ok(repeated(spec, layout, &lattice, repeatable))
-}
-
-/// Of what is asked for again as much as can be compared beside the rest.
-fn repeated(spec: &StudySpec, layout: &Layout, lattice: &Lattice, repeatable: &[&StudySpec]) -> Vec<Again> {
-    let mut again = across::again(spec, layout, lattice, repeatable);
-    again.truncate(MAX_GROUPS.saturating_sub(lattice.compared.numbers.len()));
-    again
 }
 
 /// Compiles a study for a roster of so many hospitals. `repeatable` are the guarded studies over the same hospitals whose
@@ -152,7 +135,7 @@ pub fn plan(
     let numbers = lattice.compared.numbers.len();
     let shown = (0..numbers).map(|number| policy.show_zeros && passing.contains(&number));
     // A set that is asked for again passes, too, when nobody says that it has changed.
-    let again = repeated(spec, &layout, &lattice, repeatable);
+    let again = again(spec, &layout, &lattice, repeatable);
     let zeros_shown = shown.chain(again.iter().map(|_| true)).collect();
     let mut gates = lattice.gates.clone();
     for (number, again) in (numbers..).zip(&again) {

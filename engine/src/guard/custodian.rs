@@ -3,7 +3,7 @@
 use zeroize::Zeroizing;
 
 use super::contribution::{CHECK_SLOTS, CHECK_UNIT};
-use super::seal::{BLOCK_DIGITS, BLOCK_WORDS, DIGIT_UNIT, FLOOD_LOG2};
+use super::parameters::{BLOCK_DIGITS, BLOCK_WORDS, DIGIT_UNIT, FLOOD_LOG2};
 use super::sealed::{SEED_WORDS, SealedSeeds};
 use super::seed::{DIGITS, Seed};
 use super::{GuardError, GuardSecretKey, GuardShape};

@@ -14,9 +14,9 @@ use tfhe::core_crypto::commons::noise_formulas::lwe_keyswitch::keyswitch_additiv
 use tfhe::core_crypto::commons::noise_formulas::lwe_programmable_bootstrap::pbs_variance_132_bits_security_tuniform_fft_mul;
 
 use super::custodian::DIGIT_NOISE;
+use super::parameters::{BLOCK_DIGITS, FLOOD_LOG2};
 use super::parameters::{HALF_TORUS_UNITS, POSITIONS_LOG2, SET};
 use super::plan::{Plan, outputs};
-use super::seal::{BLOCK_DIGITS, FLOOD_LOG2};
 use super::{GuardShape, decide};
 use crate::cells::parameters::{DEGREE, DIMENSION, NOISE};
 

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use super::GuardError;
 use super::disclosed::Disclosed;
-use super::seed::{PadRound, Seed};
+use super::seed::{PadRound, Padded, Seed};
 use super::veil;
 use crate::cells::opening::open_ranges;
 use crate::cells::{EncryptedCells, OpenedCells, StudySecretKey, keystream};
@@ -35,15 +35,6 @@ impl GuardedCells {
     pub fn suppressed(&self) -> usize {
         self.0.iter().filter(|group| group.is_none()).count()
     }
-}
-
-/// Cells that are shown or suppressed together.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Padded {
-    /// The cells.
-    pub cells: Range<usize>,
-    /// The seed that pads them. Groups that share one have different pads.
-    pub seed: usize,
 }
 
 /// Pads the cells of every group. `groups` are ascending and disjoint, and leave the last cell, the veiled check cell, alone.

@@ -13,6 +13,21 @@ use crate::cells::parameters::{DEGREE, MODULUS, NOISE};
 /// both: hospitals encrypt for it, and what they encrypted is bootstrapped without another key between.
 pub(super) const SET: ClassicPBSParameters = PARAM_MESSAGE_2_CARRY_2_KS_PBS_TUNIFORM_2M128;
 
+/// Bootstraps of one seed.
+pub(super) const BLOCKS: usize = 3;
+
+/// Digits of one bootstrap.
+pub(super) const BLOCK_DIGITS: usize = 16;
+
+/// Words of one sealed block: a mask polynomial, and a body per digit.
+pub(super) const BLOCK_WORDS: usize = DEGREE + BLOCK_DIGITS;
+
+/// The distance of two digits: 16 of them make the torus.
+pub(super) const DIGIT_UNIT: u64 = 1 << 60;
+
+/// Flooding noise is uniform from -2^58 to 2^58. Half of what would be misread, so that what should not be is refused.
+pub(super) const FLOOD_LOG2: u32 = 58;
+
 /// The distribution of the errors under the small key.
 pub(super) const SMALL_NOISE: TUniform<u64> = t_uniform(SET.lwe_noise_distribution);
 
@@ -58,8 +73,8 @@ pub(super) fn fingerprint() -> [u8; 16] {
         SET.ks_base_log.0,
         SET.ks_level.0,
         UNIT_LOG2 as usize,
-        super::seal::BLOCKS,
-        super::seal::BLOCK_DIGITS,
+        BLOCKS,
+        BLOCK_DIGITS,
     ];
     let numbers: Vec<u8> = numbers.iter().flat_map(|number| (*number as u64).to_le_bytes()).collect();
     let digest = tagged("consilium/guard/parameters/v1", &[&numbers]);

@@ -14,27 +14,13 @@ use zeroize::Zeroizing;
 
 use super::GuardPublicKey;
 use super::bootstrap::Bootstrapper;
+use super::parameters::{BLOCK_DIGITS, BLOCK_WORDS, BLOCKS, DIGIT_UNIT, FLOOD_LOG2};
 use super::sample::Sample;
 use super::seed::Seed;
 use crate::cells::encryption::encrypt;
 use crate::cells::keys::random_seed;
 use crate::cells::keystream;
 use crate::cells::parameters::DEGREE;
-
-/// Bootstraps of one seed.
-pub(super) const BLOCKS: usize = 3;
-
-/// Digits of one bootstrap.
-pub(super) const BLOCK_DIGITS: usize = 16;
-
-/// Words of one sealed block: a mask polynomial, and a body per digit.
-pub(super) const BLOCK_WORDS: usize = DEGREE + BLOCK_DIGITS;
-
-/// The distance of two digits: 16 of them make the torus.
-pub(super) const DIGIT_UNIT: u64 = 1 << 60;
-
-/// Flooding noise is uniform from -2^58 to 2^58. Half of what would be misread, so that what should not be is refused.
-pub(super) const FLOOD_LOG2: u32 = 58;
 
 /// Coefficients of a table that hold one digit.
 const WIDTH: usize = DEGREE / BLOCK_DIGITS;

@@ -13,7 +13,7 @@
 use std::fmt;
 
 use super::contribution::CHECK_SLOTS;
-use super::seal::{BLOCK_WORDS, BLOCKS};
+use super::parameters::{BLOCK_WORDS, BLOCKS};
 use super::{MAX_GROUPS, parameters};
 use crate::cells::format::{self, HEADER_BYTES, Header, Kind};
 use crate::cells::parameters::DEGREE;

@@ -1,6 +1,7 @@
 //! A seed: who has it can take the pads off the cells of its groups.
 
 use std::fmt;
+use std::ops::Range;
 
 use consilium_protocol::hash::tagged;
 use consilium_protocol::ids::{RoundNumber, StudyId};
@@ -9,7 +10,7 @@ use hkdf::Hkdf;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use super::seal::{BLOCK_DIGITS, BLOCKS};
+use super::parameters::{BLOCK_DIGITS, BLOCKS};
 
 const SALT: &[u8] = b"consilium/guard/pad/v1";
 const INFO: &str = "consilium/guard/pad/info/v1";
@@ -87,6 +88,15 @@ impl fmt::Debug for Seed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Seed(…)")
     }
+}
+
+/// Cells that are shown or suppressed together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Padded {
+    /// The cells.
+    pub cells: Range<usize>,
+    /// The seed that pads them. Groups that share one have different pads.
+    pub seed: usize,
 }
 
 #[cfg(test)]

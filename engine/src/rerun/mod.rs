@@ -35,19 +35,23 @@
 
 mod closeness;
 mod format;
+mod key;
 mod memory;
 mod places;
 mod sealed;
 mod stream;
+mod subjects;
 
 #[cfg(test)]
 mod attacks;
 
 use consilium_protocol::ids::{RoundNumber, StudyId};
 
-pub use format::{Known, MemoryFormatError, MemoryKey};
-pub use memory::{Basis, CohortMemory, Standing, SubjectSet};
+pub use format::Known;
+pub use key::{MemoryFormatError, MemoryKey};
+pub use memory::{Basis, CohortMemory, Standing};
 pub use places::{Placed, union};
+pub use subjects::SubjectSet;
 
 /// Why a hospital does not contribute. It says which study is too close, never by how many patients or by whom.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -4,7 +4,7 @@
 use consilium_protocol::ids::SubjectId;
 
 use super::closeness::{Bits, at};
-use super::memory::SubjectSet;
+use super::subjects::SubjectSet;
 
 /// A cohort in the places of what is remembered, and where those go of whom nothing is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

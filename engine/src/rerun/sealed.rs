@@ -14,7 +14,7 @@ use consilium_protocol::ids::{RoundNumber, StudyId};
 use consilium_protocol::keys::{NoRandomness, random_bytes};
 use zeroize::Zeroizing;
 
-use super::format::{MemoryFormatError, MemoryKey};
+use super::key::{MemoryFormatError, MemoryKey};
 
 /// Magic and version.
 const HEADER: &[u8; 10] = b"csl-reme\x01\0";

@@ -10,7 +10,7 @@ use aead_stream::{NewStream as _, StreamBE32, StreamPrimitive as _};
 use chacha20poly1305::{Key, XChaCha20Poly1305};
 use zeroize::Zeroizing;
 
-use super::format::{MemoryFormatError, MemoryKey};
+use super::key::{MemoryFormatError, MemoryKey};
 
 /// Bytes of a chunk, before its tag.
 const CHUNK: usize = 1 << 16;

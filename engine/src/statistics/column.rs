@@ -14,7 +14,7 @@
 
 use consilium_protocol::study::{CategoryValue, Decimal, StudySpec};
 
-use super::layout::{Axis, Block, Part};
+use super::block::{Axis, Block, Part};
 use super::spans::spans;
 use super::sums::{Sums, Values};
 use super::{Scale, StatisticsError};

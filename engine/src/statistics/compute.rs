@@ -14,7 +14,7 @@ use datafusion::logical_expr::{Expr, lit, when};
 use datafusion::prelude::{SessionConfig, SessionContext, ident};
 use zeroize::Zeroizing;
 
-use super::layout::{Block, Content};
+use super::block::{Block, Content};
 use super::plan::{self, steps};
 use super::{Compared, CountAxis, CountTable, Layout, LocalCells, Scale, StatisticsError, prove_bounds};
 

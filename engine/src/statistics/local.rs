@@ -6,7 +6,6 @@ use zeroize::Zeroizing;
 
 use super::{Compared, Layout};
 use crate::cells::{Blinds, ContributionError, EncryptedCells, StudyPublicKey};
-use crate::disclosure::across::Held;
 use crate::guard::{GuardBlinds, GuardContribution, GuardError, GuardPublicKey, GuardShape, Padded, Veils};
 use crate::privacy::{NoisePlan, PrivacyError, fresh_randomness};
 
@@ -41,11 +40,11 @@ impl LocalCells {
         Self { cells, numbers, at_most }
     }
 
-    /// What these numbers are held against: see [`hold`](crate::disclosure::across::hold).
-    pub(crate) fn hold(&mut self, held: &Held) {
-        self.at_most.iter_mut().zip(held.at_most.iter()).for_each(|(own, most)| *own = *most);
-        self.at_most.extend(held.changed.iter().map(|_| 0));
-        self.numbers.extend(held.changed.iter().map(|changed| i64::from(*changed)));
+    /// What each number counts for at most, and whether each set of groups that is asked for again has changed.
+    pub(crate) fn hold(&mut self, at_most: &[u64], changed: &[bool]) {
+        self.at_most.iter_mut().zip(at_most).for_each(|(own, most)| *own = *most);
+        self.at_most.extend(changed.iter().map(|_| 0));
+        self.numbers.extend(changed.iter().map(|changed| i64::from(*changed)));
     }
 
     /// How many cells there are, the check cell not counted.

@@ -9,6 +9,7 @@
 //! The [`LocalCells`] that come out are blinded and encrypted ([`crate::cells`]); what they add up to passes
 //! [`crate::disclosure`] before anyone reads it. Formulas and rules in words: `docs/statistics.md`.
 
+mod block;
 mod column;
 mod compared;
 mod compute;
@@ -22,12 +23,13 @@ mod rows;
 mod spans;
 mod sums;
 
+pub use block::{Axis, Block, Bundle, Content, Part};
 pub(crate) use column::{Column, steps_of};
 pub use compared::{Compared, CountAxis, CountTable, Number};
 pub use compute::compute;
 pub use error::StatisticsError;
 pub(crate) use exact::Scale;
-pub use layout::{Axis, Block, Bundle, Content, Layout, Part};
+pub use layout::Layout;
 pub use local::LocalCells;
 pub use proof::{OFFLINE_SUBJECTS, prove_bounds};
 pub(crate) use rows::{Rows, cuts, rows, summed};

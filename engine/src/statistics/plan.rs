@@ -10,7 +10,7 @@ use datafusion::logical_expr::expr_fn::{cast, ident, when};
 use datafusion::logical_expr::{Expr, lit};
 use datafusion::scalar::ScalarValue;
 
-use super::layout::{Axis, Part};
+use super::block::{Axis, Part};
 use super::{Scale, StatisticsError};
 
 type Result<T> = std::result::Result<T, StatisticsError>;

@@ -6,8 +6,8 @@ use consilium_protocol::study::StudySpec;
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::{Expr, lit};
 
+use super::block::Axis;
 use super::compute::ordered_session;
-use super::layout::Axis;
 use super::plan::{self, steps};
 use super::{Layout, StatisticsError};
 
@@ -35,7 +35,7 @@ pub(crate) fn cuts(layout: &Layout) -> Vec<Axis> {
 pub(crate) fn summed(spec: &StudySpec, layout: &Layout) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     for block in layout.blocks() {
-        let has_sums = layout.bundles()[block.bundles.clone()].iter().any(super::layout::Bundle::has_sums);
+        let has_sums = layout.bundles()[block.bundles.clone()].iter().any(super::block::Bundle::has_sums);
         let of = spec.statistics[block.statistic].kind.variable().filter(|_| has_sums);
         names.extend(of.filter(|name| !names.iter().any(|known| known == name)).map(str::to_string));
     }

@@ -21,8 +21,9 @@ use consilium_protocol::ids::Date;
 use super::config::StoreConfig;
 use super::error::StoreError;
 use super::folder::{shown, unreadable};
+use super::kind::Kind;
 use super::layout::lay_out;
-use super::table::{Kind, Source, Table};
+use super::table::{Source, Table};
 
 const BATCH_ROWS: usize = 8_192;
 

@@ -4,8 +4,9 @@ use arrow::datatypes::{DataType, TimeUnit};
 
 use super::config::{StoreConfig, TableConfig};
 use super::error::StoreError;
+use super::kind::Kind;
 use super::omop;
-use super::table::{Column, Dating, Kind, Role};
+use super::table::{Column, Dating, Role};
 
 /// Which columns of a file are read, and as what.
 #[derive(Debug)]

@@ -10,6 +10,7 @@ mod edge;
 mod error;
 mod folder;
 mod key;
+pub(crate) mod kind;
 mod layout;
 pub(crate) mod omop;
 mod parquet;

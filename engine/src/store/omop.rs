@@ -6,7 +6,7 @@
 
 use consilium_protocol::consent::Domain;
 
-use super::table::Kind;
+use super::kind::Kind;
 
 /// A table that OMOP defines.
 #[derive(Debug)]

@@ -12,8 +12,9 @@ use datafusion::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use super::config::StoreConfig;
 use super::error::StoreError;
 use super::folder::{shown, unreadable};
+use super::kind::Kind;
 use super::layout::{Layout, holds, kind_of, lay_out};
-use super::table::{Column, Kind, ParquetPart, Source, Table};
+use super::table::{Column, ParquetPart, Source, Table};
 
 /// Reads the layout of a table of one file or several.
 pub(super) fn read(

@@ -4,7 +4,8 @@
 //! given within an era, for how many days it was supplied. Where a patient opens some days and not others, such a value
 //! is shown only as far as the days that it tells of are open.
 
-use super::table::{Column, Dating, Kind, Role, Table};
+use super::kind::Kind;
+use super::table::{Column, Dating, Role, Table};
 
 /// The last day (or the first) that a value tells of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

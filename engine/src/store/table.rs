@@ -3,60 +3,12 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use arrow::datatypes::{Field, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use consilium_protocol::consent::Domain;
 
+use super::kind::Kind;
 use super::omop::{self, Definition};
-
-/// What a column holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// Whose row it is. May join and be counted, never be a result.
-    Subject,
-    /// Which row, visit or other record it is. May join and be counted, never be a result.
-    Key,
-    /// A concept of a vocabulary.
-    Code,
-    /// A whole number.
-    Integer,
-    /// A number.
-    Number,
-    /// A day.
-    Date,
-    /// A day and time of day.
-    Moment,
-    /// A text out of a controlled list.
-    Text,
-    /// A truth value.
-    Truth,
-}
-
-impl Kind {
-    /// The Arrow type that queries see.
-    pub(crate) fn data_type(self) -> DataType {
-        match self {
-            Self::Subject | Self::Key | Self::Code | Self::Integer => DataType::Int64,
-            Self::Number => DataType::Float64,
-            Self::Date => DataType::Date32,
-            Self::Moment => DataType::Timestamp(TimeUnit::Microsecond, None),
-            Self::Text => DataType::Utf8,
-            Self::Truth => DataType::Boolean,
-        }
-    }
-
-    /// In words, for messages.
-    pub(crate) const fn words(self) -> &'static str {
-        match self {
-            Self::Subject | Self::Key | Self::Code | Self::Integer => "a whole number",
-            Self::Number => "a number",
-            Self::Date => "a date (YYYY-MM-DD)",
-            Self::Moment => "a date and time (YYYY-MM-DD hh:mm:ss)",
-            Self::Text => "a text",
-            Self::Truth => "true or false",
-        }
-    }
-}
 
 /// A column that studies may read.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -138,7 +138,7 @@ impl Desk {
             let subjects = self.subjects_of(&cohort.persons)?;
             let whom = across::Cohort { rows: &rows, subjects: &subjects, patients: self.people.len() };
             let held = across::hold(&spec, &layout, &whom, &before, *cap)?;
-            cells.hold(&held);
+            cells.hold(&held.at_most, &held.changed);
             remembered = Zeroizing::new(borsh::to_vec(&held.record).map_err(|_| Refusal::Order)?);
         }
         let mut body = Zeroizing::new(vec![0u8; self.subjects.len().div_ceil(8)]);

@@ -9,6 +9,7 @@ use consilium_protocol::policy::DisclosurePolicy;
 use consilium_protocol::study::{Categories, Statistic, StatisticKind, StudySpec};
 use serde_json::json;
 
+use super::earlier::{self, Earlier};
 use super::protection::{self, Consortium};
 use super::{Now, read_spec};
 use crate::cli::{Failure, Global, connect, counted, term};
@@ -30,9 +31,11 @@ pub(super) async fn run(args: &Args, global: &Global) -> Result<(), Failure> {
     let domains: Vec<String> = reads.domains().iter().map(ToString::to_string).collect();
     let consortium = Home::open(&global.home).ok().and_then(|home| home.genesis().ok());
     let now = match &consortium {
-        Some(_) => asked(global).await,
+        Some(_) => asked(global, &spec).await,
         None => None,
     };
+    let (now, earlier) = now.unzip();
+    let earlier = earlier.unwrap_or_default();
     let home = consortium.as_ref();
     let consortium = match home {
         Some(genesis) => Consortium {
@@ -62,6 +65,7 @@ pub(super) async fn run(args: &Args, global: &Global) -> Result<(), Failure> {
         "valid": true, "protection": spec.protection.name(), "protected": protected, "title": spec.title, "purpose": spec.purpose,
         "reads": reads.tables().iter().map(|t| json!({ "table": t.name, "columns": t.columns })).collect::<Vec<_>>(),
         "domains": domains, "cells": layout.cells(), "bytes": bytes, "canonical_bytes": spec.to_canonical().len(),
+        "held_against": earlier,
     });
     term::show(global.json, &report, |_| {
         let mut text = format!("{} is a valid study: {}\n\n", args.file.display(), spec.title);
@@ -75,6 +79,9 @@ pub(super) async fn run(args: &Args, global: &Global) -> Result<(), Failure> {
             term::bytes(bytes as u64)
         ));
         text.push_str(&protected.in_words(&spec, &consortium));
+        if !earlier.is_empty() {
+            text.push_str(&format!("\n{}", earlier::in_words(&earlier)));
+        }
         if let Some(error) = &unbounded {
             let enrolled = term::number(OFFLINE_SUBJECTS);
             text.push_str(&format!("\nNote: with {enrolled} patients enrolled, {error}\n"));
@@ -90,11 +97,11 @@ pub(super) async fn run(args: &Args, global: &Global) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What a node says of the ledger's bounds, if one can be asked: none is needed to check a file.
-async fn asked(global: &Global) -> Option<Now> {
+/// What a node says of the ledger's bounds and of earlier studies, if one can be asked: none is needed to check a file.
+async fn asked(global: &Global, spec: &StudySpec) -> Option<(Now, Vec<Earlier>)> {
     let home = Home::open(&global.home).ok()?;
     let node = connect(&home, global).await.ok()?;
-    Now::ask(&node).await.ok()
+    Some((Now::ask(&node).await.ok()?, earlier::ask(&node, spec, None).await.ok()?))
 }
 
 /// What a study reads, one line per table.

@@ -7,7 +7,7 @@ use consilium_protocol::tx::{Payload, Signer, WithdrawStudy};
 use consilium_protocol::wire;
 use serde_json::{Value, json};
 
-use super::{Now, WhichArgs, check, fetch, here, locate};
+use super::{Now, WhichArgs, check, earlier, fetch, here, locate};
 use crate::cli::{Failure, Global, connect, term};
 use crate::home::{Home, Role};
 use crate::net::client::refused;
@@ -73,6 +73,7 @@ pub(super) async fn show(args: &WhichArgs, global: &Global) -> Result<(), Failur
     } else {
         None
     };
+    let earlier = if is_final(&summary.phase) { Vec::new() } else { earlier::ask(&node, &spec, Some(&study)).await? };
     let failing = if own { here::failing_here(&home, Some(&study)) } else { Vec::new() };
     let told = here::asked_elsewhere(&home.genesis()?, &study, &reply).await;
     let report = json!({
@@ -81,7 +82,7 @@ pub(super) async fn show(args: &WhichArgs, global: &Global) -> Result<(), Failur
         "decisions": reply.decisions.iter().map(|d| json!({ "hospital": d.hospital, "name": d.name, "paired": d.paired,
             "approved": d.approved, "reason": d.reason, "height": d.height })).collect::<Vec<_>>(),
         "rounds": reply.rounds.iter().map(round_json).collect::<Vec<_>>(),
-        "deadline_ms": reply.deadline_ms, "here": here, "failing": failing,
+        "deadline_ms": reply.deadline_ms, "here": here, "held_against": earlier, "failing": failing,
         "failing_elsewhere": told.iter().map(|(name, told)| json!({ "name": name, "duty": told.duty,
             "kind": told.kind, "since_ms": told.since_ms })).collect::<Vec<_>>(),
     });
@@ -105,6 +106,9 @@ pub(super) async fn show(args: &WhichArgs, global: &Global) -> Result<(), Failur
         text.push_str("\nWho is counted\n\n");
         for line in spec.cohort.sql.trim().lines() {
             text.push_str(&format!("  {line}\n"));
+        }
+        if !earlier.is_empty() {
+            text.push_str(&format!("\n{}", earlier::in_words(&earlier)));
         }
         text.push_str("\nDecisions\n\n");
         text.push_str(&decisions(&reply.decisions));

@@ -1,6 +1,7 @@
 //! `consilium study …`: from an idea to an opened joint result.
 
 mod check;
+pub(crate) mod earlier;
 mod follow;
 mod here;
 mod now;

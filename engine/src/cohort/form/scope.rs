@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use super::quantity::{Form, MOST_SOURCES, Quantity, Seen, Unit, Why};
 use super::source::{ROWS, Restriction, Source};
+use crate::store::kind::Kind;
 use crate::store::omop;
-use crate::store::table::Kind;
 
 /// How many rows of a patient there are, and of what.
 #[derive(Clone, Debug, PartialEq, Eq)]

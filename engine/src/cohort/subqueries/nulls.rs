@@ -5,7 +5,7 @@ use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{Distinct, Expr, JoinType, LogicalPlan, Operator};
 
 use crate::gate::GatedTable;
-use crate::store::table::Kind;
+use crate::store::kind::Kind;
 
 /// Whether an expression over the rows of a plan is never NULL. In doubt it may be.
 pub(super) fn never(plan: &LogicalPlan, expr: &Expr) -> bool {

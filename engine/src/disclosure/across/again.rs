@@ -7,6 +7,7 @@
 use consilium_protocol::study::{StudySpec, Variable};
 
 use super::super::lattice::Lattice;
+use crate::guard::MAX_GROUPS;
 use crate::statistics::{Content, Layout, Part};
 
 /// A group of cells, whatever study asks for it.
@@ -29,7 +30,7 @@ pub struct Again {
     pub(crate) groups: Vec<(usize, usize)>,
 }
 
-/// The sets of groups that an earlier one of these asked for, of several the last.
+/// The sets of groups that an earlier one of these asked for, of several the last; as many as can be compared beside the rest.
 pub(in crate::disclosure) fn again(
     spec: &StudySpec,
     layout: &Layout,
@@ -55,7 +56,32 @@ pub(in crate::disclosure) fn again(
             }
         }
     }
-    found.into_iter().flatten().collect()
+    let more = MAX_GROUPS.saturating_sub(lattice.compared.numbers.len());
+    found.into_iter().flatten().take(more).collect()
+}
+
+/// The statistics of a guarded study all of whose groups an earlier one asked for, by name.
+pub fn statistics_again(spec: &StudySpec, earlier: &StudySpec) -> Vec<String> {
+    let lattice = |spec: &StudySpec| {
+        let layout = Layout::of(spec).ok()?;
+        let lattice = Lattice::of(spec, &layout).ok()?;
+        Some((layout, lattice))
+    };
+    let (Some((own, lattice_of_own)), Some((other, lattice_of_other))) = (lattice(spec), lattice(earlier)) else {
+        return Vec::new();
+    };
+    if earlier.cohort != spec.cohort {
+        return Vec::new();
+    }
+    let (asked, before) = (asked(spec, &own, &lattice_of_own), asked(earlier, &other, &lattice_of_other));
+    let is_known = |group: usize| before.contains(&asked[group]);
+    let of = own.blocks().iter().filter(|block| {
+        block.bundles.clone().all(|bundle| {
+            let places = lattice_of_own.places[bundle];
+            is_known(places.count) && places.sums.is_none_or(is_known)
+        })
+    });
+    of.map(|block| spec.statistics[block.statistic].name.clone()).collect()
 }
 
 /// Of each group of cells what it is.

@@ -17,17 +17,20 @@ mod record;
 mod span;
 
 #[cfg(test)]
+mod attacks;
+#[cfg(test)]
 mod oracle;
+#[cfg(test)]
+mod shown;
 
 use consilium_protocol::ids::SubjectId;
 use consilium_protocol::study::{Protection, StudySpec};
 use zeroize::Zeroizing;
 
-pub use again::Again;
 pub(super) use again::again;
+pub use again::{Again, statistics_again};
 pub use record::Record;
 
-use super::guarded;
 use super::lattice::Lattice;
 use crate::statistics::{Layout, Rows, StatisticsError};
 use distance::{Remembered, distances};
@@ -98,7 +101,7 @@ pub fn hold(
     let at_most = Zeroizing::new(distances(spec, layout, &lattice, &record, &remembered, enough)?);
     let repeatable: Vec<usize> = (0..before.len()).filter(|study| before[*study].is_repeatable).collect();
     let specs: Vec<&StudySpec> = repeatable.iter().map(|study| &before[*study].spec).collect();
-    let changed = guarded::again(spec, layout, &specs)?.into_iter().map(|again| {
+    let changed = again(spec, layout, &lattice, &specs).into_iter().map(|again| {
         let study = repeatable[again.study];
         let (then, released) = (&before[study].record.members, &remembered[study].released);
         let is_same = |(own, earlier): &(usize, usize)| {

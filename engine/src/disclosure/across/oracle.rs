@@ -8,10 +8,9 @@
 use consilium_protocol::ids::SubjectId;
 use consilium_protocol::study::StudySpec;
 
-use super::super::guarded;
 use super::super::lattice::oracle::{Atom, K, Random, group_of, part_of, random_study_of, value, wanted};
 use super::super::lattice::{Lattice, LatticeError};
-use super::{Before, Cohort, Record, hold};
+use super::{Before, Cohort, Record, again, hold};
 use crate::guard::{Bar, BitRef, Gate};
 use crate::statistics::{Content, Layout, Rows, cuts, summed};
 
@@ -42,12 +41,14 @@ pub(super) struct World {
     names: Vec<(usize, String)>,
     pub(super) shown: usize,
     pub(super) passing: usize,
+    /// Whether what was released before is looked at.
+    pub(super) is_held: bool,
 }
 
 impl World {
     pub(super) fn new(patients: Vec<Patient>, hospitals: usize) -> Self {
         let memories = vec![Vec::new(); hospitals];
-        Self { patients, memories, released: Vec::new(), names: Vec::new(), shown: 0, passing: 0 }
+        Self { patients, memories, released: Vec::new(), names: Vec::new(), shown: 0, passing: 0, is_held: true }
     }
 
     fn rows(&self, spec: &StudySpec, layout: &Layout, of: &[usize]) -> Rows {
@@ -71,7 +72,7 @@ impl World {
         let repeatable: Vec<StudySpec> =
             self.memories[first].iter().filter(same).map(|(_, before)| before.spec.clone()).collect();
         let repeatable: Vec<&StudySpec> = repeatable.iter().collect();
-        let again = guarded::again(&asked.spec, &layout, &repeatable).expect("a study that can be guarded");
+        let again = again(&asked.spec, &layout, &lattice, &repeatable);
         let numbers = lattice.compared.numbers.len();
         let (mut counts, mut weights, mut changed) = (vec![0; numbers], vec![0; numbers], vec![0; again.len()]);
         let mut records: Vec<(usize, Record)> = Vec::new();
@@ -92,7 +93,8 @@ impl World {
                 let counted = |patient: &&usize| of.groups.contains(&group_of(table, &self.patients[**patient].atom));
                 let n = own.iter().filter(counted).count() as u64;
                 counts[number] += n;
-                weights[number] += n.min(bar.cap).min(held.at_most[number]);
+                let at_most = if self.is_held { held.at_most[number] } else { u64::MAX };
+                weights[number] += n.min(bar.cap).min(at_most);
             }
             changed.iter_mut().zip(&held.changed).for_each(|(sum, own)| *sum += u64::from(*own));
             records.push((*hospital, held.record.expect("remembered")));
@@ -363,6 +365,13 @@ fn no_few_patients_and_no_hospital_follow_from_several_studies() {
             for _ in 0..*random.pick(&[0, 0, 1, 1, 2, 3, 8]) {
                 let patient = random.below(world.patients.len() as u64) as usize;
                 present[patient] = !present[patient];
+            }
+            // A record is corrected.
+            for _ in 0..*random.pick(&[0, 0, 1, 1, 4]) {
+                let (patient, like) =
+                    (random.below(world.patients.len() as u64), random.below(world.patients.len() as u64));
+                let column = *random.pick(&[0, 0, 1, 2, 3, 4]);
+                world.patients[patient as usize].atom[column] = world.patients[like as usize].atom[column];
             }
             let without = random.below(8) as usize;
             let roster: Vec<usize> = (0..HOSPITALS).filter(|hospital| *hospital != without).collect();

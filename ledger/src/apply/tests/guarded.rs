@@ -2,8 +2,8 @@ use consilium_protocol::ids::{HospitalId, RoundNumber, StudyId};
 use consilium_protocol::kem::{KemPublicKey, KemSecretKey, PUBLIC_KEY_BYTES};
 use consilium_protocol::study::Protection;
 use consilium_protocol::tx::{
-    Attest, Blob, Contribute, DiscloseSeeds, FailRound, MAX_GUARD_KEY_BYTES, OpenRound, Payload, RegisterGuardKeys,
-    Release, SealSum, VeilCommitment,
+    Attest, Blob, Contribute, DiscloseSeeds, FailRound, MAX_GUARD_KEY_BYTES, MAX_PASSED_BYTES, OpenRound, Payload,
+    RegisterGuardKeys, Release, SealSum, VeilCommitment,
 };
 
 use zeroize::Zeroizing;
@@ -384,4 +384,68 @@ fn open_rounds_know_no_roles() {
     contribute_all(&mut ledger, study, 0, &[0, 1, 2]);
     assert_eq!(seal(&mut ledger, 0, study, 0), Err(Rejection::NotGuarded { study }));
     assert_eq!(disclose(&mut ledger, 0, study, 0), Err(Rejection::NotGuarded { study }));
+}
+
+#[test]
+fn a_round_may_repeat_what_the_same_hospitals_had_released_before_it() {
+    let mut ledger = Ledger::new(4);
+    (0..4).for_each(|i| register(&mut ledger, i));
+    ledger.accredit(1);
+    let opened = |ledger: &mut Ledger, name: u8, approvers: &[usize]| {
+        let (study, outcome) = ledger.propose_protected(name, Protection::Guarded);
+        assert_eq!(outcome, Ok(()));
+        approvers.iter().for_each(|i| assert_eq!(ledger.approve(*i, study), Ok(())));
+        ledger.now += ledger.consortium.genesis.deadlines.grace_ms;
+        assert_eq!(open(ledger, study), Ok(()));
+        study
+    };
+    let released = |ledger: &mut Ledger, study: StudyId, roster: &[usize]| {
+        let drawn = roles(ledger, study);
+        contribute_all(ledger, study, 0, roster);
+        assert_eq!(seal(ledger, position(ledger, drawn.aggregator), study, 0), Ok(()));
+        assert_eq!(disclose(ledger, position(ledger, drawn.custodian), study, 0), Ok(()));
+        let release = Release { study, round: RoundNumber::new(0) };
+        assert_eq!(ledger.one(Who::Hospital(0), Payload::Release(release)), Ok(()));
+        renew(ledger);
+    };
+    let round = RoundNumber::new(0);
+    let all = [0, 1, 2, 3];
+    let first = opened(&mut ledger, 1, &all);
+    assert_eq!(ledger.state.repeatable(&first, round), []);
+    // Opened while the first runs: what that will say is not known yet.
+    let beside = opened(&mut ledger, 2, &all);
+    released(&mut ledger, first, &all);
+    assert_eq!(ledger.state.study(&first).expect("a study").course.rounds[0].passed, [5]);
+    assert_eq!(ledger.state.repeatable(&beside, round), []);
+    released(&mut ledger, beside, &all);
+    let fewer = opened(&mut ledger, 3, &[0, 1, 2]);
+    assert_eq!(ledger.state.repeatable(&fewer, round), [], "among others");
+    released(&mut ledger, fewer, &[0, 1, 2]);
+    let again = opened(&mut ledger, 4, &all);
+    assert_eq!(ledger.state.repeatable(&again, round), [(first, round), (beside, round)]);
+    assert_eq!(ledger.state.repeatable(&again, RoundNumber::new(1)), []);
+    // What comes later changes nothing.
+    released(&mut ledger, again, &all);
+    assert_eq!(ledger.state.repeatable(&again, round), [(first, round), (beside, round)]);
+    assert_eq!(ledger.state.repeatable(&beside, round), []);
+}
+
+#[test]
+fn which_sets_passed_is_said_in_so_many_bytes() {
+    let mut ledger = Ledger::new(3);
+    (0..3).for_each(|i| register(&mut ledger, i));
+    let study = approved(&mut ledger, &[0, 1, 2]);
+    assert_eq!(open(&mut ledger, study), Ok(()));
+    let drawn = roles(&ledger, study);
+    contribute_all(&mut ledger, study, 0, &[0, 1, 2]);
+    let (aggregator, custodian) = (position(&ledger, drawn.aggregator), position(&ledger, drawn.custodian));
+    assert_eq!(seal(&mut ledger, aggregator, study, 0), Ok(()));
+    let mut disclose = |bytes: usize| {
+        let payload = DiscloseSeeds { study, round: RoundNumber::new(0), seeds: blob(3), passed: vec![1; bytes] };
+        ledger.one(Who::Hospital(custodian), Payload::DiscloseSeeds(payload))
+    };
+    for wrong in [0, MAX_PASSED_BYTES + 1] {
+        assert_eq!(disclose(wrong), Err(Rejection::EmptyContribution));
+    }
+    assert_eq!(disclose(MAX_PASSED_BYTES), Ok(()));
 }
