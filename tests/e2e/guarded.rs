@@ -199,7 +199,7 @@ fn others_take_the_roles_when_the_custodian_of_a_complete_round_is_down() {
 #[test]
 fn a_round_goes_on_without_a_custodian_that_did_not_contribute() {
     alone(async || {
-        let mut world = World::ready(200, Deadlines { round_ms: 20_000, ..QUICK }).await?;
+        let mut world = World::ready(200, Deadlines { grace_ms: 10_000, round_ms: 30_000, ..QUICK }).await?;
         let node = world.node().await?;
         // A first study, so that keys are there; and one hospital that computes nothing, so that the round stays open.
         let first = approved(&world, &node, &by_age("protection = \"guarded\"")).await?;
@@ -279,7 +279,7 @@ fn several_guarded_studies_do_not_tell_of_one_patient() {
         };
         let spec = by_age("protection = \"guarded\"");
         let first = run("first", &spec).await?;
-        assert!(first.iter().filter(|(_, count)| count.is_some_and(|n| n > 11)).count() >= 3, "{first:?}");
+        assert!(first.iter().filter(|(_, count)| count.is_some_and(|n| n > 11)).count() >= 2, "{first:?}");
         // Nobody's mind has changed: everything that was shown is shown again.
         assert_eq!(run("again", &spec).await?, first);
         // One patient of one hospital thinks again: every group that the patient was in is held back, the total first, and what

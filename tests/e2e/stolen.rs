@@ -131,7 +131,7 @@ async fn steal(study_of: impl Fn() -> StudySpec, deadlines: Deadlines) -> Result
         assert_eq!(copied.opened(&world, study, &spec, &researcher), Some(60.0), "its own patients");
     }
 
-    // Afterwards nothing of it is left.
+    // Afterwards nothing of it is left but the result and what is remembered of the hospital's own patients, as in its tables.
     let wanted = [
         hex::encode(&copied.seed).into_bytes(),
         copied.seed.clone(),
@@ -144,7 +144,8 @@ async fn steal(study_of: impl Fn() -> StudySpec, deadlines: Deadlines) -> Result
             let named = |path: &PathBuf| {
                 let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
                 let of_study = name.starts_with(&study.to_string());
-                of_study && !(name.ends_with(".sum") || name.ends_with(".disclosed"))
+                let is_memory = path.parent().is_some_and(|folder| folder.ends_with("remembered"));
+                of_study && !(name.ends_with(".sum") || name.ends_with(".disclosed") || is_memory)
             };
             let left = files(&hospital.home).into_iter().find(named);
             let left = left.or_else(|| wanted.iter().find_map(|wanted| holds(&hospital.home, wanted)));

@@ -10,11 +10,11 @@ use std::collections::BTreeSet;
 use consilium_protocol::policy::DisclosurePolicy;
 use consilium_protocol::study::{Protection, StudySpec};
 
-use super::across::again;
+use super::across::{again, or_unchanged};
 use super::lattice::{Lattice, LatticeError};
 use super::suppression::Counts;
 use super::{DisclosureError, Released, Rule, check_frame, lines, sound};
-use crate::guard::{Bar, BitRef, Gate, GuardShape, GuardedCells, Padded, ShapeError};
+use crate::guard::{Bar, BitRef, GuardShape, GuardedCells, Padded, ShapeError};
 use crate::result::StudyResult;
 use crate::statistics::{Compared, Layout, StatisticsError};
 
@@ -137,11 +137,7 @@ pub fn plan(
     // A set that is asked for again passes, too, when nobody says that it has changed.
     let again = again(spec, &layout, &lattice, repeatable);
     let zeros_shown = shown.chain(again.iter().map(|_| true)).collect();
-    let mut gates = lattice.gates.clone();
-    for (number, again) in (numbers..).zip(&again) {
-        gates.sets.push(Gate::any(vec![gates.release[again.seed], BitRef::Nobody(number)]));
-        gates.release[again.seed] = BitRef::Set(gates.sets.len() - 1);
-    }
+    let gates = or_unchanged(&lattice.gates, numbers, &again);
     let shape = GuardShape::new(hospitals, bar, zeros_shown, gates)?;
     Ok(GuardPlan { shape, groups: lattice.padded.clone(), lattice })
 }

@@ -7,7 +7,7 @@
 use consilium_protocol::study::{StudySpec, Variable};
 
 use super::super::lattice::Lattice;
-use crate::guard::MAX_GROUPS;
+use crate::guard::{BitRef, Gate, Gates, MAX_GROUPS};
 use crate::statistics::{Content, Layout, Part};
 
 /// A group of cells, whatever study asks for it.
@@ -60,6 +60,18 @@ pub(in crate::disclosure) fn again(
     found.into_iter().flatten().take(more).collect()
 }
 
+/// The conditions of release, of so many numbers, where what is asked for again may also be unchanged: a set is released when its own
+/// bit is 1 or nobody says of it that it has changed. What waits for it waits for its own bit: that the set was released before makes
+/// it known, and says nothing of how far other groups are from it.
+pub(in crate::disclosure) fn or_unchanged(gates: &Gates, numbers: usize, again: &[Again]) -> Gates {
+    let mut gates = gates.clone();
+    for (number, again) in (numbers..).zip(again) {
+        gates.sets.push(Gate::any(vec![gates.release[again.seed], BitRef::Nobody(number)]));
+        gates.release[again.seed] = BitRef::Set(gates.sets.len() - 1);
+    }
+    gates
+}
+
 /// The statistics of a guarded study all of whose groups an earlier one asked for, by name.
 pub fn statistics_again(spec: &StudySpec, earlier: &StudySpec) -> Vec<String> {
     let lattice = |spec: &StudySpec| {
@@ -107,4 +119,28 @@ fn asked(spec: &StudySpec, layout: &Layout, lattice: &Lattice) -> Vec<Asked> {
         }
     }
     asked.into_iter().flatten().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_unchanged_is_released_and_nothing_else_with_it() {
+        let total = BitRef::Group(0);
+        let sets = vec![Gate::all(vec![total, BitRef::Group(1), BitRef::Group(2)])];
+        let gates = Gates { sets, release: vec![total, BitRef::Set(0)] };
+        let again = |seed| Again { seed, study: 0, groups: Vec::new() };
+        // Numbers 3 and 4 say whether the total and the set have changed.
+        let both = or_unchanged(&gates, 3, &[again(0), again(1)]);
+        let seeds = |passes: [bool; 5]| {
+            let large = [passes[0], passes[1], passes[2], false, false];
+            both.evaluate(&passes, &large)
+        };
+        assert_eq!(seeds([false, true, true, false, false]), [false, false]);
+        assert_eq!(seeds([false, true, true, true, false]), [true, false], "the total is unchanged");
+        assert_eq!(seeds([false, false, true, true, true]), [true, true]);
+        assert_eq!(seeds([true, true, true, false, false]), [true, true]);
+        assert_eq!(or_unchanged(&gates, 3, &[]), gates);
+    }
 }

@@ -7,7 +7,7 @@ use consilium_protocol::study::{Protection, StudySpec};
 use super::super::lattice::node::{Key, Levels, Sets};
 use super::super::lattice::{Decided, Lattice};
 use super::record::{Places, Record};
-use super::span::{Function, Span};
+use super::span::{Function, Span, Stands};
 use crate::statistics::{Column, Layout, Scale, StatisticsError, cuts, summed};
 
 /// The most functions that are looked at; where there are more, nothing is far.
@@ -68,7 +68,7 @@ pub(super) fn distances(
     let mut least = vec![u64::MAX; lattice.decided.len()];
     for ((levels, sum), decided) in wanted {
         span.truncate(base);
-        let mut names: HashMap<&Key, usize> = HashMap::new();
+        let mut names: HashMap<&Key, Stands> = HashMap::new();
         let own_partition = |partition: usize| world.partitions[partition] == *levels;
         // The own groups come last.
         for (name, function) in world.others(levels, sum) {
@@ -190,12 +190,13 @@ impl World {
         })
     }
 
-    /// What the study itself releases beside the counts of a partition, or a sum of it: of counts everything by partitions of
+    /// What the study itself releases beside the counts of a partition, or a sum of it: of counts everything by later partitions of
     /// which neither refines the other; of sums all counts, lower powers, and sums of other variables as well.
     fn others<'a>(&'a self, levels: &'a Levels, sum: OfSum) -> impl Iterator<Item = (&'a Name, &'a Function)> {
+        let own_place = self.partitions.iter().position(|other| other == levels);
         let beside = move |partition: usize| {
             let other = &self.partitions[partition];
-            !other.refines(levels) && !levels.refines(other)
+            Some(partition) > own_place && !other.refines(levels) && !levels.refines(other)
         };
         self.functions.iter().filter(move |(name, _)| match (name, sum) {
             (Name::Earlier { .. }, _) | (Name::Sum { .. }, None) => false,

@@ -27,8 +27,8 @@ use consilium_protocol::ids::SubjectId;
 use consilium_protocol::study::{Protection, StudySpec};
 use zeroize::Zeroizing;
 
-pub(super) use again::again;
 pub use again::{Again, statistics_again};
+pub(super) use again::{again, or_unchanged};
 pub use record::Record;
 
 use super::lattice::Lattice;

@@ -10,8 +10,8 @@ use consilium_protocol::study::StudySpec;
 
 use super::super::lattice::oracle::{Atom, K, Random, group_of, part_of, random_study_of, value, wanted};
 use super::super::lattice::{Lattice, LatticeError};
-use super::{Before, Cohort, Record, again, hold};
-use crate::guard::{Bar, BitRef, Gate};
+use super::{Before, Cohort, Record, again, hold, or_unchanged};
+use crate::guard::Bar;
 use crate::statistics::{Content, Layout, Rows, cuts, summed};
 
 /// One patient.
@@ -99,11 +99,7 @@ impl World {
             changed.iter_mut().zip(&held.changed).for_each(|(sum, own)| *sum += u64::from(*own));
             records.push((*hospital, held.record.expect("remembered")));
         }
-        let mut gates = lattice.gates.clone();
-        for (number, again) in (numbers..).zip(&again) {
-            gates.sets.push(Gate::any(vec![gates.release[again.seed], BitRef::Nobody(number)]));
-            gates.release[again.seed] = BitRef::Set(gates.sets.len() - 1);
-        }
+        let gates = or_unchanged(&lattice.gates, numbers, &again);
         let mut large: Vec<bool> = weights.iter().map(|weight| *weight >= bar.least).collect();
         let mut passes: Vec<bool> = large.iter().zip(&counts).map(|(large, n)| *large || *n == 0).collect();
         large.extend(changed.iter().map(|_| false));

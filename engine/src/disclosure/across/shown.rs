@@ -7,8 +7,8 @@ use consilium_protocol::study::StudySpec;
 
 use super::super::lattice::Lattice;
 use super::super::lattice::oracle::{Random, part_of, wanted};
-use super::{Before, Cohort, Record, again, hold};
-use crate::guard::{Bar, BitRef, Gate};
+use super::{Before, Cohort, Record, again, hold, or_unchanged};
+use crate::guard::Bar;
 use crate::statistics::{CountAxis, Layout, Rows, cuts, summed};
 
 const HOSPITALS: usize = 4;
@@ -128,11 +128,7 @@ impl World {
             changed.iter_mut().zip(&held.changed).for_each(|(sum, own)| *sum += u64::from(*own));
             records.push(held.record.expect("remembered"));
         }
-        let mut gates = lattice.gates.clone();
-        for (number, again) in (numbers..).zip(&again) {
-            gates.sets.push(Gate::any(vec![gates.release[again.seed], BitRef::Nobody(number)]));
-            gates.release[again.seed] = BitRef::Set(gates.sets.len() - 1);
-        }
+        let gates = or_unchanged(&lattice.gates, numbers, &again);
         let seeds = |weights: &[u64], changed: &[u64]| {
             let mut large: Vec<bool> = weights.iter().map(|weight| *weight >= bar.least).collect();
             let mut passes: Vec<bool> = large.iter().zip(&counts).map(|(large, n)| *large || *n == 0).collect();
@@ -170,10 +166,10 @@ fn much_of_ordinary_studies_is_shown_after_others() {
     let rows: [(&str, usize, usize); 7] = [
         ("run again, nothing changed", after(0, TABLES, &all), 100),
         ("run again, one in a hundred changed", after(10, TABLES, &all), 0),
-        ("run again, one in ten changed", after(100, TABLES, &all), 60),
+        ("run again, one in ten changed", after(100, TABLES, &all), 40),
         ("of those who are ill", after(0, TABLES, &|person| value(person, "ill") == Some(1)), 60),
         ("of seven years in ten", after(0, TABLES, &|person| value(person, "year") < Some(7)), 80),
-        ("by other columns", after(0, others, &all), 60),
+        ("by other columns", after(0, others, &all), 0),
         ("by other columns, one in a hundred changed", after(10, others, &all), 0),
     ];
     for (what, shown, least) in rows {

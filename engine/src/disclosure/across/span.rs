@@ -8,8 +8,8 @@
 //! Source: S. Boyd, N. Parikh, E. Chu, B. Peleato, J. Eckstein, "Distributed Optimization and Statistical Learning via the
 //! Alternating Direction Method of Multipliers", Foundations and Trends in Machine Learning 3, 2011, section 5.
 
-/// What of a function that is not told from 0 is taken for 0.
-const NOTHING: f64 = 1e-7;
+/// What of a function is taken for 0, in patients.
+const NOTHING: f64 = 1e-6;
 /// The part of a function's square that must be new for it to be kept beside others.
 const DEPENDENT: f64 = 1e-9;
 /// The most steps of improvement.
@@ -19,6 +19,18 @@ const PATIENCE: usize = 25;
 
 /// A function over patients: places and values, ascending, none of them 0.
 pub(super) type Function = Vec<(u32, f64)>;
+
+/// Where a function that was added stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stands {
+    /// Among those that are kept.
+    Kept(usize),
+    /// Among those that are combinations of kept ones.
+    Dependent(usize),
+}
+
+/// The function whose distance is wanted, and the one whose coefficient is one less.
+type Pair = (Stands, Option<Stands>);
 
 /// Functions over places, of which each stands for some patients that no function tells apart.
 #[derive(Debug)]
@@ -60,35 +72,45 @@ impl Span {
         }
     }
 
-    /// Adds a function. Its name, unless it is a combination of those before it, or nothing.
-    pub(super) fn push(&mut self, function: Function) -> Option<usize> {
+    /// Adds a function. Where it stands, unless it is nothing.
+    pub(super) fn push(&mut self, function: Function) -> Option<Stands> {
         let mut row = self.products(&function);
         let whole: f64 = function.iter().map(|(place, value)| self.weights[*place as usize] * value * value).sum();
-        if whole <= NOTHING {
+        if whole <= DEPENDENT {
             return None;
         }
         self.solve_lower(&mut row);
         let rest = whole - row.iter().map(|value| value * value).sum::<f64>();
         if rest <= DEPENDENT * whole {
             self.dependent.push((self.kept.len(), function));
-            return None;
+            return Some(Stands::Dependent(self.dependent.len() - 1));
         }
         row.push(rest.sqrt());
         self.factor.push(row);
         let name = self.kept.len();
         function.iter().for_each(|(place, value)| self.at[*place as usize].push((name as u32, *value)));
         self.kept.push(function);
-        Some(name)
+        Some(Stands::Kept(name))
+    }
+
+    fn function(&self, at: Stands) -> &Function {
+        match at {
+            Stands::Kept(name) => &self.kept[name],
+            Stands::Dependent(name) => &self.dependent[name].1,
+        }
     }
 
     /// A lower bound of the distance of the function `of` from all combinations of the others in which the coefficient of
     /// `against`, if there is one, is that of `of` less 1; enough to tell whether it is `enough`.
-    pub(super) fn distance(&self, of: usize, against: Option<usize>, enough: f64) -> f64 {
+    ///
+    /// One of the two may be a combination of the other and the rest: the groups of a partition add up to those of another.
+    pub(super) fn distance(&self, of: Stands, against: Option<Stands>, enough: f64) -> f64 {
         // Orthogonal to all others, and to the sum of the two.
         let mut free = vec![0.0; self.kept.len()];
-        free[of] = 1.0;
-        if let Some(against) = against {
-            free[against] = -1.0;
+        for (at, sign) in [(Some(of), 1.0), (against, -1.0)] {
+            if let Some(Stands::Kept(name)) = at {
+                free[name] = sign;
+            }
         }
         self.solve_lower(&mut free);
         self.solve_upper(&mut free);
@@ -96,13 +118,14 @@ impl Span {
         for (function, coefficient) in self.kept.iter().zip(&free) {
             function.iter().for_each(|(place, value)| first[*place as usize] += coefficient * value);
         }
+        let of = (of, against);
+        self.straighten(&mut first, of);
         let whole: f64 = self.weights.iter().zip(&first).map(|(weight, value)| weight * value * value).sum();
         let scale = largest(&first);
-        let of = (of, against);
         if !whole.is_normal() || !self.is_orthogonal(&first, scale, of) {
             return 0.0;
         }
-        let gain = |exchange: &[f64]| self.inner(&self.kept[of.0], exchange);
+        let gain = |exchange: &[f64]| self.inner(self.function(of.0), exchange);
         let mut best = gain(&first) / scale;
         // What is added in each step, as large as the part of the function that is orthogonal.
         let by = gain(&first) / whole;
@@ -119,10 +142,13 @@ impl Span {
             let along: f64 = weighted.map(|((weight, step), first)| weight * step * first).sum::<f64>() / whole;
             self.project(&mut step);
             step.iter_mut().zip(&first).zip(&pull).for_each(|((step, first), pull)| *step += along * first + pull);
-            let scale = largest(&step).max(1.0);
-            let found = gain(&step) / scale;
-            if found > best && self.is_orthogonal(&step, scale, of) {
-                best = found;
+            let found = gain(&step) / largest(&step).max(1.0);
+            if found > best {
+                self.straighten(&mut step, of);
+                let scale = largest(&step).max(1.0);
+                if self.is_orthogonal(&step, scale, of) {
+                    best = best.max(gain(&step) / scale);
+                }
             }
             for ((bound, dual), step) in bound.iter_mut().zip(&mut dual).zip(&step) {
                 *bound = (step + *dual).clamp(-1.0, 1.0);
@@ -136,15 +162,33 @@ impl Span {
         best
     }
 
+    /// Takes off what rounding has left of the functions that an exchange is to be orthogonal to.
+    fn straighten(&self, exchange: &mut [f64], pair: Pair) {
+        let mut rest: Vec<f64> = self.kept.iter().map(|function| self.inner(function, exchange)).collect();
+        match pair {
+            (Stands::Kept(of), Some(Stands::Kept(against))) => {
+                let middle = (rest[of] + rest[against]) / 2.0;
+                (rest[of], rest[against]) = (middle, middle);
+            }
+            (Stands::Kept(one), _) | (Stands::Dependent(_), Some(Stands::Kept(one))) => rest[one] = 0.0,
+            (Stands::Dependent(_), _) => {}
+        }
+        self.solve_lower(&mut rest);
+        self.solve_upper(&mut rest);
+        for (function, coefficient) in self.kept.iter().zip(&rest) {
+            function.iter().for_each(|(place, value)| exchange[*place as usize] -= coefficient * value);
+        }
+    }
+
     /// What is orthogonal up to rounding is orthogonal; what is not proves nothing.
-    fn is_orthogonal(&self, exchange: &[f64], scale: f64, (of, against): (usize, Option<usize>)) -> bool {
+    fn is_orthogonal(&self, exchange: &[f64], scale: f64, (of, against): Pair) -> bool {
         let is_small = |product: f64| product.abs() <= NOTHING * scale;
-        let free = |name: &usize| *name != of && Some(*name) != against;
-        let others = self.kept.iter().enumerate().filter(|(name, _)| free(name)).map(|(_, function)| function);
-        let pair = against
-            .map_or(0.0, |against| self.inner(&self.kept[of], exchange) + self.inner(&self.kept[against], exchange));
-        let dependent = self.dependent.iter().map(|(_, function)| function);
-        is_small(pair) && others.chain(dependent).all(|function| is_small(self.inner(function, exchange)))
+        let is_free = |at: Stands| at == of || Some(at) == against;
+        let kept = (0..self.kept.len()).map(Stands::Kept);
+        let others = kept.chain((0..self.dependent.len()).map(Stands::Dependent)).filter(|at| !is_free(*at));
+        let own = |at| self.inner(self.function(at), exchange);
+        let pair = against.map_or(0.0, |against| own(of) + own(against));
+        is_small(pair) && others.into_iter().all(|at| is_small(own(at)))
     }
 
     /// Takes off what is a combination of the kept functions.
@@ -249,10 +293,25 @@ mod tests {
     fn what_makes_one_dependent_on_a_later_one_is_seen() {
         let mut span = Span::new(vec![10.0; 3]);
         let of = span.push(function(&[0, 1])).expect("new");
-        assert!(span.push(function(&[0])).is_some());
+        assert!(matches!(span.push(function(&[0])), Some(Stands::Kept(_))));
         // Follows from both; so the first follows from the others.
-        assert!(span.push(function(&[1])).is_none());
+        assert!(matches!(span.push(function(&[1])), Some(Stands::Dependent(_))));
         assert_eq!(span.distance(of, None, 1e9), 0.0);
+    }
+
+    #[test]
+    fn the_last_group_of_a_partition_is_told_from_the_first_as_any_other_is() {
+        let mut span = Span::new(vec![5.0, 7.0, 9.0]);
+        span.push(function(&[0, 1, 2]));
+        let names = [0, 1, 2].map(|place| span.push(function(&[place])).expect("something"));
+        assert!(matches!(names[2], Stands::Dependent(_)));
+        assert_near(span.distance(names[1], Some(names[0]), 1e9), 5.0);
+        assert_near(span.distance(names[2], Some(names[0]), 1e9), 5.0);
+        assert_near(span.distance(names[0], Some(names[2]), 1e9), 5.0);
+        assert_eq!(span.distance(names[2], None, 1e9), 0.0, "it follows from the others and their sum");
+        // What follows from something else is not told apart by the other's exchange.
+        let known = span.push(function(&[1])).expect("something");
+        assert_eq!(span.distance(known, Some(names[0]), 1e9), 0.0);
     }
 
     #[test]

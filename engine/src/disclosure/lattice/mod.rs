@@ -83,7 +83,8 @@ pub struct Lattice {
     pub waits_for: Vec<Vec<String>>,
     /// Whether statistics are in a ring.
     pub is_tied: bool,
-    /// All partitions by which counts are compared.
+    /// All partitions by which counts are compared, finer ones before coarser ones, and of others those first that meet the rest in
+    /// the fewest ways: their classes are the smallest.
     pub(super) partitions: Vec<Levels>,
     /// For each number what hangs on it.
     pub(super) decided: Vec<Vec<Decided>>,
@@ -96,7 +97,7 @@ pub(super) struct Decided {
     pub(super) levels: Levels,
     /// The group.
     pub(super) group: Key,
-    /// The first other group of its class: only what tells the two apart is new.
+    /// The first group of its class: only what tells the two apart is new. The first itself is then told by the others.
     pub(super) against: Option<Key>,
     /// Of a sum the column and the degree.
     pub(super) sum: Option<(usize, u8)>,
@@ -152,9 +153,14 @@ pub enum LatticeError {
     TooLarge,
 }
 
-/// The first of a class that is another one.
-fn other<'a>(class: &'a [Key], group: &Key) -> Option<&'a Key> {
-    class.iter().find(|other| *other != group)
+/// What a group of a class is told apart from: the first of the class; nothing, where it is the only one. None for the first of
+/// several, whose number nothing hangs on that does not hang on the others'.
+fn reference(class: &[Key], group: &Key) -> Option<Option<Key>> {
+    match class {
+        [first, _, ..] if first == group => None,
+        [first, _, ..] => Some(Some(first.clone())),
+        _ => Some(None),
+    }
 }
 
 fn listed(names: &[String]) -> String {
@@ -275,11 +281,13 @@ struct Compiler<'a> {
 }
 
 impl Compiler<'_> {
-    /// The bit of a group of a partition.
-    fn decide(&mut self, levels: &Levels, group: &Key, against: Option<&Key>) -> BitRef {
+    /// The bit of a group of a partition, which stands in a class.
+    fn decide(&mut self, levels: &Levels, group: &Key, class: &[Key]) -> BitRef {
         let number = self.numbers.of(group);
-        let decided = Decided { levels: levels.clone(), group: group.clone(), against: against.cloned(), sum: None };
-        self.decided.entry(number).or_default().push(decided);
+        if let Some(against) = reference(class, group) {
+            let decided = Decided { levels: levels.clone(), group: group.clone(), against, sum: None };
+            self.decided.entry(number).or_default().push(decided);
+        }
         BitRef::Group(number)
     }
 
@@ -302,7 +310,7 @@ impl Compiler<'_> {
         let Some(common) = separators.iter().cloned().reduce(|common, other| common.meet(&other)) else {
             // The total.
             let total = self.sets.groups(levels).swap_remove(0);
-            let bit = self.decide(levels, &total, None);
+            let bit = self.decide(levels, &total, &[]);
             self.released.insert(total, bit);
             return Ok(());
         };
@@ -313,7 +321,7 @@ impl Compiler<'_> {
             if !new.is_empty() {
                 let wait = waiting.iter().filter_map(|classes| classes.get(&class)).flatten();
                 let mut members: Vec<BitRef> = wait.map(|group| self.released[group]).collect();
-                members.extend(new.iter().map(|group| self.decide(levels, group, other(&groups, group))));
+                members.extend(new.iter().map(|group| self.decide(levels, group, &groups)));
                 let all = self.circuit.all(members);
                 self.released.extend(new.into_iter().map(|group| (group, all)));
                 self.check_size()?;
@@ -337,7 +345,7 @@ impl Compiler<'_> {
         }
         let groups = self.sets.groups(finest);
         for group in &groups {
-            let bit = self.decide(finest, group, None);
+            let bit = self.decide(finest, group, &[]);
             self.released.insert(group.clone(), bit);
         }
         self.check_size()?;
@@ -457,13 +465,15 @@ impl Compiler<'_> {
                         let (bit, ranges) = spread.bit(self.sets, group, degree, &mut self.numbers, &mut self.circuit);
                         members.push(bit);
                         // Without a separator each sum is new by itself.
-                        let valued = groups.iter().filter(with).find(|other| *other != group);
-                        let against = valued.filter(|_| !separators.is_empty()).cloned();
-                        let (levels, sum) = (levels.clone(), Some((column, degree)));
-                        let decided = Decided { levels, group: group.clone(), against, sum };
-                        ranges
-                            .into_iter()
-                            .for_each(|range| self.decided.entry(range).or_default().push(decided.clone()));
+                        let with_values: Vec<Key> = groups.iter().filter(with).cloned().collect();
+                        let class = if separators.is_empty() { &[][..] } else { &with_values };
+                        if let Some(against) = reference(class, group) {
+                            let (levels, sum) = (levels.clone(), Some((column, degree)));
+                            let decided = Decided { levels, group: group.clone(), against, sum };
+                            for range in ranges {
+                                self.decided.entry(range).or_default().push(decided.clone());
+                            }
+                        }
                     }
                 }
             }
@@ -518,11 +528,14 @@ impl Compiler<'_> {
                 places.push(Places { count, sums: Some(count + 1), stands_alone, is_empty });
             }
         }
+        let mut partitions: Vec<Levels> = self.done.iter().cloned().collect();
+        partitions.sort_by_cached_key(|levels| {
+            (std::cmp::Reverse(levels.rank()), self.separators(levels).len(), levels.clone())
+        });
         let waits_for = layout.blocks().iter().zip(blocks).map(|(_, (levels, _))| self.waits_for(levels)).collect();
         let compared = self.numbers.compile(self.sets, spec).ok_or(LatticeError::TooLarge)?;
         let mut decided = self.decided;
         let decided = (0..compared.numbers.len()).map(|number| decided.remove(&number).unwrap_or_default()).collect();
-        let partitions = self.done.iter().cloned().collect();
         let gates = Gates { sets: self.circuit.finish(), release };
         let is_tied = !self.tied.is_empty();
         Ok(Lattice { compared, gates, padded, places, waits_for, is_tied, partitions, decided })
