@@ -376,6 +376,6 @@ fn a_whole_story() {
     assert_eq!(tags, [0, 1, 1, 1, 1, 2, 3, 4, 4, 5, 6, 7]);
     assert_eq!(
         ledger.state.head().app_hash.to_string(),
-        "5cf53f489041005cf58aa791600b765bda1d01d6d74e29f68c87c6c5d8cd0f93"
+        "2d55b6bcd9b30494f4dc19ee04b9056519bd94bf822a0977401471edfaf2f6e8"
     );
 }
