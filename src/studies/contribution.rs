@@ -167,7 +167,8 @@ fn in_order(studies: &Studies, study: &StudyId, round: RoundNumber) -> Result<Op
             return Ok(None);
         };
         let computed = |(_, of, round): &(Place, Study<'_>, &Round)| has_computed(studies, of, round);
-        if let Some((_, later, _)) = rounds[at + 1..].iter().find(|later| computed(later)) {
+        let overtakes = |later: &&(Place, Study<'_>, &Round)| computed(later) && may_be_known(later.2);
+        if let Some((_, later, _)) = rounds[at + 1..].iter().find(overtakes) {
             return Err(DriveError::Overtaken(later.id));
         }
         let half = rounds[at].2.opened.time.plus_millis(round_ms / 2);
