@@ -6,7 +6,7 @@ use consilium_protocol::study::{Protection, StudySpec};
 
 use super::super::lattice::node::{Key, Levels, Sets};
 use super::super::lattice::{Decided, Lattice};
-use super::record::{Places, Record};
+use super::record::{Places, Record, mark};
 use super::span::{Function, Span, Stands};
 use crate::statistics::{Column, Layout, Scale, StatisticsError, cuts, summed};
 
@@ -56,6 +56,11 @@ pub(super) fn distances(
     let mut span = Span::new(world.weights.clone());
     for (_, function) in world.functions.iter().filter(|(name, _)| matches!(name, Name::Earlier { .. })) {
         span.push(function.clone());
+        if span.len() > MOST {
+            // Not looked at to the end: it would take hours.
+            let is_free = |decided: &Vec<Decided>| if decided.is_empty() { u64::MAX } else { 0 };
+            return Ok(lattice.decided.iter().map(is_free).collect());
+        }
     }
     let base = span.len();
     // What hangs on one partition, of counts and of each sum, is looked at together.
@@ -142,7 +147,9 @@ impl World {
         }
         let mut rows: BTreeMap<&[u8; 16], Vec<(usize, usize)>> = BTreeMap::new();
         for (study, (_, _, record)) in records().enumerate() {
-            for (row, subject) in record.subjects.iter().enumerate() {
+            // Who is not remembered now would look like one who has left: where the hospital grows, earlier samples are larger.
+            let sampled = record.subjects.iter().enumerate().filter(|(_, subject)| mark(subject) <= own.most);
+            for (row, subject) in sampled {
                 rows.entry(subject).or_default().push((study, row));
             }
         }

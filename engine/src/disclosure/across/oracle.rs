@@ -8,7 +8,9 @@
 use consilium_protocol::ids::SubjectId;
 use consilium_protocol::study::StudySpec;
 
-use super::super::lattice::oracle::{Atom, K, Random, group_of, part_of, random_study_of, value, wanted};
+use super::super::lattice::oracle::{
+    Atom, COUNT, K, Random, group_of, part_of, random_study_of, statistic, study, value, wanted,
+};
 use super::super::lattice::{Lattice, LatticeError};
 use super::{Before, Cohort, Record, again, hold, or_unchanged};
 use crate::guard::Bar;
@@ -311,6 +313,27 @@ fn explain(world: &World, hospitals: usize) -> String {
 }
 
 const HOSPITALS: usize = 4;
+
+#[test]
+fn who_is_not_in_a_smaller_sample_is_not_taken_for_one_who_left() {
+    let mut random = Random(5);
+    let world = World::new(population(&mut random, 4), HOSPITALS);
+    let spec = study(4, &statistic("g", COUNT, &["g"]));
+    let layout = Layout::of(&spec).expect("a valid study");
+    let all: Vec<usize> = (0..world.patients.len()).collect();
+    let subjects: Vec<SubjectId> = all.iter().map(|of| SubjectId::from_bytes((*of as u128).to_be_bytes())).collect();
+    let rows = world.rows(&spec, &layout, &all);
+    // A hospital that has grown remembers half of its patients from then on.
+    let of = |patients: usize, before: &[Before]| {
+        hold(&spec, &layout, &Cohort { rows: &rows, subjects: &subjects, patients }, before, 2).expect("what fits")
+    };
+    let record = of(100, &[]).record.expect("remembered");
+    let before = Before { spec: spec.clone(), released: None, is_repeatable: false, record };
+    let again = of(40_000, &[before]);
+    let sampled = again.record.expect("remembered").subjects.len();
+    assert!(sampled > 5 && sampled + 5 < all.len(), "{sampled} of {}", all.len());
+    assert!(again.at_most.contains(&0) && again.at_most.iter().all(|most| [0, u64::MAX].contains(most)));
+}
 
 /// Patients from all over the columns, or like each other.
 fn population(random: &mut Random, most: i64) -> Vec<Patient> {

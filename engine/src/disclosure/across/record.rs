@@ -37,7 +37,7 @@ impl std::fmt::Debug for Record {
 }
 
 /// What of a patient's pseudonym decides whether the patient is remembered.
-fn mark(subject: &[u8; 16]) -> u64 {
+pub(super) fn mark(subject: &[u8; 16]) -> u64 {
     let digest = hash::tagged("consilium/remembered-sample/v1", &[subject]);
     u64::from_be_bytes(*digest.first_chunk().expect("a hash is longer"))
 }
