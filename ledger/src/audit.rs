@@ -252,6 +252,7 @@ impl Auditor {
             Payload::FailRound(p) => Some(p.study),
             Payload::SealSum(p) => Some(p.study),
             Payload::DiscloseSeeds(p) => Some(p.study),
+            Payload::Accuse(p) => Some(p.study),
         }
     }
 

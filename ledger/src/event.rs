@@ -5,6 +5,7 @@ use std::fmt;
 use borsh::{BorshDeserialize, BorshSerialize};
 use consilium_protocol::ids::{ContentHash, HospitalId, ResearcherId, RoundNumber, StudyId, TxHash};
 use consilium_protocol::privacy::MicroRho;
+use consilium_protocol::tx::Fault;
 
 /// One thing that a block changed. Hashed with the block's results; variants are only ever added at the end.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -149,7 +150,7 @@ pub enum Event {
         /// The hash of the sum.
         sum: ContentHash,
     },
-    /// A round ran out of time; another may have opened.
+    /// A round ended without a result; another may have opened.
     RoundFailed {
         /// The study.
         study: StudyId,
@@ -212,6 +213,41 @@ pub enum Event {
         /// The hash of the seeds, sealed to the researcher.
         seeds: ContentHash,
     },
+    /// A hospital of the roster says that another one does not give what it committed to.
+    Accused {
+        /// The study.
+        study: StudyId,
+        /// The round.
+        round: RoundNumber,
+        /// Of whom it is said.
+        accused: HospitalId,
+        /// Who says so.
+        hospital: HospitalId,
+        /// What is said.
+        fault: Fault,
+    },
+    /// More than half of the roster say so: the round is over.
+    Blamed {
+        /// The study.
+        study: StudyId,
+        /// The round.
+        round: RoundNumber,
+        /// Of whom they say it.
+        hospital: HospitalId,
+        /// What the last of them said.
+        fault: Fault,
+    },
+    /// What a round of a private study was charged was given back: nobody can have opened it.
+    PrivacyReturned {
+        /// The study.
+        study: StudyId,
+        /// The round.
+        round: RoundNumber,
+        /// What each had been charged.
+        rho: MicroRho,
+        /// How many hospitals.
+        hospitals: u32,
+    },
 }
 
 impl Event {
@@ -243,7 +279,10 @@ impl Event {
             | Self::RolesDrawn { study, .. }
             | Self::PrivacySpent { study, .. }
             | Self::SumSealed { study, .. }
-            | Self::SeedsDisclosed { study, .. } => Some(*study),
+            | Self::SeedsDisclosed { study, .. }
+            | Self::Accused { study, .. }
+            | Self::Blamed { study, .. }
+            | Self::PrivacyReturned { study, .. } => Some(*study),
         }
     }
 
@@ -276,6 +315,9 @@ impl Event {
             Self::PrivacySpent { .. } => "privacy_spent",
             Self::SumSealed { .. } => "sum_sealed",
             Self::SeedsDisclosed { .. } => "seeds_disclosed",
+            Self::Accused { .. } => "accused",
+            Self::Blamed { .. } => "blamed",
+            Self::PrivacyReturned { .. } => "privacy_returned",
         }
     }
 }
@@ -326,12 +368,25 @@ impl fmt::Display for Event {
             Self::Released { study, round, sum } => {
                 write!(f, "study {} round {round} released with sum {}", study.short(), sum.short())
             }
-            Self::RoundFailed { study, round } => write!(f, "study {} round {round} ran out of time", study.short()),
+            Self::RoundFailed { study, round } => {
+                write!(f, "study {} round {round} ended without a result", study.short())
+            }
             Self::StudyFailed { study } => write!(f, "study {} failed", study.short()),
             Self::GuardKeysRegistered { hospital } => write!(f, "{} registered guard keys", hospital.short()),
             Self::RolesDrawn { study, round, aggregator, custodian } => {
                 let (study, aggregator, custodian) = (study.short(), aggregator.short(), custodian.short());
                 write!(f, "study {study} round {round}: {aggregator} aggregates, {custodian} is custodian")
+            }
+            Self::Accused { study, round, accused, hospital, fault } => {
+                let (study, accused, hospital) = (study.short(), accused.short(), hospital.short());
+                write!(f, "study {study} round {round}: {hospital} says that {accused} {}", fault.words())
+            }
+            Self::Blamed { study, round, hospital, fault } => {
+                let (study, hospital) = (study.short(), hospital.short());
+                write!(f, "study {study} round {round}: more than half say that {hospital} {}", fault.words())
+            }
+            Self::PrivacyReturned { study, round, rho, hospitals } => {
+                write!(f, "study {} round {round} gave ρ = {rho} back to {hospitals} hospitals", study.short())
             }
             Self::PrivacySpent { study, round, rho, hospitals } => {
                 write!(f, "study {} round {round} spent ρ = {rho} at {hospitals} hospitals", study.short())

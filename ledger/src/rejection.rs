@@ -430,6 +430,18 @@ pub enum Rejection {
         /// The largest that a study of as many statistics can ask for.
         most: MicroRho,
     },
+    /// The accused has committed to nothing of the kind in this round.
+    #[error("that hospital owes nothing of the kind to the round; accuse one of its roster of what it committed to")]
+    NothingOwed {
+        /// The study.
+        study: StudyId,
+    },
+    /// The member has said so already.
+    #[error("this member has accused that hospital in this round already; nothing needs to be done")]
+    AlreadyAccused {
+        /// The study.
+        study: StudyId,
+    },
 }
 
 impl Rejection {
@@ -485,6 +497,8 @@ impl Rejection {
             Self::Veil => "veil",
             Self::EmptyContribution => "empty_contribution",
             Self::AlreadyAttested { .. } => "already_attested",
+            Self::NothingOwed { .. } => "nothing_owed",
+            Self::AlreadyAccused { .. } => "already_accused",
             Self::TooFewAttestations { .. } => "too_few_attestations",
             Self::Releasable { .. } => "releasable",
             Self::OpenStudiesForbidden => "open_studies_forbidden",

@@ -124,6 +124,8 @@ pub enum Payload {
     SealSum(SealSum),
     /// Custodian of a guarded round: commits to the seeds that passed, sealed to the researcher.
     DiscloseSeeds(DiscloseSeeds),
+    /// Hospital of the roster: says that another one does not give what it committed to.
+    Accuse(Accuse),
 }
 
 impl Payload {
@@ -148,6 +150,7 @@ impl Payload {
             Self::RegisterGuardKeys(_) => "register_guard_keys",
             Self::SealSum(_) => "seal_sum",
             Self::DiscloseSeeds(_) => "disclose_seeds",
+            Self::Accuse(_) => "accuse",
         }
     }
 }
@@ -361,6 +364,63 @@ pub struct FailRound {
     pub study: StudyId,
     /// The round.
     pub round: RoundNumber,
+}
+
+/// See [`Payload::Accuse`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Accuse {
+    /// The study.
+    pub study: StudyId,
+    /// The round.
+    pub round: RoundNumber,
+    /// Of whom it is said.
+    pub accused: HospitalId,
+    /// What is said.
+    pub fault: Fault,
+}
+
+/// What keeps the others of a round's roster from going on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize)]
+pub enum Fault {
+    /// The contribution that it committed to cannot be had.
+    Contribution,
+    /// What it contributed is nothing that could be added up.
+    Malformed,
+    /// The seed of its veil, sealed to the custodian, cannot be had.
+    Veil,
+    /// The keys that it was made custodian with cannot be had.
+    Keys,
+    /// The padded sum and the seeds that it sealed as aggregator cannot be had.
+    Sum,
+}
+
+impl Fault {
+    /// The kind as one word for machines; stable between releases.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Contribution => "contribution",
+            Self::Malformed => "malformed",
+            Self::Veil => "veil",
+            Self::Keys => "keys",
+            Self::Sum => "sum",
+        }
+    }
+
+    /// The fault of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Contribution, Self::Malformed, Self::Veil, Self::Keys, Self::Sum].into_iter().find(|f| f.name() == name)
+    }
+
+    /// What is wrong, to follow a name.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Contribution => "does not give the contribution that it committed to",
+            Self::Malformed => "contributed what cannot be added up",
+            Self::Veil => "does not give the seed of its veil",
+            Self::Keys => "does not give its custodian's keys",
+            Self::Sum => "does not give what it sealed as aggregator",
+        }
+    }
 }
 
 /// A ciphertext or key by its hash, with its length.

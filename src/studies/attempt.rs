@@ -7,6 +7,7 @@ use consilium_protocol::tx::{Attest, FailRound, OpenRound, Payload, Release};
 use tracing::{info, warn};
 
 use super::Studies;
+use super::blame;
 use super::contribution::commitment;
 use super::duties::{Due, Duty};
 use super::error::DriveError;
@@ -15,7 +16,6 @@ use super::pairs;
 use super::rounds::Piece;
 use super::sum::{fetch_sum, sum};
 use crate::replica::count;
-use crate::replica::peers::FetchError;
 use crate::replica::submit::{self, SubmitError};
 use crate::vault::LOCAL;
 
@@ -34,6 +34,8 @@ pub(super) struct Failure {
     pub(super) message: String,
     /// Trying again costs as much as the first time, and is not likely to end otherwise.
     pub(super) is_costly: bool,
+    /// Others were told of whom something cannot be had: they may have it soon.
+    pub(super) is_said: bool,
 }
 
 impl Failure {
@@ -44,6 +46,7 @@ impl Failure {
             told: LOCAL,
             message: "this program panicked; keep the study and the node's log, and report this".to_string(),
             is_costly: true,
+            is_said: false,
         }
     }
 }
@@ -60,14 +63,20 @@ pub(super) async fn perform(studies: &Arc<Studies>, due: &Due) -> Ended {
         Err(error) => {
             match &error {
                 DriveError::Vault(_) | DriveError::TooLate | DriveError::Lost => count(&studies.counters.failures),
-                DriveError::Fetch(FetchError::NotCommitted(_)) | DriveError::NotOne(_) => {
-                    count(&studies.counters.forged);
-                }
+                error if error.kind() == "forged" => count(&studies.counters.forged),
                 _ => {}
             }
             warn!(study, duty = due.duty.name(), %error, "not done");
+            let is_said = match error.owed().and_then(|owed| blame::accusation(studies, owed)) {
+                Some(payload) => submit::own(&studies.replica, payload).await.is_ok(),
+                None => false,
+            };
+            if is_said {
+                info!(study, "others are told of whom something cannot be had");
+            }
             let is_costly = matches!(&error, DriveError::Vault(error) if error.is_costly());
-            Ended::Failed(Failure { kind: error.kind(), told: error.told(), message: error.to_string(), is_costly })
+            let (kind, told, message) = (error.kind(), error.told(), error.to_string());
+            Ended::Failed(Failure { kind, told, message, is_costly, is_said })
         }
     }
 }
@@ -78,6 +87,10 @@ async fn attempt(studies: &Studies, due: &Due) -> Result<(), DriveError> {
         Duty::Pair => pairs::commitment(studies, study)?,
         Duty::KeepPairs { keys } => {
             pairs::keep(studies, study, keys).await?;
+            return Ok(());
+        }
+        Duty::Ask { round, accused, fault } => {
+            blame::ask(studies, (study, *round), (*accused, *fault)).await?;
             return Ok(());
         }
         Duty::OpenRound => Payload::OpenRound(OpenRound { study }),

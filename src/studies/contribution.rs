@@ -98,7 +98,7 @@ async fn make(studies: &Studies, task: &Task) -> Result<Vec<u8>, DriveError> {
 async fn task(studies: &Studies, study: &StudyId, round: RoundNumber) -> Result<Task, DriveError> {
     let guard = match GuardedRound::read(&studies.replica, study, round) {
         Some(found) => {
-            let custodian_key = guarded::public_key(studies, &found.roles).await?;
+            let custodian_key = guarded::public_key(studies, &found).await?;
             let Roles { sealing_key, veil_key, .. } = found.roles;
             Some(GuardTask { custodian_key, sealing_key, veil_key })
         }
@@ -133,6 +133,7 @@ async fn task(studies: &Studies, study: &StudyId, round: RoundNumber) -> Result<
             guard,
             history: history(state, &replica.hospital),
             earlier: earlier(studies, state, (*study, round)),
+            is_first: is_first(state, (running.opened.height, *study, round), &running.roster),
         })
     })?
 }
@@ -140,19 +141,24 @@ async fn task(studies: &Studies, study: &StudyId, round: RoundNumber) -> Result<
 /// Where a round stands among all: which opened earlier, and of those of one block any order, the same for everybody.
 type Place = (Height, StudyId, RoundNumber);
 
-/// The rounds of other than private studies that the hospital was or is to contribute to, with their studies, in the order in
-/// which they opened.
-fn rounds_of<'a>(state: &'a State, own: &HospitalId) -> Vec<(Place, Study<'a>, &'a Round)> {
+/// The rounds of other than private studies that any of these was or is to contribute to, with their studies, in the order in which
+/// they opened.
+fn rounds_of<'a>(state: &'a State, any: &[HospitalId]) -> Vec<(Place, Study<'a>, &'a Round)> {
     let remembered =
         state.studies().filter(|study| !matches!(study.proposal.spec.protection, Protection::Private { .. }));
     let mut rounds: Vec<_> = remembered
         .flat_map(|study| {
-            let own = study.course.rounds.iter().filter(|round| round.has(own));
-            own.map(move |round| ((round.opened.height, study.id, round.number), study, round)).collect::<Vec<_>>()
+            let theirs = study.course.rounds.iter().filter(|round| any.iter().any(|id| round.has(id)));
+            theirs.map(move |round| ((round.opened.height, study.id, round.number), study, round)).collect::<Vec<_>>()
         })
         .collect();
     rounds.sort_by_key(|(place, ..)| *place);
     rounds
+}
+
+/// Whether no hospital of the roster was to contribute to a round before this one of which anything may be known.
+fn is_first(state: &State, own: Place, roster: &[HospitalId]) -> bool {
+    rounds_of(state, roster).iter().take_while(|(place, ..)| *place != own).all(|(_, _, round)| !may_be_known(round))
 }
 
 /// All hospitals hold a study against the same earlier ones: those whose rounds opened before. So a round waits for those before
@@ -162,7 +168,7 @@ fn in_order(studies: &Studies, study: &StudyId, round: RoundNumber) -> Result<Op
     let own = studies.replica.hospital;
     let round_ms = studies.replica.genesis.deadlines.round_ms;
     studies.replica.chain.read(|state| {
-        let rounds = rounds_of(state, &own);
+        let rounds = rounds_of(state, &[own]);
         let Some(at) = rounds.iter().position(|((_, id, number), ..)| (id, *number) == (study, round)) else {
             return Ok(None);
         };
@@ -195,7 +201,7 @@ fn may_be_known(round: &Round) -> bool {
 
 /// What a round is held against, with those that it may repeat last, in the order of the ledger.
 fn earlier(studies: &Studies, state: &State, (study, round): (StudyId, RoundNumber)) -> Vec<Earlier> {
-    let rounds = rounds_of(state, &studies.replica.hospital);
+    let rounds = rounds_of(state, &[studies.replica.hospital]);
     let before = rounds.iter().take_while(|((_, id, number), ..)| (*id, *number) != (study, round));
     let repeatable = state.repeatable(&study, round);
     let place = |study: StudyId, round: RoundNumber| repeatable.iter().position(|of| *of == (study, round));

@@ -134,6 +134,9 @@ impl Memory {
             let ended = futures_now(running).unwrap_or(Ended::NotTaken);
             progress.running = None;
             progress.done = matches!(ended, Ended::Done) && due.duty.is_done_silently();
+            if matches!(&ended, Ended::Failed(failure) if failure.is_said) {
+                progress.pause = RETRY.0;
+            }
             if !matches!(ended, Ended::Done) {
                 progress.again = now + progress.pause;
                 progress.pause = (progress.pause * 2).min(RETRY.1);

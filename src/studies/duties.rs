@@ -4,6 +4,9 @@ use consilium_ledger::state::State;
 use consilium_ledger::state::study::{Phase, Study};
 use consilium_protocol::ids::{ContentHash, HospitalId, RoundNumber, StudyId, Timestamp};
 use consilium_protocol::study::Protection;
+use consilium_protocol::tx::Fault;
+
+use super::blame::to_be_asked;
 
 /// One thing to do for a study.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +55,15 @@ pub enum Duty {
         /// The round.
         round: RoundNumber,
     },
+    /// Ask a hospital for what others of a guarded round's roster say they cannot have.
+    Ask {
+        /// The round.
+        round: RoundNumber,
+        /// Of whom they say so.
+        accused: HospitalId,
+        /// What it is.
+        fault: Fault,
+    },
     /// End a round that is out of time.
     FailRound {
         /// The round.
@@ -77,7 +89,7 @@ pub enum Duty {
 impl Duty {
     /// Whether nothing on the ledger says that it was done.
     pub(super) const fn is_done_silently(&self) -> bool {
-        matches!(self, Self::KeepPairs { .. } | Self::KeepSum { .. } | Self::KeepGuarded { .. })
+        matches!(self, Self::KeepPairs { .. } | Self::KeepSum { .. } | Self::KeepGuarded { .. } | Self::Ask { .. })
     }
 
     /// One word.
@@ -89,6 +101,7 @@ impl Duty {
             Self::Attest { .. } => "attest",
             Self::Release { .. } => "release",
             Self::FailRound { .. } => "fail",
+            Self::Ask { .. } => "ask",
             Self::KeepPairs { .. } | Self::KeepSum { .. } | Self::KeepGuarded { .. } => "keep",
             Self::Seal { .. } => "seal",
             Self::Disclose { .. } => "disclose",
@@ -109,7 +122,21 @@ pub struct Due {
 
 /// Everything that `own` owes at `now`, the ledger's time or the clock's, whichever is later.
 pub fn duties(state: &State, own: &HospitalId, now: Timestamp) -> Vec<Due> {
-    state.studies().flat_map(|study| [of_pairs(&study, own), due(state, &study, own, now)]).flatten().collect()
+    let of = |study: Study<'_>| {
+        let owed = [of_pairs(&study, own), due(state, &study, own, now)];
+        owed.into_iter().flatten().chain(of_others(&study, own))
+    };
+    state.studies().flat_map(of).collect()
+}
+
+/// Whom to ask because others say that they cannot have something.
+fn of_others(study: &Study<'_>, own: &HospitalId) -> Vec<Due> {
+    let Some(running) = study.course.running_round() else { return Vec::new() };
+    let due = |(accused, fault)| {
+        let duty = Duty::Ask { round: running.number, accused, fault };
+        Due { study: study.id, duty, rank: 0 }
+    };
+    to_be_asked(running, own).into_iter().map(due).collect()
 }
 
 /// What is owed to the others of a study so that a round can be blinded.

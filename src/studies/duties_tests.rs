@@ -1,6 +1,7 @@
 use consilium_protocol::kem::KemSecretKey;
 use consilium_protocol::tx::{
-    Attest, Blob, Contribute, DiscloseSeeds, OpenRound, Payload, RegisterGuardKeys, Release, SealSum, VeilCommitment,
+    Accuse, Attest, Blob, Contribute, DiscloseSeeds, OpenRound, Payload, RegisterGuardKeys, Release, SealSum,
+    VeilCommitment,
 };
 use zeroize::Zeroizing;
 
@@ -185,18 +186,28 @@ fn a_guarded_round_waits_for_keys_and_then_for_one_role_at_a_time() {
         owed
     };
     let seal = Duty::Seal { round: ROUND, contributions: contributions(&ledger, &[0, 1, 2]) };
-    assert_eq!(owed(&ledger, 0), alone(aggregator, seal));
+    assert_eq!(owed(&ledger, 0), alone(aggregator, seal.clone()));
+    // It says that it cannot have one of them: the third hospital asks, and neither the aggregator nor the accused does.
+    ledger.now += late(&ledger) / 2;
+    let other = (0..3).find(|i| *i != aggregator && *i != custodian).expect("a third");
+    let (accused, fault) = (ledger.consortium.hospital(custodian), Fault::Contribution);
+    does(&mut ledger, aggregator, Payload::Accuse(Accuse { study, round: ROUND, accused, fault }));
+    let mut asked = alone(aggregator, seal);
+    asked[other] = Some((Duty::Ask { round: ROUND, accused, fault }, 0));
+    assert_eq!(owed(&ledger, 0), asked);
     does(&mut ledger, aggregator, Payload::SealSum(SealSum { study, round: ROUND, sum: blob(5), seeds: blob(6) }));
     let disclose =
         Duty::Disclose { round: ROUND, aggregator: roles.aggregator, sum: blob(5).hash, seeds: blob(6).hash };
-    assert_eq!(owed(&ledger, 0), alone(custodian, disclose));
+    asked[aggregator] = None;
+    asked[custodian] = Some((disclose, 0));
+    assert_eq!(owed(&ledger, 0), asked);
     does(
         &mut ledger,
         custodian,
         Payload::DiscloseSeeds(DiscloseSeeds { study, round: ROUND, seeds: blob(7), passed: vec![1] }),
     );
     let release = |rank| Some((Duty::Release { round: ROUND }, rank));
-    assert_eq!(owed(&ledger, late(&ledger)), [release(0), release(1), release(2)]);
+    assert_eq!(owed(&ledger, late(&ledger)), [release(0), release(1), release(2)], "nobody asks any more");
     does(&mut ledger, 0, Payload::Release(Release { study, round: ROUND }));
     assert_eq!(owed(&ledger, 0), vec![Some((Duty::KeepGuarded { round: ROUND }, 0)); 3]);
 }

@@ -3,8 +3,9 @@
 use consilium_engine::cells::CiphertextError;
 use consilium_ledger::state::reading::ReadingError;
 use consilium_ledger::store::ChainError;
-use consilium_protocol::ids::{HospitalId, StudyId};
+use consilium_protocol::ids::StudyId;
 
+use super::blame::{Owed, Wrong};
 use super::guarded::GuardedError;
 use crate::home::FileError;
 use crate::replica::peers::FetchError;
@@ -32,8 +33,8 @@ pub(super) enum DriveError {
     Guarded(#[from] GuardedError),
     #[error(transparent)]
     Pairs(#[from] PairsError),
-    #[error("hospital {0:?} contributed what counts for several hospitals; it is not added up")]
-    NotOne(HospitalId),
+    #[error(transparent)]
+    Owed(#[from] Box<Owed>),
     #[error("the study is not on the ledger")]
     NoStudy,
     #[error(
@@ -62,8 +63,11 @@ impl DriveError {
             Self::Vault(error) => error.kind(),
             Self::Ledger(_) | Self::NoStudy => "ledger",
             Self::Consent(_) => "consent",
-            Self::Fetch(FetchError::NotCommitted(_)) | Self::NotOne(_) => "forged",
-            Self::Fetch(_) => "others_unreachable",
+            Self::Fetch(error) => of_fetch(error),
+            Self::Owed(owed) | Self::Guarded(GuardedError::Owed(owed)) => match &owed.wrong {
+                Wrong::Fetch(error) => of_fetch(error),
+                Wrong::NotOne(_) | Wrong::Ciphertext(..) => "forged",
+            },
             Self::Ciphertext(_) => "ciphertext",
             Self::File(_) => "file",
             Self::Submit(error) => error.kind(),
@@ -77,6 +81,14 @@ impl DriveError {
         }
     }
 
+    /// What another hospital owes, if that is what is wrong.
+    pub(super) fn owed(&self) -> Option<&Owed> {
+        match self {
+            Self::Owed(owed) | Self::Guarded(GuardedError::Owed(owed)) => Some(owed),
+            _ => None,
+        }
+    }
+
     /// The kind as others may hear it.
     pub(super) fn told(&self) -> &'static str {
         match self {
@@ -85,5 +97,12 @@ impl DriveError {
             Self::TooLate => LOCAL,
             other => other.kind(),
         }
+    }
+}
+
+const fn of_fetch(error: &FetchError) -> &'static str {
+    match error {
+        FetchError::NotCommitted(_) => "forged",
+        FetchError::NoMember(_) | FetchError::Refused(_) => "others_unreachable",
     }
 }

@@ -3,17 +3,20 @@
 //! What either makes is on disk before its hash is on the ledger, and is made once: a second
 //! padded sum of the same round, under other pads, would let their difference be seen.
 
+use consilium_engine::disclosure::across::Repeatable;
+use consilium_engine::disclosure::guarded as engine;
 use consilium_engine::guard::{GuardPublicKey, GuardServerKey};
 use consilium_ledger::state::study::Roles;
 use consilium_protocol::hash;
 use consilium_protocol::ids::{ContentHash, HospitalId, RoundNumber, StudyId};
 use consilium_protocol::kem::KemPublicKey;
 use consilium_protocol::study::StudySpec;
-use consilium_protocol::tx::{Blob, DiscloseSeeds, Payload, SealSum, VeilCommitment};
+use consilium_protocol::tx::{Blob, DiscloseSeeds, Fault, Payload, SealSum, VeilCommitment};
 use consilium_protocol::wire::BlobKind;
 use tracing::info;
 
 use super::Studies;
+use super::blame::{self, Owed};
 use super::rounds::Piece;
 use crate::home::FileError;
 use crate::replica::Replica;
@@ -30,6 +33,9 @@ pub enum GuardedError {
     /// A ciphertext or key could not be had.
     #[error(transparent)]
     Fetch(#[from] FetchError),
+    /// Another hospital does not give what it committed to.
+    #[error(transparent)]
+    Owed(#[from] Box<Owed>),
     /// A file cannot be read or written.
     #[error(transparent)]
     File(#[from] FileError),
@@ -52,7 +58,7 @@ pub(super) struct GuardedRound {
     /// To which a custodian seals what passed.
     pub(super) researcher: KemPublicKey,
     /// The studies that the round may repeat, in the order of the ledger.
-    pub(super) repeatable: Vec<StudySpec>,
+    pub(super) repeatable: Vec<Repeatable>,
 }
 
 impl GuardedRound {
@@ -71,7 +77,12 @@ impl GuardedRound {
                 repeatable: state
                     .repeatable(study, number)
                     .into_iter()
-                    .filter_map(|(study, _)| Some(state.study(&study)?.proposal.spec.clone()))
+                    .filter_map(|(study, round)| {
+                        let found = state.study(&study)?;
+                        let spec = found.proposal.spec.clone();
+                        let released = engine::released(&spec, &found.course.round(round)?.passed).ok()?;
+                        Some(Repeatable { spec, released })
+                    })
                     .collect(),
             })
         });
@@ -84,26 +95,27 @@ fn blob(bytes: &[u8]) -> Blob {
 }
 
 /// The custodian's public key: the one that is here, or the one fetched now.
-pub(super) async fn public_key(studies: &Studies, roles: &Roles) -> Result<Vec<u8>, GuardedError> {
-    let wanted = (BlobKind::GuardPublicKey, roles.public_key.hash, GuardPublicKey::ENCODED_BYTES);
-    key_of_custodian(studies, roles.custodian, wanted).await
+pub(super) async fn public_key(studies: &Studies, round: &GuardedRound) -> Result<Vec<u8>, GuardedError> {
+    let wanted = (BlobKind::GuardPublicKey, round.roles.public_key.hash, GuardPublicKey::ENCODED_BYTES);
+    key_of_custodian(studies, round, wanted).await
 }
 
 /// The custodian's server key, likewise.
-async fn server_key(studies: &Studies, roles: &Roles) -> Result<Vec<u8>, GuardedError> {
-    let wanted = (BlobKind::GuardServerKey, roles.server_key.hash, GuardServerKey::ENCODED_BYTES);
-    key_of_custodian(studies, roles.custodian, wanted).await
+async fn server_key(studies: &Studies, round: &GuardedRound) -> Result<Vec<u8>, GuardedError> {
+    let wanted = (BlobKind::GuardServerKey, round.roles.server_key.hash, GuardServerKey::ENCODED_BYTES);
+    key_of_custodian(studies, round, wanted).await
 }
 
 async fn key_of_custodian(
     studies: &Studies,
-    custodian: HospitalId,
+    round: &GuardedRound,
     (kind, hash, limit): (BlobKind, ContentHash, usize),
 ) -> Result<Vec<u8>, GuardedError> {
     if let Some(bytes) = studies.vault.guard_key(&hash) {
         return Ok(bytes);
     }
-    let bytes = studies.replica.peers.fetch(custodian, &Wanted { kind, of: None, hash, limit }).await?;
+    let (of, wanted) = ((round.study, round.round), Wanted { kind, of: None, hash, limit });
+    let bytes = blame::fetch(studies, of, round.roles.custodian, (Fault::Keys, &wanted)).await?;
     studies.vault.keep_guard_key(&hash, &bytes)?;
     Ok(bytes)
 }
@@ -129,12 +141,12 @@ pub(super) async fn seal(
             kept(Piece::Contribution)?.ok_or(GuardedError::Lost)?
         } else {
             let wanted = Wanted::of_round(BlobKind::Contribution, (study, number), *committed);
-            studies.replica.peers.fetch(*hospital, &wanted).await?
+            blame::fetch(studies, (study, number), *hospital, (Fault::Contribution, &wanted)).await?
         };
         sealed.push((*hospital, bytes));
     }
-    let public_key = public_key(studies, &round.roles).await?;
-    let server_key = server_key(studies, &round.roles).await?;
+    let public_key = public_key(studies, round).await?;
+    let server_key = server_key(studies, round).await?;
     let spec = round.spec.clone();
     let sealing_key = round.roles.sealing_key;
     let repeatable = round.repeatable.clone();
@@ -165,17 +177,18 @@ pub(super) async fn disclose(
     }
     // The padded sum too: when this hospital has disclosed, the round can be released without the aggregator.
     let wanted = Wanted::of_round(BlobKind::Sum, (study, number), sum);
-    let sum = studies.replica.peers.fetch(aggregator, &wanted).await?;
+    let of = (study, number);
+    let sum = blame::fetch(studies, of, aggregator, (Fault::Sum, &wanted)).await?;
     rounds.keep(&study, number, Piece::Sum, &sum)?;
     let wanted = Wanted::of_round(BlobKind::Seeds, (study, number), seeds);
-    let seeds = studies.replica.peers.fetch(aggregator, &wanted).await?;
+    let seeds = blame::fetch(studies, of, aggregator, (Fault::Sum, &wanted)).await?;
     let mut veils = Vec::with_capacity(round.veils.len());
     for (hospital, veil) in &round.veils {
         let letter = if *hospital == studies.replica.hospital {
             rounds.get(&study, number, Piece::Veil)?.ok_or(GuardedError::Lost)?
         } else {
-            let wanted = Wanted::of_round(BlobKind::Veil, (study, number), veil.sealed.hash);
-            studies.replica.peers.fetch(*hospital, &wanted).await?
+            let wanted = Wanted::of_round(BlobKind::Veil, of, veil.sealed.hash);
+            blame::fetch(studies, of, *hospital, (Fault::Veil, &wanted)).await?
         };
         veils.push((*hospital, letter, veil.keys));
     }

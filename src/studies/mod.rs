@@ -11,9 +11,11 @@
 //! The [`driver`] looks at the ledger after every block and does what the hospital owes: opens rounds, contributes,
 //! adds up, attests, releases; and in a guarded study, where it has a role, seals or discloses ([`guarded`]). What has served
 //! is deleted ([`forget`]). What it
-//! owes is a pure function of the ledger ([`duties`]); what it cannot do is said on the board ([`failing`]).
+//! owes is a pure function of the ledger ([`duties`]); what it cannot do is said on the board ([`failing`]), and whose fault that is,
+//! where it is another hospital's, on the ledger ([`blame`]).
 
 mod attempt;
+pub mod blame;
 mod contribution;
 mod driver;
 mod duties;

@@ -1,10 +1,12 @@
 //! The sum of a round's contributions: added up while the round runs, fetched once it is released.
 
-use consilium_engine::cells::{EncryptedCells, combine};
+use consilium_engine::cells::{CiphertextError, EncryptedCells, combine};
 use consilium_protocol::ids::{ContentHash, HospitalId, RoundNumber, StudyId};
+use consilium_protocol::tx::Fault;
 use consilium_protocol::wire::BlobKind;
 
 use super::Studies;
+use super::blame::{self, Owed, Wrong};
 use super::error::DriveError;
 use super::rounds::Piece;
 use crate::replica::peers::Wanted;
@@ -16,22 +18,29 @@ pub(super) async fn sum(
     round: RoundNumber,
     contributions: &[(HospitalId, ContentHash)],
 ) -> Result<Vec<u8>, DriveError> {
-    let mut parts = Vec::with_capacity(contributions.len());
-    for (hospital, committed) in contributions {
-        let bytes = if *hospital == studies.replica.hospital {
-            studies.kept.rounds.get(study, round, Piece::Contribution)?.ok_or(DriveError::Lost)?
-        } else {
-            let of = (*study, round);
-            studies.replica.peers.fetch(*hospital, &Wanted::of_round(BlobKind::Contribution, of, *committed)).await?
-        };
-        let part = EncryptedCells::from_bytes(&bytes)?;
-        // One that counts for several would make the sum one that nobody can open, and nobody could say whose fault it is.
-        if part.contributions() != 1 {
-            return Err(DriveError::NotOne(*hospital));
-        }
-        parts.push(part);
+    let own = studies.kept.rounds.get(study, round, Piece::Contribution)?.ok_or(DriveError::Lost)?;
+    let own = EncryptedCells::from_bytes(&own)?;
+    let mut parts = vec![own.clone()];
+    let of = (*study, round);
+    for (hospital, committed) in contributions.iter().filter(|(hospital, _)| *hospital != studies.replica.hospital) {
+        let wanted = Wanted::of_round(BlobKind::Contribution, of, *committed);
+        let bytes = blame::fetch(studies, of, *hospital, (Fault::Contribution, &wanted)).await?;
+        let owed = |wrong| Box::new(Owed { of, hospital: *hospital, fault: Fault::Malformed, wrong });
+        parts.push(part(&bytes, &own, *hospital).map_err(owed)?);
     }
     Ok(combine(&parts)?.to_bytes())
+}
+
+/// A contribution of another hospital, that can be added to the own one.
+fn part(bytes: &[u8], own: &EncryptedCells, hospital: HospitalId) -> Result<EncryptedCells, Wrong> {
+    let wrong = |error: CiphertextError| Wrong::Ciphertext(hospital, error);
+    let part = EncryptedCells::from_bytes(bytes).map_err(wrong)?;
+    // One that counts for several would make the sum one that nobody can open, and nobody could say whose fault it is.
+    if part.contributions() != 1 {
+        return Err(Wrong::NotOne(hospital));
+    }
+    combine(&[own.clone(), part.clone()]).map_err(wrong)?;
+    Ok(part)
 }
 
 /// The sum of a released round, from any that attested it.

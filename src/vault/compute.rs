@@ -11,7 +11,7 @@ use tracing::warn;
 use zeroize::Zeroizing;
 
 use super::error::ComputeError;
-use crate::worker::{Against, Job, Worker, WorkerError};
+use crate::worker::{Against, Job, Worker, WorkerError, repeatable};
 
 /// What is computed, over whom.
 #[derive(Clone, Copy, Debug)]
@@ -54,8 +54,7 @@ impl std::fmt::Debug for Computed {
 pub async fn compute(worker: &Worker, question: &Question<'_>) -> Result<Computed, ComputeError> {
     let Question { spec, roll, min_site_count, subjects, left, held } = *question;
     let layout = Layout::of(spec)?;
-    let before = held.iter().flat_map(|against| against.before);
-    let repeatable: Vec<&StudySpec> = before.filter(|one| one.is_repeatable).map(|one| &one.spec).collect();
+    let repeatable = held.map_or_else(Vec::new, |against| repeatable(against.before));
     let compared = guarded::compared(spec, &layout, &repeatable)?;
     let (layout, compared) = (&layout, &compared);
     let job = Job { spec, layout, compared, roll, min_site_count, subjects_bound: subjects, left, held };

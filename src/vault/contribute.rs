@@ -24,7 +24,7 @@ use super::compute::{Computed, Question, compute};
 use super::error::VaultError;
 use super::pairs::Partner;
 use super::roles::Parts;
-use crate::worker::{Against, Before};
+use crate::worker::{Against, Before, repeatable};
 
 /// What a round asks of this hospital, as the ledger says.
 #[derive(Debug)]
@@ -58,6 +58,8 @@ pub struct Task {
     /// The rounds of other than private studies that opened before this one and that this hospital contributed to, in the order of
     /// the ledger.
     pub earlier: Vec<Earlier>,
+    /// Whether no hospital of the roster was to contribute to any.
+    pub is_first: bool,
 }
 
 /// A round that opened before another.
@@ -156,7 +158,7 @@ impl Vault {
             Protection::Private { .. } => Vec::new(),
             Protection::Open | Protection::Guarded => self.before(&task.earlier)?,
         };
-        let repeatable: Vec<&StudySpec> = before.iter().filter(|one| one.is_repeatable).map(|one| &one.spec).collect();
+        let repeatable = repeatable(&before);
         let (plan, cap) = match spec.protection {
             Protection::Guarded => {
                 let plan = guarded::plan(spec, &terms.policy, task.roster.len(), &repeatable)?;
@@ -166,7 +168,7 @@ impl Vault {
             Protection::Open | Protection::Private { .. } => (None, 0),
         };
         let is_private = matches!(spec.protection, Protection::Private { .. });
-        let held = (!is_private).then_some(Against { before: &before, cap });
+        let held = (!is_private).then_some(Against { before: &before, is_first: task.is_first, cap });
         let (roll, subjects, left) = (&task.roll, task.subjects, task.left);
         let question = Question { spec, roll, min_site_count, subjects, left, held };
         let mut computed = compute(&self.worker, &question).await?;
@@ -236,14 +238,10 @@ impl Vault {
     /// What is remembered of earlier rounds.
     fn before(&self, earlier: &[Earlier]) -> Result<Vec<Before>, VaultError> {
         let one = |earlier: &Earlier| {
-            let bits = |bytes: &Vec<u8>| -> Result<Vec<bool>, VaultError> {
-                let layout = Layout::of(&earlier.spec)?;
-                let sets = guarded::sets(&earlier.spec, &layout)?;
-                Ok((0..sets).map(|set| bytes.get(set / 8).is_none_or(|byte| byte >> (set % 8) & 1 == 1)).collect())
-            };
+            let released = earlier.passed.as_ref().map(|passed| guarded::released(&earlier.spec, passed));
             Ok(Before {
                 spec: earlier.spec.clone(),
-                released: earlier.passed.as_ref().map(bits).transpose()?,
+                released: released.transpose()?,
                 is_repeatable: earlier.is_repeatable,
                 remembered: self.cohorts.record(&earlier.study, earlier.round)?,
             })

@@ -6,6 +6,7 @@
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use consilium_engine::cells::{BlindingError, BlindingRoster, BlindingRound, CiphertextError, EncryptedCells, combine};
+use consilium_engine::disclosure::across::Repeatable;
 use consilium_engine::disclosure::guarded::{self, GuardPlanError};
 use consilium_engine::guard::{
     Aggregator, Disclosed, GuardContribution, GuardError, GuardPublicKey, PadRound, SealedRound, SealedSeeds, VeilSeed,
@@ -92,7 +93,7 @@ pub struct SealTask {
     /// The custodian's server key.
     pub server_key: Vec<u8>,
     /// The studies that the round may repeat, in the order of the ledger.
-    pub repeatable: Vec<StudySpec>,
+    pub repeatable: Vec<Repeatable>,
 }
 
 /// What the aggregator answers.
@@ -143,7 +144,6 @@ impl Vault {
     /// [`RoleError`].
     pub async fn seal(&self, task: SealTask) -> Result<SealedSum, RoleError> {
         let SealTask { study, round, spec, contributions, sealing_key, public_key, server_key, repeatable } = task;
-        let repeatable: Vec<&StudySpec> = repeatable.iter().collect();
         let plan = guarded::plan(&spec, &self.terms.policy, contributions.len(), &repeatable)?;
         let own = self.guard_keys.sealing_key(&sealing_key)?;
         let (mut cells, mut counts) = (Vec::new(), Vec::new());

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use consilium_engine::cohort::CohortError;
+use consilium_engine::disclosure::across::Repeatable;
 use consilium_engine::pseudonym::LinkSecret;
 use consilium_engine::statistics::{Compared, Layout};
 use consilium_engine::store::{StoreConfig, StoreSummary};
@@ -77,6 +78,8 @@ pub struct Job<'a> {
 pub struct Against<'a> {
     /// Earlier rounds, in the order of the ledger.
     pub before: &'a [Before],
+    /// Whether no other hospital of the roster has contributed to any either.
+    pub is_first: bool,
     /// What no number counts for more than.
     pub cap: u64,
 }
@@ -247,9 +250,11 @@ impl Kept {
             // The rest is for what operators do not account for.
             memory_bytes: bounds.memory_bytes / 4 * 3,
             rows: ROWS,
-            held: job
-                .held
-                .map(|against| HeldAgainst { before: against.before.iter().map(earlier).collect(), cap: against.cap }),
+            held: job.held.map(|Against { before, is_first, cap }| HeldAgainst {
+                before: before.iter().map(earlier).collect(),
+                is_first,
+                cap,
+            }),
         });
         let caps = Caps { head: HEAD, body: Counted::most_bytes(spec, layout, compared, count) as u64 };
         let before = job.held.iter().flat_map(|against| against.before);
@@ -260,6 +265,12 @@ impl Kept {
         let (reply, body) = self.process.ask(&request, Body::Parts(&parts), caps, bounds, held).await?;
         Counted::read(&reply, &body, layout, compared, count).ok_or_else(|| WorkerError::Protocol.into())
     }
+}
+
+/// Those that may be repeated.
+pub fn repeatable(before: &[Before]) -> Vec<Repeatable> {
+    let of = before.iter().filter(|one| one.is_repeatable);
+    of.map(|one| Repeatable { spec: one.spec.clone(), released: one.released.clone().unwrap_or_default() }).collect()
 }
 
 fn earlier(one: &Before) -> EarlierStudy {

@@ -36,5 +36,5 @@ mod restrict;
 pub use child::{COMMAND, main};
 pub use error::{Trouble, WorkerError};
 pub use isolation::{Finding, attempt, findings};
-pub use keep::{Against, Before, Job, Settings, Worker};
+pub use keep::{Against, Before, Job, Settings, Worker, repeatable};
 pub use process::{Bounds, Program};

@@ -24,7 +24,7 @@ use crate::support::{QUICK, World, alone, paired, research};
 const PATIENT: Deadlines = Deadlines { round_ms: 40_000, ..QUICK };
 
 /// Patients by sex and age, of which the oldest are few.
-fn by_age(protection: &str) -> StudySpec {
+pub(crate) fn by_age(protection: &str) -> StudySpec {
     StudySpec::from_toml(&format!(
         r#"
 version = 1
@@ -55,7 +55,7 @@ by = ["age"]
 }
 
 /// The same about women alone: another cohort.
-fn women(protection: &str) -> StudySpec {
+pub(crate) fn women(protection: &str) -> StudySpec {
     let mut spec = by_age(protection);
     spec.cohort.sql.push_str(" WHERE gender_concept_id = 8532");
     spec
@@ -79,7 +79,7 @@ async fn expected(world: &World, spec: &StudySpec, roster: &[usize]) -> Result<o
 }
 
 /// The positions of aggregator and custodian.
-fn roles(world: &World, round: &wire::Round) -> (usize, usize) {
+pub(crate) fn roles(world: &World, round: &wire::Round) -> (usize, usize) {
     let guard = round.guard.as_ref().expect("a guarded round");
     let position = |id: &str| {
         let id: HospitalId = id.parse().expect("a hospital");
@@ -88,13 +88,13 @@ fn roles(world: &World, round: &wire::Round) -> (usize, usize) {
     (position(&guard.aggregator), position(&guard.custodian))
 }
 
-async fn study(node: &Node, study: &StudyId) -> Result<wire::StudyReply, Failure> {
+pub(crate) async fn study(node: &Node, study: &StudyId) -> Result<wire::StudyReply, Failure> {
     let request = wire::StudyRequest { study: study.as_bytes().to_vec() };
     Ok(node.ledger().study(request).await.map_err(refused)?.into_inner())
 }
 
 /// Asks a member's node for a blob under another member's TLS identity.
-async fn fetch(world: &World, from: usize, by: usize, request: BlobRequest) -> Result<Vec<u8>, Failure> {
+pub(crate) async fn fetch(world: &World, from: usize, by: usize, request: BlobRequest) -> Result<Vec<u8>, Failure> {
     let (holder, caller) = (&world.consortium.hospitals[from], &world.consortium.hospitals[by]);
     let identity = identity(&Home::open(&caller.home)?)?;
     let config = tls::client(Some(&identity), holder.member.tls_certificate)?;

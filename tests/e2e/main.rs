@@ -22,5 +22,6 @@ mod stolen;
 mod strangers;
 mod support;
 mod synthea;
+mod withheld;
 mod words;
 mod workers;

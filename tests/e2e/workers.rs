@@ -133,6 +133,7 @@ impl Vaults {
             guard: None,
             history: History::new(),
             earlier: Vec::new(),
+            is_first: true,
         }
     }
 

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use consilium_protocol::policy::DisclosurePolicy;
 use consilium_protocol::study::{Protection, StudySpec};
 
-use super::across::{again, or_unchanged};
+use super::across::{Repeatable, again, or_unchanged};
 use super::lattice::{Lattice, LatticeError};
 use super::suppression::Counts;
 use super::{DisclosureError, Released, Rule, check_frame, lines, sound};
@@ -90,7 +90,7 @@ impl GuardPlan {
 ///
 /// # Errors
 /// [`LatticeError`] when the study cannot be guarded.
-pub fn compared(spec: &StudySpec, layout: &Layout, repeatable: &[&StudySpec]) -> Result<Compared, LatticeError> {
+pub fn compared(spec: &StudySpec, layout: &Layout, repeatable: &[Repeatable]) -> Result<Compared, LatticeError> {
     match spec.protection {
         Protection::Guarded => {
             let lattice = Lattice::of(spec, layout)?;
@@ -101,12 +101,15 @@ pub fn compared(spec: &StudySpec, layout: &Layout, repeatable: &[&StudySpec]) ->
     }
 }
 
-/// How many sets of groups a guarded study seals: each is released as a whole.
+/// Which sets of groups of a guarded study were released, as its custodian said on the ledger: one bit each, the lowest bit of a byte
+/// first. What is not said was.
 ///
 /// # Errors
 /// [`StatisticsError::Guarding`] when the study cannot be guarded.
-pub fn sets(spec: &StudySpec, layout: &Layout) -> Result<usize, StatisticsError> {
-    Ok(Lattice::of(spec, layout).map_err(|_| StatisticsError::Guarding)?.gates.release.len())
+pub fn released(spec: &StudySpec, passed: &[u8]) -> Result<Vec<bool>, StatisticsError> {
+    let lattice = Lattice::of(spec, &Layout::of(spec)?).map_err(|_| StatisticsError::Guarding)?;
+    let is_set = |set: usize| passed.get(set / 8).is_none_or(|byte| byte >> (set % 8) & 1 == 1);
+    Ok((0..lattice.gates.release.len()).map(is_set).collect())
 }
 
 /// Compiles a study for a roster of so many hospitals. `repeatable` are the guarded studies over the same hospitals whose
@@ -119,7 +122,7 @@ pub fn plan(
     spec: &StudySpec,
     policy: &DisclosurePolicy,
     hospitals: usize,
-    repeatable: &[&StudySpec],
+    repeatable: &[Repeatable],
 ) -> Result<GuardPlan, GuardPlanError> {
     let layout = Layout::of(spec)?;
     let lattice = Lattice::of(spec, &layout)?;
@@ -137,7 +140,7 @@ pub fn plan(
     // A set that is asked for again passes, too, when nobody says that it has changed.
     let again = again(spec, &layout, &lattice, repeatable);
     let zeros_shown = shown.chain(again.iter().map(|_| true)).collect();
-    let gates = or_unchanged(&lattice.gates, numbers, &again);
+    let gates = or_unchanged(spec, &layout, &lattice, &again)?;
     let shape = GuardShape::new(hospitals, bar, zeros_shown, gates)?;
     Ok(GuardPlan { shape, groups: lattice.padded.clone(), lattice })
 }

@@ -134,7 +134,7 @@ fn nest(cuts: &mut [Cut]) -> Result<(), [usize; 2]> {
 }
 
 /// For each part of `fine` the part of `coarse` that holds it, if there is one for each.
-fn refinement(fine: &[Part], coarse: &[Part]) -> Option<Vec<usize>> {
+pub(crate) fn refinement(fine: &[Part], coarse: &[Part]) -> Option<Vec<usize>> {
     fine.iter().map(|part| coarse.iter().position(|whole| is_within(part, whole))).collect()
 }
 

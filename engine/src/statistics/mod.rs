@@ -24,7 +24,7 @@ mod spans;
 mod sums;
 
 pub use block::{Axis, Block, Bundle, Content, Part};
-pub(crate) use column::{Column, steps_of};
+pub(crate) use column::{Column, refinement, steps_of};
 pub use compared::{Compared, CountAxis, CountTable, Number};
 pub use compute::compute;
 pub use error::StatisticsError;

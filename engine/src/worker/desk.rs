@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use consilium_protocol::consent::{AllowedData, ClassList};
 use consilium_protocol::ids::SubjectId;
-use consilium_protocol::study::StudySpec;
 use zeroize::Zeroizing;
 
 use super::reply::spec;
@@ -119,8 +118,8 @@ impl Desk {
             return Err(Refusal::Order);
         }
         let layout = Layout::of(&spec)?;
-        let repeatable: Vec<&StudySpec> = before.iter().filter(|one| one.is_repeatable).map(|one| &one.spec).collect();
-        let compared = guarded::compared(&spec, &layout, &repeatable).map_err(|_| StatisticsError::Layout)?;
+        let compared =
+            guarded::compared(&spec, &layout, &across::repeatable(&before)).map_err(|_| StatisticsError::Layout)?;
         let gate = Gate::of(&self.allowing(&class_of, &job.classes), &job.classes);
         let limits = Limits {
             memory_bytes: usize::try_from(job.memory_bytes).unwrap_or(usize::MAX),
@@ -133,11 +132,12 @@ impl Desk {
             statistics::compute(&spec, &layout, &compared, &cohort.batches, job.min_site_count, job.subjects_bound)
                 .await?;
         let mut remembered = Zeroizing::default();
-        if let Some(HeldAgainst { cap, .. }) = &job.held {
+        if let Some(HeldAgainst { cap, is_first, .. }) = &job.held {
             let rows = statistics::rows(&spec, &layout, &cohort.batches).await?;
             let subjects = self.subjects_of(&cohort.persons)?;
             let whom = across::Cohort { rows: &rows, subjects: &subjects, patients: self.people.len() };
-            let held = across::hold(&spec, &layout, &whom, &before, *cap)?;
+            let past = across::Past { before: &before, is_first: *is_first };
+            let held = across::hold(&spec, &layout, &whom, past, *cap)?;
             cells.hold(&held.at_most, &held.changed);
             remembered = Zeroizing::new(borsh::to_vec(&held.record).map_err(|_| Refusal::Order)?);
         }

@@ -78,6 +78,8 @@ pub struct StudyJob {
 pub struct HeldAgainst {
     /// Earlier studies, in the order of the ledger.
     pub before: Vec<EarlierStudy>,
+    /// Whether no other of the roster contributed to anything before either.
+    pub is_first: bool,
     /// What no number counts for more than.
     pub cap: u64,
 }

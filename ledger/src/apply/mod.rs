@@ -4,10 +4,12 @@
 //! sequence number, which it uses up: what was rejected once can never be accepted later.
 
 mod accredit_researcher;
+mod accuse;
 mod attest;
 mod contribute;
 mod decide;
 mod disclose_seeds;
+mod end_round;
 mod enrol;
 mod envelope;
 mod fail_round;
@@ -135,6 +137,7 @@ fn dispatch(context: &mut Context<'_>, body: TxBody, bytes: usize) -> Outcome {
         Payload::RegisterGuardKeys(payload) => register_guard_keys::apply(context, &payload),
         Payload::SealSum(payload) => seal_sum::apply(context, &payload),
         Payload::DiscloseSeeds(payload) => disclose_seeds::apply(context, &payload),
+        Payload::Accuse(payload) => accuse::apply(context, &payload),
     }
 }
 

@@ -98,9 +98,17 @@ pub(super) fn open(
             context.state.privacy_losses.put(*hospital, lost);
         }
     }
-    let (contributions, attestations) = (BTreeMap::new(), BTreeMap::new());
-    let passed = Vec::new();
-    Ok(Round { number, opened: context.moment, roster, contributions, attestations, guard, passed, ended: None })
+    Ok(Round {
+        number,
+        opened: context.moment,
+        roster,
+        contributions: BTreeMap::new(),
+        attestations: BTreeMap::new(),
+        guard,
+        passed: Vec::new(),
+        accusations: BTreeMap::new(),
+        ended: None,
+    })
 }
 
 /// Tells of a round that opened.

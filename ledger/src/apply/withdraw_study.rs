@@ -2,6 +2,7 @@
 
 use consilium_protocol::tx::WithdrawStudy;
 
+use super::end_round::give_back;
 use super::{Context, Outcome, step};
 use crate::event::Event;
 use crate::rejection::Rejection;
@@ -16,7 +17,8 @@ pub(super) fn apply(context: &mut Context<'_>, payload: &WithdrawStudy) -> Outco
     }
     let phase = step(id, study.course, Step::Withdraw)?;
 
-    let mut course = study.course.clone();
+    give_back(context, id)?;
+    let mut course = context.study(&id)?.course.clone();
     if course.running_round().is_some()
         && let Some(round) = course.rounds.last_mut()
     {

@@ -108,6 +108,7 @@ fn payloads() -> Vec<Payload> {
         }),
         Payload::SealSum(SealSum { study, round, sum: blob, seeds: blob }),
         Payload::DiscloseSeeds(DiscloseSeeds { study, round, seeds: blob, passed: vec![5, 1] }),
+        Payload::Accuse(Accuse { study, round, accused: HospitalId::from_public_key([12; 32]), fault: Fault::Sum }),
     ]
 }
 

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use consilium_protocol::study::StudySpec;
-use consilium_protocol::tx::{Payload, Signer, WithdrawStudy};
+use consilium_protocol::tx::{Fault, Payload, Signer, WithdrawStudy};
 use consilium_protocol::wire;
 use serde_json::{Value, json};
 
@@ -115,6 +115,10 @@ pub(super) async fn show(args: &WhichArgs, global: &Global) -> Result<(), Failur
         if !reply.rounds.is_empty() {
             text.push_str("\n\nRounds\n\n");
             text.push_str(&rounds(&reply.rounds));
+            let waited = waited_for(&reply.rounds, &reply.decisions);
+            if !waited.is_empty() {
+                text.push_str(&format!("\n\nWho kept others waiting\n\n{waited}"));
+            }
         }
         if let Some(here) = &here {
             text.push_str("\n\nAt this hospital\n\n");
@@ -167,16 +171,58 @@ fn rounds(rounds: &[wire::Round]) -> String {
     )
 }
 
+/// Of each round who did not give what others needed, as far as these say, and whose turn it was when it ended.
+fn waited_for(rounds: &[wire::Round], decisions: &[wire::Decision]) -> String {
+    let name =
+        |id: &str| decisions.iter().find(|d| d.hospital == id).map_or_else(|| id.to_string(), |d| d.name.clone());
+    let mut lines: Vec<String> = Vec::new();
+    for round in rounds {
+        for said in &round.accusations {
+            let words = Fault::named(&said.fault).map_or("does not do its part", Fault::words);
+            let by: Vec<String> = said.by.iter().map(|id| name(id)).collect();
+            let then = if said.blamed { "more than half of the roster" } else { "not more than half of the roster" };
+            lines.push(format!(
+                "round {}: {} {words}, say {} ({then})",
+                round.number,
+                name(&said.accused),
+                by.join(", ")
+            ));
+        }
+        let is_blamed = round.accusations.iter().any(|said| said.blamed);
+        if let (Some(guard), "failed", false) = (&round.guard, round.outcome.as_str(), is_blamed)
+            && round.contributions.len() == round.roster.len()
+        {
+            let (role, id) = match guard.sealed_height {
+                0 => ("aggregator", &guard.aggregator),
+                _ => ("custodian", &guard.custodian),
+            };
+            lines.push(format!("round {}: it was the turn of {}, its {role}", round.number, name(id)));
+        }
+        if round.outcome == "failed" {
+            let is_missing = |id: &&String| !round.contributions.iter().any(|c| c.hospital == **id);
+            let missing: Vec<String> = round.roster.iter().filter(is_missing).map(|id| name(id)).collect();
+            if !missing.is_empty() {
+                lines.push(format!("round {}: nothing came from {}", round.number, missing.join(", ")));
+            }
+        }
+    }
+    lines.join("\n")
+}
+
 fn round_json(r: &wire::Round) -> Value {
     let commitments = |list: &[wire::Commitment]| -> Vec<Value> {
         list.iter()
             .map(|c| json!({ "hospital": c.hospital, "hash": hex::encode(&c.hash), "bytes": c.bytes, "height": c.height }))
             .collect()
     };
+    let accusation =
+        |a: &wire::Accusation| json!({ "accused": a.accused, "fault": a.fault, "by": a.by, "blamed": a.blamed });
+    let accusations: Vec<Value> = r.accusations.iter().map(accusation).collect();
     json!({
         "round": r.number, "height": r.height, "time_ms": r.time_ms, "roster": r.roster, "outcome": r.outcome,
         "contributions": commitments(&r.contributions), "attestations": commitments(&r.attestations),
         "sum": (!r.sum.is_empty()).then(|| hex::encode(&r.sum)), "released_height": r.released_height,
+        "accusations": accusations,
     })
 }
 
@@ -287,4 +333,66 @@ pub(super) async fn withdraw(args: &WhichArgs, global: &Global) -> Result<(), Fa
         format!("study {} is withdrawn, block {}\n\n  transaction  {}", study.short(), included.height, included.hash)
     });
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn round(number: u32, roster: &[&str], contributed: &[&str]) -> wire::Round {
+        let commitment = |id: &&str| wire::Commitment { hospital: (*id).to_string(), ..Default::default() };
+        wire::Round {
+            number,
+            roster: roster.iter().map(ToString::to_string).collect(),
+            contributions: contributed.iter().map(commitment).collect(),
+            outcome: "failed".to_string(),
+            ..Default::default()
+        }
+    }
+
+    #[test]
+    fn who_kept_others_waiting_is_said_by_name() {
+        let named = |id: &str, name: &str| wire::Decision {
+            hospital: id.to_string(),
+            name: name.to_string(),
+            ..Default::default()
+        };
+        let decisions = [named("a", "North"), named("b", "East"), named("c", "West")];
+        let accusation = |blamed: bool| wire::Accusation {
+            accused: "a".to_string(),
+            fault: "contribution".to_string(),
+            by: vec!["b".to_string(), "c".to_string()],
+            blamed,
+        };
+        let all = ["a", "b", "c"];
+        let mut guarded = round(3, &all, &all);
+        guarded.guard =
+            Some(wire::Guard { aggregator: "b".to_string(), custodian: "c".to_string(), ..Default::default() });
+        let mut sealed = guarded.clone();
+        (sealed.number, sealed.guard.as_mut().expect("a guard").sealed_height) = (4, 9);
+        let rounds = [
+            wire::Round { accusations: vec![accusation(true)], ..round(0, &all, &all) },
+            wire::Round {
+                accusations: vec![accusation(false)],
+                outcome: "released".to_string(),
+                ..round(1, &all, &all)
+            },
+            round(2, &all, &["b"]),
+            guarded,
+            sealed,
+        ];
+        let said = waited_for(&rounds, &decisions);
+        let lines = [
+            "round 0: North does not give the contribution that it committed to, say East, West (more than half of the roster)",
+            "round 1: North does not give the contribution that it committed to, say East, West (not more than half of the roster)",
+            "round 2: nothing came from North, West",
+            "round 3: it was the turn of East, its aggregator",
+            "round 4: it was the turn of West, its custodian",
+        ];
+        assert_eq!(said, lines.join("\n"));
+        assert_eq!(
+            waited_for(&[wire::Round { outcome: "released".to_string(), ..round(0, &all, &all) }], &decisions),
+            ""
+        );
+    }
 }

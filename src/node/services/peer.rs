@@ -18,8 +18,10 @@ use super::super::Shared;
 use crate::home::FileError;
 use crate::net::tls;
 use crate::replica::count;
+use crate::replica::peers::Wanted;
 use crate::replica::submit::{self, Origin};
 use crate::studies::Piece;
+use crate::studies::blame::missed;
 
 /// The service.
 pub(super) struct PeerService {
@@ -77,16 +79,26 @@ impl Peer for PeerService {
                 let study = StudyId::try_from(&request.study[..]).map_err(malformed)?;
                 let number = RoundNumber::new(request.round);
                 let own = self.shared.replica.hospital;
-                let admitted = self.shared.replica.chain.read(|state| {
+                let found = self.shared.replica.chain.read(|state| {
                     let round = state.study(&study)?.course.round(number)?;
-                    admitted(round, kind, &own, &caller)
+                    let admitted = admitted(round, kind, &own, &caller).filter(|(_, hash)| *hash == wanted);
+                    let missed = missed(round, kind, &wanted, &caller).filter(|maker| *maker != own && round.has(&own));
+                    Some((admitted, missed))
                 });
-                let admitted = admitted.map_err(|_| Status::internal("the ledger cannot be read"))?;
-                let Some((piece, hash)) = admitted.filter(|(_, hash)| *hash == wanted) else {
-                    return Err(Status::permission_denied("this is not for the caller, or is not on the ledger"));
-                };
-                let kept = self.shared.studies.kept.rounds.get(&study, number, piece).map_err(unreadable)?;
-                kept.filter(|bytes| hash::content(bytes) == hash)
+                let found = found.map_err(|_| Status::internal("the ledger cannot be read"))?;
+                match found {
+                    Some((Some((piece, _)), _)) => {
+                        self.shared.studies.kept.rounds.get(&study, number, piece).map_err(unreadable)?
+                    }
+                    // The caller cannot have it from its maker: perhaps this hospital can.
+                    Some((None, Some(maker))) => {
+                        let wanted = Wanted::of_round(kind, (study, number), wanted);
+                        self.shared.replica.peers.fetch(maker, &wanted).await.ok()
+                    }
+                    Some((None, None)) | None => {
+                        return Err(Status::permission_denied("this is not for the caller, or is not on the ledger"));
+                    }
+                }
             }
         };
         let bytes = kept
@@ -107,30 +119,38 @@ fn paired(course: &Course, wanted: &ContentHash, caller: &HospitalId) -> Option<
 ///
 /// Contributions are for those who add them up, when all are in. What the aggregator makes for the custodian is for the
 /// custodian; padded sum and disclosed seeds are for the roster once the custodian has disclosed, and not before: until
-/// then the round may still fail.
+/// then the round may still fail. What a hospital is said to withhold is for the whole roster, so that all can see whether it does:
+/// nobody can read it but those for whom it is sealed.
 fn admitted(round: &Round, kind: BlobKind, own: &HospitalId, caller: &HospitalId) -> Option<(Piece, ContentHash)> {
     if !round.has(caller) {
         return None;
     }
+    let is_accused = round.ended.is_none() && round.accusations.contains_key(own);
     match (kind, &round.guard) {
         // A round that ended before all contributed has shown nobody anything: hospitals forget its cohorts, and the next
         // may have fewer of them.
         (BlobKind::Contribution, guard) if round.is_complete() => {
-            let adds_up = guard.is_none_or(|guard| guard.roles.aggregator == *caller);
+            let adds_up = guard.is_none_or(|guard| is_accused || guard.roles.aggregator == *caller);
             let own = round.contributions.get(own).filter(|_| adds_up)?;
             Some((Piece::Contribution, own.hash))
         }
         // Before the sum is sealed, nobody needs it.
-        (BlobKind::Veil, Some(guard)) if guard.roles.custodian == *caller && guard.sealed.is_some() => {
+        (BlobKind::Veil, Some(guard)) if (is_accused || guard.roles.custodian == *caller) && guard.sealed.is_some() => {
             Some((Piece::Veil, round.contributions.get(own)?.veil?.sealed.hash))
         }
-        (BlobKind::Seeds, Some(guard)) if guard.roles.custodian == *caller && guard.roles.aggregator == *own => {
+        (BlobKind::Seeds, Some(guard))
+            if (is_accused || guard.roles.custodian == *caller) && guard.roles.aggregator == *own =>
+        {
             guard.sealed.map(|sealed| (Piece::Seeds, sealed.seeds.hash))
         }
         (BlobKind::Sum, None) if matches!(round.ended, Some((_, RoundEnd::Released))) => {
             round.result().map(|sum| (Piece::Sum, sum))
         }
-        (BlobKind::Sum, Some(guard)) if guard.disclosed.is_some() || guard.roles.custodian == *caller => {
+        (BlobKind::Sum, Some(guard))
+            if guard.disclosed.is_some()
+                || guard.roles.custodian == *caller
+                || (is_accused && guard.roles.aggregator == *own) =>
+        {
             guard.sealed.map(|sealed| (Piece::Sum, sealed.sum.hash))
         }
         (BlobKind::DisclosedSeeds, Some(guard)) => {
@@ -154,7 +174,7 @@ mod tests {
     use consilium_ledger::state::study::{Contribution, Disclosed, Guard, Roles, Sealed};
     use consilium_protocol::ids::{Height, Timestamp};
     use consilium_protocol::kem::{KemPublicKey, PUBLIC_KEY_BYTES};
-    use consilium_protocol::tx::{Blob, VeilCommitment};
+    use consilium_protocol::tx::{Blob, Fault, VeilCommitment};
 
     use super::*;
 
@@ -187,6 +207,7 @@ mod tests {
             attestations: BTreeMap::new(),
             guard: guarded.then_some(Guard { roles, sealed: None, disclosed: None }),
             passed: Vec::new(),
+            accusations: BTreeMap::new(),
             ended: None,
         }
     }
@@ -203,6 +224,34 @@ mod tests {
         }
         assert_eq!(callers(&round(false, 4), BlobKind::Contribution, 3), [1, 2, 3, 4]);
         assert_eq!(callers(&round(true, 4), BlobKind::Contribution, 3), [1]);
+    }
+
+    #[test]
+    fn what_is_said_to_be_withheld_is_for_the_whole_roster_and_handed_on() {
+        let mut round = round(true, 4);
+        round.accusations.insert(hospital(3), BTreeMap::from([(hospital(1), Fault::Contribution)]));
+        assert_eq!(callers(&round, BlobKind::Contribution, 3), [1, 2, 3, 4]);
+        assert_eq!(callers(&round, BlobKind::Contribution, 4), [1], "nobody says so of 4");
+        assert!(callers(&round, BlobKind::Veil, 3).is_empty(), "nothing is sealed");
+        // Who says so may ask others for it, and nobody else, and for nothing else.
+        let kinds = [BlobKind::Contribution, BlobKind::Veil, BlobKind::Sum, BlobKind::Seeds];
+        let handed_on = |round: &Round, caller: u8, wanted: u8| {
+            kinds.map(|kind| missed(round, kind, &blob(wanted).hash, &hospital(caller)) == Some(hospital(3)))
+        };
+        assert_eq!(handed_on(&round, 1, 3), [true, false, false, false]);
+        assert_eq!(handed_on(&round, 2, 3), [false; 4]);
+        assert_eq!(handed_on(&round, 1, 4), [false; 4]);
+        let guard = round.guard.as_mut().expect("a guarded round");
+        guard.sealed = Some(Sealed { sum: blob(80), seeds: blob(81), height: Height::new(4) });
+        assert_eq!(callers(&round, BlobKind::Veil, 3), [1, 2, 3, 4]);
+        assert_eq!(handed_on(&round, 1, 60), [false, true, false, false]);
+        assert_eq!(handed_on(&round, 1, 80), [false; 4], "3 is not the aggregator");
+        assert_eq!([BlobKind::Sum, BlobKind::Seeds].map(|kind| callers(&round, kind, 3)), [vec![2], vec![]]);
+        round.accusations.insert(hospital(1), BTreeMap::from([(hospital(2), Fault::Sum)]));
+        assert_eq!([BlobKind::Sum, BlobKind::Seeds].map(|kind| callers(&round, kind, 1)), [[1, 2, 3, 4]; 2]);
+        round.ended = Some((round.opened, RoundEnd::Failed));
+        assert_eq!(callers(&round, BlobKind::Contribution, 3), [1], "it is over");
+        assert_eq!(handed_on(&round, 1, 3), [false; 4]);
     }
 
     #[test]

@@ -1,12 +1,15 @@
 //! The ledger's state as wire messages.
 
+use std::collections::BTreeMap;
+
 use consilium_ledger::state::State;
 use consilium_ledger::state::consent::SubjectKey;
 use consilium_ledger::state::members::{Ballot, BallotOutcome};
 use consilium_ledger::state::reading::UseRecord;
-use consilium_ledger::state::study::{Guard, Round, RoundEnd, Study};
+use consilium_ledger::state::study::{Guard, Round, RoundEnd, Study, most};
 use consilium_protocol::consent::{Basis, Reason};
 use consilium_protocol::ids::{ContentHash, HospitalId, TxHash};
+use consilium_protocol::tx::Fault;
 use consilium_protocol::wire;
 
 pub(super) fn name_of(state: &State, hospital: &HospitalId) -> String {
@@ -88,6 +91,16 @@ fn round(round: &Round) -> wire::Round {
         released_height: round.ended.filter(|_| released).map_or(0, |(at, _)| at.height.get()),
         outcome: round.outcome().to_string(),
         guard: round.guard.as_ref().map(|of| guard(of, &round.passed)),
+        accusations: round.accusations.iter().map(|(accused, by)| accusation(round, accused, by)).collect(),
+    }
+}
+
+fn accusation(round: &Round, accused: &HospitalId, by: &BTreeMap<HospitalId, Fault>) -> wire::Accusation {
+    wire::Accusation {
+        accused: accused.to_string(),
+        fault: most(by).map(|fault| fault.name().to_string()).unwrap_or_default(),
+        by: by.keys().map(ToString::to_string).collect(),
+        blamed: round.is_blamed(accused),
     }
 }
 

@@ -135,6 +135,13 @@ fn none_of_these_tells_of_few_or_of_one_hospital() {
             "a hospital is subtracted, with another restriction",
             vec![count(&["m"], everybody), count(&["m"], |_, atom| !m(atom)).among(&[0, 1, 2])],
         ),
+        (
+            "a hospital joins that has nobody in the group that one left",
+            vec![
+                count(&["g"], everybody).among(&[0, 1, 2]),
+                count(&["g"], |patient, atom| patient != 0 && !(patient / 36 == 3 && g(atom) == Some(1))),
+            ],
+        ),
         ("a hospital leaves", vec![count(&["g"], everybody), count(&["g"], everybody).among(&[1, 2, 3])]),
         (
             "three rosters",

@@ -49,9 +49,6 @@ pub(super) fn distances(
     earlier: &[Remembered<'_>],
     enough: u64,
 ) -> Result<Vec<u64>, StatisticsError> {
-    if earlier.is_empty() {
-        return Ok(vec![u64::MAX; lattice.decided.len()]);
-    }
     let world = World::of(spec, layout, lattice, own, earlier)?;
     let mut span = Span::new(world.weights.clone());
     for (_, function) in world.functions.iter().filter(|(name, _)| matches!(name, Name::Earlier { .. })) {

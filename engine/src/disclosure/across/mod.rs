@@ -27,9 +27,12 @@ use consilium_protocol::ids::SubjectId;
 use consilium_protocol::study::{Protection, StudySpec};
 use zeroize::Zeroizing;
 
-pub use again::{Again, statistics_again};
+pub use again::{Again, Repeatable, statistics_again};
 pub(super) use again::{again, or_unchanged};
 pub use record::Record;
+
+use again::Known;
+use record::Members;
 
 use super::lattice::Lattice;
 use crate::statistics::{Layout, Rows, StatisticsError};
@@ -53,10 +56,20 @@ pub struct Before {
 pub struct Held {
     /// For each number that is compared the most that this hospital counts for.
     pub at_most: Zeroizing<Vec<u64>>,
-    /// For each set of groups that is asked for again whether it has changed here, or was not released.
+    /// For each set of groups that is asked for again whether it has changed here.
     pub changed: Vec<bool>,
     /// What is remembered of this contribution.
     pub record: Option<Record>,
+}
+
+/// What a study is held against at a hospital.
+#[derive(Clone, Copy, Debug)]
+pub struct Past<'a> {
+    /// What this hospital contributed to before.
+    pub before: &'a [Before],
+    /// Whether no other of the roster contributed to anything before either. Else a hospital with no past counts for no more than its
+    /// own groups are apart: where nobody is in them, it sets nothing apart, whatever the others remember.
+    pub is_first: bool,
 }
 
 /// Whom a study counted at a hospital.
@@ -78,9 +91,10 @@ pub fn hold(
     spec: &StudySpec,
     layout: &Layout,
     cohort: &Cohort<'_>,
-    before: &[Before],
+    past: Past<'_>,
     enough: u64,
 ) -> Result<Held, StatisticsError> {
+    let Past { before, is_first } = past;
     let marks = before.iter().map(|one| one.record.most);
     let record = Record::of(spec, layout, cohort.rows, cohort.subjects, cohort.patients, marks)?;
     if spec.protection != Protection::Guarded {
@@ -98,19 +112,27 @@ pub fn hold(
             })
         })
         .collect::<Result<Vec<_>, StatisticsError>>()?;
-    let at_most = Zeroizing::new(distances(spec, layout, &lattice, &record, &remembered, enough)?);
-    let repeatable: Vec<usize> = (0..before.len()).filter(|study| before[*study].is_repeatable).collect();
-    let specs: Vec<&StudySpec> = repeatable.iter().map(|study| &before[*study].spec).collect();
-    let changed = again(spec, layout, &lattice, &specs).into_iter().map(|again| {
-        let study = repeatable[again.study];
-        let (then, released) = (&before[study].record.members, &remembered[study].released);
-        let is_same = |(own, earlier): &(usize, usize)| {
-            let was_released = released.as_ref().is_some_and(|released| released.get(*earlier) == Some(&true));
-            was_released && then.get(*earlier) == record.members.get(*own)
+    let at_most = match is_first && remembered.is_empty() {
+        true => vec![u64::MAX; lattice.decided.len()],
+        false => distances(spec, layout, &lattice, &record, &remembered, enough)?,
+    };
+    let at_most = Zeroizing::new(at_most);
+    let then: Vec<&Before> = before.iter().filter(|one| one.is_repeatable).collect();
+    let changed = again(spec, layout, &lattice, &repeatable(before)).into_iter().map(|again| {
+        let is_same = |known: &Known| {
+            let members = &then[known.study].record.members;
+            let parts = known.parts.iter().map(|part| members.get(*part).copied());
+            parts.sum::<Option<Members>>().as_ref() == record.members.get(known.group)
         };
         !again.groups.iter().all(is_same)
     });
     Ok(Held { at_most, changed: changed.collect(), record: Some(record) })
+}
+
+/// Those that may be repeated.
+pub fn repeatable(before: &[Before]) -> Vec<Repeatable> {
+    let of = before.iter().filter(|one| one.is_repeatable);
+    of.map(|one| Repeatable { spec: one.spec.clone(), released: one.released.clone().unwrap_or_default() }).collect()
 }
 
 /// Which groups of cells of an earlier study were released, where it is known.

@@ -12,7 +12,7 @@ use super::super::lattice::oracle::{
     Atom, COUNT, K, Random, group_of, part_of, random_study_of, statistic, study, value, wanted,
 };
 use super::super::lattice::{Lattice, LatticeError};
-use super::{Before, Cohort, Record, again, hold, or_unchanged};
+use super::{Before, Cohort, Past, Record, again, hold, or_unchanged, repeatable};
 use crate::guard::Bar;
 use crate::statistics::{Content, Layout, Rows, cuts, summed};
 
@@ -69,12 +69,13 @@ impl World {
         let layout = Layout::of(&asked.spec).expect("a valid study");
         let lattice = Lattice::of(&asked.spec, &layout)?;
         let bar = Bar::of(K.unsigned_abs(), 0, asked.roster.len());
-        let first = asked.roster[0];
-        let same = |(roster, before): &&(Vec<usize>, Before)| *roster == asked.roster && before.is_repeatable;
-        let repeatable: Vec<StudySpec> =
-            self.memories[first].iter().filter(same).map(|(_, before)| before.spec.clone()).collect();
-        let repeatable: Vec<&StudySpec> = repeatable.iter().collect();
-        let again = again(&asked.spec, &layout, &lattice, &repeatable);
+        let of = |hospital: usize| -> Vec<Before> {
+            let is_same = |roster: &Vec<usize>, before: &Before| *roster == asked.roster && before.is_repeatable;
+            let before = self.memories[hospital].iter();
+            before.map(|(roster, of)| Before { is_repeatable: is_same(roster, of), ..of.clone() }).collect()
+        };
+        let again = again(&asked.spec, &layout, &lattice, &repeatable(&of(asked.roster[0])));
+        let is_first = asked.roster.iter().all(|hospital| self.memories[*hospital].is_empty());
         let numbers = lattice.compared.numbers.len();
         let (mut counts, mut weights, mut changed) = (vec![0; numbers], vec![0; numbers], vec![0; again.len()]);
         let mut records: Vec<(usize, Record)> = Vec::new();
@@ -83,13 +84,11 @@ impl World {
                 asked.cohort.iter().copied().filter(|patient| self.patients[*patient].hospital == *hospital).collect();
             let name = |patient: &usize| SubjectId::from_bytes((*patient as u128).to_be_bytes());
             let subjects: Vec<SubjectId> = own.iter().map(name).collect();
-            let before: Vec<Before> = self.memories[*hospital]
-                .iter()
-                .map(|(roster, before)| Before { is_repeatable: *roster == asked.roster, ..before.clone() })
-                .collect();
+            let before = of(*hospital);
             let rows = self.rows(&asked.spec, &layout, &own);
             let whom = Cohort { rows: &rows, subjects: &subjects, patients: 100 };
-            let held = hold(&asked.spec, &layout, &whom, &before, bar.cap).expect("what fits");
+            let past = Past { before: &before, is_first };
+            let held = hold(&asked.spec, &layout, &whom, past, bar.cap).expect("what fits");
             for (number, of) in lattice.compared.numbers.iter().enumerate() {
                 let table = &lattice.compared.tables[of.table];
                 let counted = |patient: &&usize| of.groups.contains(&group_of(table, &self.patients[**patient].atom));
@@ -101,7 +100,7 @@ impl World {
             changed.iter_mut().zip(&held.changed).for_each(|(sum, own)| *sum += u64::from(*own));
             records.push((*hospital, held.record.expect("remembered")));
         }
-        let gates = or_unchanged(&lattice.gates, numbers, &again);
+        let gates = or_unchanged(&asked.spec, &layout, &lattice, &again)?;
         let mut large: Vec<bool> = weights.iter().map(|weight| *weight >= bar.least).collect();
         let mut passes: Vec<bool> = large.iter().zip(&counts).map(|(large, n)| *large || *n == 0).collect();
         large.extend(changed.iter().map(|_| false));
@@ -325,7 +324,8 @@ fn who_is_not_in_a_smaller_sample_is_not_taken_for_one_who_left() {
     let rows = world.rows(&spec, &layout, &all);
     // A hospital that has grown remembers half of its patients from then on.
     let of = |patients: usize, before: &[Before]| {
-        hold(&spec, &layout, &Cohort { rows: &rows, subjects: &subjects, patients }, before, 2).expect("what fits")
+        let past = Past { before, is_first: true };
+        hold(&spec, &layout, &Cohort { rows: &rows, subjects: &subjects, patients }, past, 2).expect("what fits")
     };
     let record = of(100, &[]).record.expect("remembered");
     let before = Before { spec: spec.clone(), released: None, is_repeatable: false, record };

@@ -5,7 +5,7 @@
 //! those of all earlier ones.
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use consilium_protocol::hash::{self, Tagged};
+use consilium_protocol::hash;
 use consilium_protocol::ids::SubjectId;
 
 use super::super::lattice::Lattice;
@@ -27,7 +27,7 @@ pub struct Record {
     /// Patient by patient, variable by variable the steps, negative where it is missing.
     pub(super) steps: Vec<i64>,
     /// Of each group of cells of a guarded study who was in it, and with which values.
-    pub(super) members: Vec<[u8; 32]>,
+    pub(super) members: Vec<Members>,
 }
 
 impl std::fmt::Debug for Record {
@@ -91,31 +91,63 @@ impl Record {
     }
 }
 
-/// By group of cells the hash of who is in it, and with which values where it has sums.
+/// Who is in a group, and with which values where it has sums: the sum of a hash of each modulo 2^256, so that those of groups without
+/// anybody in common add up to that of their union. Nobody chooses a pseudonym or sees a hash, so that nobody can look for two groups
+/// of one sum.
+#[derive(BorshSerialize, BorshDeserialize, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Members([u64; 4]);
+
+impl Members {
+    fn one(parts: &[&[u8]]) -> Self {
+        let digest = hash::tagged("consilium/remembered-member/v1", parts);
+        let (words, _) = digest.as_chunks::<8>();
+        Self(std::array::from_fn(|word| u64::from_le_bytes(words[word])))
+    }
+}
+
+impl std::ops::AddAssign for Members {
+    fn add_assign(&mut self, other: Self) {
+        let mut carry = false;
+        for (word, other) in self.0.iter_mut().zip(other.0) {
+            (*word, carry) = word.carrying_add(other, carry);
+        }
+    }
+}
+
+impl std::iter::Sum for Members {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(Self::default(), |mut sum, one| {
+            sum += one;
+            sum
+        })
+    }
+}
+
+/// Of each group of cells who is in it.
 fn members(
     spec: &StudySpec,
     layout: &Layout,
     rows: &Rows,
     subjects: &[SubjectId],
     order: &[usize],
-) -> Result<Vec<[u8; 32]>, StatisticsError> {
+) -> Result<Vec<Members>, StatisticsError> {
     let lattice = Lattice::of(spec, layout).map_err(|_| StatisticsError::Guarding)?;
-    let mut digests: Vec<Tagged> = Vec::new();
-    digests.resize_with(lattice.padded.len(), || Tagged::new("consilium/remembered-group/v1"));
+    let mut members = vec![Members::default(); lattice.padded.len()];
     let places = Places::of(spec, layout);
     for row in order {
         let parts = &rows.parts[row * places.cuts..(row + 1) * places.cuts];
         let steps = &rows.steps[row * places.summed..(row + 1) * places.summed];
+        let subject: &[u8] = subjects[*row].as_bytes();
+        let one = Members::one(&[subject]);
         places.each(layout, parts, steps, |bundle, step| {
             let of = lattice.places[bundle];
-            digests[of.count].part(subjects[*row].as_bytes());
+            members[of.count] += one;
             if let (Some(sums), Some(step)) = (of.sums, step) {
-                digests[sums].part(subjects[*row].as_bytes());
-                digests[sums].part(&step.to_le_bytes());
+                members[sums] += Members::one(&[subject, &step.to_le_bytes()]);
             }
         });
     }
-    Ok(digests.into_iter().map(Tagged::finish).collect())
+    Ok(members)
 }
 
 /// Which bundles of a study a row is in.

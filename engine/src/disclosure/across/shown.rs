@@ -7,7 +7,7 @@ use consilium_protocol::study::StudySpec;
 
 use super::super::lattice::Lattice;
 use super::super::lattice::oracle::{Random, part_of, wanted};
-use super::{Before, Cohort, Record, again, hold, or_unchanged};
+use super::{Before, Cohort, Past, Record, again, hold, or_unchanged, repeatable};
 use crate::guard::Bar;
 use crate::statistics::{CountAxis, Layout, Rows, cuts, summed};
 
@@ -90,9 +90,7 @@ impl World {
         let lattice = Lattice::of(spec, &layout).expect("a study that can be guarded");
         let (cuts, summed) = (cuts(&layout), summed(spec, &layout));
         assert!(summed.is_empty(), "counts alone");
-        let earlier: Vec<StudySpec> = self.before[0].iter().map(|before| before.spec.clone()).collect();
-        let earlier: Vec<&StudySpec> = earlier.iter().collect();
-        let again = again(spec, &layout, &lattice, &earlier);
+        let again = again(spec, &layout, &lattice, &repeatable(&self.before[0]));
         let bar = Bar::of(K, 0, HOSPITALS);
         let numbers = lattice.compared.numbers.len();
         let (mut counts, mut capped, mut weights) = (vec![0u64; numbers], vec![0; numbers], vec![0; numbers]);
@@ -109,7 +107,8 @@ impl World {
             let subjects: Vec<SubjectId> = own.iter().map(name).collect();
             let patients = self.people.len() / HOSPITALS;
             let started = Instant::now();
-            let held = hold(spec, &layout, &Cohort { rows: &rows, subjects: &subjects, patients }, before, bar.cap);
+            let past = Past { before, is_first: before.is_empty() };
+            let held = hold(spec, &layout, &Cohort { rows: &rows, subjects: &subjects, patients }, past, bar.cap);
             self.took = self.took.max(started.elapsed());
             let held = held.expect("what fits");
             for (number, of) in lattice.compared.numbers.iter().enumerate() {
@@ -128,7 +127,7 @@ impl World {
             changed.iter_mut().zip(&held.changed).for_each(|(sum, own)| *sum += u64::from(*own));
             records.push(held.record.expect("remembered"));
         }
-        let gates = or_unchanged(&lattice.gates, numbers, &again);
+        let gates = or_unchanged(spec, &layout, &lattice, &again).expect("as before");
         let seeds = |weights: &[u64], changed: &[u64]| {
             let mut large: Vec<bool> = weights.iter().map(|weight| *weight >= bar.least).collect();
             let mut passes: Vec<bool> = large.iter().zip(&counts).map(|(large, n)| *large || *n == 0).collect();
@@ -163,12 +162,19 @@ fn much_of_ordinary_studies_is_shown_after_others() {
         100 * shown / of
     };
     let others: &[&[&str]] = &[&["sex", "age"], &["region", "smokes"]];
-    let rows: [(&str, usize, usize); 7] = [
+    let coarser: &[&[&str]] = &[&["arm"], &["sex"], &["age"], &["stage"]];
+    let with_known: &[&[&str]] = &[&["arm"], &["arm", "ill"], &["arm", "year"]];
+    let without: &[&[&str]] = &[&["arm", "ill"], &["arm", "year"]];
+    let rows: [(&str, usize, usize); 11] = [
         ("run again, nothing changed", after(0, TABLES, &all), 100),
         ("run again, one in a hundred changed", after(10, TABLES, &all), 0),
         ("run again, one in ten changed", after(100, TABLES, &all), 40),
         ("of those who are ill", after(0, TABLES, &|person| value(person, "ill") == Some(1)), 60),
         ("of seven years in ten", after(0, TABLES, &|person| value(person, "year") < Some(7)), 80),
+        ("by one column of each table", after(0, coarser, &all), 100),
+        ("by one column of each table, one in a hundred changed", after(10, coarser, &all), 0),
+        ("by arm and new columns, and by arm", after(0, with_known, &all), 90),
+        ("by arm and new columns alone", after(0, without, &all), 0),
         ("by other columns", after(0, others, &all), 0),
         ("by other columns, one in a hundred changed", after(10, others, &all), 0),
     ];

@@ -178,16 +178,76 @@ impl Lattice {
         }
         let sets = Sets::of(layout.columns());
         let blocks = node::blocks(&sets, layout).ok_or(LatticeError::Layout)?;
-        let asked = asked(&sets, layout, spec, &blocks);
+        Self::compile(spec, layout, (&sets, &blocks), Known::default(), |compiler, spec, layout, blocks, sums| {
+            compiler.finish(spec, layout, blocks, sums)
+        })
+    }
+
+    /// The conditions of release where sets of groups may be known already: what waits for one of their groups need not wait where
+    /// the set's bit here is 1.
+    ///
+    /// A set's own bit says more than that its groups may be shown: that all pass on which it hangs, of partitions that nobody asked
+    /// for, too. So the bit stands for the groups of cells alone, wherever one of these is waited for.
+    ///
+    /// # Errors
+    /// [`LatticeError`] when the study cannot be guarded.
+    pub(super) fn gates_where_known(
+        &self,
+        spec: &StudySpec,
+        layout: &Layout,
+        seeds: &[(usize, BitRef)],
+    ) -> Result<Gates, LatticeError> {
+        if seeds.is_empty() {
+            return Ok(self.gates.clone());
+        }
+        let sets = Sets::of(layout.columns());
+        let blocks = node::blocks(&sets, layout).ok_or(LatticeError::Layout)?;
+        let of_seed: BTreeMap<usize, BitRef> = seeds.iter().copied().collect();
+        let groups = held(&sets, spec, layout, &blocks).ok_or(LatticeError::Layout)?;
+        let mut known = Known::default();
+        for (holds, padded) in groups.iter().flatten().zip(&self.padded) {
+            if let (Some(bit), Some(group)) = (of_seed.get(&padded.seed), &holds.group) {
+                match holds.sum {
+                    None => known.counts.insert(group.clone(), *bit),
+                    Some((column, degree)) => known.sums.insert((column, degree, group.clone()), *bit),
+                };
+            }
+        }
+        Self::compile(spec, layout, (&sets, &blocks), known, |mut compiler, spec, layout, blocks, sums| {
+            let groups = held(compiler.sets, spec, layout, blocks).ok_or(LatticeError::Layout)?;
+            let mut of_seeds: Vec<Vec<BitRef>> = vec![Vec::new(); self.gates.release.len()];
+            for (holds, padded) in groups.iter().flatten().zip(&self.padded) {
+                of_seeds[padded.seed].push(compiler.bit_of(holds, sums)?);
+            }
+            let release = of_seeds.into_iter().map(|bits| compiler.circuit.all(bits)).collect();
+            // What is compared is the same.
+            let compared = compiler.numbers.compile(compiler.sets, spec).ok_or(LatticeError::TooLarge)?;
+            if compared == self.compared {
+                Ok(Gates { sets: compiler.circuit.finish(), release })
+            } else {
+                Err(LatticeError::Layout)
+            }
+        })
+    }
+
+    fn compile<T>(
+        spec: &StudySpec,
+        layout: &Layout,
+        (sets, blocks): (&Sets<'_>, &Blocks),
+        known: Known,
+        finish: impl FnOnce(Compiler<'_>, &StudySpec, &Layout, &Blocks, &Sums) -> Result<T, LatticeError>,
+    ) -> Result<T, LatticeError> {
+        let asked = asked(sets, layout, spec, blocks);
         if asked.iter().any(|(_, levels)| sets.size(levels) > MOST_GROUPS) {
             return Err(LatticeError::TooLarge);
         }
         let is_hidden = spec.totals == Totals::Hidden;
-        let Tied { nodes, tied } = if is_hidden { Tied::default() } else { tie(spec, &sets, asked)? };
+        let Tied { nodes, tied } = if is_hidden { Tied::default() } else { tie(spec, sets, asked)? };
         let mut compiler = Compiler {
-            sets: &sets,
+            sets,
             nodes: &nodes,
             tied: &tied,
+            known,
             numbers: Numbers::default(),
             circuit: Circuit::default(),
             released: BTreeMap::new(),
@@ -195,22 +255,59 @@ impl Lattice {
             decided: BTreeMap::new(),
         };
         if is_hidden {
-            compiler.one_table(spec, layout, &blocks)?;
+            compiler.one_table(spec, layout, blocks)?;
         } else {
             blocks.iter().try_for_each(|(levels, _)| compiler.node(levels))?;
         }
-        let sums = compiler.sums(spec, layout, &blocks)?;
-        compiler.finish(spec, layout, &blocks, &sums)
+        let sums = compiler.sums(spec, layout, blocks)?;
+        finish(compiler, spec, layout, blocks, &sums)
     }
 }
 
+/// Of each block, coarser ones included, its partition, and the group of each bundle: none where nobody can be in it.
+type Blocks = [(Levels, Vec<Option<Key>>)];
+
+/// What is known of a study's groups from earlier ones: bits that are 1 where a count, or a sum, is.
+#[derive(Default)]
+struct Known {
+    counts: BTreeMap<Key, BitRef>,
+    sums: BTreeMap<(usize, u8, Key), BitRef>,
+}
+
+/// What a group of cells holds.
+struct Holds {
+    cells: std::ops::Range<usize>,
+    /// Whose: none where nobody can be in it.
+    group: Option<Key>,
+    /// Of sums the column and the degree.
+    sum: Option<(usize, u8)>,
+}
+
+/// What the groups of cells hold, in their order: of each bundle its count, and its sums if it has any.
+fn held(sets: &Sets<'_>, spec: &StudySpec, layout: &Layout, blocks: &Blocks) -> Option<Vec<Vec<Holds>>> {
+    let mut held = Vec::new();
+    for (block, (_, groups)) in layout.all_blocks().zip(blocks) {
+        for (bundle, group) in layout.bundles()[block.bundles.clone()].iter().zip(groups) {
+            let cells = bundle.cells();
+            let holds = |cells, sum| Holds { cells, group: group.clone(), sum };
+            let degree = match bundle.content {
+                Content::Count => {
+                    held.push(vec![holds(cells, None)]);
+                    continue;
+                }
+                Content::Sum => 1,
+                Content::Squares => 2,
+            };
+            let column = summed(sets, spec, block.statistic)?.0;
+            let (count, sums) = (cells.start..cells.start + 1, cells.start + 1..cells.end);
+            held.push(vec![holds(count, None), holds(sums, Some((column, degree)))]);
+        }
+    }
+    Some(held)
+}
+
 /// The partitions that statistics need: those of their blocks, and by value where sums tell as much.
-fn asked(
-    sets: &Sets<'_>,
-    layout: &Layout,
-    spec: &StudySpec,
-    blocks: &[(Levels, Vec<Option<Key>>)],
-) -> Vec<(usize, Levels)> {
+fn asked(sets: &Sets<'_>, layout: &Layout, spec: &StudySpec, blocks: &Blocks) -> Vec<(usize, Levels)> {
     let mut asked = Vec::new();
     for (block, (levels, _)) in layout.all_blocks().zip(blocks) {
         asked.push((block.statistic, levels.clone()));
@@ -273,6 +370,7 @@ struct Compiler<'a> {
     sets: &'a Sets<'a>,
     nodes: &'a Nodes,
     tied: &'a BTreeMap<Levels, Levels>,
+    known: Known,
     numbers: Numbers,
     circuit: Circuit,
     released: BTreeMap<Key, BitRef>,
@@ -291,6 +389,15 @@ impl Compiler<'_> {
         BitRef::Group(number)
     }
 
+    /// A group's count is released when this bit is 1, or it is known.
+    fn release(&mut self, group: Key, bit: BitRef) {
+        let bit = match self.known.counts.get(&group) {
+            Some(known) => self.circuit.at_least(vec![bit, *known], 1),
+            None => bit,
+        };
+        self.released.insert(group, bit);
+    }
+
     /// Releases the groups of a node, after those that it waits for.
     fn node(&mut self, levels: &Levels) -> Result<(), LatticeError> {
         if !self.done.insert(levels.clone()) {
@@ -301,7 +408,9 @@ impl Compiler<'_> {
             let of_whole = self.sets.groups(whole).iter().map(|group| self.released[group]).collect();
             let all = self.circuit.all(of_whole);
             for group in self.sets.groups(levels) {
-                self.released.entry(group).or_insert(all);
+                if !self.released.contains_key(&group) {
+                    self.release(group, all);
+                }
             }
             return Ok(());
         }
@@ -311,7 +420,7 @@ impl Compiler<'_> {
             // The total.
             let total = self.sets.groups(levels).swap_remove(0);
             let bit = self.decide(levels, &total, &[]);
-            self.released.insert(total, bit);
+            self.release(total, bit);
             return Ok(());
         };
         let own = self.by_class(levels, &common);
@@ -323,7 +432,7 @@ impl Compiler<'_> {
                 let mut members: Vec<BitRef> = wait.map(|group| self.released[group]).collect();
                 members.extend(new.iter().map(|group| self.decide(levels, group, &groups)));
                 let all = self.circuit.all(members);
-                self.released.extend(new.into_iter().map(|group| (group, all)));
+                new.into_iter().for_each(|group| self.release(group, all));
                 self.check_size()?;
             }
         }
@@ -331,12 +440,7 @@ impl Compiler<'_> {
     }
 
     /// Rule 10: releases every group of one table when it passes, and coarser ones, the total among them, with all their groups.
-    fn one_table(
-        &mut self,
-        spec: &StudySpec,
-        layout: &Layout,
-        blocks: &[(Levels, Vec<Option<Key>>)],
-    ) -> Result<(), LatticeError> {
+    fn one_table(&mut self, spec: &StudySpec, layout: &Layout, blocks: &Blocks) -> Result<(), LatticeError> {
         let all = || layout.all_blocks().zip(blocks).map(|(block, (levels, _))| (block.statistic, levels));
         let Some((table, finest)) = all().max_by_key(|(_, levels)| levels.rank()) else { return Ok(()) };
         if let Some((other, _)) = all().find(|(_, levels)| !finest.refines(levels)) {
@@ -346,7 +450,7 @@ impl Compiler<'_> {
         let groups = self.sets.groups(finest);
         for group in &groups {
             let bit = self.decide(finest, group, &[]);
-            self.released.insert(group.clone(), bit);
+            self.release(group.clone(), bit);
         }
         self.check_size()?;
         let total = Levels(vec![0; self.sets.columns.len()]);
@@ -358,7 +462,7 @@ impl Compiler<'_> {
             for (union, parts) in unions {
                 if !self.released.contains_key(&union) {
                     let all = self.circuit.all(parts);
-                    self.released.insert(union, all);
+                    self.release(union, all);
                 }
             }
         }
@@ -389,12 +493,7 @@ impl Compiler<'_> {
     }
 
     /// Rules 7 and 8.
-    fn sums(
-        &mut self,
-        spec: &StudySpec,
-        layout: &Layout,
-        blocks: &[(Levels, Vec<Option<Key>>)],
-    ) -> Result<Sums, LatticeError> {
+    fn sums(&mut self, spec: &StudySpec, layout: &Layout, blocks: &Blocks) -> Result<Sums, LatticeError> {
         let mut sums = Sums::new();
         let of_blocks = || layout.all_blocks().zip(blocks);
         let variables: BTreeSet<usize> =
@@ -478,21 +577,31 @@ impl Compiler<'_> {
                 }
             }
             let all = self.circuit.all(members);
-            sums.extend(new.into_iter().map(|group| ((column, degree, group), all)));
+            for group in new {
+                let sum = (column, degree, group);
+                let bit = match self.known.sums.get(&sum) {
+                    Some(known) => self.circuit.at_least(vec![all, *known], 1),
+                    None => all,
+                };
+                sums.insert(sum, bit);
+            }
             self.check_size()?;
         }
         Ok(())
     }
 
-    fn finish(
-        self,
-        spec: &StudySpec,
-        layout: &Layout,
-        blocks: &[(Levels, Vec<Option<Key>>)],
-        sums: &Sums,
-    ) -> Result<Lattice, LatticeError> {
-        let total = vec![0; self.sets.columns.len()];
-        let total_bit = self.released.get(&total).copied();
+    /// The bit of a group of cells.
+    fn bit_of(&self, holds: &Holds, sums: &Sums) -> Result<BitRef, LatticeError> {
+        let bit = match (&holds.group, holds.sum) {
+            // Nobody can be in it, which everybody knows: it is shown where anything is.
+            (None, _) => self.released.get(&vec![0; self.sets.columns.len()]),
+            (Some(group), None) => self.released.get(group),
+            (Some(group), Some((column, degree))) => sums.get(&(column, degree, group.clone())),
+        };
+        bit.copied().ok_or(LatticeError::Layout)
+    }
+
+    fn finish(self, spec: &StudySpec, layout: &Layout, blocks: &Blocks, sums: &Sums) -> Result<Lattice, LatticeError> {
         let mut seeds: BTreeMap<BitRef, usize> = BTreeMap::new();
         let mut release = Vec::new();
         let mut seed_of = |bit: BitRef| {
@@ -502,31 +611,13 @@ impl Compiler<'_> {
             })
         };
         let (mut padded, mut places) = (Vec::new(), Vec::new());
-        for (block, (_, groups)) in layout.all_blocks().zip(blocks) {
-            for (bundle, group) in layout.bundles()[block.bundles.clone()].iter().zip(groups) {
-                // Nobody can be in it, which everybody knows: it is shown where anything is.
-                let bit = group.as_ref().map_or(total_bit, |group| self.released.get(group).copied());
-                let bit = bit.ok_or(LatticeError::Layout)?;
-                let (stands_alone, is_empty) = (matches!(bit, BitRef::Group(_)), group.is_none());
-                let cells = bundle.cells();
-                let count = padded.len();
-                if bundle.content == Content::Count {
-                    padded.push(Padded { cells, seed: seed_of(bit) });
-                    places.push(Places { count, sums: None, stands_alone, is_empty });
-                    continue;
-                }
-                let degree = if bundle.content == Content::Squares { 2 } else { 1 };
-                let of_sums = match group {
-                    Some(group) => {
-                        let (column, _) = summed(self.sets, spec, block.statistic).ok_or(LatticeError::Layout)?;
-                        *sums.get(&(column, degree, group.clone())).ok_or(LatticeError::Layout)?
-                    }
-                    None => bit,
-                };
-                padded.push(Padded { cells: cells.start..cells.start + 1, seed: seed_of(bit) });
-                padded.push(Padded { cells: cells.start + 1..cells.end, seed: seed_of(of_sums) });
-                places.push(Places { count, sums: Some(count + 1), stands_alone, is_empty });
-            }
+        for holds in held(self.sets, spec, layout, blocks).ok_or(LatticeError::Layout)? {
+            let bits = holds.iter().map(|of| self.bit_of(of, sums)).collect::<Result<Vec<_>, LatticeError>>()?;
+            let (stands_alone, is_empty) = (matches!(bits[0], BitRef::Group(_)), holds[0].group.is_none());
+            let count = padded.len();
+            let of_sums = (holds.len() > 1).then_some(count + 1);
+            places.push(Places { count, sums: of_sums, stands_alone, is_empty });
+            padded.extend(holds.into_iter().zip(bits).map(|(of, bit)| Padded { cells: of.cells, seed: seed_of(bit) }));
         }
         let mut partitions: Vec<Levels> = self.done.iter().cloned().collect();
         partitions.sort_by_cached_key(|levels| {

@@ -1,5 +1,6 @@
 //! Every handler: what it accepts, and each reason for which it does not.
 
+mod blame;
 mod consent;
 mod enrol;
 mod envelope;

@@ -10,7 +10,7 @@ use consilium_protocol::genesis::Deadlines;
 use consilium_protocol::ids::{ContentHash, Height, HospitalId, ResearcherId, RoundNumber, StudyId, Timestamp};
 use consilium_protocol::kem::KemPublicKey;
 use consilium_protocol::study::StudySpec;
-use consilium_protocol::tx::{Blob, VeilCommitment};
+use consilium_protocol::tx::{Blob, Fault, VeilCommitment};
 
 pub(crate) use guard::draw;
 pub use guard::{Disclosed, Guard, GuardKeys, Lot, Roles, Sealed};
@@ -121,6 +121,8 @@ pub struct Round {
     /// Of a guarded round, once its custodian has said so: which sets of groups passed, one bit each, the lowest bit of a byte
     /// first.
     pub passed: Vec<u8>,
+    /// What others of the roster say of hospitals that do not give what they committed to: by accused, by accuser.
+    pub accusations: BTreeMap<HospitalId, BTreeMap<HospitalId, Fault>>,
     /// When and how it ended, if it did.
     pub ended: Option<(Moment, RoundEnd)>,
 }
@@ -141,6 +143,17 @@ impl Round {
         self.contributions.len() == self.roster.len()
     }
 
+    /// Whether those who add up can have shown the sum over all to anybody: of a guarded round not before it is sealed, since no
+    /// hospital gives the seed of its veil before that.
+    pub fn is_exposed(&self) -> bool {
+        self.is_complete() && self.guard.is_none_or(|guard| guard.sealed.is_some())
+    }
+
+    /// Whether more than half of the roster say that the hospital does not give what it committed to.
+    pub fn is_blamed(&self, hospital: &HospitalId) -> bool {
+        self.accusations.get(hospital).is_some_and(|by| by.len() >= majority(self.roster.len()))
+    }
+
     /// The sum that the most hospitals attested (of equals, the greatest), and how many did.
     pub fn leading_sum(&self) -> Option<(ContentHash, usize)> {
         let mut counts: BTreeMap<ContentHash, usize> = BTreeMap::new();
@@ -158,6 +171,13 @@ impl Round {
             Some(guard) => guard.disclosed.and(guard.sealed).map(|sealed| sealed.sum.hash),
         }
     }
+}
+
+/// What the most of those who accuse a hospital say.
+pub fn most(by: &BTreeMap<HospitalId, Fault>) -> Option<Fault> {
+    let mut counts: BTreeMap<Fault, usize> = BTreeMap::new();
+    by.values().for_each(|fault| *counts.entry(*fault).or_default() += 1);
+    counts.into_iter().max_by_key(|(_, count)| *count).map(|(fault, _)| fault)
 }
 
 /// What became of a study.
@@ -229,7 +249,8 @@ impl Course {
     /// A round goes on with those who contributed: with whoever is left of one that is still collecting, with all of one
     /// that all contributed to. The joint ciphertext of the latter can be added up by those whose part that is, and the
     /// result of a smaller roster, subtracted from it, would be the missing hospital's own numbers: from then on no
-    /// smaller roster is possible. Which role of a guarded round did not do its part cannot be told from here, as each
+    /// smaller roster is possible. In a guarded round that is so from when it was sealed ([`Round::is_exposed`]); before, a round
+    /// goes on without those who more than half of the roster say do not give what they committed to. Which role of a guarded round did not do its part cannot be told from here, as each
     /// may be waiting for what the other holds; others take the roles ([`Self::relieved`]).
     ///
     /// Nobody can contribute to a guarded round without the custodian's public key, which the custodian has. So one that
@@ -242,7 +263,8 @@ impl Course {
             Some(custodian) => running.roster.iter().copied().filter(|id| *id != custodian).collect(),
             None => running.contributions.keys().copied().collect(),
         };
-        let narrowed = self.rounds.iter().any(|round| round.is_complete() && round.roster != left);
+        let left: Vec<HospitalId> = left.into_iter().filter(|id| !running.is_blamed(id)).collect();
+        let narrowed = self.rounds.iter().any(|round| round.is_exposed() && round.roster != left);
         let enough = left.len() >= majority(members).max(3).max(min_hospitals as usize);
         (enough && !narrowed && self.rounds.len() < MAX_ROUNDS).then_some(left)
     }

@@ -115,6 +115,8 @@ pub enum Step {
     },
     /// A hospital attests the sum.
     Attest,
+    /// A hospital says that another one does not give what it committed to.
+    Accuse,
     /// The sum that more than half of the roster attested is declared the result.
     Release {
         /// The hash of the sum.
@@ -152,6 +154,8 @@ pub const fn next(phase: Phase, step: Step) -> Option<Phase> {
         (Collecting { round }, Step::Contribute { complete: true }) => Some(Combining { round }),
         // Attesting changes nothing by itself; releasing counts the attestations.
         (Combining { round }, Step::Attest) => Some(Combining { round }),
+        // Nor does accusing: of what all have committed to, and nobody has to give earlier.
+        (Combining { round }, Step::Accuse) => Some(Combining { round }),
         (Combining { round }, Step::Release { sum }) => Some(Released { round, sum }),
         // A new round starts from nothing: contributions of a round that failed are of no use to it.
         (Collecting { .. } | Combining { .. }, Step::FailRound { another: Some(round) }) => Some(Collecting { round }),
@@ -162,14 +166,20 @@ pub const fn next(phase: Phase, step: Step) -> Option<Phase> {
         // Rounds need an approval by more than half.
         (
             Proposed,
-            Step::Open | Step::Contribute { .. } | Step::Attest | Step::Release { .. } | Step::FailRound { .. },
+            Step::Open
+            | Step::Contribute { .. }
+            | Step::Attest
+            | Step::Accuse
+            | Step::Release { .. }
+            | Step::FailRound { .. },
         ) => None,
         // Who is not paired when the round opens is not on its roster.
         (Collecting { .. } | Combining { .. }, Step::Pair) => None,
         // Nothing is contributed, attested or failed before the round opens.
-        (Approved { .. }, Step::Contribute { .. } | Step::Attest | Step::Release { .. } | Step::FailRound { .. }) => {
-            None
-        }
+        (
+            Approved { .. },
+            Step::Contribute { .. } | Step::Attest | Step::Accuse | Step::Release { .. } | Step::FailRound { .. },
+        ) => None,
         // The roster is fixed: decisions come too late. No sum exists before all contributed.
         (
             Collecting { .. },
@@ -178,6 +188,7 @@ pub const fn next(phase: Phase, step: Step) -> Option<Phase> {
             | Step::RunOut
             | Step::Open
             | Step::Attest
+            | Step::Accuse
             | Step::Release { .. },
         ) => None,
         // Nothing can be contributed twice.

@@ -1,0 +1,67 @@
+//! A hospital of the roster says that another one does not give what it committed to. Said by more than half of the roster, it ends the
+//! round, and names the hospital.
+
+use consilium_protocol::ids::{HospitalId, StudyId};
+use consilium_protocol::tx::{Accuse, Fault};
+
+use super::contribute::running;
+use super::end_round::end;
+use super::{Context, Outcome};
+use crate::event::Event;
+use crate::rejection::Rejection;
+use crate::state::study::{Round, Step};
+
+pub(super) fn apply(context: &mut Context<'_>, payload: &Accuse) -> Outcome {
+    let hospital = context.hospital()?;
+    let (id, accused) = (payload.study, payload.accused);
+    let study = context.study(&id)?;
+    let round = running(id, study.course, payload.round, &hospital, Step::Accuse)?;
+    if round.result().is_some() {
+        return Err(Rejection::Releasable { study: id });
+    }
+    if accused == hospital || !owes(round, &accused, payload.fault) {
+        return Err(Rejection::NothingOwed { study: id });
+    }
+    if round.accusations.get(&accused).is_some_and(|by| by.contains_key(&hospital)) {
+        return Err(Rejection::AlreadyAccused { study: id });
+    }
+    // A node may be away for a while. That bytes are nothing to add up, everybody finds who has them, at once.
+    let not_before = round.opened.time.plus_millis(context.state.genesis().deadlines.round_ms / 2);
+    if payload.fault != Fault::Malformed && context.moment.time < not_before {
+        return Err(Rejection::TooEarly { not_before });
+    }
+
+    let number = round.number;
+    let mut course = study.course.clone();
+    let is_blamed = course.rounds.last_mut().is_some_and(|round| {
+        round.accusations.entry(accused).or_default().insert(hospital, payload.fault);
+        round.is_blamed(&accused)
+    });
+    context.state.put_course(id, course);
+    context.events.push(Event::Accused { study: id, round: number, accused, hospital, fault: payload.fault });
+    if is_blamed {
+        context.events.push(Event::Blamed { study: id, round: number, hospital: accused, fault: payload.fault });
+        return end_without(context, id);
+    }
+    Ok(())
+}
+
+/// Whether the hospital has committed to something of the kind in this round.
+fn owes(round: &Round, hospital: &HospitalId, fault: Fault) -> bool {
+    let guard = round.guard.as_ref();
+    match fault {
+        Fault::Contribution => round.contributions.contains_key(hospital),
+        // Of a guarded round the aggregator alone can open what was contributed: nobody else could say so.
+        Fault::Malformed => guard.is_none() && round.contributions.contains_key(hospital),
+        Fault::Veil => guard.is_some_and(|guard| guard.sealed.is_some()) && round.contributions.contains_key(hospital),
+        Fault::Keys => guard.is_some_and(|guard| guard.roles.custodian == *hospital),
+        Fault::Sum => guard.is_some_and(|guard| guard.sealed.is_some() && guard.roles.aggregator == *hospital),
+    }
+}
+
+/// Ends the round; another opens without who is blamed, where that tells nobody anything.
+fn end_without(context: &mut Context<'_>, id: StudyId) -> Outcome {
+    let genesis = context.state.genesis();
+    let roster = context.study(&id)?.course.next_roster(context.members(), genesis.policy.min_hospitals);
+    end(context, id, roster)
+}

@@ -1,0 +1,215 @@
+//! Who does not give what it committed to is named, and costs the others neither rounds nor budget.
+
+use consilium_protocol::ids::{RoundNumber, StudyId, Timestamp};
+use consilium_protocol::privacy::MicroRho;
+use consilium_protocol::study::Protection;
+use consilium_protocol::tx::{
+    Accuse, Blob, Contribute, DiscloseSeeds, FailRound, Fault, OpenRound, Payload, SealSum, VeilCommitment,
+    WithdrawStudy,
+};
+
+use super::guarded::set;
+use crate::apply::Outcome;
+use crate::event::Event;
+use crate::rejection::Rejection;
+use crate::state::study::{Phase, Roles, RoundEnd};
+use crate::testing::{Ledger, Who, content};
+
+const ROUND: RoundNumber = RoundNumber::new(0);
+/// Of the deadline of a round.
+const HALF_MS: u64 = 2_500;
+
+fn accuse(ledger: &mut Ledger, i: usize, study: StudyId, accused: usize, fault: Fault) -> Outcome {
+    let accused = ledger.consortium.hospital(accused);
+    ledger.one(Who::Hospital(i), Payload::Accuse(Accuse { study, round: ROUND, accused, fault }))
+}
+
+fn contribute(ledger: &mut Ledger, study: StudyId, round: u32, by: impl Iterator<Item = usize>) {
+    for i in by {
+        let lot = ledger.consortium.lot(i, study, round + 1);
+        let guard = ledger.state.study(&study).and_then(|study| study.course.running_round()?.guard);
+        let veil = guard.map(|_| VeilCommitment { sealed: Blob { hash: content(7), bytes: 9 }, keys: content(8) });
+        let (round, contribution) = (RoundNumber::new(round), content(i as u8));
+        let payload = Contribute { study, round, contribution, bytes: 64, lot, veil };
+        assert_eq!(ledger.one(Who::Hospital(i), Payload::Contribute(payload)), Ok(()));
+    }
+}
+
+fn phase(ledger: &Ledger, study: StudyId) -> Phase {
+    ledger.state.study(&study).expect("a study").course.phase
+}
+
+/// A study that all members approved, in its first round.
+fn opened(ledger: &mut Ledger, protection: Protection) -> StudyId {
+    let members = ledger.state.members().len();
+    if protection == Protection::Guarded {
+        for i in 0..members {
+            assert_eq!(ledger.one(Who::Hospital(i), Payload::RegisterGuardKeys(set(i, 1))), Ok(()));
+        }
+    }
+    ledger.accredit(1);
+    let (study, outcome) = ledger.propose_protected(1, protection);
+    assert_eq!(outcome, Ok(()));
+    (0..members).for_each(|i| assert_eq!(ledger.approve(i, study), Ok(())));
+    assert_eq!(ledger.one(Who::Hospital(0), Payload::OpenRound(OpenRound { study })), Ok(()));
+    study
+}
+
+#[test]
+fn who_withholds_its_contribution_is_named_by_more_than_half() {
+    let mut ledger = Ledger::new(5);
+    let study = opened(&mut ledger, Protection::Open);
+    let opened = ledger.now;
+    let wrong = Err(Rejection::WrongPhase { study, phase: Phase::Collecting { round: ROUND } });
+    assert_eq!(accuse(&mut ledger, 0, study, 4, Fault::Contribution), wrong, "not all are in");
+    contribute(&mut ledger, study, 0, 0..5);
+    let not_before = Timestamp::new(opened + HALF_MS);
+    let early = Err(Rejection::TooEarly { not_before });
+    assert_eq!(accuse(&mut ledger, 0, study, 4, Fault::Contribution), early, "it may be away for a moment");
+    ledger.now = opened + HALF_MS;
+    let nothing = Err(Rejection::NothingOwed { study });
+    assert_eq!(accuse(&mut ledger, 0, study, 0, Fault::Contribution), nothing, "itself");
+    for fault in [Fault::Veil, Fault::Keys, Fault::Sum] {
+        assert_eq!(accuse(&mut ledger, 0, study, 4, fault), nothing, "no such thing in an open round");
+    }
+    assert_eq!(accuse(&mut ledger, 0, study, 4, Fault::Contribution), Ok(()));
+    assert_eq!(accuse(&mut ledger, 0, study, 4, Fault::Malformed), Err(Rejection::AlreadyAccused { study }));
+    // Others are accused beside, by fewer; and the accused accuses.
+    assert_eq!(accuse(&mut ledger, 4, study, 0, Fault::Contribution), Ok(()));
+    assert_eq!(accuse(&mut ledger, 1, study, 4, Fault::Contribution), Ok(()));
+    assert_eq!(phase(&ledger, study), Phase::Combining { round: ROUND }, "two of five");
+    let accused = ledger.consortium.hospital(4);
+    let fault = Fault::Contribution;
+    let tx = ledger.sign(Who::Hospital(2), Payload::Accuse(Accuse { study, round: ROUND, accused, fault }));
+    let events = ledger.commit(vec![tx]).events;
+    let hospital = ledger.consortium.hospital(2);
+    assert_eq!(
+        events,
+        [
+            Event::Accused { study, round: ROUND, accused, hospital, fault },
+            Event::Blamed { study, round: ROUND, hospital: accused, fault },
+            Event::RoundFailed { study, round: ROUND },
+            // The sum over all may have been seen by whom it gave its own.
+            Event::StudyFailed { study },
+        ]
+    );
+    let round = &ledger.state.study(&study).expect("a study").course.rounds[0];
+    assert!(matches!(round.ended, Some((_, RoundEnd::Failed))));
+    assert!(round.is_blamed(&accused) && !round.is_blamed(&ledger.consortium.hospital(0)));
+}
+
+#[test]
+fn what_cannot_be_added_up_is_found_at_once() {
+    let mut ledger = Ledger::new(3);
+    let study = opened(&mut ledger, Protection::Open);
+    contribute(&mut ledger, study, 0, 0..3);
+    assert_eq!(accuse(&mut ledger, 0, study, 2, Fault::Malformed), Ok(()));
+    assert_eq!(accuse(&mut ledger, 1, study, 2, Fault::Malformed), Ok(()));
+    assert_eq!(phase(&ledger, study), Phase::Failed);
+}
+
+fn roles(ledger: &Ledger, study: StudyId) -> (usize, usize, Vec<usize>) {
+    let round = ledger.state.study(&study).expect("a study").course.rounds.last().expect("a round");
+    let Roles { aggregator, custodian, .. } = round.guard.expect("a guard").roles;
+    let position = |id| (0..5).find(|i| ledger.consortium.hospital(*i) == id).expect("a member");
+    let (aggregator, custodian) = (position(aggregator), position(custodian));
+    (aggregator, custodian, (0..5).filter(|i| *i != aggregator && *i != custodian).collect())
+}
+
+fn seal(ledger: &mut Ledger, study: StudyId, aggregator: usize) {
+    let blob = |name| Blob { hash: content(name), bytes: 9 };
+    let payload = SealSum { study, round: ROUND, sum: blob(1), seeds: blob(2) };
+    assert_eq!(ledger.one(Who::Hospital(aggregator), Payload::SealSum(payload)), Ok(()));
+}
+
+#[test]
+fn a_guarded_round_that_is_not_sealed_goes_on_without_who_withholds() {
+    let mut ledger = Ledger::new(5);
+    let study = opened(&mut ledger, Protection::Guarded);
+    contribute(&mut ledger, study, 0, 0..5);
+    ledger.now += HALF_MS;
+    let (aggregator, custodian, others) = roles(&ledger, study);
+    let nothing = Err(Rejection::NothingOwed { study });
+    let malformed = accuse(&mut ledger, aggregator, study, others[0], Fault::Malformed);
+    assert_eq!(malformed, nothing, "the aggregator alone could say so");
+    for fault in [Fault::Veil, Fault::Sum] {
+        assert_eq!(accuse(&mut ledger, custodian, study, aggregator, fault), nothing, "nothing is sealed");
+    }
+    assert_eq!(accuse(&mut ledger, custodian, study, others[0], Fault::Keys), nothing, "it is not the custodian");
+    for i in [aggregator, custodian, others[1]] {
+        assert_eq!(accuse(&mut ledger, i, study, others[0], Fault::Contribution), Ok(()));
+    }
+    let course = ledger.state.study(&study).expect("a study").course;
+    assert_eq!(course.phase, Phase::Collecting { round: RoundNumber::new(1) });
+    let accused = ledger.consortium.hospital(others[0]);
+    assert!(course.rounds[1].roster.len() == 4 && !course.rounds[1].has(&accused));
+    // The next one goes on with fewer, too, and fails only where too few are left.
+    let left = (0..5).filter(|i| *i != others[0]);
+    contribute(&mut ledger, study, 1, left);
+    ledger.now += 2 * HALF_MS;
+    let fail = Payload::FailRound(FailRound { study, round: RoundNumber::new(1) });
+    assert_eq!(ledger.one(Who::Hospital(aggregator), fail), Ok(()));
+}
+
+#[test]
+fn a_guarded_round_that_is_sealed_ends_the_study() {
+    let mut ledger = Ledger::new(5);
+    let study = opened(&mut ledger, Protection::Guarded);
+    contribute(&mut ledger, study, 0, 0..5);
+    let (aggregator, custodian, others) = roles(&ledger, study);
+    seal(&mut ledger, study, aggregator);
+    ledger.now += HALF_MS;
+    assert_eq!(accuse(&mut ledger, custodian, study, aggregator, Fault::Sum), Ok(()));
+    assert_eq!(accuse(&mut ledger, others[0], study, aggregator, Fault::Sum), Ok(()));
+    assert_eq!(accuse(&mut ledger, others[0], study, others[1], Fault::Veil), Ok(()));
+    assert_eq!(accuse(&mut ledger, others[1], study, aggregator, Fault::Contribution), Ok(()));
+    assert_eq!(phase(&ledger, study), Phase::Failed, "what was sealed may be known by those who had it");
+}
+
+#[test]
+fn what_is_disclosed_is_released_and_nobody_is_accused() {
+    let mut ledger = Ledger::new(5);
+    let study = opened(&mut ledger, Protection::Guarded);
+    contribute(&mut ledger, study, 0, 0..5);
+    let (aggregator, custodian, others) = roles(&ledger, study);
+    seal(&mut ledger, study, aggregator);
+    let seeds = Blob { hash: content(3), bytes: 9 };
+    let payload = DiscloseSeeds { study, round: ROUND, seeds, passed: vec![1] };
+    assert_eq!(ledger.one(Who::Hospital(custodian), Payload::DiscloseSeeds(payload)), Ok(()));
+    ledger.now += HALF_MS;
+    let releasable = Err(Rejection::Releasable { study });
+    assert_eq!(accuse(&mut ledger, others[0], study, aggregator, Fault::Sum), releasable);
+}
+
+/// After a round of so many contributions that ended so: what is left of each hospital's loss.
+fn losses(contributions: usize, end: impl Fn(&mut Ledger, StudyId)) -> Vec<u64> {
+    let mut ledger = Ledger::new(4);
+    let study = opened(&mut ledger, Protection::Private { rho: MicroRho::new(50) });
+    contribute(&mut ledger, study, 0, 0..contributions);
+    end(&mut ledger, study);
+    (0..4).map(|i| ledger.state.privacy_loss(&ledger.consortium.hospital(i)).get()).collect()
+}
+
+#[test]
+fn a_round_that_nobody_can_have_opened_costs_no_budget() {
+    let fail = |ledger: &mut Ledger, study| {
+        ledger.now += 2 * HALF_MS;
+        assert_eq!(ledger.one(Who::Hospital(0), Payload::FailRound(FailRound { study, round: ROUND })), Ok(()));
+    };
+    let withdraw = |ledger: &mut Ledger, study| {
+        assert_eq!(ledger.one(Who::Researcher(1), Payload::WithdrawStudy(WithdrawStudy { study })), Ok(()));
+    };
+    let blame = |ledger: &mut Ledger, study| {
+        for i in 0..3 {
+            assert_eq!(accuse(ledger, i, study, 3, Fault::Malformed), Ok(()));
+        }
+    };
+    // Three go on, and are charged for the round that opened then; too few end the study.
+    assert_eq!(losses(3, fail), [50, 50, 50, 0]);
+    assert_eq!(losses(2, fail), [0; 4]);
+    assert_eq!(losses(3, withdraw), [0; 4]);
+    // When all are in, whoever adds up may have seen the result.
+    assert_eq!(losses(4, fail), [100; 4]);
+    assert_eq!(losses(4, withdraw), [50; 4]);
+    assert_eq!(losses(4, blame), [50; 4]);
+}

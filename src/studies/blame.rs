@@ -1,0 +1,167 @@
+//! Who does not give what it committed to.
+//!
+//! A hospital that all others wait for is asked until half of the round's time is over. Then whoever waits says so on the ledger, and
+//! the rest of the roster asks, too: who can have it hands it on, who cannot says the same. Said by more than half of the roster,
+//! the round is over, and the hospital is named.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use consilium_engine::cells::CiphertextError;
+use consilium_engine::guard::{GuardPublicKey, GuardServerKey};
+use consilium_ledger::state::study::{Round, most};
+use consilium_protocol::ids::{ContentHash, HospitalId, RoundNumber, StudyId, Timestamp};
+use consilium_protocol::tx::{Accuse, Fault, Payload};
+use consilium_protocol::wire::BlobKind;
+
+use super::Studies;
+use crate::replica::peers::{FetchError, Wanted};
+
+/// How often a hospital is asked for what others say they cannot have, before the same is said here.
+const TRIES: u32 = 3;
+/// How long between.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// Something that another hospital of a roster owes, and that nobody can go on without.
+#[derive(Debug, thiserror::Error)]
+#[error("{wrong}")]
+pub struct Owed {
+    /// The round.
+    pub(super) of: (StudyId, RoundNumber),
+    /// Whose it is.
+    pub(super) hospital: HospitalId,
+    /// What it is.
+    pub(super) fault: Fault,
+    /// What is wrong with it.
+    #[source]
+    pub(super) wrong: Wrong,
+}
+
+/// What is wrong with something that another hospital owes.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Wrong {
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    #[error("hospital {0:?} contributed what counts for several hospitals; it is not added up")]
+    NotOne(HospitalId),
+    #[error("hospital {0:?} contributed what cannot be added up with the others: {1}")]
+    Ciphertext(HospitalId, CiphertextError),
+}
+
+/// Fetches what a hospital owes: from itself, or when that is in vain and was said on the ledger, from anybody of the roster who could.
+pub(super) async fn fetch(
+    studies: &Studies,
+    of: (StudyId, RoundNumber),
+    from: HospitalId,
+    (fault, wanted): (Fault, &Wanted),
+) -> Result<Vec<u8>, Box<Owed>> {
+    let wrong = match studies.replica.peers.fetch(from, wanted).await {
+        Ok(bytes) => return Ok(bytes),
+        Err(error) => error,
+    };
+    for other in others(studies, of, from) {
+        if let Ok(bytes) = studies.replica.peers.fetch(other, wanted).await {
+            return Ok(bytes);
+        }
+    }
+    Err(Box::new(Owed { of, hospital: from, fault, wrong: wrong.into() }))
+}
+
+/// Those who can be asked to hand on what this hospital says it cannot have.
+fn others(studies: &Studies, (study, number): (StudyId, RoundNumber), accused: HospitalId) -> Vec<HospitalId> {
+    let own = studies.replica.hospital;
+    let found = studies.replica.chain.read(|state| {
+        let round = state.study(&study)?.course.round(number)?;
+        let is_said = round.accusations.get(&accused).is_some_and(|by| by.contains_key(&own));
+        is_said.then(|| round.roster.iter().copied().filter(|id| *id != own && *id != accused).collect())
+    });
+    found.ok().flatten().unwrap_or_default()
+}
+
+/// What is to be said of it on the ledger, once it is time and where it has not been said.
+pub(super) fn accusation(studies: &Studies, owed: &Owed) -> Option<Payload> {
+    let clock = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64);
+    let (study, number) = owed.of;
+    let read = studies.replica.chain.read(|state| {
+        let round = state.study(&study)?.course.round(number)?;
+        let half = round.opened.time.plus_millis(state.genesis().deadlines.round_ms / 2);
+        let is_time = owed.fault == Fault::Malformed || half <= state.time().max(Timestamp::new(clock));
+        let own = studies.replica.hospital;
+        let is_said = round.accusations.get(&owed.hospital).is_some_and(|by| by.contains_key(&own));
+        (round.is_complete() && round.ended.is_none() && is_time && !is_said).then_some(())
+    });
+    read.ok().flatten()?;
+    Some(Payload::Accuse(Accuse { study, round: number, accused: owed.hospital, fault: owed.fault }))
+}
+
+/// Of whom others of a guarded round's roster say that they cannot have something, where this hospital does not say so yet.
+pub(super) fn to_be_asked(round: &Round, own: &HospitalId) -> Vec<(HospitalId, Fault)> {
+    // What is contributed to other rounds everybody fetches.
+    if round.guard.is_none() || !round.has(own) || round.ended.is_some() || round.result().is_some() {
+        return Vec::new();
+    }
+    let accused = round.accusations.iter().filter(|(accused, by)| *accused != own && !by.contains_key(own));
+    accused.filter_map(|(accused, by)| Some((*accused, most(by)?))).collect()
+}
+
+/// The hash of what a hospital of a round committed to.
+fn committed(round: &Round, kind: BlobKind, hospital: &HospitalId) -> Option<ContentHash> {
+    let contribution = || round.contributions.get(hospital);
+    let sealed = || round.guard.filter(|guard| guard.roles.aggregator == *hospital)?.sealed;
+    match kind {
+        BlobKind::Contribution => contribution().map(|contribution| contribution.hash),
+        BlobKind::Veil => Some(contribution()?.veil?.sealed.hash),
+        BlobKind::Sum => sealed().map(|sealed| sealed.sum.hash),
+        BlobKind::Seeds => sealed().map(|sealed| sealed.seeds.hash),
+        BlobKind::Unspecified
+        | BlobKind::PairKeys
+        | BlobKind::GuardPublicKey
+        | BlobKind::GuardServerKey
+        | BlobKind::DisclosedSeeds => None,
+    }
+}
+
+/// Whose this is, where the caller says on the ledger that it cannot have it.
+pub fn missed(round: &Round, kind: BlobKind, wanted: &ContentHash, caller: &HospitalId) -> Option<HospitalId> {
+    let mut accused = round.accusations.iter().filter(|(_, by)| round.ended.is_none() && by.contains_key(caller));
+    let found = accused.find(|(accused, _)| committed(round, kind, accused) == Some(*wanted));
+    found.map(|(accused, _)| *accused)
+}
+
+/// Asks a hospital for what others say they cannot have.
+pub(super) async fn ask(
+    studies: &Studies,
+    of: (StudyId, RoundNumber),
+    (accused, fault): (HospitalId, Fault),
+) -> Result<(), Box<Owed>> {
+    let (study, number) = of;
+    let read = studies.replica.chain.read(|state| {
+        let round = state.study(&study)?.course.round(number)?;
+        let kinds = match fault {
+            Fault::Contribution | Fault::Malformed => vec![BlobKind::Contribution],
+            Fault::Veil => vec![BlobKind::Veil],
+            Fault::Sum => vec![BlobKind::Sum, BlobKind::Seeds],
+            Fault::Keys => {
+                let roles = round.guard?.roles;
+                let key = |kind, hash, limit| Wanted { kind, of: None, hash, limit };
+                return Some(vec![
+                    key(BlobKind::GuardPublicKey, roles.public_key.hash, GuardPublicKey::ENCODED_BYTES),
+                    key(BlobKind::GuardServerKey, roles.server_key.hash, GuardServerKey::ENCODED_BYTES),
+                ]);
+            }
+        };
+        let wanted = |kind| Some(Wanted::of_round(kind, of, committed(round, kind, &accused)?));
+        kinds.into_iter().map(wanted).collect()
+    });
+    for wanted in read.ok().flatten().unwrap_or_default() {
+        let mut found = studies.replica.peers.fetch(accused, &wanted).await;
+        for _ in 1..TRIES {
+            if found.is_ok() {
+                break;
+            }
+            tokio::time::sleep(PAUSE).await;
+            found = studies.replica.peers.fetch(accused, &wanted).await;
+        }
+        found.map_err(|error| Box::new(Owed { of, hospital: accused, fault, wrong: error.into() }))?;
+    }
+    Ok(())
+}
