@@ -253,6 +253,7 @@ impl Auditor {
             Payload::SealSum(p) => Some(p.study),
             Payload::DiscloseSeeds(p) => Some(p.study),
             Payload::Accuse(p) => Some(p.study),
+            Payload::Witness(p) => Some(p.study),
         }
     }
 

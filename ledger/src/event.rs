@@ -177,6 +177,8 @@ pub enum Event {
         aggregator: HospitalId,
         /// Who learns which groups passed.
         custodian: HospitalId,
+        /// Who repeats what is decided, where the policy wants that.
+        witness: Option<HospitalId>,
     },
     /// A round of a private study was charged to the budget of every hospital on its roster.
     PrivacySpent {
@@ -211,6 +213,17 @@ pub enum Event {
         /// The custodian.
         hospital: HospitalId,
         /// The hash of the seeds, sealed to the researcher.
+        seeds: ContentHash,
+    },
+    /// The witness of a guarded round committed to what it sealed.
+    Witnessed {
+        /// The study.
+        study: StudyId,
+        /// The round.
+        round: RoundNumber,
+        /// The witness.
+        hospital: HospitalId,
+        /// The hash of its seeds under the custodian's key.
         seeds: ContentHash,
     },
     /// A hospital of the roster says that another one does not give what it committed to.
@@ -280,6 +293,7 @@ impl Event {
             | Self::PrivacySpent { study, .. }
             | Self::SumSealed { study, .. }
             | Self::SeedsDisclosed { study, .. }
+            | Self::Witnessed { study, .. }
             | Self::Accused { study, .. }
             | Self::Blamed { study, .. }
             | Self::PrivacyReturned { study, .. } => Some(*study),
@@ -315,6 +329,7 @@ impl Event {
             Self::PrivacySpent { .. } => "privacy_spent",
             Self::SumSealed { .. } => "sum_sealed",
             Self::SeedsDisclosed { .. } => "seeds_disclosed",
+            Self::Witnessed { .. } => "witnessed",
             Self::Accused { .. } => "accused",
             Self::Blamed { .. } => "blamed",
             Self::PrivacyReturned { .. } => "privacy_returned",
@@ -373,9 +388,13 @@ impl fmt::Display for Event {
             }
             Self::StudyFailed { study } => write!(f, "study {} failed", study.short()),
             Self::GuardKeysRegistered { hospital } => write!(f, "{} registered guard keys", hospital.short()),
-            Self::RolesDrawn { study, round, aggregator, custodian } => {
+            Self::RolesDrawn { study, round, aggregator, custodian, witness } => {
                 let (study, aggregator, custodian) = (study.short(), aggregator.short(), custodian.short());
-                write!(f, "study {study} round {round}: {aggregator} aggregates, {custodian} is custodian")
+                write!(f, "study {study} round {round}: {aggregator} aggregates, {custodian} is custodian")?;
+                witness.map_or(Ok(()), |witness| write!(f, ", {} is witness", witness.short()))
+            }
+            Self::Witnessed { study, round, hospital, .. } => {
+                write!(f, "{} repeated what was decided in study {} round {round}", hospital.short(), study.short())
             }
             Self::Accused { study, round, accused, hospital, fault } => {
                 let (study, accused, hospital) = (study.short(), accused.short(), hospital.short());

@@ -330,8 +330,11 @@ pub enum Rejection {
         /// The study.
         study: StudyId,
     },
-    /// A contribution to a guarded round without a veil, or one to another round with it.
-    #[error("contributions to guarded rounds have a veil, and no others; compute it again with this program")]
+    /// A contribution to a guarded round without a veil, or without counts for its witness, or one to another round with it.
+    #[error(
+        "contributions to guarded rounds have a veil, and counts for the witness where there is one, and no others have; compute it \
+         again with this program"
+    )]
     Veil,
     /// What was committed to has no bytes.
     #[error("what this commits to has no bytes; compute it again")]
@@ -385,8 +388,8 @@ pub enum Rejection {
     GuardKeys,
     /// Fewer than two hospitals of the roster can take a role.
     #[error(
-        "a guarded round needs two hospitals of its roster, not the researcher's own, that have registered guard keys; \
-         start their nodes, which register by themselves"
+        "a guarded round needs two hospitals of its roster (three where the policy asks for a witness), not the researcher's own, \
+         that have registered guard keys; start their nodes, which register by themselves"
     )]
     NoRoles {
         /// The study.
@@ -411,7 +414,7 @@ pub enum Rejection {
         hospital: HospitalId,
     },
     /// The aggregator has not sealed the sum yet.
-    #[error("the round's aggregator has not sealed the sum yet; send it again when it has")]
+    #[error("the round's aggregator, or its witness, has not sealed its part yet; send it again when it has")]
     NotSealed {
         /// The study.
         study: StudyId,
@@ -429,6 +432,12 @@ pub enum Rejection {
         asked: MicroRho,
         /// The largest that a study of as many statistics can ask for.
         most: MicroRho,
+    },
+    /// The policy wants no witness.
+    #[error("the round has no witness, which the consortium's policy does not ask for; nothing needs to be done")]
+    NoWitness {
+        /// The study.
+        study: StudyId,
     },
     /// The accused has committed to nothing of the kind in this round.
     #[error("that hospital owes nothing of the kind to the round; accuse one of its roster of what it committed to")]
@@ -497,6 +506,7 @@ impl Rejection {
             Self::Veil => "veil",
             Self::EmptyContribution => "empty_contribution",
             Self::AlreadyAttested { .. } => "already_attested",
+            Self::NoWitness { .. } => "no_witness",
             Self::NothingOwed { .. } => "nothing_owed",
             Self::AlreadyAccused { .. } => "already_accused",
             Self::TooFewAttestations { .. } => "too_few_attestations",

@@ -20,6 +20,9 @@ pub struct DisclosurePolicy {
     /// Against how many curious hospitals of a round, who work together and know their own numbers, joint counts of guarded
     /// studies stay large without theirs. With 0, no released number is one hospital's own.
     pub insiders: u32,
+    /// Whether a third hospital of a guarded round repeats what is decided under encryption, so that an aggregator alone cannot
+    /// release what it likes.
+    pub witness: bool,
     /// Whether a joint count of 0 is shown (CMS allows it) or suppressed like a small one.
     pub show_zeros: bool,
     /// Counts are shown rounded to multiples of this; 1 shows them as they are.
@@ -46,6 +49,7 @@ impl Default for DisclosurePolicy {
             min_site_count: 5,
             min_hospitals: 3,
             insiders: 0,
+            witness: false,
             show_zeros: true,
             rounding: 1,
             studies_per_researcher: 50,

@@ -45,6 +45,8 @@ pub enum Content {
     Contribution,
     /// The seed of the veil that a hospital lays over its cells in a guarded round, for the custodian.
     Veil,
+    /// The counts of a contribution to a guarded round, for its witness.
+    Counts,
     /// The seeds of what passed, for the researcher.
     Seeds,
 }
@@ -55,6 +57,7 @@ impl Context<'_> {
         let label: &[u8] = match self.content {
             Content::Contribution => b"consilium/sealed-contribution/v1",
             Content::Veil => b"consilium/sealed-veil/v1",
+            Content::Counts => b"consilium/sealed-counts/v1",
             Content::Seeds => b"consilium/sealed-seeds/v1",
         };
         let round = self.round.get().to_le_bytes();

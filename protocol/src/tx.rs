@@ -126,6 +126,8 @@ pub enum Payload {
     DiscloseSeeds(DiscloseSeeds),
     /// Hospital of the roster: says that another one does not give what it committed to.
     Accuse(Accuse),
+    /// Witness of a guarded round: commits to seeds of its own, sealed by the decisions that it repeated.
+    Witness(Witness),
 }
 
 impl Payload {
@@ -151,6 +153,7 @@ impl Payload {
             Self::SealSum(_) => "seal_sum",
             Self::DiscloseSeeds(_) => "disclose_seeds",
             Self::Accuse(_) => "accuse",
+            Self::Witness(_) => "witness",
         }
     }
 }
@@ -328,13 +331,15 @@ pub struct Contribute {
     pub veil: Option<VeilCommitment>,
 }
 
-/// What a hospital says of the veil over its cells in a guarded round.
+/// What a hospital says in a guarded round of the veil over its cells, and of its counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct VeilCommitment {
     /// The seed of the veil, sealed to the custodian.
     pub sealed: Blob,
     /// SHA-256 of the list of commitments to the veil's keys.
     pub keys: ContentHash,
+    /// The counts, sealed to the round's witness, if it has one.
+    pub counts: Option<Blob>,
 }
 
 /// See [`Payload::Attest`].
@@ -392,6 +397,10 @@ pub enum Fault {
     Keys,
     /// The padded sum and the seeds that it sealed as aggregator cannot be had.
     Sum,
+    /// The counts that it sealed to the witness cannot be had.
+    Counts,
+    /// What it sealed as witness cannot be had.
+    Witness,
 }
 
 impl Fault {
@@ -403,12 +412,15 @@ impl Fault {
             Self::Veil => "veil",
             Self::Keys => "keys",
             Self::Sum => "sum",
+            Self::Counts => "counts",
+            Self::Witness => "witness",
         }
     }
 
     /// The fault of this name.
     pub fn named(name: &str) -> Option<Self> {
-        [Self::Contribution, Self::Malformed, Self::Veil, Self::Keys, Self::Sum].into_iter().find(|f| f.name() == name)
+        let all = [Self::Contribution, Self::Malformed, Self::Veil, Self::Keys, Self::Sum, Self::Counts, Self::Witness];
+        all.into_iter().find(|fault| fault.name() == name)
     }
 
     /// What is wrong, to follow a name.
@@ -419,6 +431,8 @@ impl Fault {
             Self::Veil => "does not give the seed of its veil",
             Self::Keys => "does not give its custodian's keys",
             Self::Sum => "does not give what it sealed as aggregator",
+            Self::Counts => "does not give the counts that it sealed to the witness",
+            Self::Witness => "does not give what it sealed as witness",
         }
     }
 }
@@ -453,6 +467,17 @@ pub struct SealSum {
     /// The padded sum, under the researcher's key.
     pub sum: Blob,
     /// The seeds of the pads, under the custodian's key: readable for groups that passed.
+    pub seeds: Blob,
+}
+
+/// See [`Payload::Witness`].
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Witness {
+    /// The study.
+    pub study: StudyId,
+    /// The round.
+    pub round: RoundNumber,
+    /// Seeds that serve for nothing else, under the custodian's key: readable for groups that passed.
     pub seeds: Blob,
 }
 

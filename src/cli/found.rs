@@ -30,6 +30,9 @@ struct PolicyArgs {
     /// Against how many hospitals of a round, who work together, joint counts stay large without theirs
     #[arg(long, value_name = "HOSPITALS", default_value_t = DisclosurePolicy::default().insiders)]
     insiders: u32,
+    /// Have a third hospital repeat what is decided under encryption in guarded studies
+    #[arg(long)]
+    witness: bool,
     /// Suppress joint counts of 0, too
     #[arg(long)]
     hide_zeros: bool,
@@ -60,6 +63,7 @@ impl PolicyArgs {
             min_site_count: self.min_site_count,
             min_hospitals: self.min_hospitals,
             insiders: self.insiders,
+            witness: self.witness,
             show_zeros: !self.hide_zeros,
             rounding: self.rounding,
             studies_per_researcher: self.studies_per_researcher,

@@ -159,6 +159,7 @@ fn in_force(config: &NodeConfig, consortium: Option<&DisclosurePolicy>) -> Strin
     text.push_str(&line("open_studies", own.open_studies, force.open_studies, consortium.open_studies));
     text.push_str(&line("privacy_budget", own.privacy_budget, force.privacy_budget, consortium.privacy_budget));
     text.push_str(&line("insiders", None, force.insiders, consortium.insiders));
+    text.push_str(&line("witness", None, force.witness, consortium.witness));
     text.push_str(&line("show_zeros", None, force.show_zeros, consortium.show_zeros));
     text.push_str(&line("rounding", None, force.rounding, consortium.rounding));
     text.push_str(&line(

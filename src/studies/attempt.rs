@@ -111,9 +111,13 @@ async fn attempt(studies: &Studies, due: &Due) -> Result<(), DriveError> {
             let round = GuardedRound::read(&studies.replica, &study, *round).ok_or(GuardedError::NoRound)?;
             guarded::seal(studies, &round, contributions).await?
         }
-        Duty::Disclose { round, aggregator, sum, seeds } => {
+        Duty::Witness { round, counts } => {
             let round = GuardedRound::read(&studies.replica, &study, *round).ok_or(GuardedError::NoRound)?;
-            guarded::disclose(studies, &round, *aggregator, *sum, *seeds).await?
+            guarded::witness(studies, &round, counts).await?
+        }
+        Duty::Disclose { round, aggregator, sum, seeds, witness } => {
+            let round = GuardedRound::read(&studies.replica, &study, *round).ok_or(GuardedError::NoRound)?;
+            guarded::disclose(studies, &round, (*aggregator, *sum, *seeds), *witness).await?
         }
         Duty::KeepGuarded { round } => {
             guarded::keep(studies, study, *round).await?;

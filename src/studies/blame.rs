@@ -112,6 +112,11 @@ fn committed(round: &Round, kind: BlobKind, hospital: &HospitalId) -> Option<Con
         BlobKind::Veil => Some(contribution()?.veil?.sealed.hash),
         BlobKind::Sum => sealed().map(|sealed| sealed.sum.hash),
         BlobKind::Seeds => sealed().map(|sealed| sealed.seeds.hash),
+        BlobKind::Counts => Some(contribution()?.veil?.counts?.hash),
+        BlobKind::WitnessSeeds => {
+            let witnessed = round.guard.filter(|guard| guard.roles.is_witness(hospital))?.witnessed;
+            witnessed.map(|witnessed| witnessed.seeds.hash)
+        }
         BlobKind::Unspecified
         | BlobKind::PairKeys
         | BlobKind::GuardPublicKey
@@ -140,6 +145,8 @@ pub(super) async fn ask(
             Fault::Contribution | Fault::Malformed => vec![BlobKind::Contribution],
             Fault::Veil => vec![BlobKind::Veil],
             Fault::Sum => vec![BlobKind::Sum, BlobKind::Seeds],
+            Fault::Counts => vec![BlobKind::Counts],
+            Fault::Witness => vec![BlobKind::WitnessSeeds],
             Fault::Keys => {
                 let roles = round.guard?.roles;
                 let key = |kind, hash, limit| Wanted { kind, of: None, hash, limit };

@@ -43,10 +43,11 @@ pub(super) async fn commitment(
         }
     };
     let letter = studies.kept.rounds.get(study, round, Piece::Veil)?;
+    let counts = studies.kept.rounds.get(study, round, Piece::Counts)?;
     // The bytes' hash takes time, too.
     let made = made.map(|(bytes, new)| {
         let contribution = hash::content(&bytes);
-        let veil = letter.as_deref().and_then(commitment_of);
+        let veil = letter.as_deref().and_then(|letter| commitment_of(letter, counts.as_deref()));
         let lot = studies.vault.lot(study, next);
         (Contribute { study: *study, round, contribution, bytes: bytes.len() as u64, lot, veil }, new)
     });
@@ -79,9 +80,12 @@ fn slots(replica: &Replica, study: &StudyId, round: RoundNumber) -> Result<Slots
 /// Has the contribution made. It is on disk before anybody hears of it.
 async fn make(studies: &Studies, task: &Task) -> Result<Vec<u8>, DriveError> {
     let started = Instant::now();
-    let Contributed { bytes, veil } = studies.vault.contribute(task).await?;
+    let Contributed { bytes, veil, counts } = studies.vault.contribute(task).await?;
     if let Some(letter) = veil {
         studies.kept.rounds.keep(&task.study, task.round, Piece::Veil, &letter)?;
+    }
+    if let Some(counts) = counts {
+        studies.kept.rounds.keep(&task.study, task.round, Piece::Counts, &counts)?;
     }
     studies.kept.rounds.keep(&task.study, task.round, Piece::Contribution, &bytes)?;
     info!(
@@ -99,8 +103,9 @@ async fn task(studies: &Studies, study: &StudyId, round: RoundNumber) -> Result<
     let guard = match GuardedRound::read(&studies.replica, study, round) {
         Some(found) => {
             let custodian_key = guarded::public_key(studies, &found).await?;
-            let Roles { sealing_key, veil_key, .. } = found.roles;
-            Some(GuardTask { custodian_key, sealing_key, veil_key })
+            let Roles { sealing_key, veil_key, witness, .. } = found.roles;
+            let witness_key = witness.map(|witness| witness.sealing_key);
+            Some(GuardTask { custodian_key, sealing_key, veil_key, witness_key })
         }
         None => None,
     };

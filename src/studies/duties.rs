@@ -1,7 +1,7 @@
 //! What a hospital owes to the studies on the ledger: a pure function of the ledger's state and the hospital's name.
 
 use consilium_ledger::state::State;
-use consilium_ledger::state::study::{Phase, Study};
+use consilium_ledger::state::study::{Contribution, Guard, Phase, Round, Study, Turn};
 use consilium_protocol::ids::{ContentHash, HospitalId, RoundNumber, StudyId, Timestamp};
 use consilium_protocol::study::Protection;
 use consilium_protocol::tx::Fault;
@@ -42,6 +42,15 @@ pub enum Duty {
         sum: ContentHash,
         /// The hash of the seeds.
         seeds: ContentHash,
+        /// Who has the witness's seeds, and their hash, where there is a witness.
+        witness: Option<(HospitalId, ContentHash)>,
+    },
+    /// As witness: fetch all counts, and repeat what the aggregator decides.
+    Witness {
+        /// The round.
+        round: RoundNumber,
+        /// Who committed to which counts.
+        counts: Vec<(HospitalId, ContentHash)>,
     },
     /// Fetch all contributions, add them up, and attest the sum.
     Attest {
@@ -105,6 +114,7 @@ impl Duty {
             Self::KeepPairs { .. } | Self::KeepSum { .. } | Self::KeepGuarded { .. } => "keep",
             Self::Seal { .. } => "seal",
             Self::Disclose { .. } => "disclose",
+            Self::Witness { .. } => "witness",
         }
     }
 }
@@ -196,16 +206,8 @@ fn due(state: &State, study: &Study<'_>, own: &HospitalId, now: Timestamp) -> Op
                 None if !running.attestations.contains_key(own) => {
                     at(Duty::Attest { round, contributions: contributions() }, 0)
                 }
-                Some(guard) if guard.awaited() == Some(*own) => {
-                    let disclose = guard.sealed.map(|sealed| Duty::Disclose {
-                        round,
-                        aggregator: guard.roles.aggregator,
-                        sum: sealed.sum.hash,
-                        seeds: sealed.seeds.hash,
-                    });
-                    at(disclose.unwrap_or_else(|| Duty::Seal { round, contributions: contributions() }), 0)
-                }
-                None | Some(_) => None,
+                None => None,
+                Some(guard) => at(turn(running, guard, own, contributions)?, 0),
             }
         }
         Phase::Released { round, sum } => {
@@ -221,8 +223,30 @@ fn due(state: &State, study: &Study<'_>, own: &HospitalId, now: Timestamp) -> Op
     }
 }
 
+/// What a role of a guarded round does when it is its turn.
+fn turn(
+    running: &Round,
+    guard: &Guard,
+    own: &HospitalId,
+    contributions: impl Fn() -> Vec<(HospitalId, ContentHash)>,
+) -> Option<Duty> {
+    let round = running.number;
+    match guard.awaits(own)? {
+        Turn::Seal => Some(Duty::Seal { round, contributions: contributions() }),
+        Turn::Witness => {
+            let counts = |(id, c): (&HospitalId, &Contribution)| Some((*id, c.veil?.counts?.hash));
+            Some(Duty::Witness { round, counts: running.contributions.iter().filter_map(counts).collect() })
+        }
+        Turn::Disclose => {
+            let witness = guard.roles.witness.zip(guard.witnessed).map(|(of, by)| (of.hospital, by.seeds.hash));
+            let (aggregator, sealed) = (guard.roles.aggregator, guard.sealed?);
+            Some(Duty::Disclose { round, aggregator, sum: sealed.sum.hash, seeds: sealed.seeds.hash, witness })
+        }
+    }
+}
+
 /// Whether roles can be drawn, which only a guarded round has: among all who may have one, or when the grace is over, among
-/// two of them at least.
+/// as many of them as there are roles at least.
 fn has_roles(state: &State, study: &Study<'_>, paired: &[HospitalId], grace_is_over: bool) -> bool {
     if study.proposal.spec.protection != Protection::Guarded {
         return true;
@@ -231,7 +255,8 @@ fn has_roles(state: &State, study: &Study<'_>, paired: &[HospitalId], grace_is_o
     let candidates = paired.iter().filter(|id| own != Some(**id));
     let (with_keys, without): (Vec<&HospitalId>, Vec<&HospitalId>) =
         candidates.partition(|id| state.guard_keys(id).is_some_and(|kept| kept.free().is_some()));
-    with_keys.len() >= 2 && (without.is_empty() || grace_is_over)
+    let wanted = if state.genesis().policy.witness { 3 } else { 2 };
+    with_keys.len() >= wanted && (without.is_empty() || grace_is_over)
 }
 
 fn rank_of(hospitals: &[HospitalId], own: &HospitalId) -> Option<u32> {

@@ -1,12 +1,12 @@
 use consilium_protocol::kem::KemSecretKey;
 use consilium_protocol::tx::{
     Accuse, Attest, Blob, Contribute, DiscloseSeeds, OpenRound, Payload, RegisterGuardKeys, Release, SealSum,
-    VeilCommitment,
+    VeilCommitment, Witness,
 };
 use zeroize::Zeroizing;
 
 use super::*;
-use crate::testing::{Ledger, Who, content};
+use crate::testing::{Consortium, Ledger, Who, content};
 
 const ROUND: RoundNumber = RoundNumber::new(0);
 
@@ -30,7 +30,7 @@ fn does(ledger: &mut Ledger, i: usize, payload: Payload) {
 fn contribute(ledger: &mut Ledger, i: usize, study: StudyId) {
     let lot = ledger.consortium.lot(i, study, 1);
     let guarded = ledger.state.study(&study).is_some_and(|s| s.proposal.spec.protection == Protection::Guarded);
-    let veil = guarded.then(|| VeilCommitment { sealed: blob(7), keys: content(8) });
+    let veil = guarded.then(|| VeilCommitment { sealed: blob(7), keys: content(8), counts: None });
     let contribution = Contribute { study, round: ROUND, contribution: content(i as u8), bytes: 64, lot, veil };
     does(ledger, i, Payload::Contribute(contribution));
 }
@@ -196,8 +196,13 @@ fn a_guarded_round_waits_for_keys_and_then_for_one_role_at_a_time() {
     asked[other] = Some((Duty::Ask { round: ROUND, accused, fault }, 0));
     assert_eq!(owed(&ledger, 0), asked);
     does(&mut ledger, aggregator, Payload::SealSum(SealSum { study, round: ROUND, sum: blob(5), seeds: blob(6) }));
-    let disclose =
-        Duty::Disclose { round: ROUND, aggregator: roles.aggregator, sum: blob(5).hash, seeds: blob(6).hash };
+    let disclose = Duty::Disclose {
+        round: ROUND,
+        aggregator: roles.aggregator,
+        sum: blob(5).hash,
+        seeds: blob(6).hash,
+        witness: None,
+    };
     asked[aggregator] = None;
     asked[custodian] = Some((disclose, 0));
     assert_eq!(owed(&ledger, 0), asked);
@@ -210,4 +215,50 @@ fn a_guarded_round_waits_for_keys_and_then_for_one_role_at_a_time() {
     assert_eq!(owed(&ledger, late(&ledger)), [release(0), release(1), release(2)], "nobody asks any more");
     does(&mut ledger, 0, Payload::Release(Release { study, round: ROUND }));
     assert_eq!(owed(&ledger, 0), vec![Some((Duty::KeepGuarded { round: ROUND }, 0)); 3]);
+}
+
+#[test]
+fn aggregator_and_witness_work_at_the_same_time_and_the_custodian_after_both() {
+    let mut consortium = Consortium::new(4);
+    consortium.genesis.policy.witness = true;
+    let mut ledger = Ledger::founded(consortium);
+    ledger.accredit(1);
+    let (study, outcome) = ledger.propose_protected(1, Protection::Guarded);
+    assert_eq!(outcome, Ok(()));
+    let register = |ledger: &mut Ledger, i: usize| {
+        let sealing_key = KemSecretKey::from_seed(Zeroizing::new([i as u8 + 50; 32])).public_key();
+        let keys = RegisterGuardKeys { public_key: blob(1), server_key: blob(2), sealing_key };
+        does(ledger, i, Payload::RegisterGuardKeys(keys));
+    };
+    (0..2).for_each(|i| register(&mut ledger, i));
+    (0..4).for_each(|i| assert_eq!(ledger.approve(i, study), Ok(())));
+    let grace = ledger.consortium.genesis.deadlines.grace_ms;
+    assert_eq!(owed(&ledger, grace), vec![None; 4], "two cannot take three roles");
+    (2..4).for_each(|i| register(&mut ledger, i));
+    does(&mut ledger, 0, Payload::OpenRound(OpenRound { study }));
+    for i in 0..4 {
+        let lot = ledger.consortium.lot(i, study, 1);
+        let veil = Some(VeilCommitment { sealed: blob(7), keys: content(8), counts: Some(blob(i as u8 + 20)) });
+        let contribution = Contribute { study, round: ROUND, contribution: content(i as u8), bytes: 64, lot, veil };
+        does(&mut ledger, i, Payload::Contribute(contribution));
+    }
+    let course = ledger.state.study(&study).expect("a study").course;
+    let roles = course.running_round().expect("a round").guard.expect("a guard").roles;
+    let position = |id| (0..4).find(|i| ledger.consortium.hospital(*i) == id).expect("a member");
+    let witness = roles.witness.expect("a witness").hospital;
+    let (aggregator, custodian, at) = (position(roles.aggregator), position(roles.custodian), position(witness));
+    let mut both = vec![None; 4];
+    both[aggregator] = Some((Duty::Seal { round: ROUND, contributions: contributions(&ledger, &[0, 1, 2, 3]) }, 0));
+    let counts = (0..4).map(|i| (ledger.consortium.hospital(i), blob(i as u8 + 20).hash)).collect();
+    both[at] = Some((Duty::Witness { round: ROUND, counts }, 0));
+    assert_eq!(owed(&ledger, 0), both);
+    does(&mut ledger, at, Payload::Witness(Witness { study, round: ROUND, seeds: blob(9) }));
+    both[at] = None;
+    assert_eq!(owed(&ledger, 0), both);
+    does(&mut ledger, aggregator, Payload::SealSum(SealSum { study, round: ROUND, sum: blob(5), seeds: blob(6) }));
+    let witness = Some((witness, blob(9).hash));
+    let (aggregator, sum, seeds) = (roles.aggregator, blob(5).hash, blob(6).hash);
+    let mut last = vec![None; 4];
+    last[custodian] = Some((Duty::Disclose { round: ROUND, aggregator, sum, seeds, witness }, 0));
+    assert_eq!(owed(&ledger, 0), last);
 }

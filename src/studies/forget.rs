@@ -76,9 +76,7 @@ fn served(state: &State, own: &HospitalId, on_disk: Kept) -> Kept {
     let piece_has_served = |piece: &KeptPiece| {
         let round = state.study(&piece.study).and_then(|study| study.course.round(piece.round));
         match round.and_then(|round| round.ended) {
-            Some((_, RoundEnd::Released)) => {
-                matches!(piece.piece, Piece::Contribution | Piece::Veil | Piece::Seeds | Piece::Passed)
-            }
+            Some((_, RoundEnd::Released)) => !matches!(piece.piece, Piece::Sum | Piece::DisclosedSeeds),
             Some((_, RoundEnd::Failed | RoundEnd::Withdrawn)) => true,
             None => false,
         }
@@ -110,8 +108,16 @@ mod tests {
     use crate::testing::{Ledger, Who, content};
 
     const ROUND: RoundNumber = RoundNumber::new(0);
-    const ALL: [Piece; 6] =
-        [Piece::Contribution, Piece::Veil, Piece::Sum, Piece::Seeds, Piece::Passed, Piece::DisclosedSeeds];
+    const ALL: [Piece; 8] = [
+        Piece::Contribution,
+        Piece::Veil,
+        Piece::Counts,
+        Piece::Sum,
+        Piece::Seeds,
+        Piece::WitnessSeeds,
+        Piece::Passed,
+        Piece::DisclosedSeeds,
+    ];
     /// One that the ledger does not know.
     const UNKNOWN: StudyId = StudyId::from_bytes([0xee; 32]);
 
@@ -146,7 +152,8 @@ mod tests {
         }
         assert_eq!(of(&ledger, study), (vec![], 0, vec![]), "until it is released others may still ask");
         assert_eq!(ledger.one(Who::Hospital(0), Payload::Release(Release { study, round: ROUND })), Ok(()));
-        let made_for_others = vec![Piece::Contribution, Piece::Veil, Piece::Seeds, Piece::Passed];
+        let made_for_others =
+            vec![Piece::Contribution, Piece::Veil, Piece::Counts, Piece::Seeds, Piece::WitnessSeeds, Piece::Passed];
         assert_eq!(of(&ledger, study), (vec![study], 1, made_for_others));
     }
 

@@ -37,6 +37,7 @@ pub(super) fn use_of(state: &State, hospital: &HospitalId, keys: &RegisterGuardK
             let roles = &guard.roles;
             (roles.custodian == *hospital && roles.public_key == keys.public_key)
                 || (roles.aggregator == *hospital && roles.sealing_key == keys.sealing_key)
+                || (roles.is_witness(hospital) && roles.witness.map(|of| of.sealing_key) == Some(keys.sealing_key))
         })
     });
     drawn.map(|round| if round.ended.is_some() { Use::Ended } else { Use::Running }).next().unwrap_or(Use::Free)

@@ -11,7 +11,7 @@ use consilium_protocol::hash;
 use consilium_protocol::ids::{ContentHash, HospitalId, RoundNumber, StudyId};
 use consilium_protocol::kem::KemPublicKey;
 use consilium_protocol::study::StudySpec;
-use consilium_protocol::tx::{Blob, DiscloseSeeds, Fault, Payload, SealSum, VeilCommitment};
+use consilium_protocol::tx::{Blob, DiscloseSeeds, Fault, Payload, SealSum, VeilCommitment, Witness};
 use consilium_protocol::wire::BlobKind;
 use tracing::info;
 
@@ -158,13 +158,45 @@ pub(super) async fn seal(
     Ok(payload(&sum, &seeds))
 }
 
+/// As witness: has what the aggregator decides repeated on the counts alone.
+pub(super) async fn witness(
+    studies: &Studies,
+    round: &GuardedRound,
+    counts: &[(HospitalId, ContentHash)],
+) -> Result<Payload, GuardedError> {
+    let (of, rounds) = ((round.study, round.round), &studies.kept.rounds);
+    let (study, number) = of;
+    let payload = |seeds: &[u8]| Payload::Witness(Witness { study, round: number, seeds: blob(seeds) });
+    if let Some(seeds) = rounds.get(&study, number, Piece::WitnessSeeds)? {
+        return Ok(payload(&seeds));
+    }
+    let mut sealed = Vec::with_capacity(counts.len());
+    for (hospital, committed) in counts {
+        let bytes = if *hospital == studies.replica.hospital {
+            rounds.get(&study, number, Piece::Counts)?.ok_or(GuardedError::Lost)?
+        } else {
+            let wanted = Wanted::of_round(BlobKind::Counts, of, *committed);
+            blame::fetch(studies, of, *hospital, (Fault::Counts, &wanted)).await?
+        };
+        sealed.push((*hospital, bytes));
+    }
+    let public_key = public_key(studies, round).await?;
+    let server_key = server_key(studies, round).await?;
+    let sealing_key = round.roles.witness.ok_or(GuardedError::NoRound)?.sealing_key;
+    let (spec, repeatable) = (round.spec.clone(), round.repeatable.clone());
+    let contributions = sealed;
+    let task = SealTask { study, round: number, spec, contributions, sealing_key, public_key, server_key, repeatable };
+    let seeds = studies.vault.witness(task).await?;
+    rounds.keep(&study, number, Piece::WitnessSeeds, &seeds)?;
+    Ok(payload(&seeds))
+}
+
 /// As custodian: has the seeds of the groups that passed read, and sealed to the researcher.
 pub(super) async fn disclose(
     studies: &Studies,
     round: &GuardedRound,
-    aggregator: HospitalId,
-    sum: ContentHash,
-    seeds: ContentHash,
+    (aggregator, sum, seeds): (HospitalId, ContentHash, ContentHash),
+    witness: Option<(HospitalId, ContentHash)>,
 ) -> Result<Payload, GuardedError> {
     let (study, number, rounds) = (round.study, round.round, &studies.kept.rounds);
     let payload = |sealed: &[u8], passed: Vec<u8>| {
@@ -182,6 +214,13 @@ pub(super) async fn disclose(
     rounds.keep(&study, number, Piece::Sum, &sum)?;
     let wanted = Wanted::of_round(BlobKind::Seeds, (study, number), seeds);
     let seeds = blame::fetch(studies, of, aggregator, (Fault::Sum, &wanted)).await?;
+    let witnessed = match witness {
+        Some((witness, hash)) => {
+            let wanted = Wanted::of_round(BlobKind::WitnessSeeds, of, hash);
+            Some(blame::fetch(studies, of, witness, (Fault::Witness, &wanted)).await?)
+        }
+        None => None,
+    };
     let mut veils = Vec::with_capacity(round.veils.len());
     for (hospital, veil) in &round.veils {
         let letter = if *hospital == studies.replica.hospital {
@@ -194,7 +233,7 @@ pub(super) async fn disclose(
     }
     let (researcher, spec) = (round.researcher, round.spec.clone());
     let (public_key, veil_key) = (round.roles.public_key.hash, round.roles.veil_key);
-    let task = DiscloseTask { study, round: number, spec, veils, veil_key, seeds, researcher, public_key };
+    let task = DiscloseTask { study, round: number, spec, veils, veil_key, seeds, witnessed, researcher, public_key };
     let Passed { sealed, sets } = studies.vault.disclose(task).await?;
     rounds.keep(&study, number, Piece::Passed, &sets)?;
     rounds.keep(&study, number, Piece::DisclosedSeeds, &sealed)?;

@@ -17,10 +17,14 @@ pub enum Piece {
     /// The seed of the veil over it, sealed to the custodian, after the hash of the commitments to its keys; kept before the
     /// contribution.
     Veil,
+    /// The counts of it, sealed to the witness; kept before the contribution.
+    Counts,
     /// The sum of all contributions; padded in a guarded round.
     Sum,
     /// The seeds of a guarded round's pads, under the custodian's key.
     Seeds,
+    /// The seeds that the witness of a guarded round sealed, under the custodian's key.
+    WitnessSeeds,
     /// Which sets passed; kept before the seeds of those.
     Passed,
     /// The seeds that passed, sealed to the researcher.
@@ -28,14 +32,25 @@ pub enum Piece {
 }
 
 impl Piece {
-    const ALL: [Self; 6] = [Self::Contribution, Self::Veil, Self::Sum, Self::Seeds, Self::Passed, Self::DisclosedSeeds];
+    const ALL: [Self; 8] = [
+        Self::Contribution,
+        Self::Veil,
+        Self::Counts,
+        Self::Sum,
+        Self::Seeds,
+        Self::WitnessSeeds,
+        Self::Passed,
+        Self::DisclosedSeeds,
+    ];
 
     const fn suffix(self) -> &'static str {
         match self {
             Self::Contribution => "contribution",
             Self::Veil => "veil",
+            Self::Counts => "counts",
             Self::Sum => "sum",
             Self::Seeds => "seeds",
+            Self::WitnessSeeds => "witness",
             Self::Passed => "passed",
             Self::DisclosedSeeds => "disclosed",
         }

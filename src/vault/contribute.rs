@@ -97,6 +97,8 @@ pub struct GuardTask {
     pub sealing_key: KemPublicKey,
     /// The custodian's key, to which the veil is sealed.
     pub veil_key: KemPublicKey,
+    /// The witness's key, to which counts are sealed once more, if there is one.
+    pub witness_key: Option<KemPublicKey>,
 }
 
 /// A hospital's part of a round.
@@ -107,12 +109,15 @@ pub struct Contributed {
     /// Of a guarded round: for the custodian, the hash of the commitments to the keys of the veil (32 bytes), and its seed,
     /// sealed.
     pub veil: Option<Vec<u8>>,
+    /// Of a guarded round with a witness: the counts, sealed to it.
+    pub counts: Option<Vec<u8>>,
 }
 
-/// What the ledger is told of a veil.
-pub fn commitment_of(letter: &[u8]) -> Option<VeilCommitment> {
+/// What the ledger is told of a veil, and of counts for a witness.
+pub fn commitment_of(letter: &[u8], counts: Option<&[u8]>) -> Option<VeilCommitment> {
     let keys = ContentHash::from_bytes(*letter.first_chunk()?);
-    Some(VeilCommitment { sealed: Blob { hash: hash::content(letter), bytes: letter.len() as u64 }, keys })
+    let blob = |bytes: &[u8]| Blob { hash: hash::content(bytes), bytes: bytes.len() as u64 };
+    Some(VeilCommitment { sealed: blob(letter), keys, counts: counts.map(blob) })
 }
 
 /// What a hospital demands of a study beyond its consortium: `own` is its policy, `privacy_loss` what private studies cost
@@ -178,7 +183,7 @@ impl Vault {
         // A guarded study has the veiled check cell beside.
         let cells = layout.cells() + usize::from(spec.protection == Protection::Guarded);
         let blinds = Blinds::derive(&round, terms.hospital, &secrets, cells)?;
-        let unveiled = |bytes| Contributed { bytes, veil: None };
+        let unveiled = |bytes| Contributed { bytes, veil: None, counts: None };
         match spec.protection {
             Protection::Open => {
                 self.remember(task, &computed).await?;
@@ -209,9 +214,11 @@ impl Vault {
                 };
                 let sealed = sealing::seal(&guard.veil_key, &context(Content::Veil), seed.as_bytes())?;
                 let letter = [&veils.commitment().as_bytes()[..], &sealed].concat();
+                let for_witness =
+                    guard.witness_key.map(|key| sealing::seal(&key, &context(Content::Counts), &counts)).transpose()?;
                 let parts = Parts { cells, counts }.to_bytes();
                 let bytes = sealing::seal(&guard.sealing_key, &context(Content::Contribution), &parts)?;
-                Ok(Contributed { bytes, veil: Some(letter) })
+                Ok(Contributed { bytes, veil: Some(letter), counts: for_witness })
             }
         }
     }

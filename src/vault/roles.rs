@@ -10,7 +10,7 @@ use consilium_engine::disclosure::across::Repeatable;
 use consilium_engine::disclosure::guarded::{self, GuardPlanError};
 use consilium_engine::guard::{
     Aggregator, Disclosed, GuardContribution, GuardError, GuardPublicKey, PadRound, SealedRound, SealedSeeds, VeilSeed,
-    Veils, pad, reveal,
+    Veils, pad, reveal, reveal_both,
 };
 use consilium_protocol::ids::{ContentHash, HospitalId, RoundNumber, StudyId};
 use consilium_protocol::kem::KemPublicKey;
@@ -121,6 +121,8 @@ pub struct DiscloseTask {
     pub veil_key: KemPublicKey,
     /// The seeds, as the aggregator sealed them.
     pub seeds: Vec<u8>,
+    /// Those that the witness sealed, where there is one.
+    pub witnessed: Option<Vec<u8>>,
     /// To whom those that passed are sealed.
     pub researcher: KemPublicKey,
     /// The own public key that the round was opened with.
@@ -181,6 +183,33 @@ impl Vault {
         computing.await.map_err(|_| RoleError::Stopped)?
     }
 
+    /// As witness: repeats what the aggregator decides, on the counts alone, and seals seeds by it that serve for nothing else.
+    ///
+    /// # Errors
+    /// [`RoleError`].
+    pub async fn witness(&self, task: SealTask) -> Result<Vec<u8>, RoleError> {
+        let SealTask { study, round, spec, contributions, sealing_key, public_key, server_key, repeatable } = task;
+        let plan = guarded::plan(&spec, &self.terms.policy, contributions.len(), &repeatable)?;
+        let own = self.guard_keys.sealing_key(&sealing_key)?;
+        let counts = contributions.into_iter().map(|(from, sealed)| {
+            let context = Context { content: Content::Counts, ledger: &self.terms.ledger, study, round, from };
+            let opened = sealing::open(&own, &context, &sealed).map_err(|error| RoleError::Sealing { from, error })?;
+            let counts = GuardContribution::from_bytes(&opened).map_err(|_| RoleError::Contribution(from))?;
+            if counts.contributions() == 1 { Ok(counts) } else { Err(RoleError::Contribution(from)) }
+        });
+        let counts = counts.collect::<Result<Vec<_>, RoleError>>()?;
+        let public = GuardPublicKey::from_bytes(&public_key)?;
+        let keys = self.guard_keys.clone();
+        let computing = tokio::task::spawn_blocking(move || -> Result<Vec<u8>, RoleError> {
+            let server = keys.prepare(&server_key)?;
+            let counts = consilium_engine::guard::combine(&counts, &plan.shape)?;
+            let SealedRound { sealed, .. } = Aggregator::new(&plan.shape, &server, &public)?.seal(&counts)?;
+            info!(study = study.short(), groups = plan.compared(), "what was decided under encryption is repeated");
+            Ok(sealed.to_bytes())
+        });
+        computing.await.map_err(|_| RoleError::Stopped)?
+    }
+
     /// As custodian: reads the seeds of the groups that passed, and seals them to the researcher. As long as there are
     /// groups, whatever passed.
     ///
@@ -192,7 +221,13 @@ impl Vault {
         let plan = guarded::plan(&task.spec, &self.terms.policy, task.veils.len(), &[])?;
         let veils = self.veils(&task, plan.shape.seeds())?;
         let secret = self.guard_keys.secret_key(&task.public_key)?;
-        let reading = tokio::task::spawn_blocking(move || reveal(&seeds, &secret, &plan.shape));
+        let witnessed = task.witnessed.as_deref().map(SealedSeeds::from_bytes).transpose()?;
+        let reading = tokio::task::spawn_blocking(move || -> Result<_, RoleError> {
+            Ok(match witnessed {
+                Some(witnessed) => reveal_both(&seeds, &witnessed, &secret, &plan.shape)?,
+                None => reveal(&seeds, &secret, &plan.shape)?,
+            })
+        });
         let seeds = reading.await.map_err(|_| RoleError::Stopped)??;
         let mut passed = vec![0u8; seeds.len().div_ceil(8)];
         for (set, _) in seeds.iter().enumerate().filter(|(_, seed)| seed.is_some()) {

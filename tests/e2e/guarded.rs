@@ -104,6 +104,45 @@ pub(crate) async fn fetch(world: &World, from: usize, by: usize, request: BlobRe
 }
 
 #[test]
+fn a_witness_repeats_what_the_aggregator_decides() {
+    alone(async || {
+        let mut world = World::found_as([200; 4], PATIENT, |policy| policy.witness = true)?;
+        world.open().await?;
+        let node = world.node().await?;
+        let spec = by_age("protection = \"guarded\"");
+        let id = approved(&world, &node, &spec).await?;
+        let reply = follow(&node, &id, Duration::from_secs(120)).await?;
+        assert_eq!(reply.summary.clone().unwrap().phase, "released", "{:?}", reply.rounds);
+        let result = opened(&world.researcher, &node, &id).await?;
+        let comparison = oracle::compare(result.get(), &expected(&world, &spec, &[0, 1, 2, 3]).await?);
+        assert!(comparison.differing.is_empty(), "{:?}", comparison.differing);
+        assert!(result.get().suppressed_groups() > 0, "a group is small");
+        let guard = reply.rounds[0].guard.clone().expect("a guarded round");
+        let (aggregator, custodian) = roles(&world, &reply.rounds[0]);
+        let witness: HospitalId = guard.witness.parse().expect("a hospital");
+        let at =
+            world.consortium.hospitals.iter().position(|hospital| hospital.member.id == witness).expect("a member");
+        assert!(at != aggregator && at != custodian && guard.witnessed_height > 0);
+        // Its own part is as long as the aggregator's, and is deleted with the rest.
+        let seeds = BlobRequest {
+            kind: BlobKind::WitnessSeeds.into(),
+            study: id.as_bytes().to_vec(),
+            round: 0,
+            hash: guard.witness_seeds.clone(),
+        };
+        assert!(fetch(&world, at, aggregator, seeds).await.is_err(), "they are the custodian's alone");
+        let deadline = Instant::now() + Duration::from_secs(30);
+        let rounds = world.consortium.hospitals[at].home.join("rounds");
+        let is_left = || ["witness", "counts"].iter().any(|kind| rounds.join(format!("{id}-0.{kind}")).exists());
+        while is_left() {
+            assert!(Instant::now() < deadline, "what a witness made is not deleted");
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        Ok(())
+    });
+}
+
+#[test]
 fn small_groups_are_suppressed_under_encryption_and_nobody_else_may_fetch_a_thing() {
     alone(async || {
         let world = World::ready(200, PATIENT).await?;

@@ -72,9 +72,18 @@ impl World {
 
     /// Likewise, with so many patients at each hospital, and slots of so many seconds.
     pub fn found_with(patients: [usize; 4], deadlines: Deadlines, slot_seconds: u32) -> Result<Self, Failure> {
+        Self::found_as(patients, deadlines, |policy| policy.slot_seconds = slot_seconds)
+    }
+
+    /// Likewise, with another policy.
+    pub fn found_as(
+        patients: [usize; 4],
+        deadlines: Deadlines,
+        change: impl FnOnce(&mut DisclosurePolicy),
+    ) -> Result<Self, Failure> {
         let folder = tempfile::tempdir()?;
         let mut plan = plan(folder.path().to_path_buf(), deadlines);
-        plan.policy.slot_seconds = slot_seconds;
+        change(&mut plan.policy);
         let consortium = Consortium::found(plan)?;
         let mut persons = Vec::new();
         for ((hospital, found), patients) in consortium.hospitals.iter().enumerate().zip(patients) {

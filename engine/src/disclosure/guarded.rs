@@ -237,6 +237,7 @@ pub(super) mod tests {
             min_site_count: 5,
             min_hospitals: 3,
             insiders: 0,
+            witness: false,
             show_zeros: true,
             rounding: 1,
             studies_per_researcher: 1,

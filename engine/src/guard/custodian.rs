@@ -42,6 +42,21 @@ pub fn reveal(sealed: &SealedSeeds, key: &GuardSecretKey, shape: &GuardShape) ->
         .collect()
 }
 
+/// Opens the seeds that are released, where a witness repeated the decisions: those of the aggregator, of sets for which the witness
+/// sealed one as well. What one of the two says alone is not enough.
+///
+/// # Errors
+/// As [`reveal`], of either.
+pub fn reveal_both(
+    sealed: &SealedSeeds,
+    witnessed: &SealedSeeds,
+    key: &GuardSecretKey,
+    shape: &GuardShape,
+) -> Result<Vec<Option<Seed>>, GuardError> {
+    let (seeds, witnessed) = (reveal(sealed, key, shape)?, reveal(witnessed, key, shape)?);
+    Ok(seeds.into_iter().zip(witnessed).map(|(seed, other)| seed.filter(|_| other.is_some())).collect())
+}
+
 fn check(opener: &Opener, sealed: &SealedSeeds, hospitals: usize) -> Result<(), GuardError> {
     let words: Vec<u64> = sealed.check.iter().map(|word| u64::from(*word) << (u64::BITS - u32::BITS)).collect();
     let phases = opener.phases(&words, &std::array::from_fn::<_, CHECK_SLOTS, _>(|slot| slot));

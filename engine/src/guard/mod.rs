@@ -69,7 +69,7 @@ mod work;
 
 pub use aggregator::{Aggregator, SealedRound};
 pub use contribution::{GuardBlinds, GuardContribution, combine, contribute, contribute_at_most};
-pub use custodian::reveal;
+pub use custodian::{reveal, reveal_both};
 pub use disclosed::Disclosed;
 pub use error::GuardError;
 pub use keys::{GuardKeys, GuardPublicKey, GuardSecretKey};

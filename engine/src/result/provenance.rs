@@ -46,6 +46,9 @@ pub struct GuardRoles {
     pub aggregator: String,
     /// Who learnt which groups passed.
     pub custodian: String,
+    /// Who repeated what was decided, where the policy asks for that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub witness: Option<String>,
 }
 
 /// What the noise of a private study promises.
@@ -81,6 +84,7 @@ impl Provenance {
             (Protection::Guarded, Some(roles), _) => {
                 entries.push(("aggregator", roles.aggregator.clone()));
                 entries.push(("custodian", roles.custodian.clone()));
+                entries.extend(roles.witness.clone().map(|witness| ("witness", witness)));
             }
             (Protection::Private { .. }, _, Some(noise)) => {
                 entries.push(("privacy loss", format!("rho = {} (zero-concentrated)", noise.rho)));

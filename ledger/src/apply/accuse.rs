@@ -53,7 +53,9 @@ fn owes(round: &Round, hospital: &HospitalId, fault: Fault) -> bool {
         Fault::Contribution => round.contributions.contains_key(hospital),
         // Of a guarded round the aggregator alone can open what was contributed: nobody else could say so.
         Fault::Malformed => guard.is_none() && round.contributions.contains_key(hospital),
-        Fault::Veil => guard.is_some_and(|guard| guard.sealed.is_some()) && round.contributions.contains_key(hospital),
+        Fault::Veil => guard.is_some_and(|guard| guard.is_sealed()) && round.contributions.contains_key(hospital),
+        Fault::Counts => round.contributions.get(hospital).is_some_and(|c| c.veil.is_some_and(|v| v.counts.is_some())),
+        Fault::Witness => guard.is_some_and(|guard| guard.witnessed.is_some() && guard.roles.is_witness(hospital)),
         Fault::Keys => guard.is_some_and(|guard| guard.roles.custodian == *hospital),
         Fault::Sum => guard.is_some_and(|guard| guard.sealed.is_some() && guard.roles.aggregator == *hospital),
     }

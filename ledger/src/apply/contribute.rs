@@ -20,6 +20,10 @@ pub(super) fn apply(context: &mut Context<'_>, payload: &Contribute) -> Outcome 
     if round.guard.is_some() != payload.veil.is_some_and(|veil| veil.sealed.bytes > 0) {
         return Err(Rejection::Veil);
     }
+    let is_witnessed = round.guard.is_some_and(|guard| guard.roles.witness.is_some());
+    if is_witnessed != payload.veil.and_then(|veil| veil.counts).is_some_and(|counts| counts.bytes > 0) {
+        return Err(Rejection::Veil);
+    }
     // Whether it is as long as it must be shows when it is added up: nobody's word here decides about the others' length.
     if payload.bytes == 0 {
         return Err(Rejection::EmptyContribution);

@@ -17,7 +17,7 @@ pub(super) fn apply(context: &mut Context<'_>, payload: &DiscloseSeeds) -> Outco
     if guard.roles.custodian != hospital {
         return Err(Rejection::NotInRole { hospital: guard.roles.custodian });
     }
-    if guard.sealed.is_none() {
+    if !guard.is_sealed() {
         return Err(Rejection::NotSealed { study: id });
     }
     if guard.disclosed.is_some() {

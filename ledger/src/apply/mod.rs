@@ -24,6 +24,7 @@ mod run_out;
 mod seal_sum;
 mod vote;
 mod withdraw_study;
+mod witness;
 
 #[cfg(test)]
 mod tests;
@@ -138,6 +139,7 @@ fn dispatch(context: &mut Context<'_>, body: TxBody, bytes: usize) -> Outcome {
         Payload::SealSum(payload) => seal_sum::apply(context, &payload),
         Payload::DiscloseSeeds(payload) => disclose_seeds::apply(context, &payload),
         Payload::Accuse(payload) => accuse::apply(context, &payload),
+        Payload::Witness(payload) => witness::apply(context, &payload),
     }
 }
 

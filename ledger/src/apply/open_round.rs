@@ -78,15 +78,15 @@ pub(super) fn open(
             let own = state.researchers().get(&proposal.researcher).and_then(|researcher| researcher.hospital);
             let candidate = |id: &HospitalId| Some((*id, state.guard_keys(id).filter(|_| own != Some(*id))?.free()?));
             let course = context.study(&id)?.course;
-            let relieved = course.relieved();
-            let drawn = draw(&course.lots, id, number, roster.iter().filter_map(candidate), &relieved);
+            let (relieved, with_witness) = (course.relieved(), state.genesis().policy.witness);
+            let drawn = draw(&course.lots, id, number, roster.iter().filter_map(candidate), &relieved, with_witness);
             Some(Guard::new(drawn.ok_or(Rejection::NoRoles { study: id })?))
         }
         Protection::Open | Protection::Private { .. } => None,
     };
-    if let Some(Guard { roles: Roles { aggregator, custodian, .. }, .. }) = guard {
+    if let Some(Guard { roles, .. }) = guard {
         // Their keys are for one round.
-        for holder in [aggregator, custodian] {
+        for holder in roles.holders() {
             if let Some(kept) = context.state.guard_keys(&holder).copied() {
                 context.state.guard_keys.put(holder, GuardKeys { drawn: Some((id, number)), ..kept });
             }
@@ -115,8 +115,9 @@ pub(super) fn open(
 pub(super) fn announce(context: &mut Context<'_>, id: StudyId, round: &Round) {
     context.events.push(Event::RoundOpened { study: id, round: round.number, hospitals: count(round.roster.len()) });
     if let Some(guard) = &round.guard {
-        let Roles { aggregator, custodian, .. } = guard.roles;
-        context.events.push(Event::RolesDrawn { study: id, round: round.number, aggregator, custodian });
+        let Roles { aggregator, custodian, witness, .. } = guard.roles;
+        let witness = witness.map(|witness| witness.hospital);
+        context.events.push(Event::RolesDrawn { study: id, round: round.number, aggregator, custodian, witness });
     }
     if let Some(study) = context.state.study(&id)
         && study.proposal.spec.protection.loss() > MicroRho::ZERO

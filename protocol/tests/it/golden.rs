@@ -96,7 +96,7 @@ fn payloads() -> Vec<Payload> {
             contribution: source,
             bytes: 12,
             lot,
-            veil: Some(VeilCommitment { sealed: blob, keys: source }),
+            veil: Some(VeilCommitment { sealed: blob, keys: source, counts: Some(blob) }),
         }),
         Payload::Attest(Attest { study, round, sum: source }),
         Payload::Release(Release { study, round }),
@@ -109,6 +109,7 @@ fn payloads() -> Vec<Payload> {
         Payload::SealSum(SealSum { study, round, sum: blob, seeds: blob }),
         Payload::DiscloseSeeds(DiscloseSeeds { study, round, seeds: blob, passed: vec![5, 1] }),
         Payload::Accuse(Accuse { study, round, accused: HospitalId::from_public_key([12; 32]), fault: Fault::Sum }),
+        Payload::Witness(Witness { study, round, seeds: blob }),
     ]
 }
 

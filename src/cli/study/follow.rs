@@ -192,11 +192,18 @@ fn waited_for(rounds: &[wire::Round], decisions: &[wire::Decision]) -> String {
         if let (Some(guard), "failed", false) = (&round.guard, round.outcome.as_str(), is_blamed)
             && round.contributions.len() == round.roster.len()
         {
-            let (role, id) = match guard.sealed_height {
-                0 => ("aggregator", &guard.aggregator),
-                _ => ("custodian", &guard.custodian),
-            };
-            lines.push(format!("round {}: it was the turn of {}, its {role}", round.number, name(id)));
+            let mut turns = Vec::new();
+            if guard.sealed_height == 0 {
+                turns.push(("aggregator", &guard.aggregator));
+            }
+            if !guard.witness.is_empty() && guard.witnessed_height == 0 {
+                turns.push(("witness", &guard.witness));
+            }
+            if turns.is_empty() {
+                turns.push(("custodian", &guard.custodian));
+            }
+            let turns: Vec<String> = turns.into_iter().map(|(role, id)| format!("{}, its {role}", name(id))).collect();
+            lines.push(format!("round {}: it was the turn of {}", round.number, turns.join(", and of ")));
         }
         if round.outcome == "failed" {
             let is_missing = |id: &&String| !round.contributions.iter().any(|c| c.hospital == **id);
@@ -370,6 +377,8 @@ mod tests {
             Some(wire::Guard { aggregator: "b".to_string(), custodian: "c".to_string(), ..Default::default() });
         let mut sealed = guarded.clone();
         (sealed.number, sealed.guard.as_mut().expect("a guard").sealed_height) = (4, 9);
+        let mut witnessed = guarded.clone();
+        (witnessed.number, witnessed.guard.as_mut().expect("a guard").witness) = (5, "a".to_string());
         let rounds = [
             wire::Round { accusations: vec![accusation(true)], ..round(0, &all, &all) },
             wire::Round {
@@ -380,6 +389,7 @@ mod tests {
             round(2, &all, &["b"]),
             guarded,
             sealed,
+            witnessed,
         ];
         let said = waited_for(&rounds, &decisions);
         let lines = [
@@ -388,6 +398,7 @@ mod tests {
             "round 2: nothing came from North, West",
             "round 3: it was the turn of East, its aggregator",
             "round 4: it was the turn of West, its custodian",
+            "round 5: it was the turn of East, its aggregator, and of North, its witness",
         ];
         assert_eq!(said, lines.join("\n"));
         assert_eq!(

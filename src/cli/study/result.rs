@@ -296,7 +296,8 @@ fn name_of(genesis: &Genesis, id: &HospitalId) -> String {
 
 fn roles(genesis: &Genesis, guard: &wire::Guard) -> GuardRoles {
     let name = |id: &str| id.parse().map_or_else(|_| id.to_string(), |id: HospitalId| name_of(genesis, &id));
-    GuardRoles { aggregator: name(&guard.aggregator), custodian: name(&guard.custodian) }
+    let witness = Some(&guard.witness).filter(|id| !id.is_empty()).map(|id| name(id));
+    GuardRoles { aggregator: name(&guard.aggregator), custodian: name(&guard.custodian), witness }
 }
 
 fn noise(spec: &StudySpec, hospitals: usize) -> Option<NoiseStatement> {

@@ -73,7 +73,9 @@ impl Peer for PeerService {
             }
             kind @ (BlobKind::Contribution
             | BlobKind::Veil
+            | BlobKind::Counts
             | BlobKind::Seeds
+            | BlobKind::WitnessSeeds
             | BlobKind::Sum
             | BlobKind::DisclosedSeeds) => {
                 let study = StudyId::try_from(&request.study[..]).map_err(malformed)?;
@@ -134,8 +136,16 @@ fn admitted(round: &Round, kind: BlobKind, own: &HospitalId, caller: &HospitalId
             let own = round.contributions.get(own).filter(|_| adds_up)?;
             Some((Piece::Contribution, own.hash))
         }
+        (BlobKind::Counts, Some(guard)) if (is_accused || guard.roles.is_witness(caller)) && round.is_complete() => {
+            Some((Piece::Counts, round.contributions.get(own)?.veil?.counts?.hash))
+        }
+        (BlobKind::WitnessSeeds, Some(guard))
+            if (is_accused || guard.roles.custodian == *caller) && guard.roles.is_witness(own) =>
+        {
+            guard.witnessed.map(|witnessed| (Piece::WitnessSeeds, witnessed.seeds.hash))
+        }
         // Before the sum is sealed, nobody needs it.
-        (BlobKind::Veil, Some(guard)) if (is_accused || guard.roles.custodian == *caller) && guard.sealed.is_some() => {
+        (BlobKind::Veil, Some(guard)) if (is_accused || guard.roles.custodian == *caller) && guard.is_sealed() => {
             Some((Piece::Veil, round.contributions.get(own)?.veil?.sealed.hash))
         }
         (BlobKind::Seeds, Some(guard))
@@ -189,7 +199,7 @@ mod tests {
     /// A round of hospitals 1 to 4 to which the first `contributed`; in a guarded one, 1 is aggregator and 2 custodian.
     fn round(guarded: bool, contributed: u8) -> Round {
         let height = Height::new(3);
-        let veil = guarded.then(|| VeilCommitment { sealed: blob(60), keys: blob(61).hash });
+        let veil = guarded.then(|| VeilCommitment { sealed: blob(60), keys: blob(61).hash, counts: None });
         let contribution = |name| Contribution { hash: blob(name).hash, bytes: 1, height, veil };
         let roles = Roles {
             aggregator: hospital(1),
@@ -198,6 +208,7 @@ mod tests {
             veil_key: KemPublicKey::from_bytes([8; PUBLIC_KEY_BYTES]),
             public_key: blob(90),
             server_key: blob(91),
+            witness: None,
         };
         Round {
             number: RoundNumber::new(0),
@@ -205,7 +216,7 @@ mod tests {
             roster: (1..=4).map(hospital).collect(),
             contributions: (1..=contributed).map(|name| (hospital(name), contribution(name))).collect(),
             attestations: BTreeMap::new(),
-            guard: guarded.then_some(Guard { roles, sealed: None, disclosed: None }),
+            guard: guarded.then_some(Guard { roles, sealed: None, witnessed: None, disclosed: None }),
             passed: Vec::new(),
             accusations: BTreeMap::new(),
             ended: None,

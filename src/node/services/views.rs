@@ -115,6 +115,9 @@ fn guard(guard: &Guard, passed: &[u8]) -> wire::Guard {
         disclosed: guard.disclosed.map(|disclosed| hash(disclosed.seeds.hash)).unwrap_or_default(),
         disclosed_height: guard.disclosed.map_or(0, |disclosed| disclosed.height.get()),
         passed: passed.to_vec(),
+        witness: guard.roles.witness.map(|witness| witness.hospital.to_string()).unwrap_or_default(),
+        witness_seeds: guard.witnessed.map(|witnessed| hash(witnessed.seeds.hash)).unwrap_or_default(),
+        witnessed_height: guard.witnessed.map_or(0, |witnessed| witnessed.height.get()),
     }
 }
 

@@ -201,6 +201,8 @@ fn the_researcher_cannot_tell_one_from_ten_in_a_suppressed_group() {
     let (mut padded, mut decoded, mut plain, mut words) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     // The aggregator's ally has no pads to see through; and so has one that all hospitals but one have joined.
     let (mut with_aggregator, mut with_two) = (Vec::new(), Vec::new());
+    // The custodian's has pads before it, and no veils; aggregator and custodian without the researcher have neither, and no key.
+    let (mut with_custodian, mut without_researcher) = (Vec::new(), Vec::new());
     for run in 0..1000u32 {
         let large = run % 2 == 1;
         let (mut joint, veils) = joint_cells(if large { 10 } else { 1 }, run, &public);
@@ -208,21 +210,27 @@ fn the_researcher_cannot_tell_one_from_ten_in_a_suppressed_group() {
         with_two.push((large, as_numbers(&unveil(&seen, &veils[..2]))));
         plain.push((large, as_numbers(&unveil(&seen, &veils))));
         with_aggregator.push((large, as_numbers(&seen)));
+        let bodies = joint.to_bytes().split_off(HEADER_BYTES + 8 * DEGREE);
+        let bodies: Vec<u64> = bodies.as_chunks().0.iter().take(8).map(|word| u64::from_le_bytes(*word)).collect();
+        without_researcher.push((large, as_numbers(&unveil(&read_as_cells(&bodies), &veils))));
         pad(&mut joint, &[CELLS], &[Seed::random().expect("randomness")], &pad_round).expect("sound groups");
         let phases = researchers_phases(&joint, &secret);
         words.extend_from_slice(&phases[..8]);
         decoded.push((large, as_numbers(&read_as_cells(&phases))));
+        with_custodian.push((large, as_numbers(&unveil(&read_as_cells(&phases), &veils))));
         padded.push((large, phases[..8].iter().map(|phase| phase.cast_signed() as f64).collect()));
         assert!(cells::open(&joint, &secret, 3).is_err(), "a padded group makes no sense");
     }
     let statistic = chi_square(words.iter().map(|word| top(*word)));
     let (padded, decoded, plain) = (accuracy(&padded), accuracy(&decoded), accuracy(&plain));
     let (with_aggregator, with_two) = (accuracy(&with_aggregator), accuracy(&with_two));
+    let (with_custodian, without_researcher) = (accuracy(&with_custodian), accuracy(&without_researcher));
     eprintln!(
         "right over 500 runs: {padded} by padded words, {decoded} by what they decode to, {with_aggregator} without pads, \
-         {with_two} without all veils but one, {plain} without pads and veils; chi-square of words {statistic:.0}"
+         {with_two} without all veils but one, {with_custodian} without veils, {without_researcher} without pads, veils and the \
+         researcher's key, {plain} without pads and veils; chi-square of words {statistic:.0}"
     );
-    for guessed in [padded, decoded, with_aggregator, with_two] {
+    for guessed in [padded, decoded, with_aggregator, with_two, with_custodian, without_researcher] {
         assert!((guessed - 0.5).abs() < 0.12, "five standard deviations of guessing");
     }
     assert!(plain > 0.99, "the classifier learns what there is to learn");

@@ -10,7 +10,7 @@ use consilium_engine::cells::{
 use consilium_engine::guard::{
     Aggregator, Bar, Disclosed, Gates, GuardBlinds, GuardContribution, GuardError, GuardKeys, GuardServerKey,
     GuardShape, PadRound, Padded, SealedRound, SealedSeeds, Seed, VeilSeed, Veils, combine, contribute,
-    contribute_veiled, open_guarded, pad, reveal,
+    contribute_veiled, open_guarded, pad, reveal, reveal_both,
 };
 use consilium_protocol::ids::{HospitalId, LedgerId, RoundNumber, StudyId};
 use consilium_protocol::pairing::PairSecret;
@@ -115,6 +115,40 @@ fn the_researcher_opens_what_is_not_small_and_nothing_else() {
     assert!(opened.groups()[2].as_ref().is_some_and(|cells| cells.hospitals() == 4));
 
     refusals(&hospitals, &joint, &researcher, &disclosed, &seeds);
+}
+
+#[test]
+fn what_an_aggregator_alone_says_has_passed_is_not_released() {
+    let hospitals = Hospitals::new();
+    let custodian = GuardKeys::generate().expect("randomness");
+    let server_key = GuardServerKey::from_bytes(&custodian.server).expect("own bytes");
+    let shape = GuardShape::new(4, Bar::at(11), vec![true; 3], Gates::independent(3)).expect("a sound shape");
+    let seal = |counts: Vec<GuardContribution>| {
+        let sum = combine(&counts, &shape).expect("a sum");
+        let aggregator = Aggregator::new(&shape, &server_key, &custodian.public).expect("keys of one custodian");
+        aggregator.seal(&sum).expect("a sealed round").sealed
+    };
+    let honest = || hospitals.guards(&shape, &custodian);
+    // It adds counts of its own making, so that every group is large.
+    let inflated = |own: u8| {
+        let blinds = GuardBlinds::derive(&hospitals.round(), hospital(own), &hospitals.secrets, &shape);
+        contribute(&[20; 3], &shape, blinds.expect("sound blinds"), &custodian.public).expect("a contribution")
+    };
+    let (witnessed, deviating) = (seal(honest()), seal([0, 1, 2, 3].map(inflated).into()));
+    let released = |sealed: &SealedSeeds, witnessed: &SealedSeeds| -> Vec<bool> {
+        let seeds = reveal_both(sealed, witnessed, &custodian.secret, &shape).expect("seeds");
+        seeds.iter().map(Option::is_some).collect()
+    };
+    let alone = reveal(&deviating, &custodian.secret, &shape).expect("seeds");
+    assert!(alone.iter().all(Option::is_some), "without a witness all is released");
+    assert_eq!(released(&deviating, &witnessed), [false, true, true]);
+    assert_eq!(released(&witnessed, &deviating), [false, true, true], "nor what a witness alone says");
+    let both = reveal_both(&witnessed, &seal(honest()), &custodian.secret, &shape).expect("seeds");
+    let own = reveal(&witnessed, &custodian.secret, &shape).expect("seeds");
+    let bytes = |seeds: &[Option<Seed>]| -> Vec<Option<Vec<u8>>> {
+        seeds.iter().map(|seed| seed.as_ref().map(|seed| seed.as_bytes().to_vec())).collect()
+    };
+    assert_eq!(bytes(&both), bytes(&own), "the seeds of pads are the aggregator's");
 }
 
 fn refusals(

@@ -28,7 +28,11 @@ fn contribute(ledger: &mut Ledger, study: StudyId, round: u32, by: impl Iterator
     for i in by {
         let lot = ledger.consortium.lot(i, study, round + 1);
         let guard = ledger.state.study(&study).and_then(|study| study.course.running_round()?.guard);
-        let veil = guard.map(|_| VeilCommitment { sealed: Blob { hash: content(7), bytes: 9 }, keys: content(8) });
+        let veil = guard.map(|_| VeilCommitment {
+            sealed: Blob { hash: content(7), bytes: 9 },
+            keys: content(8),
+            counts: None,
+        });
         let (round, contribution) = (RoundNumber::new(round), content(i as u8));
         let payload = Contribute { study, round, contribution, bytes: 64, lot, veil };
         assert_eq!(ledger.one(Who::Hospital(i), Payload::Contribute(payload)), Ok(()));

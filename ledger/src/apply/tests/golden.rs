@@ -20,7 +20,7 @@ use crate::state::consent::{Document, Ended, EndedBy, Subject, SubjectKey};
 use crate::state::members::{Ballot, BallotOutcome, Researcher};
 use crate::state::study::{
     Approval, Attestation, Contribution, Course, Decision, Disclosed, Guard, GuardKeys, Phase, Proposal, Roles, Round,
-    RoundEnd, Sealed,
+    RoundEnd, Sealed, WitnessRole, Witnessed,
 };
 use crate::state::{Figures, Head, Moment};
 use crate::store::StoredResult;
@@ -143,7 +143,11 @@ fn studies() {
                     hash: hash(1),
                     bytes: 64,
                     height: Height::new(6),
-                    veil: Some(VeilCommitment { sealed: Blob { hash: hash(9), bytes: 7 }, keys: hash(10) }),
+                    veil: Some(VeilCommitment {
+                        sealed: Blob { hash: hash(9), bytes: 7 },
+                        keys: hash(10),
+                        counts: Some(Blob { hash: hash(11), bytes: 8 }),
+                    }),
                 },
             )]),
             attestations: BTreeMap::from([(hospital(), Attestation { sum: hash(2), height: Height::new(7) })]),
@@ -160,7 +164,7 @@ fn studies() {
         &course,
         "020000000001000000[aa*32]01020000006f6b0500000000000000020100000000000001000000[aa*32][03*1216]01[08*32]0900000000\
          0000000100000001000000[aa*32][06*32]01000000000000000500000000000000020100000000000001000000[aa*32]01000000[aa*32]\
-         [01*32]4000000000000000060000000000000001[09*32]0700000000000000[0a*32]01000000[aa*32][02*32]07[00*8]020000000501\
+         [01*32]4000000000000000060000000000000001[09*32]0700000000000000[0a*32]01[0b*32]080000000000000001000000[aa*32][02*32]07[00*8]020000000501\
          01000000[aa*32]01000000[ab*32]02010500000000000000020100000000000002",
     );
     let proposal = Proposal {
@@ -177,6 +181,10 @@ fn studies() {
         veil_key: KemPublicKey::from_bytes([5; PUBLIC_KEY_BYTES]),
         public_key: Blob { hash: hash(1), bytes: 5 },
         server_key: Blob { hash: hash(2), bytes: 6 },
+        witness: Some(WitnessRole {
+            hospital: HospitalId::from_public_key([0xcc; 32]),
+            sealing_key: KemPublicKey::from_bytes([6; PUBLIC_KEY_BYTES]),
+        }),
     };
     let guard = Guard {
         roles,
@@ -185,12 +193,14 @@ fn studies() {
             seeds: Blob { hash: hash(4), bytes: 8 },
             height: Height::new(9),
         }),
+        witnessed: Some(Witnessed { seeds: Blob { hash: hash(6), bytes: 11 }, height: Height::new(12) }),
         disclosed: Some(Disclosed { seeds: Blob { hash: hash(5), bytes: 10 }, height: Height::new(11) }),
     };
     golden(
         &guard,
-        "[aa*32][bb*32][04*1216][05*1216][01*32]0500000000000000[02*32]060000000000000001[03*32]0700000000000000[04*32]\
-         0800000000000000090000000000000001[05*32]0a000000000000000b00000000000000",
+        "[aa*32][bb*32][04*1216][05*1216][01*32]0500000000000000[02*32]060000000000000001[cc*32][06*1216]01[03*32]\
+         0700000000000000[04*32]0800000000000000090000000000000001[06*32]0b000000000000000c0000000000000001[05*32]\
+         0a000000000000000b00000000000000",
     );
     let keys = RegisterGuardKeys {
         public_key: roles.public_key,
@@ -263,7 +273,10 @@ fn events() {
         (Event::RoundFailed { study, round }, "13[55*32]02000000"),
         (Event::StudyFailed { study }, "14[55*32]"),
         (Event::GuardKeysRegistered { hospital }, "15[aa*32]"),
-        (Event::RolesDrawn { study, round, aggregator: hospital, custodian: other }, "16[55*32]02000000[aa*32][bb*32]"),
+        (
+            Event::RolesDrawn { study, round, aggregator: hospital, custodian: other, witness: Some(hospital) },
+            "16[55*32]02000000[aa*32][bb*32]01[aa*32]",
+        ),
         (
             Event::PrivacySpent { study, round, rho: MicroRho::new(3), hospitals: 4 },
             "17[55*32]02000000030000000000000004000000",
@@ -273,14 +286,15 @@ fn events() {
             "18[55*32]02000000[aa*32][07*32][08*32]",
         ),
         (Event::SeedsDisclosed { study, round, hospital, seeds: hash(8) }, "19[55*32]02000000[aa*32][08*32]"),
+        (Event::Witnessed { study, round, hospital, seeds: hash(8) }, "1a[55*32]02000000[aa*32][08*32]"),
         (
             Event::Accused { study, round, accused: other, hospital, fault: Fault::Veil },
-            "1a[55*32]02000000[bb*32][aa*32]02",
+            "1b[55*32]02000000[bb*32][aa*32]02",
         ),
-        (Event::Blamed { study, round, hospital, fault: Fault::Sum }, "1b[55*32]02000000[aa*32]04"),
+        (Event::Blamed { study, round, hospital, fault: Fault::Sum }, "1c[55*32]02000000[aa*32]04"),
         (
             Event::PrivacyReturned { study, round, rho: MicroRho::new(3), hospitals: 4 },
-            "1c[55*32]02000000030000000000000004000000",
+            "1d[55*32]02000000030000000000000004000000",
         ),
     ];
     let mut kinds = std::collections::BTreeSet::new();
@@ -289,7 +303,7 @@ fn events() {
         assert!(kinds.insert(event.kind()), "{} twice", event.kind());
         assert!(!event.to_string().is_empty());
     }
-    assert!(borsh::from_slice::<Event>(&[29]).is_err(), "no such event: a new one needs its golden bytes");
+    assert!(borsh::from_slice::<Event>(&[30]).is_err(), "no such event: a new one needs its golden bytes");
 }
 
 #[test]
@@ -366,8 +380,9 @@ fn rejections() {
             Rejection::RhoTooLarge { asked: MicroRho::new(2), most: MicroRho::new(1) },
             "3d02000000000000000100000000000000",
         ),
-        (Rejection::NothingOwed { study }, "3e[55*32]"),
-        (Rejection::AlreadyAccused { study }, "3f[55*32]"),
+        (Rejection::NoWitness { study }, "3e[55*32]"),
+        (Rejection::NothingOwed { study }, "3f[55*32]"),
+        (Rejection::AlreadyAccused { study }, "40[55*32]"),
     ];
     let mut kinds = std::collections::BTreeSet::new();
     for (rejection, expected) in &all {
@@ -391,6 +406,6 @@ fn a_whole_story() {
     assert_eq!(tags, [0, 1, 1, 1, 1, 2, 3, 4, 4, 5, 6, 7]);
     assert_eq!(
         ledger.state.head().app_hash.to_string(),
-        "a02d9361ed277312b2290a662298073d4df8d71b25727c039099e6f521462ac4"
+        "415ebd319169cec86e9171da9036f0935e8969296628ff15a8b59d475d280b15"
     );
 }

@@ -3,7 +3,7 @@ use consilium_protocol::kem::{KemPublicKey, KemSecretKey, PUBLIC_KEY_BYTES};
 use consilium_protocol::study::Protection;
 use consilium_protocol::tx::{
     Attest, Blob, Contribute, DiscloseSeeds, FailRound, MAX_GUARD_KEY_BYTES, MAX_PASSED_BYTES, OpenRound, Payload,
-    RegisterGuardKeys, Release, SealSum, VeilCommitment,
+    RegisterGuardKeys, Release, SealSum, VeilCommitment, Witness,
 };
 
 use zeroize::Zeroizing;
@@ -11,14 +11,14 @@ use zeroize::Zeroizing;
 use crate::apply::Outcome;
 use crate::rejection::Rejection;
 use crate::state::study::{Phase, Roles};
-use crate::testing::{Ledger, Who, content};
+use crate::testing::{Consortium, Ledger, Who, content};
 
 fn blob(name: u8) -> Blob {
     Blob { hash: content(name), bytes: 64 }
 }
 
 fn veil() -> VeilCommitment {
-    VeilCommitment { sealed: blob(7), keys: content(8) }
+    VeilCommitment { sealed: blob(7), keys: content(8), counts: None }
 }
 
 /// A member's set of keys, the first or a later one.
@@ -124,11 +124,81 @@ fn roles_are_drawn_among_those_with_keys_and_not_the_researchers_own_hospital() 
     assert_eq!(open(&mut ledger, study), Err(Rejection::NoRoles { study }), "the other is not on the roster");
     register(&mut ledger, 2);
     assert_eq!(open(&mut ledger, study), Ok(()));
-    let Roles { aggregator, custodian, sealing_key, veil_key, public_key, server_key } = roles(&ledger, study);
+    let Roles { aggregator, custodian, sealing_key, veil_key, public_key, server_key, witness } = roles(&ledger, study);
+    assert_eq!(witness, None);
     let drawn = [position(&ledger, aggregator), position(&ledger, custodian)];
     assert!(drawn == [1, 2] || drawn == [2, 1]);
     assert_eq!((sealing_key, veil_key), (keys(drawn[0]).sealing_key, keys(drawn[1]).sealing_key));
     assert_eq!((public_key, server_key), (keys(drawn[1]).public_key, keys(drawn[1]).server_key));
+}
+
+/// A guarded study over four that all approved, opened, where the policy asks for a witness.
+fn with_witness() -> (Ledger, StudyId) {
+    let mut consortium = Consortium::new(4);
+    consortium.genesis.policy.witness = true;
+    let mut ledger = Ledger::founded(consortium);
+    let study = approved(&mut ledger, &[0, 1, 2, 3]);
+    (0..2).for_each(|i| register(&mut ledger, i));
+    assert_eq!(open(&mut ledger, study), Err(Rejection::NoRoles { study }), "two are not enough");
+    (2..4).for_each(|i| register(&mut ledger, i));
+    assert_eq!(open(&mut ledger, study), Ok(()));
+    (ledger, study)
+}
+
+#[test]
+fn a_witness_is_drawn_beside_and_its_seeds_are_waited_for() {
+    let (mut ledger, study) = with_witness();
+    let drawn = roles(&ledger, study);
+    let witness = drawn.witness.expect("the policy asks for one");
+    let holders: Vec<HospitalId> = drawn.holders().collect();
+    assert_eq!(holders, [drawn.aggregator, drawn.custodian, witness.hospital]);
+    assert!(witness.hospital != drawn.aggregator && witness.hospital != drawn.custodian);
+    let at = position(&ledger, witness.hospital);
+    assert_eq!(witness.sealing_key, keys(at).sealing_key);
+    assert!(ledger.state.guard_keys(&witness.hospital).expect("keys").free().is_none(), "its keys are drawn, too");
+    // Nobody contributes without counts for the witness.
+    let lot = ledger.consortium.lot(0, study, 1);
+    let round = RoundNumber::new(0);
+    let without = Contribute { study, round, contribution: content(1), bytes: 64, lot, veil: Some(veil()) };
+    assert_eq!(ledger.one(Who::Hospital(0), Payload::Contribute(without)), Err(Rejection::Veil));
+    for i in 0..4 {
+        let (lot, counts) = (ledger.consortium.lot(i, study, 1), Some(blob(20)));
+        let veil = Some(VeilCommitment { counts, ..veil() });
+        let payload = Contribute { study, round, contribution: content(i as u8), bytes: 64, lot, veil };
+        assert_eq!(ledger.one(Who::Hospital(i), Payload::Contribute(payload)), Ok(()));
+    }
+    let (aggregator, custodian) = (position(&ledger, drawn.aggregator), position(&ledger, drawn.custodian));
+    assert_eq!(seal(&mut ledger, aggregator, study, 0), Ok(()));
+    assert_eq!(
+        disclose(&mut ledger, custodian, study, 0),
+        Err(Rejection::NotSealed { study }),
+        "the witness is missing"
+    );
+    let says = |seeds: Blob| Payload::Witness(Witness { study, round, seeds });
+    for i in [aggregator, custodian] {
+        let expected = Err(Rejection::NotInRole { hospital: witness.hospital });
+        assert_eq!(ledger.one(Who::Hospital(i), says(blob(4))), expected);
+    }
+    let empty = Blob { hash: content(4), bytes: 0 };
+    assert_eq!(ledger.one(Who::Hospital(at), says(empty)), Err(Rejection::EmptyContribution));
+    assert_eq!(ledger.one(Who::Hospital(at), says(blob(4))), Ok(()));
+    assert_eq!(ledger.one(Who::Hospital(at), says(blob(4))), Err(Rejection::AlreadyAttested { study }));
+    assert_eq!(disclose(&mut ledger, custodian, study, 0), Ok(()));
+}
+
+#[test]
+fn a_round_has_no_witness_unless_the_policy_asks_for_one() {
+    let mut ledger = Ledger::new(4);
+    (0..4).for_each(|i| register(&mut ledger, i));
+    let study = approved(&mut ledger, &[0, 1, 2, 3]);
+    assert_eq!(open(&mut ledger, study), Ok(()));
+    let (lot, round) = (ledger.consortium.lot(0, study, 1), RoundNumber::new(0));
+    let veil = Some(VeilCommitment { counts: Some(blob(20)), ..veil() });
+    let with = Contribute { study, round, contribution: content(1), bytes: 64, lot, veil };
+    assert_eq!(ledger.one(Who::Hospital(0), Payload::Contribute(with)), Err(Rejection::Veil));
+    contribute_all(&mut ledger, study, 0, &[0, 1, 2, 3]);
+    let says = Payload::Witness(Witness { study, round, seeds: blob(4) });
+    assert_eq!(ledger.one(Who::Hospital(0), says), Err(Rejection::NoWitness { study }));
 }
 
 #[test]
@@ -346,6 +416,7 @@ fn others_take_the_roles_when_a_complete_round_gives_no_result() {
         assert_ne!(roles(&ledger, study).aggregator, roles(&ledger, study).custodian);
         // What was sealed may have been opened by those who had it: no round has fewer. Without seeds of veils nobody can have.
         contribute_all(&mut ledger, study, 2, &[0, 1, 2]);
+        renew(&mut ledger);
         assert_eq!(fail(&mut ledger, study, 2), Ok(()));
         let next = Phase::Collecting { round: RoundNumber::new(3) };
         assert_eq!(course_phase(&ledger, study), if sealed { Phase::Failed } else { next });

@@ -41,6 +41,49 @@ pub struct Roles {
     pub public_key: Blob,
     /// The custodian's server key, with which the aggregator computes.
     pub server_key: Blob,
+    /// Who repeats what the aggregator decides, where the policy wants that.
+    pub witness: Option<WitnessRole>,
+}
+
+impl Roles {
+    /// Everybody with a role.
+    pub fn holders(&self) -> impl Iterator<Item = HospitalId> + use<> {
+        [self.aggregator, self.custodian].into_iter().chain(self.witness.map(|witness| witness.hospital))
+    }
+
+    /// Whether the hospital is the witness.
+    pub fn is_witness(&self, hospital: &HospitalId) -> bool {
+        self.witness.is_some_and(|witness| witness.hospital == *hospital)
+    }
+}
+
+/// Who repeats what is decided under encryption.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct WitnessRole {
+    /// The hospital.
+    pub hospital: HospitalId,
+    /// Its key, to which counts are sealed.
+    pub sealing_key: KemPublicKey,
+}
+
+/// The witness's commitment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Witnessed {
+    /// Its own seeds, under the custodian's key.
+    pub seeds: Blob,
+    /// In which block.
+    pub height: Height,
+}
+
+/// A role's part, when it is its turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// The aggregator's.
+    Seal,
+    /// The witness's.
+    Witness,
+    /// The custodian's.
+    Disclose,
 }
 
 /// The aggregator's commitment.
@@ -70,6 +113,8 @@ pub struct Guard {
     pub roles: Roles,
     /// What the aggregator committed to, when it has.
     pub sealed: Option<Sealed>,
+    /// What the witness committed to, when it has.
+    pub witnessed: Option<Witnessed>,
     /// What the custodian committed to, when it has.
     pub disclosed: Option<Disclosed>,
 }
@@ -77,26 +122,30 @@ pub struct Guard {
 impl Guard {
     /// A guard whose roles are drawn and which has done nothing yet.
     pub(crate) const fn new(roles: Roles) -> Self {
-        Self { roles, sealed: None, disclosed: None }
+        Self { roles, sealed: None, witnessed: None, disclosed: None }
     }
 
-    /// Who is awaited, once all contributions are in.
-    pub const fn awaited(&self) -> Option<HospitalId> {
-        match (&self.sealed, &self.disclosed) {
-            (None, _) => Some(self.roles.aggregator),
-            (Some(_), None) => Some(self.roles.custodian),
-            (Some(_), Some(_)) => None,
-        }
+    /// Whether all is decided under encryption that is to be.
+    pub fn is_sealed(&self) -> bool {
+        self.sealed.is_some() && (self.roles.witness.is_none() || self.witnessed.is_some())
+    }
+
+    /// What is awaited of a hospital, once all contributions are in.
+    pub fn awaits(&self, hospital: &HospitalId) -> Option<Turn> {
+        let is = |turn, holds: bool| holds.then_some(turn);
+        is(Turn::Seal, self.sealed.is_none() && self.roles.aggregator == *hospital)
+            .or(is(Turn::Witness, self.witnessed.is_none() && self.roles.is_witness(hospital)))
+            .or(is(Turn::Disclose, self.is_sealed() && self.disclosed.is_none() && self.roles.custodian == *hospital))
     }
 }
 
 /// What a member's proof proves: nobody could choose it, and only the member could know it before.
 pub type Lot = [u8; 32];
 
-/// Draws the roles of a round among candidates: of those that have keys, the two that come first, those relieved after
+/// Draws the roles of a round among candidates: of those that have keys, those that come first, those relieved after
 /// all others and otherwise by the SHA-256, labelled `consilium/roles/v1`, of: all lots that members have shown in the study so
-/// far ‖ study ‖ round (4 bytes, little-endian) ‖ hospital. The first is the custodian, the second the aggregator; `None`
-/// when there are not two.
+/// far ‖ study ‖ round (4 bytes, little-endian) ‖ hospital. The first is the custodian, the second the aggregator, the third the
+/// witness, if one is wanted; `None` when there are not so many.
 ///
 /// Every member draws the same. A lot follows from its member's key, and the draw from all lots, also of those who are not on
 /// the roster: so whoever knows all others' lots can only choose whether to show its own, which is to stay away.
@@ -106,6 +155,7 @@ pub(crate) fn draw(
     round: RoundNumber,
     candidates: impl IntoIterator<Item = (HospitalId, RegisterGuardKeys)>,
     relieved: &BTreeSet<HospitalId>,
+    with_witness: bool,
 ) -> Option<Roles> {
     let mut shown = Tagged::new("consilium/lots/v1");
     for ((of, hospital), lot) in lots {
@@ -121,6 +171,10 @@ pub(crate) fn draw(
     let mut drawn: Vec<_> = candidates.into_iter().map(|(hospital, keys)| (place(&hospital), hospital, keys)).collect();
     drawn.sort_by_key(|(place, hospital, _)| (*place, *hospital));
     let [(_, custodian, own), (_, aggregator, theirs)] = drawn.first_chunk()?;
+    let witness = match with_witness {
+        true => Some(drawn.get(2).map(|(_, id, keys)| WitnessRole { hospital: *id, sealing_key: keys.sealing_key })?),
+        false => None,
+    };
     Some(Roles {
         aggregator: *aggregator,
         custodian: *custodian,
@@ -128,5 +182,6 @@ pub(crate) fn draw(
         veil_key: own.sealing_key,
         public_key: own.public_key,
         server_key: own.server_key,
+        witness,
     })
 }

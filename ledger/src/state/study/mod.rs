@@ -13,7 +13,7 @@ use consilium_protocol::study::StudySpec;
 use consilium_protocol::tx::{Blob, Fault, VeilCommitment};
 
 pub(crate) use guard::draw;
-pub use guard::{Disclosed, Guard, GuardKeys, Lot, Roles, Sealed};
+pub use guard::{Disclosed, Guard, GuardKeys, Lot, Roles, Sealed, Turn, WitnessRole, Witnessed};
 pub use phase::{Phase, Step, next};
 
 use super::Moment;
@@ -146,7 +146,7 @@ impl Round {
     /// Whether those who add up can have shown the sum over all to anybody: of a guarded round not before it is sealed, since no
     /// hospital gives the seed of its veil before that.
     pub fn is_exposed(&self) -> bool {
-        self.is_complete() && self.guard.is_none_or(|guard| guard.sealed.is_some())
+        self.is_complete() && self.guard.is_none_or(|guard| guard.is_sealed())
     }
 
     /// Whether more than half of the roster say that the hospital does not give what it committed to.
@@ -272,7 +272,7 @@ impl Course {
     /// Who had a role in a round that all contributed to and that gave no result: others come first for the next.
     pub(crate) fn relieved(&self) -> BTreeSet<HospitalId> {
         let roles = |round: &Round| round.guard.filter(|_| round.is_complete()).map(|guard| guard.roles);
-        self.rounds.iter().filter_map(roles).flat_map(|roles| [roles.aggregator, roles.custodian]).collect()
+        self.rounds.iter().filter_map(roles).flat_map(|roles| roles.holders()).collect()
     }
 
     /// The moment after which the study expires, or from which its round may be failed, if there is one.
