@@ -184,7 +184,7 @@ mod tests {
     #[test]
     fn a_policy_has_these_bytes() {
         let bytes = borsh::to_vec(&DisclosurePolicy::default()).expect("bytes");
-        let (k, counts, quota) = ("0b000000050000000300000000000000", "0101000000", "3200000007000000");
+        let (k, counts, quota) = ("0b000000050000000300000000000000", "000101000000", "3200000007000000");
         let (open, budget, slot) = ("00", "40420f0000000000", "0f000000");
         assert_eq!(hex::encode(bytes), [k, counts, quota, open, budget, slot].concat());
     }

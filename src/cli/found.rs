@@ -75,6 +75,9 @@ impl PolicyArgs {
     }
 }
 
+/// How many members a consortium with witnesses has at least.
+const WITNESSED: usize = 4;
+
 /// `consilium genesis`
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
@@ -170,6 +173,12 @@ pub(crate) fn genesis(args: &GenesisArgs, global: &Global) -> Result<(), Failure
         member: members,
     };
     genesis.check()?;
+    if genesis.policy.witness && genesis.member.len() < WITNESSED {
+        return Err(Failure::new(format!(
+            "with --witness a guarded round takes three hospitals that are not the researcher's own; found it with {WITNESSED} \
+             members or more, or leave --witness out"
+        )));
+    }
     files::create(&args.out, genesis.to_toml()?.as_bytes(), Readable::ByAll)?;
     let report = json!({ "genesis": args.out, "fingerprint": genesis.hash(), "chain_id": genesis.chain_id,
         "members": genesis.member.iter().map(|m| &m.name).collect::<Vec<_>>() });

@@ -19,6 +19,10 @@ use crate::net::tls::{self, Identity};
 const QUEUE: usize = 20_000;
 /// How many bytes of transactions travel together.
 const BATCH_BYTES: usize = 1 << 20;
+/// How long an answer to a request for bytes may take.
+const ANSWER: Duration = Duration::from_secs(120);
+/// How many bytes of it come in a millisecond at least.
+const BYTES_A_MS: usize = 1_000;
 /// How often a batch is tried before it is left to the block that will include it.
 const TRIES: u32 = 5;
 
@@ -78,6 +82,12 @@ impl Peers {
     /// # Errors
     /// [`FetchError`].
     pub async fn fetch(&self, from: HospitalId, wanted: &Wanted) -> Result<Vec<u8>, FetchError> {
+        // The request's own time is over when the answer begins: who begins and does not go on is not waited for either.
+        let most = ANSWER + Duration::from_millis((wanted.limit / BYTES_A_MS) as u64);
+        tokio::time::timeout(most, self.try_fetch(from, wanted)).await.unwrap_or(Err(FetchError::Refused(from)))
+    }
+
+    async fn try_fetch(&self, from: HospitalId, wanted: &Wanted) -> Result<Vec<u8>, FetchError> {
         let other = self.others.get(&from).ok_or(FetchError::NoMember(from))?;
         let (study, round) =
             wanted.of.map_or((Vec::new(), 0), |(study, round)| (study.as_bytes().to_vec(), round.get()));
@@ -87,7 +97,7 @@ impl Peers {
             round,
             hash: wanted.hash.as_bytes().to_vec(),
         });
-        request.set_timeout(Duration::from_secs(120));
+        request.set_timeout(ANSWER);
         let chunks = other.client.clone().blob(request).await.map_err(|_| FetchError::Refused(from))?;
         let bytes = client::collect(chunks.into_inner(), wanted.limit).await.map_err(|_| FetchError::Refused(from))?;
         if client::is_content(&bytes, &wanted.hash) { Ok(bytes) } else { Err(FetchError::NotCommitted(from)) }

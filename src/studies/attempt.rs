@@ -68,7 +68,13 @@ pub(super) async fn perform(studies: &Arc<Studies>, due: &Due) -> Ended {
             }
             warn!(study, duty = due.duty.name(), %error, "not done");
             let is_said = match error.owed().and_then(|owed| blame::accusation(studies, owed)) {
-                Some(payload) => submit::own(&studies.replica, payload).await.is_ok(),
+                Some(payload) => {
+                    let is_owed = match error.owed() {
+                        Some(owed) => blame::is_still_owed(studies, owed).await,
+                        None => false,
+                    };
+                    is_owed && submit::own(&studies.replica, payload).await.is_ok()
+                }
                 None => false,
             };
             if is_said {

@@ -14,12 +14,14 @@ use consilium_protocol::tx::{Accuse, Fault, Payload};
 use consilium_protocol::wire::BlobKind;
 
 use super::Studies;
+use super::rounds::Piece;
 use crate::replica::peers::{FetchError, Wanted};
 
-/// How often a hospital is asked for what others say they cannot have, before the same is said here.
-const TRIES: u32 = 3;
-/// How long between.
-const PAUSE: Duration = Duration::from_secs(2);
+/// How often a hospital is asked again before anything is said of it.
+const TRIES: u32 = 5;
+/// How long between: that part of the round's deadline, and no longer than this.
+const PAUSES: u64 = 40;
+const MOST_PAUSE_MS: u64 = 60_000;
 
 /// Something that another hospital of a roster owes, and that nobody can go on without.
 #[derive(Debug, thiserror::Error)]
@@ -83,14 +85,29 @@ pub(super) fn accusation(studies: &Studies, owed: &Owed) -> Option<Payload> {
     let (study, number) = owed.of;
     let read = studies.replica.chain.read(|state| {
         let round = state.study(&study)?.course.round(number)?;
-        let half = round.opened.time.plus_millis(state.genesis().deadlines.round_ms / 2);
-        let is_time = owed.fault == Fault::Malformed || half <= state.time().max(Timestamp::new(clock));
+        let from = round.accusable_from(&state.genesis().deadlines);
+        let is_time = owed.fault == Fault::Malformed || from <= state.time().max(Timestamp::new(clock));
         let own = studies.replica.hospital;
         let is_said = round.accusations.get(&owed.hospital).is_some_and(|by| by.contains_key(&own));
         (round.is_complete() && round.ended.is_none() && is_time && !is_said).then_some(())
     });
     read.ok().flatten()?;
     Some(Payload::Accuse(Accuse { study, round: number, accused: owed.hospital, fault: owed.fault }))
+}
+
+/// Whether a hospital still does not give something after it was asked several times, over some minutes: its node may be starting.
+pub(super) async fn is_still_owed(studies: &Studies, owed: &Owed) -> bool {
+    if owed.fault == Fault::Malformed {
+        return true;
+    }
+    let pause = (studies.replica.genesis.deadlines.round_ms / PAUSES).min(MOST_PAUSE_MS);
+    for _ in 0..TRIES {
+        tokio::time::sleep(Duration::from_millis(pause)).await;
+        if ask(studies, owed.of, (owed.hospital, owed.fault)).await.is_ok() {
+            return false;
+        }
+    }
+    true
 }
 
 /// Of whom others of a guarded round's roster say that they cannot have something, where this hospital does not say so yet.
@@ -160,15 +177,26 @@ pub(super) async fn ask(
         kinds.into_iter().map(wanted).collect()
     });
     for wanted in read.ok().flatten().unwrap_or_default() {
-        let mut found = studies.replica.peers.fetch(accused, &wanted).await;
-        for _ in 1..TRIES {
-            if found.is_ok() {
-                break;
+        let is_key = wanted.of.is_none();
+        let is_here = match is_key {
+            true => studies.vault.guard_key(&wanted.hash).is_some(),
+            false => {
+                studies.kept.rounds.get(&study, number, Piece::Others(wanted.hash)).is_ok_and(|kept| kept.is_some())
             }
-            tokio::time::sleep(PAUSE).await;
-            found = studies.replica.peers.fetch(accused, &wanted).await;
+        };
+        if is_here {
+            continue;
         }
-        found.map_err(|error| Box::new(Owed { of, hospital: accused, fault, wrong: error.into() }))?;
+        let owed = |wrong| Box::new(Owed { of, hospital: accused, fault, wrong });
+        let bytes = studies.replica.peers.fetch(accused, &wanted).await.map_err(|error| owed(error.into()))?;
+        // For those who cannot have it: what was given once may be refused the next time.
+        let kept = match is_key {
+            true => studies.vault.keep_guard_key(&wanted.hash, &bytes),
+            false => studies.kept.rounds.keep(&study, number, Piece::Others(wanted.hash), &bytes),
+        };
+        if let Err(error) = kept {
+            tracing::warn!(%error, "what others cannot have is not kept for them");
+        }
     }
     Ok(())
 }

@@ -57,8 +57,8 @@ pub(super) struct GuardedRound {
     pub(super) veils: Vec<(HospitalId, VeilCommitment)>,
     /// To which a custodian seals what passed.
     pub(super) researcher: KemPublicKey,
-    /// The studies that the round may repeat, in the order of the ledger.
-    pub(super) repeatable: Vec<Repeatable>,
+    /// The studies that the round may repeat, in the order of the ledger, with what the custodian said of each.
+    repeatable: Vec<(StudySpec, Vec<u8>)>,
 }
 
 impl GuardedRound {
@@ -67,6 +67,10 @@ impl GuardedRound {
         let read = replica.chain.read(|state| {
             let found = state.study(study)?;
             let round = found.course.round(number)?;
+            let repeatable = state.repeatable(study, number).into_iter().filter_map(|(study, round)| {
+                let found = state.study(&study)?;
+                Some((found.proposal.spec.clone(), found.course.round(round)?.passed.clone()))
+            });
             Some(Self {
                 study: *study,
                 round: number,
@@ -74,19 +78,21 @@ impl GuardedRound {
                 roles: round.guard?.roles,
                 veils: round.contributions.iter().filter_map(|(id, c)| Some((*id, c.veil?))).collect(),
                 researcher: found.proposal.sealing_key,
-                repeatable: state
-                    .repeatable(study, number)
-                    .into_iter()
-                    .filter_map(|(study, round)| {
-                        let found = state.study(&study)?;
-                        let spec = found.proposal.spec.clone();
-                        let released = engine::released(&spec, &found.course.round(round)?.passed).ok()?;
-                        Some(Repeatable { spec, released })
-                    })
-                    .collect(),
+                repeatable: repeatable.collect(),
             })
         });
         read.ok().flatten()
+    }
+}
+
+impl GuardedRound {
+    /// The studies that the round may repeat. What a custodian did not say of all its sets is not.
+    fn repeatable(&self) -> Vec<Repeatable> {
+        let one = |(spec, passed): &(StudySpec, Vec<u8>)| {
+            let released = engine::released(spec, passed).ok()?;
+            (passed.len() * 8 >= released.len()).then(|| Repeatable { spec: spec.clone(), released })
+        };
+        self.repeatable.iter().filter_map(one).collect()
     }
 }
 
@@ -149,7 +155,7 @@ pub(super) async fn seal(
     let server_key = server_key(studies, round).await?;
     let spec = round.spec.clone();
     let sealing_key = round.roles.sealing_key;
-    let repeatable = round.repeatable.clone();
+    let repeatable = round.repeatable();
     let contributions = sealed;
     let task = SealTask { study, round: number, spec, contributions, sealing_key, public_key, server_key, repeatable };
     let SealedSum { sum, seeds } = studies.vault.seal(task).await?;
@@ -183,7 +189,7 @@ pub(super) async fn witness(
     let public_key = public_key(studies, round).await?;
     let server_key = server_key(studies, round).await?;
     let sealing_key = round.roles.witness.ok_or(GuardedError::NoRound)?.sealing_key;
-    let (spec, repeatable) = (round.spec.clone(), round.repeatable.clone());
+    let (spec, repeatable) = (round.spec.clone(), round.repeatable());
     let contributions = sealed;
     let task = SealTask { study, round: number, spec, contributions, sealing_key, public_key, server_key, repeatable };
     let seeds = studies.vault.witness(task).await?;

@@ -4,10 +4,13 @@
 
 use std::path::PathBuf;
 
-use consilium_protocol::ids::{RoundNumber, StudyId};
+use consilium_protocol::ids::{ContentHash, RoundNumber, StudyId};
 use consilium_protocol::wire::MAX_CIPHERTEXT_BYTES;
 
 use crate::home::files::{self, FileError, Readable};
+
+/// How the names of what others committed to begin.
+const OTHERS: &str = "others-";
 
 /// What is kept of a round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,6 +32,8 @@ pub enum Piece {
     Passed,
     /// The seeds that passed, sealed to the researcher.
     DisclosedSeeds,
+    /// What another hospital committed to, by its hash, and one of the roster says that it cannot have.
+    Others(ContentHash),
 }
 
 impl Piece {
@@ -43,8 +48,9 @@ impl Piece {
         Self::DisclosedSeeds,
     ];
 
-    const fn suffix(self) -> &'static str {
-        match self {
+    fn suffix(self) -> String {
+        let name = match self {
+            Self::Others(hash) => return format!("{OTHERS}{hash}"),
             Self::Contribution => "contribution",
             Self::Veil => "veil",
             Self::Counts => "counts",
@@ -53,6 +59,14 @@ impl Piece {
             Self::WitnessSeeds => "witness",
             Self::Passed => "passed",
             Self::DisclosedSeeds => "disclosed",
+        };
+        name.to_string()
+    }
+
+    fn of_suffix(suffix: &str) -> Option<Self> {
+        match suffix.strip_prefix(OTHERS) {
+            Some(hash) => Some(Self::Others(hash.parse().ok()?)),
+            None => Self::ALL.into_iter().find(|piece| piece.suffix() == suffix),
         }
     }
 }
@@ -112,7 +126,7 @@ impl Rounds {
             let name = entry.file_name();
             let (stem, suffix) = name.to_str()?.split_once('.')?;
             let (study, round) = stem.split_once('-')?;
-            let piece = Piece::ALL.into_iter().find(|piece| piece.suffix() == suffix)?;
+            let piece = Piece::of_suffix(suffix)?;
             Some(KeptPiece { study: study.parse().ok()?, round: RoundNumber::new(round.parse().ok()?), piece })
         };
         entries.filter_map(piece).collect()

@@ -113,6 +113,12 @@ pub struct Contributed {
     pub counts: Option<Vec<u8>>,
 }
 
+/// Whether a custodian said of every set whether it was released: what it did not say may be known, and is not taken for it.
+fn says_all(released: &Option<Vec<bool>>, passed: &Option<Vec<u8>>) -> bool {
+    let said = |passed: &Vec<u8>| released.as_ref().is_some_and(|released| passed.len() * 8 >= released.len());
+    passed.as_ref().is_some_and(said)
+}
+
 /// What the ledger is told of a veil, and of counts for a witness.
 pub fn commitment_of(letter: &[u8], counts: Option<&[u8]>) -> Option<VeilCommitment> {
     let keys = ContentHash::from_bytes(*letter.first_chunk()?);
@@ -246,10 +252,11 @@ impl Vault {
     fn before(&self, earlier: &[Earlier]) -> Result<Vec<Before>, VaultError> {
         let one = |earlier: &Earlier| {
             let released = earlier.passed.as_ref().map(|passed| guarded::released(&earlier.spec, passed));
+            let released = released.transpose()?;
             Ok(Before {
                 spec: earlier.spec.clone(),
-                released: released.transpose()?,
-                is_repeatable: earlier.is_repeatable,
+                is_repeatable: earlier.is_repeatable && says_all(&released, &earlier.passed),
+                released,
                 remembered: self.cohorts.record(&earlier.study, earlier.round)?,
             })
         };

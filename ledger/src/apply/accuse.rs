@@ -25,8 +25,8 @@ pub(super) fn apply(context: &mut Context<'_>, payload: &Accuse) -> Outcome {
     if round.accusations.get(&accused).is_some_and(|by| by.contains_key(&hospital)) {
         return Err(Rejection::AlreadyAccused { study: id });
     }
-    // A node may be away for a while. That bytes are nothing to add up, everybody finds who has them, at once.
-    let not_before = round.opened.time.plus_millis(context.state.genesis().deadlines.round_ms / 2);
+    // That bytes are nothing to add up, everybody finds who has them, at once.
+    let not_before = round.accusable_from(&context.state.genesis().deadlines);
     if payload.fault != Fault::Malformed && context.moment.time < not_before {
         return Err(Rejection::TooEarly { not_before });
     }

@@ -21,7 +21,8 @@ pub(super) fn apply(context: &mut Context<'_>, payload: &Contribute) -> Outcome 
         return Err(Rejection::Veil);
     }
     let is_witnessed = round.guard.is_some_and(|guard| guard.roles.witness.is_some());
-    if is_witnessed != payload.veil.and_then(|veil| veil.counts).is_some_and(|counts| counts.bytes > 0) {
+    let counts = payload.veil.and_then(|veil| veil.counts);
+    if is_witnessed != counts.is_some() || counts.is_some_and(|counts| counts.bytes == 0) {
         return Err(Rejection::Veil);
     }
     // Whether it is as long as it must be shows when it is added up: nobody's word here decides about the others' length.
@@ -40,6 +41,7 @@ pub(super) fn apply(context: &mut Context<'_>, payload: &Contribute) -> Outcome 
         let contribution =
             Contribution { hash: payload.contribution, bytes: payload.bytes, height, veil: payload.veil };
         round.contributions.insert(hospital, contribution);
+        round.advanced = context.moment.time;
     }
     course.lots.insert((after, hospital), lot);
     course.phase = phase;

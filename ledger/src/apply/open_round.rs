@@ -11,7 +11,7 @@ use super::{Context, Outcome, count, step};
 use crate::event::Event;
 use crate::rejection::Rejection;
 use crate::state::members::majority;
-use crate::state::study::{Guard, GuardKeys, Phase, Roles, Round, Step, draw};
+use crate::state::study::{Course, Guard, GuardKeys, Phase, Roles, Round, Step, draw};
 
 pub(super) fn apply(context: &mut Context<'_>, payload: &OpenRound) -> Outcome {
     let hospital = context.hospital()?;
@@ -80,7 +80,11 @@ pub(super) fn open(
             let course = context.study(&id)?.course;
             let (relieved, with_witness) = (course.relieved(), state.genesis().policy.witness);
             let drawn = draw(&course.lots, id, number, roster.iter().filter_map(candidate), &relieved, with_witness);
-            Some(Guard::new(drawn.ok_or(Rejection::NoRoles { study: id })?))
+            let drawn = drawn.ok_or(Rejection::NoRoles { study: id })?;
+            if tells_apart(course, &roster, &drawn) {
+                return Err(Rejection::NoRoles { study: id });
+            }
+            Some(Guard::new(drawn))
         }
         Protection::Open | Protection::Private { .. } => None,
     };
@@ -107,8 +111,17 @@ pub(super) fn open(
         guard,
         passed: Vec::new(),
         accusations: BTreeMap::new(),
+        advanced: context.moment.time,
         ended: None,
     })
+}
+
+/// Whether roles of a round with fewer hospitals could tell what the missing ones counted, with those of an earlier round that all
+/// contributed to: its aggregator, or witness, and its custodian see Σ min(n, c, δ) over all, and these would see it over the rest. So
+/// whoever had a role then is not custodian now.
+fn tells_apart(course: &Course, roster: &[HospitalId], drawn: &Roles) -> bool {
+    let larger = course.rounds.iter().filter(|round| round.is_complete() && round.roster != roster);
+    larger.filter_map(|round| round.guard).any(|guard| guard.roles.holders().any(|id| id == drawn.custodian))
 }
 
 /// Tells of a round that opened.
@@ -124,5 +137,70 @@ pub(super) fn announce(context: &mut Context<'_>, id: StudyId, round: &Round) {
     {
         let (rho, hospitals) = (study.proposal.spec.protection.loss(), count(round.roster.len()));
         context.events.push(Event::PrivacySpent { study: id, round: round.number, rho, hospitals });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use consilium_protocol::ids::{ContentHash, Height, Timestamp};
+    use consilium_protocol::kem::{KemPublicKey, PUBLIC_KEY_BYTES};
+    use consilium_protocol::tx::Blob;
+
+    use super::*;
+    use crate::state::Moment;
+    use crate::state::study::{Contribution, WitnessRole};
+
+    fn hospital(name: u8) -> HospitalId {
+        HospitalId::from_public_key([name; 32])
+    }
+
+    /// Aggregator, custodian, witness.
+    fn roles(aggregator: u8, custodian: u8, witness: Option<u8>) -> Roles {
+        let (key, blob) = (
+            KemPublicKey::from_bytes([1; PUBLIC_KEY_BYTES]),
+            Blob { hash: ContentHash::from_bytes([1; 32]), bytes: 1 },
+        );
+        Roles {
+            aggregator: hospital(aggregator),
+            custodian: hospital(custodian),
+            sealing_key: key,
+            veil_key: key,
+            public_key: blob,
+            server_key: blob,
+            witness: witness.map(|name| WitnessRole { hospital: hospital(name), sealing_key: key }),
+        }
+    }
+
+    /// A guarded round of hospitals 1 to 6 that so many contributed to.
+    fn round(contributed: u8, roles: Roles) -> Round {
+        let (height, time) = (Height::new(3), Timestamp::new(5));
+        let one = Contribution { hash: ContentHash::from_bytes([2; 32]), bytes: 1, height, veil: None };
+        Round {
+            number: RoundNumber::new(0),
+            opened: Moment { height, time },
+            roster: (1..=6).map(hospital).collect(),
+            contributions: (1..=contributed).map(|name| (hospital(name), one)).collect(),
+            attestations: BTreeMap::new(),
+            guard: Some(Guard::new(roles)),
+            passed: Vec::new(),
+            accusations: BTreeMap::new(),
+            advanced: time,
+            ended: None,
+        }
+    }
+
+    #[test]
+    fn nobody_who_had_a_role_is_custodian_of_a_smaller_round() {
+        let smaller: Vec<HospitalId> = (1..=5).map(hospital).collect();
+        let all: Vec<HospitalId> = (1..=6).map(hospital).collect();
+        let with = |round: Round| Course { rounds: vec![round], ..Course::new() };
+        let before = with(round(6, roles(1, 2, Some(3))));
+        for custodian in 1..=5 {
+            let found = tells_apart(&before, &smaller, &roles(4, custodian, None));
+            assert_eq!(found, custodian <= 3, "{custodian}");
+            assert!(!tells_apart(&before, &all, &roles(4, custodian, None)), "the same hospitals");
+        }
+        assert!(!tells_apart(&with(round(5, roles(1, 2, None))), &smaller, &roles(4, 2, None)), "not all contributed");
+        assert!(!tells_apart(&Course::new(), &smaller, &roles(4, 2, None)));
     }
 }

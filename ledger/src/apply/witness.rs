@@ -28,7 +28,10 @@ pub(super) fn apply(context: &mut Context<'_>, payload: &Witness) -> Outcome {
 
     let number = round.number;
     let mut course = study.course.clone();
-    if let Some(guard) = course.rounds.last_mut().and_then(|round| round.guard.as_mut()) {
+    if let Some(round) = course.rounds.last_mut()
+        && let Some(guard) = round.guard.as_mut()
+    {
+        round.advanced = context.moment.time;
         guard.witnessed = Some(Witnessed { seeds: payload.seeds, height: context.moment.height });
     }
     course.phase = phase;

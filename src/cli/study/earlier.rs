@@ -23,7 +23,7 @@ pub(crate) struct Earlier {
     phase: String,
     /// Whether its cohort is the same, to the letter.
     same_cohort: bool,
-    /// The statistics of the new study that it asked for, too.
+    /// The statistics of the new study whose groups follow from those that it asked for.
     asked_again: BTreeSet<String>,
 }
 
@@ -64,7 +64,7 @@ pub(crate) fn in_words(earlier: &[Earlier]) -> String {
         (true, 0) => "the same cohort, other groups".to_string(),
         (true, _) => {
             let names: Vec<&str> = one.asked_again.iter().map(String::as_str).collect();
-            format!("the same cohort; also asked: {}", names.join(", "))
+            format!("the same cohort; it answers: {}", names.join(", "))
         }
         (false, _) => "another cohort".to_string(),
     };
@@ -77,9 +77,10 @@ pub(crate) fn in_words(earlier: &[Earlier]) -> String {
     }
     text.push_str(
         "\n\n  A group is shown where enough patients set it apart from everything that these released, also put together; and \
-         where one of them released it to the same hospitals and nothing about it has changed since. So of another cohort, or \
-         of other groups, those that nearly follow from what is known are held back. A study whose round runs counts as \
-         released.\n",
+         where the groups of one of them add up to it, released to the same hospitals, and nothing about it has changed since. So of \
+         another cohort, or of other groups, those that nearly follow from what is known are held back. Ask again for what a table \
+         here has in common with one there (by arm, if both are by arm and more): with it the rest can be shown. A study whose round \
+         runs counts as released.\n",
     );
     text
 }
@@ -90,7 +91,7 @@ pub(crate) fn in_one_line(study: &StudyId, earlier: &[Earlier]) -> String {
     let asked = if again.is_empty() {
         String::new()
     } else {
-        format!("; asked before: {}", again.into_iter().collect::<Vec<_>>().join(", "))
+        format!("; answered before: {}", again.into_iter().collect::<Vec<_>>().join(", "))
     };
     let same = earlier.iter().filter(|one| one.same_cohort).count();
     let studies = if earlier.len() == 1 { "study" } else { "studies" };
@@ -113,11 +114,14 @@ mod tests {
         };
         assert_eq!(in_words(&[]), "");
         let text = in_words(&[one(1, true, &["all", "by sex"]), one(2, true, &[]), one(3, false, &[])]);
-        for words in ["also asked: all, by sex", "the same cohort, other groups", "another cohort", "Study 3"] {
+        for words in ["it answers: all, by sex", "the same cohort, other groups", "another cohort", "Study 3"] {
             assert!(text.contains(words), "{words} is not in {text}");
         }
         let line = in_one_line(&StudyId::from_bytes([9; 32]), &[one(1, true, &["all"]), one(3, false, &[])]);
-        assert!(line.ends_with("is held against 2 earlier studies, 1 of the same cohort; asked before: all"), "{line}");
+        assert!(
+            line.ends_with("is held against 2 earlier studies, 1 of the same cohort; answered before: all"),
+            "{line}"
+        );
         let many: Vec<Earlier> = (0..20).map(|name| one(name, false, &[])).collect();
         assert!(in_words(&many).contains("… and 8 more") && !in_words(&many).contains("Study 12"));
     }

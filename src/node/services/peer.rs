@@ -18,7 +18,6 @@ use super::super::Shared;
 use crate::home::FileError;
 use crate::net::tls;
 use crate::replica::count;
-use crate::replica::peers::Wanted;
 use crate::replica::submit::{self, Origin};
 use crate::studies::Piece;
 use crate::studies::blame::missed;
@@ -92,10 +91,10 @@ impl Peer for PeerService {
                     Some((Some((piece, _)), _)) => {
                         self.shared.studies.kept.rounds.get(&study, number, piece).map_err(unreadable)?
                     }
-                    // The caller cannot have it from its maker: perhaps this hospital can.
-                    Some((None, Some(maker))) => {
-                        let wanted = Wanted::of_round(kind, (study, number), wanted);
-                        self.shared.replica.peers.fetch(maker, &wanted).await.ok()
+                    // The caller cannot have it from its maker: perhaps it was given to this hospital.
+                    Some((None, Some(_))) => {
+                        let kept = self.shared.studies.kept.rounds.get(&study, number, Piece::Others(wanted));
+                        kept.map_err(unreadable)?
                     }
                     Some((None, None)) | None => {
                         return Err(Status::permission_denied("this is not for the caller, or is not on the ledger"));
@@ -181,7 +180,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use consilium_ledger::state::Moment;
-    use consilium_ledger::state::study::{Contribution, Disclosed, Guard, Roles, Sealed};
+    use consilium_ledger::state::study::{Contribution, Disclosed, Guard, Roles, Sealed, WitnessRole, Witnessed};
     use consilium_protocol::ids::{Height, Timestamp};
     use consilium_protocol::kem::{KemPublicKey, PUBLIC_KEY_BYTES};
     use consilium_protocol::tx::{Blob, Fault, VeilCommitment};
@@ -219,6 +218,7 @@ mod tests {
             guard: guarded.then_some(Guard { roles, sealed: None, witnessed: None, disclosed: None }),
             passed: Vec::new(),
             accusations: BTreeMap::new(),
+            advanced: Timestamp::new(5),
             ended: None,
         }
     }
@@ -263,6 +263,28 @@ mod tests {
         round.ended = Some((round.opened, RoundEnd::Failed));
         assert_eq!(callers(&round, BlobKind::Contribution, 3), [1], "it is over");
         assert_eq!(handed_on(&round, 1, 3), [false; 4]);
+    }
+
+    #[test]
+    fn counts_are_for_the_witness_and_what_it_seals_for_the_custodian() {
+        let mut round = round(true, 4);
+        for contribution in round.contributions.values_mut() {
+            contribution.veil.as_mut().expect("a veil").counts = Some(blob(62));
+        }
+        let guard = round.guard.as_mut().expect("a guarded round");
+        let sealing_key = KemPublicKey::from_bytes([7; PUBLIC_KEY_BYTES]);
+        guard.roles.witness = Some(WitnessRole { hospital: hospital(3), sealing_key });
+        assert_eq!(callers(&round, BlobKind::Counts, 4), [3]);
+        assert!(callers(&round, BlobKind::WitnessSeeds, 3).is_empty(), "nothing is sealed");
+        let guard = round.guard.as_mut().expect("a guarded round");
+        guard.sealed = Some(Sealed { sum: blob(80), seeds: blob(81), height: Height::new(4) });
+        assert!(callers(&round, BlobKind::Veil, 4).is_empty(), "the witness has not sealed");
+        let guard = round.guard.as_mut().expect("a guarded round");
+        guard.witnessed = Some(Witnessed { seeds: blob(83), height: Height::new(4) });
+        assert_eq!([BlobKind::WitnessSeeds, BlobKind::Veil].map(|kind| callers(&round, kind, 3)), [[2], [2]]);
+        assert!(callers(&round, BlobKind::WitnessSeeds, 1).is_empty(), "the witness alone has them");
+        round.contributions.clear();
+        assert!(callers(&round, BlobKind::Counts, 4).is_empty());
     }
 
     #[test]

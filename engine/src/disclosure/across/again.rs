@@ -238,8 +238,16 @@ mod tests {
         for hidden in 0..sets {
             let released = (0..sets).map(|set| set != hidden).collect();
             let known = again_of(&own, &[Repeatable { spec: table.spec.clone(), released }]);
-            assert!(known.len() < lattice(&own).1.gates.release.len() || sets > 1);
+            // Of sums that can be made otherwise still more are known; none is made of what is hidden.
+            let before = lattice(&table.spec).1;
+            let parts = known.iter().flat_map(|again| &again.groups).flat_map(|known| &known.parts);
+            let mut seeds = parts.map(|part| before.padded[*part].seed);
+            assert!(seeds.all(|seed| seed != hidden), "set {hidden}");
         }
+        let finest = lattice(&table.spec).1.padded[0].seed;
+        let released = (0..sets).map(|set| set == finest).collect();
+        let by_finest = again_of(&own, &[Repeatable { spec: table.spec.clone(), released }]);
+        assert!(by_finest.len() < known.len(), "some need more than the finest table's first set");
         let nothing = Repeatable { spec: table.spec.clone(), released: vec![false; sets] };
         assert_eq!(again_of(&own, &[nothing]), []);
         // Not the other way round, not by a new column, not by another cohort or threshold.

@@ -104,7 +104,10 @@ impl Shown {
 /// What is shown over so many cohorts of a size.
 fn shown(text: &str, size: usize, draw: impl Fn(&mut Random) -> Row) -> Shown {
     let head = "version = 1\ntitle = \"T\"\ndescription = \"D\"\npurpose = \"HMB\"\n";
-    let cohort = "[cohort]\nsql = \"SELECT person_id AS id, max(value_as_number) AS x FROM measurement GROUP BY person_id\"\nsubject = \"id\"\n";
+    // Sex and age have nothing to do with what is measured.
+    let cohort = "[cohort]\nsql = \"SELECT p.person_id AS id, p.gender_concept_id AS sex, p.year_of_birth AS age, m.x FROM person p \
+                  LEFT JOIN (SELECT person_id, max(value_as_number) AS x FROM measurement GROUP BY person_id) m \
+                  ON m.person_id = p.person_id\"\nsubject = \"id\"\n";
     let spec = StudySpec::from_toml(&format!("{head}{cohort}{text}")).unwrap_or_else(|error| panic!("{error}"));
     let layout = Layout::of(&spec).expect("nested");
     let lattice = Lattice::of(&spec, &layout).expect("a study that can be guarded");
@@ -195,13 +198,14 @@ fn much_of_ordinary_studies_is_shown() {
     let by = "[[variable]]\nname = \"x\"\nmin = 3\nmax = 20\nresolution = 0.1\n\
               [[dimension]]\nname = \"sex\"\nvalues = [0, 1]\n[[dimension]]\nname = \"age\"\nedges = [18, 40, 50, 60, 70, 80, 120]\n\
               [[statistic]]\nname = \"m\"\nkind = \"mean\"\nof = \"x\"\nby = [\"sex\", \"age\"]\n";
-    for size in [300, 1_000, 5_000] {
+    for (size, of_groups, of_sums) in [(300, 80.0, 0.0), (1_000, 95.0, 40.0), (5_000, 99.0, 99.0)] {
         let shown = shown(by, size, |random| {
             let age = (60.0 + 14.0 * normal(random)).clamp(18.0, 110.0);
             vec![("sex", Some(random.below(2) as f64)), ("age", Some(age)), ("x", Some(hba1c(random)))]
         });
         let (groups, sums) = (Shown::percent(shown.groups), Shown::percent(shown.sums));
         println!("mean by sex and age, {size} patients: {groups:.0} % of groups, {sums:.0} % of means");
+        assert!(groups >= of_groups && sums >= of_sums, "{size}: {groups}, {sums}");
     }
     // A score from 0 to 27, as PHQ-9.
     for (kind, sums) in [("mean", 99.0), ("variance", 95.0)] {

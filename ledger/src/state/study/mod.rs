@@ -123,6 +123,8 @@ pub struct Round {
     pub passed: Vec<u8>,
     /// What others of the roster say of hospitals that do not give what they committed to: by accused, by accuser.
     pub accusations: BTreeMap<HospitalId, BTreeMap<HospitalId, Fault>>,
+    /// When what others wait for came onto the ledger last: when it opened, the last contribution, what a role sealed.
+    pub advanced: Timestamp,
     /// When and how it ended, if it did.
     pub ended: Option<(Moment, RoundEnd)>,
 }
@@ -147,6 +149,13 @@ impl Round {
     /// hospital gives the seed of its veil before that.
     pub fn is_exposed(&self) -> bool {
         self.is_complete() && self.guard.is_none_or(|guard| guard.is_sealed())
+    }
+
+    /// From when on others may say that something cannot be had: half of the round's time is over, and a quarter of it since anything
+    /// came onto the ledger. A node may be behind, or away for a while.
+    pub fn accusable_from(&self, deadlines: &Deadlines) -> Timestamp {
+        let half = self.opened.time.plus_millis(deadlines.round_ms / 2);
+        half.max(self.advanced.plus_millis(deadlines.round_ms / 4))
     }
 
     /// Whether more than half of the roster say that the hospital does not give what it committed to.

@@ -232,6 +232,7 @@ mod tests {
             ("contribute", Step::Contribute { complete: false }),
             ("contribute", Step::Contribute { complete: true }),
             ("attest", Step::Attest),
+            ("attest", Step::Accuse),
             ("release", Step::Release { sum }),
             ("fail", Step::FailRound { another: Some(round) }),
             ("fail", Step::FailRound { another: None }),
