@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use consilium_engine::disclosure::across::statistics_again;
+use consilium_engine::disclosure::across::{Repeatable, statistics_again};
+use consilium_engine::disclosure::guarded;
 use consilium_protocol::ids::StudyId;
 use consilium_protocol::study::{Protection, StudySpec};
 use consilium_protocol::wire;
@@ -23,7 +24,7 @@ pub(crate) struct Earlier {
     phase: String,
     /// Whether its cohort is the same, to the letter.
     same_cohort: bool,
-    /// The statistics of the new study whose groups follow from those that it asked for.
+    /// The statistics of the new study whose groups follow from those that it released.
     asked_again: BTreeSet<String>,
 }
 
@@ -44,7 +45,13 @@ pub(crate) async fn ask(node: &Node, spec: &StudySpec, own: Option<&StudyId>) ->
         let reply = node.ledger().study(request).await.map_err(refused)?.into_inner();
         let other = StudySpec::from_canonical(&reply.spec)?;
         let asked_again = match other.protection {
-            Protection::Guarded => statistics_again(spec, &other).into_iter().collect(),
+            Protection::Guarded => {
+                let released = reply.rounds.iter().rfind(|round| round.outcome == "released");
+                let passed = released.and_then(|round| Some(round.guard.as_ref()?.passed.clone()));
+                // What is not known yet is not known from it.
+                let released = passed.map(|passed| guarded::released(&other, &passed)).transpose()?.unwrap_or_default();
+                statistics_again(spec, &Repeatable { spec: other.clone(), released }).into_iter().collect()
+            }
             Protection::Open | Protection::Private { .. } => BTreeSet::new(),
         };
         let same_cohort = other.cohort == spec.cohort;

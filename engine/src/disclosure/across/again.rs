@@ -187,12 +187,15 @@ pub(in crate::disclosure) fn or_unchanged(
     Ok(gates)
 }
 
-/// The statistics of a guarded study all of whose groups follow from what an earlier one asked for, by name.
-pub fn statistics_again(spec: &StudySpec, earlier: &StudySpec) -> Vec<String> {
+/// The statistics of a guarded study all of whose groups follow from what an earlier one released, by name.
+pub fn statistics_again(spec: &StudySpec, earlier: &Repeatable) -> Vec<String> {
     let Ok(layout) = Layout::of(spec) else { return Vec::new() };
     let Ok(lattice) = Lattice::of(spec, &layout) else { return Vec::new() };
     let known: std::collections::BTreeSet<usize> =
-        follows(spec, (&layout, &lattice), earlier, |_| true).into_iter().map(|known| known.group).collect();
+        follows(spec, (&layout, &lattice), &earlier.spec, |seed| earlier.released.get(seed) == Some(&true))
+            .into_iter()
+            .map(|known| known.group)
+            .collect();
     let of = layout.blocks().iter().filter(|block| {
         block.bundles.clone().all(|bundle| {
             let places = lattice.places[bundle];
@@ -232,7 +235,7 @@ mod tests {
         let own = study(30, &(statistic("a", COUNT, &["g"]) + &statistic("b", COUNT, &["h"])));
         let known = again_of(&own, std::slice::from_ref(&table));
         assert_eq!(known.len(), lattice(&own).1.gates.release.len(), "the total, both columns, and coarser ones of h");
-        assert_eq!(statistics_again(&own, &table.spec), ["a", "b"]);
+        assert_eq!(statistics_again(&own, &table), ["a", "b"]);
         // Where one part of it is hidden, a sum is not known.
         let sets = table.released.len();
         for hidden in 0..sets {
@@ -249,11 +252,12 @@ mod tests {
         let by_finest = again_of(&own, &[Repeatable { spec: table.spec.clone(), released }]);
         assert!(by_finest.len() < known.len(), "some need more than the finest table's first set");
         let nothing = Repeatable { spec: table.spec.clone(), released: vec![false; sets] };
+        assert!(statistics_again(&own, &nothing).is_empty());
         assert_eq!(again_of(&own, &[nothing]), []);
         // Not the other way round, not by a new column, not by another cohort or threshold.
         let finer = study(30, &statistic("t", CROSSTAB, &["g", "m"]));
-        assert!(statistics_again(&finer, &table.spec).is_empty());
-        assert!(statistics_again(&table.spec, &own).is_empty());
+        assert!(statistics_again(&finer, &table).is_empty());
+        assert!(statistics_again(&table.spec, &all(own.clone())).is_empty());
         let mut other = own.clone();
         other.min_joint_count = 12;
         assert_eq!(again_of(&other, std::slice::from_ref(&table)), []);
@@ -266,15 +270,15 @@ mod tests {
     fn sums_are_known_from_sums_of_the_same() {
         let earlier = all(study(30, &statistic("v", "kind = \"variance\"\nof = \"x\"", &["g"])));
         let own = study(30, &statistic("s", SUM, &[]));
-        assert_eq!(statistics_again(&own, &earlier.spec), ["s"]);
-        assert!(statistics_again(&earlier.spec, &own).is_empty());
+        assert_eq!(statistics_again(&own, &earlier), ["s"]);
+        assert!(statistics_again(&earlier.spec, &all(own.clone())).is_empty());
         let squares = study(30, &statistic("s", "kind = \"variance\"\nof = \"x\"", &[]));
         let of_sums = study(30, &statistic("v", "kind = \"mean\"\nof = \"x\"", &["g"]));
-        assert!(statistics_again(&squares, &of_sums).is_empty());
-        assert_eq!(statistics_again(&squares, &earlier.spec), ["s"]);
+        assert!(statistics_again(&squares, &all(of_sums)).is_empty());
+        assert_eq!(statistics_again(&squares, &earlier), ["s"]);
         // Other bounds clamp otherwise.
         let wider = study(31, &statistic("s", SUM, &[]));
-        assert!(statistics_again(&wider, &earlier.spec).is_empty());
+        assert!(statistics_again(&wider, &earlier).is_empty());
     }
 
     #[test]
@@ -290,9 +294,9 @@ mod tests {
         };
         let (fine, coarse) = (of("edges = [1, 2, 3, 4]"), of("edges = [1, 3, 4]"));
         assert_ne!(fine, coarse);
-        assert_eq!(statistics_again(&coarse, &fine), ["t"]);
-        assert!(statistics_again(&fine, &coarse).is_empty());
-        assert!(statistics_again(&of("edges = [1, 2.5, 4]"), &fine).is_empty());
+        assert_eq!(statistics_again(&coarse, &all(fine.clone())), ["t"]);
+        assert!(statistics_again(&fine, &all(coarse.clone())).is_empty());
+        assert!(statistics_again(&of("edges = [1, 2.5, 4]"), &all(fine.clone())).is_empty());
     }
 
     #[test]
