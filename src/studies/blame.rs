@@ -1,14 +1,16 @@
 //! Who does not give what it committed to.
 //!
-//! A hospital that all others wait for is asked until half of the round's time is over. Then whoever waits says so on the ledger, and
-//! the rest of the roster asks, too: who can have it hands it on, who cannot says the same. Said by more than half of the roster,
-//! the round is over, and the hospital is named.
+//! A hospital that others wait for is asked until half of the round's time is over, and a quarter of it since anything came onto the
+//! ledger. Then whoever waits asks some more, and says so there. In a guarded round the rest of the roster asks, too: who is given it
+//! keeps it and hands it on, who is not says the same. Said by more than half of the roster, the round is over, and the hospital is
+//! named. A round that is not guarded needs no such asking: everybody fetches everything.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use consilium_engine::cells::CiphertextError;
 use consilium_engine::guard::{GuardPublicKey, GuardServerKey};
 use consilium_ledger::state::study::{Round, most};
+use consilium_protocol::hash;
 use consilium_protocol::ids::{ContentHash, HospitalId, RoundNumber, StudyId, Timestamp};
 use consilium_protocol::tx::{Accuse, Fault, Payload};
 use consilium_protocol::wire::BlobKind;
@@ -56,6 +58,11 @@ pub(super) async fn fetch(
     from: HospitalId,
     (fault, wanted): (Fault, &Wanted),
 ) -> Result<Vec<u8>, Box<Owed>> {
+    // What was given when it was asked for once more is kept here.
+    let kept = studies.kept.rounds.get(&of.0, of.1, Piece::Others(wanted.hash)).ok().flatten();
+    if let Some(bytes) = kept.filter(|bytes| hash::content(bytes) == wanted.hash) {
+        return Ok(bytes);
+    }
     let wrong = match studies.replica.peers.fetch(from, wanted).await {
         Ok(bytes) => return Ok(bytes),
         Err(error) => error,
