@@ -254,6 +254,7 @@ impl Auditor {
             Payload::DiscloseSeeds(p) => Some(p.study),
             Payload::Accuse(p) => Some(p.study),
             Payload::Witness(p) => Some(p.study),
+            Payload::OpenKeySets(p) => Some(p.study),
         }
     }
 

@@ -261,6 +261,15 @@ pub enum Event {
         /// How many hospitals.
         hospitals: u32,
     },
+    /// The custodian of a guarded round gave what the sets of keys are made of that were not drawn.
+    KeySetsOpened {
+        /// The study.
+        study: StudyId,
+        /// The round.
+        round: RoundNumber,
+        /// Who did.
+        hospital: HospitalId,
+    },
 }
 
 impl Event {
@@ -296,6 +305,7 @@ impl Event {
             | Self::Witnessed { study, .. }
             | Self::Accused { study, .. }
             | Self::Blamed { study, .. }
+            | Self::KeySetsOpened { study, .. }
             | Self::PrivacyReturned { study, .. } => Some(*study),
         }
     }
@@ -332,6 +342,7 @@ impl Event {
             Self::Witnessed { .. } => "witnessed",
             Self::Accused { .. } => "accused",
             Self::Blamed { .. } => "blamed",
+            Self::KeySetsOpened { .. } => "key_sets_opened",
             Self::PrivacyReturned { .. } => "privacy_returned",
         }
     }
@@ -403,6 +414,10 @@ impl fmt::Display for Event {
             Self::Blamed { study, round, hospital, fault } => {
                 let (study, hospital) = (study.short(), hospital.short());
                 write!(f, "study {study} round {round}: more than half say that {hospital} {}", fault.words())
+            }
+            Self::KeySetsOpened { study, round, hospital } => {
+                let (study, hospital) = (study.short(), hospital.short());
+                write!(f, "study {study} round {round}: {hospital} opened the sets of keys that were not drawn")
             }
             Self::PrivacyReturned { study, round, rho, hospitals } => {
                 write!(f, "study {} round {round} gave ρ = {rho} back to {hospitals} hospitals", study.short())

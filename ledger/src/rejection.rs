@@ -451,6 +451,15 @@ pub enum Rejection {
         /// The study.
         study: StudyId,
     },
+    /// The custodian's other sets of keys are not opened, or not as this says.
+    #[error(
+        "the custodian opens all of its sets of keys that were not drawn, once, before anybody contributes; look the round up for how far \
+         it is"
+    )]
+    KeySets {
+        /// The study.
+        study: StudyId,
+    },
 }
 
 impl Rejection {
@@ -507,6 +516,7 @@ impl Rejection {
             Self::EmptyContribution => "empty_contribution",
             Self::AlreadyAttested { .. } => "already_attested",
             Self::NoWitness { .. } => "no_witness",
+            Self::KeySets { .. } => "key_sets",
             Self::NothingOwed { .. } => "nothing_owed",
             Self::AlreadyAccused { .. } => "already_accused",
             Self::TooFewAttestations { .. } => "too_few_attestations",

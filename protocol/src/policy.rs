@@ -23,6 +23,9 @@ pub struct DisclosurePolicy {
     /// Whether a third hospital of a guarded round repeats what is decided under encryption, so that an aggregator alone cannot
     /// release what it likes.
     pub witness: bool,
+    /// How many sets of keys a custodian registers for a guarded round. One is drawn, and the others are opened and looked at by every
+    /// hospital: keys that are not what they should be are found in all but one of so many rounds. 1: none is opened.
+    pub key_sets: u32,
     /// Whether a joint count of 0 is shown (CMS allows it) or suppressed like a small one.
     pub show_zeros: bool,
     /// Counts are shown rounded to multiples of this; 1 shows them as they are.
@@ -50,6 +53,7 @@ impl Default for DisclosurePolicy {
             min_hospitals: 3,
             insiders: 0,
             witness: false,
+            key_sets: 1,
             show_zeros: true,
             rounding: 1,
             studies_per_researcher: 50,
@@ -60,6 +64,9 @@ impl Default for DisclosurePolicy {
         }
     }
 }
+
+/// The most sets of keys that a policy asks for.
+pub const MAX_KEY_SETS: u32 = 16;
 
 /// A policy that would not protect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -77,6 +84,12 @@ pub enum PolicyError {
          many groups of fewer than 50"
     )]
     Insiders,
+    /// No set of keys, or more than anybody waits for.
+    #[error(
+        "key_sets must be from 1 to {MAX_KEY_SETS}: each is made again by every hospital, which takes it a second; 1 opens none, 8 is usual \
+             otherwise"
+    )]
+    KeySets,
     /// A rounding base that hides everything, or divides by zero.
     #[error("rounding must be from 1 to 1000; 1 shows counts as they are, 5 is usual where they are rounded")]
     Rounding,
@@ -119,6 +132,9 @@ impl DisclosurePolicy {
         }
         if self.insiders > self.min_hospitals - 2 {
             return Err(PolicyError::Insiders);
+        }
+        if !(1..=MAX_KEY_SETS).contains(&self.key_sets) {
+            return Err(PolicyError::KeySets);
         }
         // A larger base would show groups that are not small as 0.
         if !(1..=self.min_joint_count.min(1_000)).contains(&self.rounding) {
@@ -184,7 +200,7 @@ mod tests {
     #[test]
     fn a_policy_has_these_bytes() {
         let bytes = borsh::to_vec(&DisclosurePolicy::default()).expect("bytes");
-        let (k, counts, quota) = ("0b000000050000000300000000000000", "000101000000", "3200000007000000");
+        let (k, counts, quota) = ("0b000000050000000300000000000000", "00010000000101000000", "3200000007000000");
         let (open, budget, slot) = ("00", "40420f0000000000", "0f000000");
         assert_eq!(hex::encode(bytes), [k, counts, quota, open, budget, slot].concat());
     }
@@ -199,6 +215,9 @@ mod tests {
         assert_eq!(with(|policy| policy.min_hospitals = 2), Err(PolicyError::TooFewHospitals));
         assert_eq!(with(|policy| policy.insiders = 1), Ok(()));
         assert_eq!(with(|policy| policy.insiders = 2), Err(PolicyError::Insiders), "of three hospitals");
+        assert_eq!(with(|policy| policy.key_sets = 0), Err(PolicyError::KeySets));
+        assert_eq!(with(|policy| policy.key_sets = 17), Err(PolicyError::KeySets));
+        assert_eq!(with(|policy| policy.key_sets = 16), Ok(()));
         assert_eq!(with(|policy| policy.min_joint_count = 1), Err(PolicyError::Threshold));
         assert_eq!(with(|policy| policy.min_site_count = 0), Err(PolicyError::Threshold));
         assert_eq!(with(|policy| policy.rounding = 0), Err(PolicyError::Rounding));

@@ -128,6 +128,8 @@ pub enum Payload {
     Accuse(Accuse),
     /// Witness of a guarded round: commits to seeds of its own, sealed by the decisions that it repeated.
     Witness(Witness),
+    /// Custodian of a guarded round: gives the seeds of the sets of keys that were not drawn.
+    OpenKeySets(OpenKeySets),
 }
 
 impl Payload {
@@ -154,6 +156,7 @@ impl Payload {
             Self::DiscloseSeeds(_) => "disclose_seeds",
             Self::Accuse(_) => "accuse",
             Self::Witness(_) => "witness",
+            Self::OpenKeySets(_) => "open_key_sets",
         }
     }
 }
@@ -401,6 +404,8 @@ pub enum Fault {
     Counts,
     /// What it sealed as witness cannot be had.
     Witness,
+    /// A set of keys that it registered is not made of the seed that it gave for it.
+    KeySets,
 }
 
 impl Fault {
@@ -414,13 +419,28 @@ impl Fault {
             Self::Sum => "sum",
             Self::Counts => "counts",
             Self::Witness => "witness",
+            Self::KeySets => "key_sets",
         }
     }
 
     /// The fault of this name.
     pub fn named(name: &str) -> Option<Self> {
-        let all = [Self::Contribution, Self::Malformed, Self::Veil, Self::Keys, Self::Sum, Self::Counts, Self::Witness];
+        let all = [
+            Self::Contribution,
+            Self::Malformed,
+            Self::Veil,
+            Self::Keys,
+            Self::Sum,
+            Self::Counts,
+            Self::Witness,
+            Self::KeySets,
+        ];
         all.into_iter().find(|fault| fault.name() == name)
+    }
+
+    /// Whether everybody finds it in what they have: nobody has to be waited for, nor asked.
+    pub const fn is_plain(self) -> bool {
+        matches!(self, Self::Malformed | Self::KeySets)
     }
 
     /// What is wrong, to follow a name.
@@ -433,6 +453,7 @@ impl Fault {
             Self::Sum => "does not give what it sealed as aggregator",
             Self::Counts => "does not give the counts that it sealed to the witness",
             Self::Witness => "does not give what it sealed as witness",
+            Self::KeySets => "registered keys that are not made of the seeds that it gave for them",
         }
     }
 }
@@ -447,14 +468,32 @@ pub struct Blob {
 }
 
 /// See [`Payload::RegisterGuardKeys`]. A later one replaces an earlier one for rounds that open after it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize)]
 pub struct RegisterGuardKeys {
-    /// Under which hospitals encrypt their small counts when this one is custodian.
+    /// As many as the policy says; with which one the hospital is custodian is drawn.
+    pub sets: Vec<KeySet>,
+    /// Key to which contributions are sealed when this one is aggregator, and veils when it is custodian.
+    pub sealing_key: KemPublicKey,
+}
+
+/// What a custodian computes with in one round.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize)]
+pub struct KeySet {
+    /// Under which hospitals encrypt their small counts.
     pub public_key: Blob,
     /// With which an aggregator computes on them.
     pub server_key: Blob,
-    /// Key to which contributions are sealed when this one is aggregator, and veils when it is custodian.
-    pub sealing_key: KemPublicKey,
+}
+
+/// See [`Payload::OpenKeySets`].
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct OpenKeySets {
+    /// The study.
+    pub study: StudyId,
+    /// The round.
+    pub round: RoundNumber,
+    /// What the sets that were not drawn are made of, in the order in which they were registered.
+    pub seeds: Vec<[u8; 32]>,
 }
 
 /// See [`Payload::SealSum`].

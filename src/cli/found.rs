@@ -33,6 +33,9 @@ struct PolicyArgs {
     /// Have a third hospital repeat what is decided under encryption in guarded studies
     #[arg(long)]
     witness: bool,
+    /// Have custodians of guarded rounds register so many sets of keys: one is drawn, the others are opened and looked at
+    #[arg(long, value_name = "SETS", default_value_t = DisclosurePolicy::default().key_sets)]
+    key_sets: u32,
     /// Suppress joint counts of 0, too
     #[arg(long)]
     hide_zeros: bool,
@@ -64,6 +67,7 @@ impl PolicyArgs {
             min_hospitals: self.min_hospitals,
             insiders: self.insiders,
             witness: self.witness,
+            key_sets: self.key_sets,
             show_zeros: !self.hide_zeros,
             rounding: self.rounding,
             studies_per_researcher: self.studies_per_researcher,

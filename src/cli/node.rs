@@ -160,6 +160,7 @@ fn in_force(config: &NodeConfig, consortium: Option<&DisclosurePolicy>) -> Strin
     text.push_str(&line("privacy_budget", own.privacy_budget, force.privacy_budget, consortium.privacy_budget));
     text.push_str(&line("insiders", None, force.insiders, consortium.insiders));
     text.push_str(&line("witness", None, force.witness, consortium.witness));
+    text.push_str(&line("key_sets", None, force.key_sets, consortium.key_sets));
     text.push_str(&line("show_zeros", None, force.show_zeros, consortium.show_zeros));
     text.push_str(&line("rounding", None, force.rounding, consortium.rounding));
     text.push_str(&line(

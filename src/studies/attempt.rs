@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use consilium_protocol::hash;
-use consilium_protocol::tx::{Attest, FailRound, OpenRound, Payload, Release};
+use consilium_protocol::tx::{Attest, FailRound, OpenKeySets, OpenRound, Payload, Release};
 use tracing::{info, warn};
 
 use super::Studies;
@@ -106,6 +106,10 @@ async fn attempt(studies: &Studies, due: &Due) -> Result<(), DriveError> {
             Payload::Release(Release { study, round: *round })
         }
         Duty::FailRound { round } => Payload::FailRound(FailRound { study, round: *round }),
+        Duty::OpenKeySets { round, drawn } => {
+            let seeds = studies.vault.open_key_sets(*drawn).await.map_err(GuardedError::from)?;
+            Payload::OpenKeySets(OpenKeySets { study, round: *round, seeds })
+        }
         Duty::Contribute { round } => Payload::Contribute(commitment(studies, &study, *round).await?),
         Duty::Attest { round, contributions } => {
             let bytes = sum(studies, &study, *round, contributions).await?;

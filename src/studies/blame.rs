@@ -49,6 +49,10 @@ pub(super) enum Wrong {
     NotOne(HospitalId),
     #[error("hospital {0:?} contributed what cannot be added up with the others: {1}")]
     Ciphertext(HospitalId, CiphertextError),
+    #[error(
+        "hospital {0:?}, the custodian, registered sets of keys that are not made of the seeds that it opened; nothing is encrypted for it"
+    )]
+    KeySets(HospitalId),
 }
 
 /// Fetches what a hospital owes: from itself, or when that is in vain and was said on the ledger, from anybody of the roster who could.
@@ -93,10 +97,11 @@ pub(super) fn accusation(studies: &Studies, owed: &Owed) -> Option<Payload> {
     let read = studies.replica.chain.read(|state| {
         let round = state.study(&study)?.course.round(number)?;
         let from = round.accusable_from(&state.genesis().deadlines);
-        let is_time = owed.fault == Fault::Malformed || from <= state.time().max(Timestamp::new(clock));
+        let is_time = owed.fault.is_plain() || from <= state.time().max(Timestamp::new(clock));
         let own = studies.replica.hospital;
         let is_said = round.accusations.get(&owed.hospital).is_some_and(|by| by.contains_key(&own));
-        (round.is_complete() && round.ended.is_none() && is_time && !is_said).then_some(())
+        let is_waited_for = round.is_complete() || owed.fault == Fault::KeySets;
+        (is_waited_for && round.ended.is_none() && is_time && !is_said).then_some(())
     });
     read.ok().flatten()?;
     Some(Payload::Accuse(Accuse { study, round: number, accused: owed.hospital, fault: owed.fault }))
@@ -104,7 +109,7 @@ pub(super) fn accusation(studies: &Studies, owed: &Owed) -> Option<Payload> {
 
 /// Whether a hospital still does not give something after it was asked several times, over some minutes: its node may be starting.
 pub(super) async fn is_still_owed(studies: &Studies, owed: &Owed) -> bool {
-    if owed.fault == Fault::Malformed {
+    if owed.fault.is_plain() {
         return true;
     }
     let pause = (studies.replica.genesis.deadlines.round_ms / PAUSES).min(MOST_PAUSE_MS);
@@ -124,7 +129,9 @@ pub(super) fn to_be_asked(round: &Round, own: &HospitalId) -> Vec<(HospitalId, F
         return Vec::new();
     }
     let accused = round.accusations.iter().filter(|(accused, by)| *accused != own && !by.contains_key(own));
-    accused.filter_map(|(accused, by)| Some((*accused, most(by)?))).collect()
+    let faults = accused.filter_map(|(accused, by)| Some((*accused, most(by)?)));
+    // What everybody finds by themselves is not asked for.
+    faults.filter(|(_, fault)| !fault.is_plain()).collect()
 }
 
 /// The hash of what a hospital of a round committed to.
@@ -171,6 +178,7 @@ pub(super) async fn ask(
             Fault::Sum => vec![BlobKind::Sum, BlobKind::Seeds],
             Fault::Counts => vec![BlobKind::Counts],
             Fault::Witness => vec![BlobKind::WitnessSeeds],
+            Fault::KeySets => Vec::new(),
             Fault::Keys => {
                 let roles = round.guard?.roles;
                 let key = |kind, hash, limit| Wanted { kind, of: None, hash, limit };

@@ -102,6 +102,7 @@ async fn make(studies: &Studies, task: &Task) -> Result<Vec<u8>, DriveError> {
 async fn task(studies: &Studies, study: &StudyId, round: RoundNumber) -> Result<Task, DriveError> {
     let guard = match GuardedRound::read(&studies.replica, study, round) {
         Some(found) => {
+            guarded::check_key_sets(studies, &found).await?;
             let custodian_key = guarded::public_key(studies, &found).await?;
             let Roles { sealing_key, veil_key, witness, .. } = found.roles;
             let witness_key = witness.map(|witness| witness.sealing_key);

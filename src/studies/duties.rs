@@ -20,6 +20,13 @@ pub enum Duty {
     },
     /// Open the first round.
     OpenRound,
+    /// As custodian: give the seeds of the sets of keys that were not drawn.
+    OpenKeySets {
+        /// The round.
+        round: RoundNumber,
+        /// The public key of the one that was.
+        drawn: ContentHash,
+    },
     /// Compute and commit to the own contribution.
     Contribute {
         /// The round.
@@ -106,6 +113,7 @@ impl Duty {
         match self {
             Self::Pair => "pair",
             Self::OpenRound => "open",
+            Self::OpenKeySets { .. } => "open keys",
             Self::Contribute { .. } => "contribute",
             Self::Attest { .. } => "attest",
             Self::Release { .. } => "release",
@@ -198,8 +206,7 @@ fn due(state: &State, study: &Study<'_>, own: &HospitalId, now: Timestamp) -> Op
                 return None;
             }
             if !running.is_complete() {
-                let contributed = running.contributions.contains_key(own);
-                return if contributed { None } else { at(Duty::Contribute { round }, 0) };
+                return at(before_all_are_in(running, own)?, 0);
             }
             let contributions = || running.contributions.iter().map(|(id, c)| (*id, c.hash)).collect();
             match &running.guard {
@@ -221,6 +228,18 @@ fn due(state: &State, study: &Study<'_>, own: &HospitalId, now: Timestamp) -> Op
         }
         Phase::Proposed | Phase::Rejected | Phase::Withdrawn | Phase::Expired | Phase::Failed => None,
     }
+}
+
+/// What a hospital of a round does while others have not contributed yet.
+fn before_all_are_in(running: &Round, own: &HospitalId) -> Option<Duty> {
+    let round = running.number;
+    if let Some(guard) = running.guard.filter(|_| !running.spare.are_open()) {
+        let roles = guard.roles;
+        return (roles.custodian == *own).then_some(Duty::OpenKeySets { round, drawn: roles.public_key.hash });
+    }
+    // Who has said that the custodian's keys are not what they should be encrypts nothing for them.
+    let is_refused = running.accusations.values().any(|by| by.get(own) == Some(&Fault::KeySets));
+    (!is_refused && !running.contributions.contains_key(own)).then_some(Duty::Contribute { round })
 }
 
 /// What a role of a guarded round does when it is its turn.

@@ -1,6 +1,6 @@
 use consilium_protocol::kem::KemSecretKey;
 use consilium_protocol::tx::{
-    Accuse, Attest, Blob, Contribute, DiscloseSeeds, OpenRound, Payload, RegisterGuardKeys, Release, SealSum,
+    Accuse, Attest, Blob, Contribute, DiscloseSeeds, KeySet, OpenRound, Payload, RegisterGuardKeys, Release, SealSum,
     VeilCommitment, Witness,
 };
 use zeroize::Zeroizing;
@@ -160,7 +160,7 @@ fn a_guarded_round_waits_for_keys_and_then_for_one_role_at_a_time() {
     assert_eq!(outcome, Ok(()));
     let register = |ledger: &mut Ledger, i: usize| {
         let sealing_key = KemSecretKey::from_seed(Zeroizing::new([i as u8 + 50; 32])).public_key();
-        let keys = RegisterGuardKeys { public_key: blob(1), server_key: blob(2), sealing_key };
+        let keys = RegisterGuardKeys { sets: vec![KeySet { public_key: blob(1), server_key: blob(2) }], sealing_key };
         does(ledger, i, Payload::RegisterGuardKeys(keys));
     };
     register(&mut ledger, 0);
@@ -227,7 +227,7 @@ fn aggregator_and_witness_work_at_the_same_time_and_the_custodian_after_both() {
     assert_eq!(outcome, Ok(()));
     let register = |ledger: &mut Ledger, i: usize| {
         let sealing_key = KemSecretKey::from_seed(Zeroizing::new([i as u8 + 50; 32])).public_key();
-        let keys = RegisterGuardKeys { public_key: blob(1), server_key: blob(2), sealing_key };
+        let keys = RegisterGuardKeys { sets: vec![KeySet { public_key: blob(1), server_key: blob(2) }], sealing_key };
         does(ledger, i, Payload::RegisterGuardKeys(keys));
     };
     (0..2).for_each(|i| register(&mut ledger, i));

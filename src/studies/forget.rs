@@ -65,7 +65,7 @@ fn forget(studies: &Studies) -> Result<usize, FileError> {
     served.paired.iter().try_for_each(|study| vault.forget_study(study))?;
     served.encapsulated.iter().try_for_each(|(study, hospital)| kept.pairs.forget(study, hospital))?;
     served.pieces.iter().try_for_each(|piece| kept.rounds.forget(piece))?;
-    served.sets.iter().try_for_each(|set| vault.forget_guard_set(&set.public_key.hash))?;
+    served.sets.iter().try_for_each(|set| vault.forget_guard_set(&set.sealing_key))?;
     served.keys.iter().try_for_each(|key| vault.forget_guard_key(key))?;
     Ok(served.paired.len() + served.encapsulated.len() + served.pieces.len() + served.sets.len() + served.keys.len())
 }
@@ -86,7 +86,8 @@ fn served(state: &State, own: &HospitalId, on_disk: Kept) -> Kept {
     let running = state.studies().filter_map(|study| study.course.running_round()?.guard);
     let mut needed: BTreeSet<ContentHash> =
         running.flat_map(|guard| [guard.roles.public_key.hash, guard.roles.server_key.hash]).collect();
-    needed.extend(wanted.iter().flat_map(|set| [set.public_key.hash, set.server_key.hash]));
+    let free = wanted.iter().flat_map(|keys| &keys.sets);
+    needed.extend(free.flat_map(|set| [set.public_key.hash, set.server_key.hash]));
     Kept {
         paired: on_disk.paired.into_iter().filter(has_ended).collect(),
         encapsulated: on_disk.encapsulated.into_iter().filter(|(study, _)| has_ended(study)).collect(),
@@ -101,7 +102,7 @@ mod tests {
     use consilium_protocol::ids::RoundNumber;
     use consilium_protocol::kem::KemSecretKey;
     use consilium_protocol::study::Protection;
-    use consilium_protocol::tx::{Attest, Blob, Contribute, OpenRound, Payload, Release, WithdrawStudy};
+    use consilium_protocol::tx::{Attest, Blob, Contribute, KeySet, OpenRound, Payload, Release, WithdrawStudy};
     use zeroize::Zeroizing;
 
     use super::*;
@@ -173,7 +174,7 @@ mod tests {
         let set = |i: u8| {
             let blob = |name: u8| Blob { hash: content(name), bytes: 64 };
             let sealing_key = KemSecretKey::from_seed(Zeroizing::new([i; 32])).public_key();
-            RegisterGuardKeys { public_key: blob(i), server_key: blob(i + 100), sealing_key }
+            RegisterGuardKeys { sets: vec![KeySet { public_key: blob(i), server_key: blob(i + 100) }], sealing_key }
         };
         for i in 0..3 {
             assert_eq!(ledger.one(Who::Hospital(i), Payload::RegisterGuardKeys(set(i as u8 + 1))), Ok(()));
@@ -183,7 +184,8 @@ mod tests {
         let roles = ledger.state.study(&study).expect("a study").course.rounds[0].guard.expect("guarded").roles;
         let stranger = content(77);
         let forgotten = |ledger: &Ledger, i: usize| {
-            let keys = vec![set(i as u8 + 1).public_key.hash, set(i as u8 + 1).server_key.hash, stranger];
+            let KeySet { public_key, server_key } = set(i as u8 + 1).sets[0];
+            let keys = vec![public_key.hash, server_key.hash, stranger];
             let on_disk = Kept { sets: vec![set(i as u8 + 1)], keys, ..Kept::default() };
             let served = served(&ledger.state, &ledger.consortium.hospital(i), on_disk);
             (served.sets.len(), served.keys.len())

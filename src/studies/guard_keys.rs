@@ -35,7 +35,7 @@ pub(super) fn use_of(state: &State, hospital: &HospitalId, keys: &RegisterGuardK
     let drawn = rounds.filter(|round| {
         round.guard.as_ref().is_some_and(|guard| {
             let roles = &guard.roles;
-            (roles.custodian == *hospital && roles.public_key == keys.public_key)
+            (roles.custodian == *hospital && keys.sets.iter().any(|set| set.public_key == roles.public_key))
                 || (roles.aggregator == *hospital && roles.sealing_key == keys.sealing_key)
                 || (roles.is_witness(hospital) && roles.witness.map(|of| of.sealing_key) == Some(keys.sealing_key))
         })
@@ -52,11 +52,11 @@ pub(super) async fn register(studies: Arc<Studies>) {
         let seen = replica.chain.read(|state| {
             let guarded = state.studies().any(|study| study.proposal.spec.protection == Protection::Guarded);
             let registered = state.guard_keys(&replica.hospital);
-            let is_ready = registered.and_then(|registered| registered.free()).is_some_and(|free| kept.contains(&free));
+            let is_ready = registered.and_then(|registered| registered.free()).is_some_and(|free| kept.contains(free));
             if is_ready || (!guarded && registered.is_none()) {
                 return None;
             }
-            Some(kept.iter().find(|set| use_of(state, &replica.hospital, set) == Use::Free).copied())
+            Some(kept.iter().find(|set| use_of(state, &replica.hospital, set) == Use::Free).cloned())
         });
         // A ledger that cannot be read has been reported where it failed.
         let Ok(Some(free)) = seen else { continue };

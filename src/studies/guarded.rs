@@ -11,12 +11,12 @@ use consilium_protocol::hash;
 use consilium_protocol::ids::{ContentHash, HospitalId, RoundNumber, StudyId};
 use consilium_protocol::kem::KemPublicKey;
 use consilium_protocol::study::StudySpec;
-use consilium_protocol::tx::{Blob, DiscloseSeeds, Fault, Payload, SealSum, VeilCommitment, Witness};
+use consilium_protocol::tx::{Blob, DiscloseSeeds, Fault, KeySet, Payload, SealSum, VeilCommitment, Witness};
 use consilium_protocol::wire::BlobKind;
 use tracing::info;
 
 use super::Studies;
-use super::blame::{self, Owed};
+use super::blame::{self, Owed, Wrong};
 use super::rounds::Piece;
 use crate::home::FileError;
 use crate::replica::Replica;
@@ -53,6 +53,8 @@ pub(super) struct GuardedRound {
     pub(super) round: RoundNumber,
     pub(super) spec: StudySpec,
     pub(super) roles: Roles,
+    /// The sets of keys that the custodian registered beside the drawn one, with what it says that they are made of.
+    spare: Vec<(KeySet, [u8; 32])>,
     /// What each hospital of the roster said of its veil, once it has contributed.
     pub(super) veils: Vec<(HospitalId, VeilCommitment)>,
     /// To which a custodian seals what passed.
@@ -76,6 +78,7 @@ impl GuardedRound {
                 round: number,
                 spec: found.proposal.spec.clone(),
                 roles: round.guard?.roles,
+                spare: round.spare.sets.iter().copied().zip(round.spare.seeds.iter().copied()).collect(),
                 veils: round.contributions.iter().filter_map(|(id, c)| Some((*id, c.veil?))).collect(),
                 researcher: found.proposal.sealing_key,
                 repeatable: repeatable.collect(),
@@ -104,6 +107,20 @@ fn blob(bytes: &[u8]) -> Blob {
 pub(super) async fn public_key(studies: &Studies, round: &GuardedRound) -> Result<Vec<u8>, GuardedError> {
     let wanted = (BlobKind::GuardPublicKey, round.roles.public_key.hash, GuardPublicKey::ENCODED_BYTES);
     key_of_custodian(studies, round, wanted).await
+}
+
+/// Looks whether the custodian's sets of keys that were not drawn are what they should be: the one that was is then not likely to be
+/// anything else.
+pub(super) async fn check_key_sets(studies: &Studies, round: &GuardedRound) -> Result<(), GuardedError> {
+    let custodian = round.roles.custodian;
+    if round.spare.is_empty() || custodian == studies.replica.hospital {
+        return Ok(());
+    }
+    if studies.vault.are_made_of(round.spare.clone()).await? {
+        return Ok(());
+    }
+    let of = (round.study, round.round);
+    Err(Box::new(Owed { of, hospital: custodian, fault: Fault::KeySets, wrong: Wrong::KeySets(custodian) }).into())
 }
 
 /// The custodian's server key, likewise.

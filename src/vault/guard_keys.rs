@@ -2,20 +2,23 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `secrets/guard/<hash>.set` | the secret half of a set, named by the hash of its public key; written last: where it is, the others are complete |
+//! | `secrets/guard/<hash>.set` | what all of it is made of, named by the hash of the key to which others seal; written last: where it is, the others are complete |
 //! | `guard/<hash>.key` | a public key (16 KiB, for the hospitals of a round) or a server key (29 MiB, for its aggregator), by its hash; others' too, once they were fetched |
+//!
+//! Where the consortium's policy asks for several sets of custodian's keys, of which one is drawn, their public and server keys are
+//! not kept: those of the drawn one are made again once the others are opened.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use consilium_engine::cells::CiphertextError;
-use consilium_engine::guard::{GuardKeys, GuardSecretKey, GuardServerKey};
+use consilium_engine::guard::{GuardKeys, GuardSecretKey, GuardServerKey, KeySeed};
 use consilium_protocol::hash;
 use consilium_protocol::ids::ContentHash;
 use consilium_protocol::kem::{KemPublicKey, KemSecretKey};
 use consilium_protocol::keys::{NoRandomness, random_bytes};
-use consilium_protocol::tx::{Blob, RegisterGuardKeys};
+use consilium_protocol::tx::{Blob, KeySet, RegisterGuardKeys};
 use tracing::warn;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
@@ -35,11 +38,8 @@ pub enum GuardKeyError {
     /// Others can read a secret.
     #[error(transparent)]
     Secret(#[from] SecretError),
-    /// A key file holds something else.
-    #[error("a key for guarded studies is damaged: {0}")]
-    Damaged(#[from] CiphertextError),
-    /// The secret half of a set holds something else.
-    #[error("{0} is no set of keys; delete it, and the node makes another")]
+    /// What keys are made of is something else.
+    #[error("{0} holds no keys for a guarded round; delete it, and the node makes others")]
     Malformed(PathBuf),
     /// The keys of a round are not in this home.
     #[error(
@@ -51,21 +51,39 @@ pub enum GuardKeyError {
     Randomness(#[from] NoRandomness),
 }
 
-/// The secret half of a set.
+/// What all keys for one round are made of.
 #[derive(BorshSerialize, BorshDeserialize, Zeroize, ZeroizeOnDrop)]
 struct Secrets {
-    custodian: Vec<u8>,
+    /// Of each set of a custodian's keys.
+    seeds: Vec<[u8; KeySeed::BYTES]>,
     sealing: [u8; 32],
+    /// What the ledger is told.
     #[zeroize(skip)]
-    server_key: (ContentHash, u64),
-    #[zeroize(skip)]
-    public_bytes: u64,
+    announced: RegisterGuardKeys,
 }
 
 impl Secrets {
     fn sealing_key(&self) -> KemSecretKey {
         KemSecretKey::from_seed(Zeroizing::new(self.sealing))
     }
+
+    /// The seed of the set with this public key.
+    fn seed_of(&self, public_key: &ContentHash) -> Option<KeySeed> {
+        let place = self.announced.sets.iter().position(|set| set.public_key.hash == *public_key)?;
+        self.seeds.get(place).map(|seed| KeySeed::from_bytes(*seed))
+    }
+}
+
+/// What the ledger is told of keys.
+fn announced(keys: &GuardKeys) -> KeySet {
+    let (public, server) = keys.hashes();
+    let bytes = (keys.public.to_bytes().len() as u64, keys.server.len() as u64);
+    KeySet { public_key: Blob { hash: public, bytes: bytes.0 }, server_key: Blob { hash: server, bytes: bytes.1 } }
+}
+
+/// Whether each of these is made of its seed. Blocks for a second each.
+pub(super) fn are_made_of(sets: &[(KeySet, [u8; KeySeed::BYTES])]) -> bool {
+    sets.iter().all(|(set, seed)| announced(&GuardKeys::from_seed(&KeySeed::from_bytes(*seed))) == *set)
 }
 
 /// Where a hospital keeps its guard keys.
@@ -89,8 +107,8 @@ impl GuardKeyring {
         Ok(Self { secrets, keys, prepared: Mutex::new(None) })
     }
 
-    fn set_path(&self, public_key: &ContentHash) -> PathBuf {
-        self.secrets.join(format!("{public_key}.set"))
+    fn set_path(&self, name: &ContentHash) -> PathBuf {
+        self.secrets.join(format!("{name}.set"))
     }
 
     fn key_path(&self, hash: &ContentHash) -> PathBuf {
@@ -111,8 +129,8 @@ impl GuardKeyring {
         files::replace(&self.key_path(hash), bytes, Readable::ByOwner)
     }
 
-    fn set(&self, public_key: &ContentHash) -> Result<Secrets, GuardKeyError> {
-        let path = self.set_path(public_key);
+    fn set(&self, name: &ContentHash) -> Result<Secrets, GuardKeyError> {
+        let path = self.set_path(name);
         let bytes = match files::read_bytes(&path, MAX_SET_BYTES) {
             Err(FileError::Missing(_)) => return Err(GuardKeyError::Gone),
             other => Zeroizing::new(other?),
@@ -123,12 +141,19 @@ impl GuardKeyring {
         borsh::from_slice(&bytes).map_err(|_| GuardKeyError::Malformed(path))
     }
 
+    /// All that can be read. What cannot is left out.
+    fn all(&self) -> impl Iterator<Item = Secrets> {
+        let readable = |name: ContentHash| self.set(&name).inspect_err(|error| warn!(%error, "left out")).ok();
+        names(&self.secrets, ".set").into_iter().filter_map(readable)
+    }
+
     /// The custodian's secret key of a set, by the hash of its public key.
     ///
     /// # Errors
-    /// [`GuardKeyError`].
+    /// [`GuardKeyError::Gone`] when it is not here.
     pub fn secret_key(&self, public_key: &ContentHash) -> Result<GuardSecretKey, GuardKeyError> {
-        Ok(GuardSecretKey::from_bytes(&self.set(public_key)?.custodian)?)
+        let seed = self.all().find_map(|secrets| secrets.seed_of(public_key)).ok_or(GuardKeyError::Gone)?;
+        Ok(GuardSecretKey::from_seed(&seed))
     }
 
     /// The key to which contributions were sealed, whose public half this is.
@@ -136,8 +161,8 @@ impl GuardKeyring {
     /// # Errors
     /// [`GuardKeyError::Gone`] when no set has it.
     pub fn sealing_key(&self, public: &KemPublicKey) -> Result<KemSecretKey, GuardKeyError> {
-        let set = self.sets().into_iter().find(|set| set.sealing_key == *public).ok_or(GuardKeyError::Gone)?;
-        Ok(self.set(&set.public_key.hash)?.sealing_key())
+        let found = self.all().find(|secrets| secrets.announced.sealing_key == *public);
+        Ok(found.ok_or(GuardKeyError::Gone)?.sealing_key())
     }
 
     /// The public and server keys of this home, the own and others'.
@@ -145,50 +170,64 @@ impl GuardKeyring {
         names(&self.keys, ".key")
     }
 
-    /// What the ledger is told of each set of this home. A set that cannot be read is left out.
-    pub fn sets(&self) -> Vec<RegisterGuardKeys> {
-        let readable = |name: ContentHash| self.announced(name).inspect_err(|error| warn!(%error, "left out")).ok();
-        names(&self.secrets, ".set").into_iter().filter_map(readable).collect()
+    /// What the ledger is told of all keys of this home, by round. What cannot be read is left out.
+    pub fn announced(&self) -> Vec<RegisterGuardKeys> {
+        self.all().map(|secrets| secrets.announced.clone()).collect()
     }
 
-    fn announced(&self, public_key: ContentHash) -> Result<RegisterGuardKeys, GuardKeyError> {
-        let set = self.set(&public_key)?;
-        let (server_key, bytes) = set.server_key;
-        Ok(RegisterGuardKeys {
-            public_key: Blob { hash: public_key, bytes: set.public_bytes },
-            server_key: Blob { hash: server_key, bytes },
-            sealing_key: set.sealing_key().public_key(),
-        })
-    }
-
-    /// Makes another set. Blocks for seconds.
+    /// Makes keys for another round, with so many sets for a custodian. Blocks for a second for each.
     ///
     /// # Errors
     /// [`GuardKeyError`].
-    pub fn make(&self) -> Result<RegisterGuardKeys, GuardKeyError> {
-        let keys = GuardKeys::generate()?;
-        let public = keys.public.to_bytes();
-        let (public_hash, server_hash) = (hash::content(&public), hash::content(&keys.server));
-        let set = Secrets {
-            custodian: keys.secret.to_bytes().to_vec(),
-            sealing: random_bytes()?,
-            server_key: (server_hash, keys.server.len() as u64),
-            public_bytes: public.len() as u64,
-        };
-        self.keep(&server_hash, &keys.server)?;
-        self.keep(&public_hash, &public)?;
+    pub fn make(&self, sets: u32) -> Result<RegisterGuardKeys, GuardKeyError> {
+        let mut seeds = Zeroizing::new(Vec::new());
+        let mut made = Vec::new();
+        for _ in 0..sets {
+            let seed: [u8; KeySeed::BYTES] = random_bytes()?;
+            let keys = GuardKeys::from_seed(&KeySeed::from_bytes(seed));
+            // Where there is but one, it will be the drawn one.
+            if sets == 1 {
+                self.keep_keys(&keys)?;
+            }
+            seeds.push(seed);
+            made.push(announced(&keys));
+        }
+        let sealing = random_bytes()?;
+        let sealing_key = KemSecretKey::from_seed(Zeroizing::new(sealing)).public_key();
+        let announced = RegisterGuardKeys { sets: made, sealing_key };
+        let set = Secrets { seeds: std::mem::take(&mut seeds), sealing, announced: announced.clone() };
         // Writing to a vector cannot fail.
         let bytes = Zeroizing::new(borsh::to_vec(&set).unwrap_or_default());
-        files::create(&self.set_path(&public_hash), &bytes, Readable::ByOwner)?;
-        self.announced(public_hash)
+        files::create(&self.set_path(&name_of(&sealing_key)), &bytes, Readable::ByOwner)?;
+        Ok(announced)
     }
 
-    /// Deletes a set's secret half.
+    fn keep_keys(&self, keys: &GuardKeys) -> Result<(), FileError> {
+        let (public, server) = keys.hashes();
+        self.keep(&server, &keys.server)?;
+        self.keep(&public, &keys.public.to_bytes())
+    }
+
+    /// What the sets beside the drawn one are made of, in their order; the public and server key of the drawn one are kept from then
+    /// on. Blocks for a second.
+    ///
+    /// # Errors
+    /// [`GuardKeyError`].
+    pub fn open_others(&self, drawn: &ContentHash) -> Result<Vec<[u8; KeySeed::BYTES]>, GuardKeyError> {
+        let has_it = |secrets: &Secrets| secrets.seed_of(drawn).is_some();
+        let secrets = self.all().find(has_it).ok_or(GuardKeyError::Gone)?;
+        let seed = secrets.seed_of(drawn).ok_or(GuardKeyError::Gone)?;
+        self.keep_keys(&GuardKeys::from_seed(&seed))?;
+        let all = secrets.announced.sets.iter().zip(&secrets.seeds);
+        Ok(all.filter(|(set, _)| set.public_key.hash != *drawn).map(|(_, seed)| *seed).collect())
+    }
+
+    /// Deletes what the keys for a round are made of, which others sealed to by this key.
     ///
     /// # Errors
     /// [`FileError`].
-    pub fn forget_set(&self, public_key: &ContentHash) -> Result<(), FileError> {
-        files::delete(&self.set_path(public_key))
+    pub fn forget_set(&self, sealing_key: &KemPublicKey) -> Result<(), FileError> {
+        files::delete(&self.set_path(&name_of(sealing_key)))
     }
 
     /// Deletes a public or server key.
@@ -218,6 +257,11 @@ impl GuardKeyring {
     }
 }
 
+/// The name of a file of secrets.
+fn name_of(sealing_key: &KemPublicKey) -> ContentHash {
+    hash::content(sealing_key.as_bytes())
+}
+
 /// The hashes that files of a folder are named by.
 fn names(folder: &Path, suffix: &str) -> Vec<ContentHash> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
@@ -237,30 +281,58 @@ mod tests {
     }
 
     #[test]
-    fn a_set_is_kept_until_it_is_forgotten() {
+    fn keys_are_kept_until_they_are_forgotten() {
         let home = tempfile::tempdir().expect("a temporary folder");
         let keys = keyring(home.path());
-        let first = keys.make().expect("a set");
-        assert_eq!(keyring(home.path()).sets(), [first]);
-        let (public, server) = (first.public_key.hash, first.server_key.hash);
-        let second = keys.make().expect("another set");
-        assert!(second.public_key != first.public_key && second.sealing_key != first.sealing_key);
-        assert_eq!(keys.sets().len(), 2);
+        let first = keys.make(1).expect("keys");
+        assert_eq!(keyring(home.path()).announced(), std::slice::from_ref(&first));
+        let KeySet { public_key, server_key } = first.sets[0];
+        let second = keys.make(1).expect("others");
+        assert!(second.sets != first.sets && second.sealing_key != first.sealing_key);
+        assert_eq!(keys.announced().len(), 2);
 
         let opened = keys.sealing_key(&first.sealing_key).expect("its key").public_key();
         assert_eq!(opened, first.sealing_key);
-        let bytes = keys.key(&public).expect("the public key");
+        let bytes = keys.key(&public_key.hash).expect("the public key");
         let fingerprint = consilium_engine::guard::GuardPublicKey::from_bytes(&bytes).expect("a key").fingerprint();
-        assert_eq!(keys.secret_key(&public).expect("the secret key").fingerprint(), fingerprint);
-        assert_eq!(keys.key(&server).expect("the server key").len() as u64, first.server_key.bytes);
+        assert_eq!(keys.secret_key(&public_key.hash).expect("the secret key").fingerprint(), fingerprint);
+        assert_eq!(keys.key(&server_key.hash).expect("the server key").len() as u64, server_key.bytes);
+        assert_eq!(keys.open_others(&public_key.hash).expect("opened"), [[0; 32]; 0], "there are no others");
 
-        keys.forget_set(&public).expect("deleted");
-        keys.forget_key(&public).expect("deleted");
-        keys.forget_key(&server).expect("deleted");
-        assert_eq!(keys.sets(), [second]);
-        assert!(keys.key(&public).is_none() && keys.key(&server).is_none());
-        assert!(matches!(keys.secret_key(&public), Err(GuardKeyError::Gone)));
+        keys.forget_set(&first.sealing_key).expect("deleted");
+        keys.forget_key(&public_key.hash).expect("deleted");
+        keys.forget_key(&server_key.hash).expect("deleted");
+        assert_eq!(keys.announced(), [second]);
+        assert!(keys.key(&public_key.hash).is_none() && keys.key(&server_key.hash).is_none());
+        assert!(matches!(keys.secret_key(&public_key.hash), Err(GuardKeyError::Gone)));
         assert!(matches!(keys.sealing_key(&first.sealing_key), Err(GuardKeyError::Gone)));
+        assert!(matches!(keys.open_others(&public_key.hash), Err(GuardKeyError::Gone)));
+    }
+
+    #[test]
+    fn of_several_sets_one_is_made_again_and_the_others_are_opened() {
+        let home = tempfile::tempdir().expect("a temporary folder");
+        let keys = keyring(home.path());
+        let made = keys.make(3).expect("keys");
+        assert!(keys.keys().is_empty(), "nothing of 29 MiB is kept of what may not be drawn");
+        let drawn = made.sets[1];
+        let seeds = keys.open_others(&drawn.public_key.hash).expect("opened");
+        let mut kept = [drawn.public_key.hash, drawn.server_key.hash];
+        kept.sort_unstable();
+        assert_eq!(keys.keys(), kept);
+        assert_eq!(keys.key(&drawn.server_key.hash).map(|bytes| bytes.len() as u64), Some(drawn.server_key.bytes));
+        let key = keys.secret_key(&drawn.public_key.hash).expect("its secret key").fingerprint();
+        let bytes = keys.key(&drawn.public_key.hash).expect("its public key");
+        assert_eq!(consilium_engine::guard::GuardPublicKey::from_bytes(&bytes).map(|key| key.fingerprint()), Ok(key));
+
+        let others = [(made.sets[0], seeds[0]), (made.sets[2], seeds[1])];
+        assert!(are_made_of(&others));
+        assert!(!are_made_of(&[(made.sets[0], seeds[1])]), "the seed of another");
+        let mut longer = made.sets[2];
+        longer.server_key.bytes += 1;
+        assert!(!are_made_of(&[others[0], (longer, seeds[1])]));
+        let crafted = KeySet { server_key: drawn.server_key, ..made.sets[2] };
+        assert!(!are_made_of(&[others[0], (crafted, seeds[1])]), "the last of them");
     }
 
     #[test]
@@ -275,6 +347,7 @@ mod tests {
         assert_eq!(keys.key(&hash), None);
         assert_eq!(keys.keys(), [hash]);
         files::replace(&keys.set_path(&hash), b"no set", Readable::ByOwner).expect("a file");
-        assert!(matches!(keys.secret_key(&hash), Err(GuardKeyError::Malformed(_))));
+        assert!(matches!(keys.set(&hash), Err(GuardKeyError::Malformed(_))));
+        assert!(matches!(keys.secret_key(&hash), Err(GuardKeyError::Gone)));
     }
 }

@@ -11,6 +11,7 @@
 //! | [`Vault::encapsulate`] with a [`Pairing`] | what those who approved a study before it need for a secret with it |
 //! | [`Vault::lot`] | its lot for a round |
 //! | [`Vault::guard_keys`], [`Vault::make_guard_keys`] | what the ledger is told about its keys for guarded rounds |
+//! | [`Vault::open_key_sets`], [`Vault::are_made_of`] | what the sets that were not drawn are made of; whether another's are |
 //! | [`Vault::guard_key`] | a public or server key, for other hospitals |
 //! | [`Vault::seal`] with a [`SealTask`] | as aggregator: the padded sum, and the seeds of the pads |
 //! | [`Vault::disclose`] with a [`DiscloseTask`] | as custodian: the seeds that passed, sealed to the researcher |
@@ -37,7 +38,7 @@ use consilium_protocol::ids::{ContentHash, HospitalId, LedgerId, RoundNumber, St
 use consilium_protocol::kem::KemPublicKey;
 use consilium_protocol::lots::{self, LotKey, LotProof};
 use consilium_protocol::policy::DisclosurePolicy;
-use consilium_protocol::tx::RegisterGuardKeys;
+use consilium_protocol::tx::{KeySet, RegisterGuardKeys};
 
 use crate::home::secrets::{self, Kind};
 use crate::home::{FileError, SecretError};
@@ -184,18 +185,35 @@ impl Vault {
         self.pairs.forget(study)
     }
 
-    /// What the ledger is told about each set of keys for guarded rounds that this hospital has.
+    /// What the ledger is told about the keys for guarded rounds that this hospital has, by round.
     pub fn guard_keys(&self) -> Vec<RegisterGuardKeys> {
-        self.guard_keys.sets()
+        self.guard_keys.announced()
     }
 
-    /// Makes another set, which takes seconds.
+    /// Makes keys for another round, which takes seconds.
     ///
     /// # Errors
     /// [`RoleError`].
     pub async fn make_guard_keys(&self) -> Result<RegisterGuardKeys, RoleError> {
+        let (keys, sets) = (self.guard_keys.clone(), self.terms.policy.key_sets);
+        Ok(tokio::task::spawn_blocking(move || keys.make(sets)).await.map_err(|_| RoleError::Stopped)??)
+    }
+
+    /// As custodian: what the sets of keys are made of that were not drawn. Those of the one that was are there from then on.
+    ///
+    /// # Errors
+    /// [`RoleError`].
+    pub async fn open_key_sets(&self, drawn: ContentHash) -> Result<Vec<[u8; 32]>, RoleError> {
         let keys = self.guard_keys.clone();
-        Ok(tokio::task::spawn_blocking(move || keys.make()).await.map_err(|_| RoleError::Stopped)??)
+        Ok(tokio::task::spawn_blocking(move || keys.open_others(&drawn)).await.map_err(|_| RoleError::Stopped)??)
+    }
+
+    /// Whether a custodian's sets of keys are made of these seeds. Takes a second for each.
+    ///
+    /// # Errors
+    /// [`RoleError::Stopped`].
+    pub async fn are_made_of(&self, sets: Vec<(KeySet, [u8; 32])>) -> Result<bool, RoleError> {
+        tokio::task::spawn_blocking(move || guard_keys::are_made_of(&sets)).await.map_err(|_| RoleError::Stopped)
     }
 
     /// A public or server key for guarded rounds, the own or another hospital's, if it is here.
@@ -216,12 +234,12 @@ impl Vault {
         self.guard_keys.keys()
     }
 
-    /// Deletes the secret half of a set, whose round must have ended.
+    /// Deletes what the keys for a round are made of, which must have ended, by the key to which others sealed.
     ///
     /// # Errors
     /// [`FileError`].
-    pub fn forget_guard_set(&self, public_key: &ContentHash) -> Result<(), FileError> {
-        self.guard_keys.forget_set(public_key)
+    pub fn forget_guard_set(&self, sealing_key: &KemPublicKey) -> Result<(), FileError> {
+        self.guard_keys.forget_set(sealing_key)
     }
 
     /// Deletes a public or server key.

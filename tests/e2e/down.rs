@@ -15,7 +15,7 @@ fn a_round_is_opened_again_without_a_hospital_that_is_down() {
     alone(async || {
         // While a member is down every fourth block waits until its turn to propose is over, and the others have to be
         // paired before the grace is.
-        let deadlines = Deadlines { grace_ms: 10_000, round_ms: 15_000, ..QUICK };
+        let deadlines = Deadlines { round_ms: 15_000, ..QUICK };
         let mut world = World::ready(60, deadlines).await?;
         let node = world.node().await?;
         let study = propose(&world.researcher, &node, &headcount()).await?.0;

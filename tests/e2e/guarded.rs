@@ -245,7 +245,7 @@ fn others_take_the_roles_when_the_custodian_of_a_complete_round_is_down() {
 #[test]
 fn a_round_goes_on_without_a_custodian_that_did_not_contribute() {
     alone(async || {
-        let mut world = World::ready(200, Deadlines { grace_ms: 10_000, round_ms: 30_000, ..QUICK }).await?;
+        let mut world = World::ready(200, Deadlines { round_ms: 30_000, ..QUICK }).await?;
         let node = world.node().await?;
         // A first study, so that keys are there; and one hospital that computes nothing, so that the round stays open.
         let first = approved(&world, &node, &by_age("protection = \"guarded\"")).await?;

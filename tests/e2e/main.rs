@@ -15,6 +15,7 @@ mod forged;
 mod guarded;
 mod hostile;
 mod isolation;
+mod key_sets;
 mod killed;
 mod slots;
 mod small;

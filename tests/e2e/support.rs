@@ -36,7 +36,7 @@ pub fn program() -> PathBuf {
 }
 
 /// Deadlines short enough for a test.
-pub const QUICK: Deadlines = Deadlines { approval_ms: 600_000, grace_ms: 2_000, round_ms: 6_000 };
+pub const QUICK: Deadlines = Deadlines { approval_ms: 600_000, grace_ms: 10_000, round_ms: 6_000 };
 
 /// A consortium of four with running nodes.
 pub struct World {

@@ -41,10 +41,10 @@ pub struct StudyPublicKey {
 }
 
 /// The three seeds of a key pair.
-struct KeySeeds {
-    secret: u128,
-    noise: u128,
-    mask: u128,
+pub(crate) struct KeySeeds {
+    pub(crate) secret: u128,
+    pub(crate) noise: u128,
+    pub(crate) mask: u128,
 }
 
 impl StudySecretKey {
@@ -60,7 +60,7 @@ impl StudySecretKey {
         Ok(Self::from_seeds(&KeySeeds { secret, noise, mask }))
     }
 
-    fn from_seeds(seeds: &KeySeeds) -> (Self, StudyPublicKey) {
+    pub(crate) fn from_seeds(seeds: &KeySeeds) -> (Self, StudyPublicKey) {
         if has_aes_instructions() {
             generate_by::<DefaultRandomGenerator>(seeds)
         } else {

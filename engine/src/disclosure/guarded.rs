@@ -238,6 +238,7 @@ pub(super) mod tests {
             min_hospitals: 3,
             insiders: 0,
             witness: false,
+            key_sets: 1,
             show_zeros: true,
             rounding: 1,
             studies_per_researcher: 1,

@@ -72,7 +72,7 @@ pub use contribution::{GuardBlinds, GuardContribution, combine, contribute, cont
 pub use custodian::{reveal, reveal_both};
 pub use disclosed::Disclosed;
 pub use error::GuardError;
-pub use keys::{GuardKeys, GuardPublicKey, GuardSecretKey};
+pub use keys::{GuardKeys, GuardPublicKey, GuardSecretKey, KeySeed};
 pub use padding::{GuardedCells, open_guarded, pad};
 pub use sealed::SealedSeeds;
 pub use seed::{PadRound, Padded, Seed};

@@ -137,7 +137,7 @@ pub(super) fn small_key_by<G: ByteRandomGenerator>(seed: u128) -> Zeroizing<Vec<
     bits
 }
 
-fn generate_by<G: ByteRandomGenerator>(bits: &[u64], seeds: &ServerKeySeeds) -> (Vec<u64>, Vec<u64>) {
+pub(super) fn generate_by<G: ByteRandomGenerator>(bits: &[u64], seeds: &ServerKeySeeds) -> (Vec<u64>, Vec<u64>) {
     let small = small_key_by::<G>(seeds.small_key);
     let small = LweSecretKey::from_container(small.as_slice());
     let [switching_masks, bootstrapping_masks] = seeds.masks;

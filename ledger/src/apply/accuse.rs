@@ -1,5 +1,5 @@
-//! A hospital of the roster says that another one does not give what it committed to. Said by more than half of the roster, it ends the
-//! round, and names the hospital.
+//! A hospital of the roster says that another one does not give what it committed to, or that its keys are not what they should be. Said
+//! by more than half of the roster, it ends the round, and names the hospital.
 
 use consilium_protocol::ids::{HospitalId, StudyId};
 use consilium_protocol::tx::{Accuse, Fault};
@@ -25,9 +25,8 @@ pub(super) fn apply(context: &mut Context<'_>, payload: &Accuse) -> Outcome {
     if round.accusations.get(&accused).is_some_and(|by| by.contains_key(&hospital)) {
         return Err(Rejection::AlreadyAccused { study: id });
     }
-    // That bytes are nothing to add up, everybody finds who has them, at once.
     let not_before = round.accusable_from(&context.state.genesis().deadlines);
-    if payload.fault != Fault::Malformed && context.moment.time < not_before {
+    if !payload.fault.is_plain() && context.moment.time < not_before {
         return Err(Rejection::TooEarly { not_before });
     }
 
@@ -49,6 +48,10 @@ pub(super) fn apply(context: &mut Context<'_>, payload: &Accuse) -> Outcome {
 /// Whether the hospital has committed to something of the kind in this round.
 fn owes(round: &Round, hospital: &HospitalId, fault: Fault) -> bool {
     let guard = round.guard.as_ref();
+    // Keys are looked at before anybody contributes; nothing else is owed before all have.
+    if !round.is_complete() && fault != Fault::KeySets {
+        return false;
+    }
     match fault {
         Fault::Contribution => round.contributions.contains_key(hospital),
         // Of a guarded round the aggregator alone can open what was contributed: nobody else could say so.
@@ -56,6 +59,10 @@ fn owes(round: &Round, hospital: &HospitalId, fault: Fault) -> bool {
         Fault::Veil => guard.is_some_and(|guard| guard.is_sealed()) && round.contributions.contains_key(hospital),
         Fault::Counts => round.contributions.get(hospital).is_some_and(|c| c.veil.is_some_and(|v| v.counts.is_some())),
         Fault::Witness => guard.is_some_and(|guard| guard.witnessed.is_some() && guard.roles.is_witness(hospital)),
+        Fault::KeySets => {
+            let is_custodian = guard.is_some_and(|guard| guard.roles.custodian == *hospital);
+            is_custodian && !round.spare.sets.is_empty() && round.spare.are_open()
+        }
         Fault::Keys => guard.is_some_and(|guard| guard.roles.custodian == *hospital),
         Fault::Sum => guard.is_some_and(|guard| guard.sealed.is_some() && guard.roles.aggregator == *hospital),
     }

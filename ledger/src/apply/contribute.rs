@@ -17,6 +17,10 @@ pub(super) fn apply(context: &mut Context<'_>, payload: &Contribute) -> Outcome 
     if round.contributions.contains_key(&hospital) {
         return Err(Rejection::AlreadyContributed { study: id });
     }
+    // What is encrypted for keys that are not what they should be could be read.
+    if !round.spare.are_open() {
+        return Err(Rejection::KeySets { study: id });
+    }
     if round.guard.is_some() != payload.veil.is_some_and(|veil| veil.sealed.bytes > 0) {
         return Err(Rejection::Veil);
     }

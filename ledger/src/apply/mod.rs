@@ -14,6 +14,7 @@ mod enrol;
 mod envelope;
 mod fail_round;
 mod grant;
+mod open_key_sets;
 mod open_round;
 mod pair_keys;
 mod propose_study;
@@ -140,6 +141,7 @@ fn dispatch(context: &mut Context<'_>, body: TxBody, bytes: usize) -> Outcome {
         Payload::DiscloseSeeds(payload) => disclose_seeds::apply(context, &payload),
         Payload::Accuse(payload) => accuse::apply(context, &payload),
         Payload::Witness(payload) => witness::apply(context, &payload),
+        Payload::OpenKeySets(payload) => open_key_sets::apply(context, &payload),
     }
 }
 

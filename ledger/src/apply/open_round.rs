@@ -11,7 +11,7 @@ use super::{Context, Outcome, count, step};
 use crate::event::Event;
 use crate::rejection::Rejection;
 use crate::state::members::majority;
-use crate::state::study::{Course, Guard, GuardKeys, Phase, Roles, Round, Step, draw};
+use crate::state::study::{Course, Guard, GuardKeys, Phase, Roles, Round, SpareSets, Step, draw};
 
 pub(super) fn apply(context: &mut Context<'_>, payload: &OpenRound) -> Outcome {
     let hospital = context.hospital()?;
@@ -72,7 +72,7 @@ pub(super) fn open(
     if roster.len() < needed {
         return Err(Rejection::TooFewHospitals { approved: count(roster.len()), needed: count(needed) });
     }
-    let guard = match protection {
+    let (guard, spare) = match protection {
         Protection::Guarded => {
             // The researcher's own hospital has neither role: with a role it could undo what it must not see.
             let own = state.researchers().get(&proposal.researcher).and_then(|researcher| researcher.hospital);
@@ -80,18 +80,18 @@ pub(super) fn open(
             let course = context.study(&id)?.course;
             let (relieved, with_witness) = (course.relieved(), state.genesis().policy.witness);
             let drawn = draw(&course.lots, id, number, roster.iter().filter_map(candidate), &relieved, with_witness);
-            let drawn = drawn.ok_or(Rejection::NoRoles { study: id })?;
-            if tells_apart(course, &roster, &drawn) {
+            let (roles, spare) = drawn.ok_or(Rejection::NoRoles { study: id })?;
+            if tells_apart(course, &roster, &roles) {
                 return Err(Rejection::NoRoles { study: id });
             }
-            Some(Guard::new(drawn))
+            (Some(Guard::new(roles)), spare)
         }
-        Protection::Open | Protection::Private { .. } => None,
+        Protection::Open | Protection::Private { .. } => (None, SpareSets::default()),
     };
     if let Some(Guard { roles, .. }) = guard {
         // Their keys are for one round.
         for holder in roles.holders() {
-            if let Some(kept) = context.state.guard_keys(&holder).copied() {
+            if let Some(kept) = context.state.guard_keys(&holder).cloned() {
                 context.state.guard_keys.put(holder, GuardKeys { drawn: Some((id, number)), ..kept });
             }
         }
@@ -109,6 +109,7 @@ pub(super) fn open(
         contributions: BTreeMap::new(),
         attestations: BTreeMap::new(),
         guard,
+        spare,
         passed: Vec::new(),
         accusations: BTreeMap::new(),
         advanced: context.moment.time,
@@ -182,6 +183,7 @@ mod tests {
             contributions: (1..=contributed).map(|name| (hospital(name), one)).collect(),
             attestations: BTreeMap::new(),
             guard: Some(Guard::new(roles)),
+            spare: SpareSets::default(),
             passed: Vec::new(),
             accusations: BTreeMap::new(),
             advanced: time,

@@ -1,8 +1,10 @@
 //! A member says by which keys it can take a role in guarded studies.
 
+use std::collections::BTreeSet;
+
 use consilium_protocol::tx::{Blob, MAX_GUARD_KEY_BYTES, RegisterGuardKeys};
 
-use super::{Context, Outcome};
+use super::{Context, Outcome, count};
 use crate::event::Event;
 use crate::rejection::Rejection;
 use crate::state::study::GuardKeys;
@@ -10,19 +12,24 @@ use crate::state::study::GuardKeys;
 pub(super) fn apply(context: &mut Context<'_>, payload: &RegisterGuardKeys) -> Outcome {
     let hospital = context.hospital()?;
     let fits = |blob: &Blob| (1..=MAX_GUARD_KEY_BYTES).contains(&blob.bytes);
-    if !fits(&payload.public_key) || !fits(&payload.server_key) || !payload.sealing_key.is_valid() {
+    let sets = &payload.sets;
+    let all_fit = sets.iter().all(|set| fits(&set.public_key) && fits(&set.server_key));
+    let all_differ = sets.iter().map(|set| set.public_key.hash).collect::<BTreeSet<_>>().len() == sets.len();
+    let are_enough = count(sets.len()) == context.state.genesis().policy.key_sets;
+    if !all_fit || !all_differ || !are_enough || !payload.sealing_key.is_valid() {
         return Err(Rejection::GuardKeys);
     }
-    // A set that a role was drawn with is used up.
+    // What a role was drawn with is used up, and what was beside it may be known to everybody.
     let used = |kept: &GuardKeys| {
-        let keys = kept.keys;
-        let any = keys.public_key == payload.public_key || keys.sealing_key == payload.sealing_key;
-        kept.drawn.is_some() && any
+        let keys = &kept.keys;
+        let any = keys.sets.iter().any(|set| sets.iter().any(|new| new.public_key == set.public_key));
+        kept.drawn.is_some() && (any || keys.sealing_key == payload.sealing_key)
     };
     if context.state.guard_keys(&hospital).is_some_and(used) {
         return Err(Rejection::GuardKeys);
     }
-    context.state.guard_keys.put(hospital, GuardKeys { keys: *payload, height: context.moment.height, drawn: None });
+    let keys = payload.clone();
+    context.state.guard_keys.put(hospital, GuardKeys { keys, height: context.moment.height, drawn: None });
     context.events.push(Event::GuardKeysRegistered { hospital });
     Ok(())
 }

@@ -102,14 +102,14 @@ fn payloads() -> Vec<Payload> {
         Payload::Release(Release { study, round }),
         Payload::FailRound(FailRound { study, round }),
         Payload::RegisterGuardKeys(RegisterGuardKeys {
-            public_key: blob,
-            server_key: blob,
+            sets: vec![KeySet { public_key: blob, server_key: blob }; 2],
             sealing_key: KemPublicKey::from_bytes([11; PUBLIC_KEY_BYTES]),
         }),
         Payload::SealSum(SealSum { study, round, sum: blob, seeds: blob }),
         Payload::DiscloseSeeds(DiscloseSeeds { study, round, seeds: blob, passed: vec![5, 1] }),
         Payload::Accuse(Accuse { study, round, accused: HospitalId::from_public_key([12; 32]), fault: Fault::Sum }),
         Payload::Witness(Witness { study, round, seeds: blob }),
+        Payload::OpenKeySets(OpenKeySets { study, round, seeds: vec![[13; 32]; 2] }),
     ]
 }
 

@@ -205,7 +205,12 @@ fn waited_for(rounds: &[wire::Round], decisions: &[wire::Decision]) -> String {
             let turns: Vec<String> = turns.into_iter().map(|(role, id)| format!("{}, its {role}", name(id))).collect();
             lines.push(format!("round {}: it was the turn of {}", round.number, turns.join(", and of ")));
         }
-        if round.outcome == "failed" {
+        let are_closed = round.guard.as_ref().filter(|guard| guard.closed_key_sets > 0);
+        if let (Some(guard), "failed") = (are_closed, round.outcome.as_str()) {
+            let custodian = name(&guard.custodian);
+            let turn = format!("{custodian}, its custodian, to open its other sets of keys");
+            lines.push(format!("round {}: it was the turn of {turn}", round.number));
+        } else if round.outcome == "failed" {
             let is_missing = |id: &&String| !round.contributions.iter().any(|c| c.hospital == **id);
             let missing: Vec<String> = round.roster.iter().filter(is_missing).map(|id| name(id)).collect();
             if !missing.is_empty() {
@@ -239,6 +244,7 @@ fn after(round: &wire::Round) -> String {
         None => format!("{} attested", round.attestations.len()),
         Some(guard) if guard.disclosed_height > 0 => "compared and disclosed".to_string(),
         Some(guard) if guard.sealed_height > 0 => "compared".to_string(),
+        Some(guard) if guard.closed_key_sets > 0 => "the custodian's other keys not opened yet".to_string(),
         Some(_) => "not compared yet".to_string(),
     }
 }
@@ -379,6 +385,9 @@ mod tests {
         (sealed.number, sealed.guard.as_mut().expect("a guard").sealed_height) = (4, 9);
         let mut witnessed = guarded.clone();
         (witnessed.number, witnessed.guard.as_mut().expect("a guard").witness) = (5, "a".to_string());
+        let mut closed = round(6, &all, &[]);
+        closed.guard = Some(wire::Guard { custodian: "b".to_string(), closed_key_sets: 7, ..Default::default() });
+        assert_eq!(after(&closed), "the custodian's other keys not opened yet");
         let rounds = [
             wire::Round { accusations: vec![accusation(true)], ..round(0, &all, &all) },
             wire::Round {
@@ -390,6 +399,7 @@ mod tests {
             guarded,
             sealed,
             witnessed,
+            closed,
         ];
         let said = waited_for(&rounds, &decisions);
         let lines = [
@@ -399,6 +409,7 @@ mod tests {
             "round 3: it was the turn of East, its aggregator",
             "round 4: it was the turn of West, its custodian",
             "round 5: it was the turn of East, its aggregator, and of North, its witness",
+            "round 6: it was the turn of East, its custodian, to open its other sets of keys",
         ];
         assert_eq!(said, lines.join("\n"));
         assert_eq!(

@@ -180,7 +180,9 @@ mod tests {
     use std::collections::BTreeMap;
 
     use consilium_ledger::state::Moment;
-    use consilium_ledger::state::study::{Contribution, Disclosed, Guard, Roles, Sealed, WitnessRole, Witnessed};
+    use consilium_ledger::state::study::{
+        Contribution, Disclosed, Guard, Roles, Sealed, SpareSets, WitnessRole, Witnessed,
+    };
     use consilium_protocol::ids::{Height, Timestamp};
     use consilium_protocol::kem::{KemPublicKey, PUBLIC_KEY_BYTES};
     use consilium_protocol::tx::{Blob, Fault, VeilCommitment};
@@ -216,6 +218,7 @@ mod tests {
             contributions: (1..=contributed).map(|name| (hospital(name), contribution(name))).collect(),
             attestations: BTreeMap::new(),
             guard: guarded.then_some(Guard { roles, sealed: None, witnessed: None, disclosed: None }),
+            spare: SpareSets::default(),
             passed: Vec::new(),
             accusations: BTreeMap::new(),
             advanced: Timestamp::new(5),

@@ -90,7 +90,7 @@ fn round(round: &Round) -> wire::Round {
         sum: round.result().filter(|_| released).map(|s| s.as_bytes().to_vec()).unwrap_or_default(),
         released_height: round.ended.filter(|_| released).map_or(0, |(at, _)| at.height.get()),
         outcome: round.outcome().to_string(),
-        guard: round.guard.as_ref().map(|of| guard(of, &round.passed)),
+        guard: round.guard.as_ref().map(|of| guard(of, round)),
         accusations: round.accusations.iter().map(|(accused, by)| accusation(round, accused, by)).collect(),
     }
 }
@@ -104,7 +104,7 @@ fn accusation(round: &Round, accused: &HospitalId, by: &BTreeMap<HospitalId, Fau
     }
 }
 
-fn guard(guard: &Guard, passed: &[u8]) -> wire::Guard {
+fn guard(guard: &Guard, round: &Round) -> wire::Guard {
     let hash = |hash: ContentHash| hash.as_bytes().to_vec();
     wire::Guard {
         aggregator: guard.roles.aggregator.to_string(),
@@ -114,10 +114,12 @@ fn guard(guard: &Guard, passed: &[u8]) -> wire::Guard {
         sealed_height: guard.sealed.map_or(0, |sealed| sealed.height.get()),
         disclosed: guard.disclosed.map(|disclosed| hash(disclosed.seeds.hash)).unwrap_or_default(),
         disclosed_height: guard.disclosed.map_or(0, |disclosed| disclosed.height.get()),
-        passed: passed.to_vec(),
+        passed: round.passed.clone(),
         witness: guard.roles.witness.map(|witness| witness.hospital.to_string()).unwrap_or_default(),
         witness_seeds: guard.witnessed.map(|witnessed| hash(witnessed.seeds.hash)).unwrap_or_default(),
         witnessed_height: guard.witnessed.map_or(0, |witnessed| witnessed.height.get()),
+        spare_key_sets: round.spare.sets.len() as u32,
+        closed_key_sets: if round.spare.are_open() { 0 } else { round.spare.sets.len() as u32 },
     }
 }
 

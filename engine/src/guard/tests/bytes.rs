@@ -1,5 +1,6 @@
 //! Golden bytes of everything stored or sent, and what is said of bytes that are something else.
 
+use concrete_csprng::generators::SoftwareRandomGenerator;
 use consilium_protocol::hash::content;
 use proptest::prelude::*;
 
@@ -45,6 +46,37 @@ fn golden_bytes() {
         "302b6b7c2e2e3a3e7647d8a5213ef29eb10a4076fbefaf62137aad64dec8f785",
     ];
     assert_eq!(hashes, expected);
+}
+
+#[test]
+fn the_keys_of_a_seed_are_the_same_everywhere() {
+    let keys = GuardKeys::from_seed(&KeySeed::from_bytes([7; 32]));
+    // On this machine and any other: whoever is given the seed compares these.
+    let (public, server) = keys.hashes();
+    let expected = ["3ec82083b4f5f86f0edf1fb311f17c752b0742b621fe4bbb09e5c830e9f219b3", ""];
+    assert_eq!([public, server].map(|hash| hash.to_string()), expected);
+    let again = GuardKeys::from_seed(&KeySeed::from_bytes([7; 32]));
+    assert!(again.server == keys.server && again.secret.bits() == keys.secret.bits());
+    let alone = GuardSecretKey::from_seed(&KeySeed::from_bytes([7; 32]));
+    assert!(alone.bits() == keys.secret.bits() && alone.fingerprint() == keys.public.fingerprint());
+    let mut other = [7; 32];
+    other[31] ^= 1;
+    let other = GuardKeys::from_seed(&KeySeed::from_bytes(other));
+    assert!(other.public != keys.public && other.secret.bits() != keys.secret.bits());
+    // They fit each other.
+    let key = GuardServerKey::from_bytes(&keys.server).expect("a server key");
+    assert_eq!(key.fingerprint(), keys.public.fingerprint());
+}
+
+#[test]
+fn software_and_hardware_make_the_same_server_key() {
+    let seeds = ServerKeySeeds { small_key: 4, noise: [5, 6], masks: [7, 8] };
+    let bits = custodian().keys.secret.bits();
+    let (switching, bootstrapping) = server_key::generate_by::<SoftwareRandomGenerator>(bits, &seeds);
+    let mut words = Vec::new();
+    crate::cells::format::write_words(&switching, &mut words);
+    crate::cells::format::write_words(&bootstrapping, &mut words);
+    assert!(custodian().keys.server.ends_with(&words));
 }
 
 #[test]

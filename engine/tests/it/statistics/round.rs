@@ -25,6 +25,7 @@ pub(crate) const fn policy(min_joint_count: u32, min_site_count: u32) -> Disclos
         min_hospitals: 3,
         insiders: 0,
         witness: false,
+        key_sets: 1,
         show_zeros: true,
         rounding: 1,
         studies_per_researcher: 1,

@@ -64,9 +64,12 @@ fn who_withholds_its_contribution_is_named_by_more_than_half() {
     let mut ledger = Ledger::new(5);
     let study = opened(&mut ledger, Protection::Open);
     let opened = ledger.now;
-    let wrong = Err(Rejection::WrongPhase { study, phase: Phase::Collecting { round: ROUND } });
-    assert_eq!(accuse(&mut ledger, 0, study, 4, Fault::Contribution), wrong, "not all are in");
-    contribute(&mut ledger, study, 0, 0..5);
+    let owed = Err(Rejection::NothingOwed { study });
+    contribute(&mut ledger, study, 0, 4..5);
+    for fault in [Fault::Contribution, Fault::Malformed, Fault::KeySets] {
+        assert_eq!(accuse(&mut ledger, 0, study, 4, fault), owed, "not all are in");
+    }
+    contribute(&mut ledger, study, 0, 0..4);
     // Half of the round's time is over, and a quarter of it since the last contribution.
     let not_before = Timestamp::new(opened + HALF_MS);
     let early = Err(Rejection::TooEarly { not_before });

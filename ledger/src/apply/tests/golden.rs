@@ -11,7 +11,7 @@ use consilium_protocol::ids::{
 };
 use consilium_protocol::kem::{KemPublicKey, PUBLIC_KEY_BYTES};
 use consilium_protocol::privacy::MicroRho;
-use consilium_protocol::tx::{AccreditResearcher, Blob, Fault, RegisterGuardKeys, Signer, VeilCommitment};
+use consilium_protocol::tx::{AccreditResearcher, Blob, Fault, KeySet, RegisterGuardKeys, Signer, VeilCommitment};
 
 use crate::apply::Outcome;
 use crate::event::Event;
@@ -20,7 +20,7 @@ use crate::state::consent::{Document, Ended, EndedBy, Subject, SubjectKey};
 use crate::state::members::{Ballot, BallotOutcome, Researcher};
 use crate::state::study::{
     Approval, Attestation, Contribution, Course, Decision, Disclosed, Guard, GuardKeys, Phase, Proposal, Roles, Round,
-    RoundEnd, Sealed, WitnessRole, Witnessed,
+    RoundEnd, Sealed, SpareSets, WitnessRole, Witnessed,
 };
 use crate::state::{Figures, Head, Moment};
 use crate::store::StoredResult;
@@ -152,6 +152,13 @@ fn studies() {
             )]),
             attestations: BTreeMap::from([(hospital(), Attestation { sum: hash(2), height: Height::new(7) })]),
             guard: None,
+            spare: SpareSets {
+                sets: vec![KeySet {
+                    public_key: Blob { hash: hash(12), bytes: 3 },
+                    server_key: Blob { hash: hash(13), bytes: 4 },
+                }],
+                seeds: vec![[14; 32]],
+            },
             passed: vec![5, 1],
             accusations: BTreeMap::from([(
                 hospital(),
@@ -165,8 +172,8 @@ fn studies() {
         &course,
         "020000000001000000[aa*32]01020000006f6b0500000000000000020100000000000001000000[aa*32][03*1216]01[08*32]0900000000\
          0000000100000001000000[aa*32][06*32]01000000000000000500000000000000020100000000000001000000[aa*32]01000000[aa*32]\
-         [01*32]4000000000000000060000000000000001[09*32]0700000000000000[0a*32]01[0b*32]080000000000000001000000[aa*32][02*32]07[00*8]020000000501\
-         01000000[aa*32]01000000[ab*32]020403000000000000010500000000000000020100000000000002",
+         [01*32]4000000000000000060000000000000001[09*32]0700000000000000[0a*32]01[0b*32]080000000000000001000000[aa*32][02*32]07[00*8]01000000[0c*32]03000000000000\
+         00[0d*32]040000000000000001000000[0e*32]02000000050101000000[aa*32]01000000[ab*32]020403000000000000010500000000000000020100000000000002",
     );
     let proposal = Proposal {
         researcher: ResearcherId::from_public_key([0xcc; 32]),
@@ -204,13 +211,12 @@ fn studies() {
          0a000000000000000b00000000000000",
     );
     let keys = RegisterGuardKeys {
-        public_key: roles.public_key,
-        server_key: roles.server_key,
+        sets: vec![KeySet { public_key: roles.public_key, server_key: roles.server_key }],
         sealing_key: KemPublicKey::from_bytes([4; PUBLIC_KEY_BYTES]),
     };
     golden(
         &GuardKeys { keys, height: Height::new(9), drawn: Some((study(), round)) },
-        "[01*32]0500000000000000[02*32]0600000000000000[04*1216]090000000000000001[55*32]03000000",
+        "01000000[01*32]0500000000000000[02*32]0600000000000000[04*1216]090000000000000001[55*32]03000000",
     );
     golden(
         &proposal,
@@ -297,6 +303,7 @@ fn events() {
             Event::PrivacyReturned { study, round, rho: MicroRho::new(3), hospitals: 4 },
             "1d[55*32]02000000030000000000000004000000",
         ),
+        (Event::KeySetsOpened { study, round, hospital }, "1e[55*32]02000000[aa*32]"),
     ];
     let mut kinds = std::collections::BTreeSet::new();
     for (event, expected) in &all {
@@ -384,6 +391,7 @@ fn rejections() {
         (Rejection::NoWitness { study }, "3e[55*32]"),
         (Rejection::NothingOwed { study }, "3f[55*32]"),
         (Rejection::AlreadyAccused { study }, "40[55*32]"),
+        (Rejection::KeySets { study }, "41[55*32]"),
     ];
     let mut kinds = std::collections::BTreeSet::new();
     for (rejection, expected) in &all {
@@ -407,6 +415,6 @@ fn a_whole_story() {
     assert_eq!(tags, [0, 1, 1, 1, 1, 2, 3, 4, 4, 5, 6, 7]);
     assert_eq!(
         ledger.state.head().app_hash.to_string(),
-        "41dc1ecc822dd2abd45a38becec8b3e66902424e44287bf0398d1c100e62c220"
+        "89f3a7cb8f581c887a77c586b29ee64897c9422500e6a2bd4e847022a36b4850"
     );
 }

@@ -2,8 +2,8 @@ use consilium_protocol::ids::{HospitalId, RoundNumber, StudyId};
 use consilium_protocol::kem::{KemPublicKey, KemSecretKey, PUBLIC_KEY_BYTES};
 use consilium_protocol::study::Protection;
 use consilium_protocol::tx::{
-    Attest, Blob, Contribute, DiscloseSeeds, FailRound, MAX_GUARD_KEY_BYTES, MAX_PASSED_BYTES, OpenRound, Payload,
-    RegisterGuardKeys, Release, SealSum, VeilCommitment, Witness,
+    Attest, Blob, Contribute, DiscloseSeeds, FailRound, KeySet, MAX_GUARD_KEY_BYTES, MAX_PASSED_BYTES, OpenRound,
+    Payload, RegisterGuardKeys, Release, SealSum, VeilCommitment, Witness,
 };
 
 use zeroize::Zeroizing;
@@ -25,7 +25,7 @@ fn veil() -> VeilCommitment {
 pub(super) fn set(i: usize, generation: u8) -> RegisterGuardKeys {
     let name = i as u8 + 10 * generation;
     let sealing_key = KemSecretKey::from_seed(Zeroizing::new([name; 32])).public_key();
-    RegisterGuardKeys { public_key: blob(name), server_key: blob(name + 100), sealing_key }
+    RegisterGuardKeys { sets: vec![KeySet { public_key: blob(name), server_key: blob(name + 100) }], sealing_key }
 }
 
 fn keys(i: usize) -> RegisterGuardKeys {
@@ -39,7 +39,7 @@ fn register(ledger: &mut Ledger, i: usize) {
 /// As nodes do: whoever's keys a role was drawn with registers others.
 fn renew(ledger: &mut Ledger) {
     for i in 0..ledger.state.members().len() {
-        let kept = *ledger.state.guard_keys(&ledger.consortium.hospital(i)).expect("keys");
+        let kept = ledger.state.guard_keys(&ledger.consortium.hospital(i)).expect("keys").clone();
         if kept.drawn.is_some() {
             let other = (1..=2).map(|generation| set(i, generation)).find(|keys| *keys != kept.keys).expect("another");
             assert_eq!(ledger.one(Who::Hospital(i), Payload::RegisterGuardKeys(other)), Ok(()));
@@ -107,11 +107,13 @@ fn keys_for_guarded_studies_are_checked() {
         assert_eq!(ledger.one(Who::Hospital(0), Payload::RegisterGuardKeys(keys)), Err(Rejection::GuardKeys));
     };
     refused(|keys| keys.sealing_key = KemPublicKey::from_bytes([255; PUBLIC_KEY_BYTES]));
-    refused(|keys| keys.public_key.bytes = 0);
-    refused(|keys| keys.server_key.bytes = MAX_GUARD_KEY_BYTES + 1);
+    refused(|keys| keys.sets[0].public_key.bytes = 0);
+    refused(|keys| keys.sets[0].server_key.bytes = MAX_GUARD_KEY_BYTES + 1);
+    refused(|keys| keys.sets.clear());
+    refused(|keys| keys.sets.push(set(1, 1).sets[0]));
     register(&mut ledger, 0);
     let hospital = ledger.consortium.hospital(0);
-    assert_eq!(ledger.state.guard_keys(&hospital).map(|kept| kept.keys), Some(keys(0)));
+    assert_eq!(ledger.state.guard_keys(&hospital).map(|kept| kept.keys.clone()), Some(keys(0)));
 }
 
 #[test]
@@ -129,7 +131,7 @@ fn roles_are_drawn_among_those_with_keys_and_not_the_researchers_own_hospital() 
     let drawn = [position(&ledger, aggregator), position(&ledger, custodian)];
     assert!(drawn == [1, 2] || drawn == [2, 1]);
     assert_eq!((sealing_key, veil_key), (keys(drawn[0]).sealing_key, keys(drawn[1]).sealing_key));
-    assert_eq!((public_key, server_key), (keys(drawn[1]).public_key, keys(drawn[1]).server_key));
+    assert_eq!(KeySet { public_key, server_key }, keys(drawn[1]).sets[0]);
 }
 
 /// A guarded study over four that all approved, opened, where the policy asks for a witness.
@@ -212,8 +214,9 @@ fn keys_are_for_one_round() {
     for i in 0..4 {
         let hospital = ledger.consortium.hospital(i);
         let has_role = hospital == aggregator || hospital == custodian;
-        let kept = *ledger.state.guard_keys(&hospital).expect("keys");
-        assert_eq!((kept.drawn, kept.free()), if has_role { (drawn, None) } else { (None, Some(keys(i))) });
+        let kept = ledger.state.guard_keys(&hospital).expect("keys");
+        let free = kept.free().cloned();
+        assert_eq!((kept.drawn, free), if has_role { (drawn, None) } else { (None, Some(keys(i))) });
     }
     // The other two have keys for one more round, and then nobody has.
     let mut next = |name| {

@@ -6,6 +6,7 @@ mod enrol;
 mod envelope;
 mod golden;
 mod guarded;
+mod key_sets;
 mod model;
 mod policy;
 mod reading;

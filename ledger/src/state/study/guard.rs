@@ -6,10 +6,10 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use consilium_protocol::hash::{Tagged, tagged};
 use consilium_protocol::ids::{Height, HospitalId, RoundNumber, StudyId};
 use consilium_protocol::kem::KemPublicKey;
-use consilium_protocol::tx::{Blob, RegisterGuardKeys};
+use consilium_protocol::tx::{Blob, KeySet, RegisterGuardKeys};
 
 /// A member's keys for guarded studies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct GuardKeys {
     /// The keys.
     pub keys: RegisterGuardKeys,
@@ -21,8 +21,8 @@ pub struct GuardKeys {
 
 impl GuardKeys {
     /// The keys, if a role can be drawn with them.
-    pub fn free(&self) -> Option<RegisterGuardKeys> {
-        self.drawn.is_none().then_some(self.keys)
+    pub fn free(&self) -> Option<&RegisterGuardKeys> {
+        self.drawn.is_none().then_some(&self.keys)
     }
 }
 
@@ -139,24 +139,41 @@ impl Guard {
     }
 }
 
+/// Sets of keys that a custodian registered beside the one that was drawn.
+#[derive(Clone, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct SpareSets {
+    /// As they were registered.
+    pub sets: Vec<KeySet>,
+    /// What they are made of, once the custodian has said so.
+    pub seeds: Vec<[u8; 32]>,
+}
+
+impl SpareSets {
+    /// Whether what they are made of is known.
+    pub fn are_open(&self) -> bool {
+        self.seeds.len() == self.sets.len()
+    }
+}
+
 /// What a member's proof proves: nobody could choose it, and only the member could know it before.
 pub type Lot = [u8; 32];
 
 /// Draws the roles of a round among candidates: of those that have keys, those that come first, those relieved after
 /// all others and otherwise by the SHA-256, labelled `consilium/roles/v1`, of: all lots that members have shown in the study so
 /// far ‖ study ‖ round (4 bytes, little-endian) ‖ hospital. The first is the custodian, the second the aggregator, the third the
-/// witness, if one is wanted; `None` when there are not so many.
+/// witness, if one is wanted; `None` when there are not so many. Of the custodian's sets of keys one is drawn by another such hash,
+/// labelled `consilium/key-set/v1`, as a number of 64 bits (little-endian) modulo how many there are. The others come beside.
 ///
 /// Every member draws the same. A lot follows from its member's key, and the draw from all lots, also of those who are not on
 /// the roster: so whoever knows all others' lots can only choose whether to show its own, which is to stay away.
-pub(crate) fn draw(
+pub(crate) fn draw<'a>(
     lots: &BTreeMap<(RoundNumber, HospitalId), Lot>,
     study: StudyId,
     round: RoundNumber,
-    candidates: impl IntoIterator<Item = (HospitalId, RegisterGuardKeys)>,
+    candidates: impl IntoIterator<Item = (HospitalId, &'a RegisterGuardKeys)>,
     relieved: &BTreeSet<HospitalId>,
     with_witness: bool,
-) -> Option<Roles> {
+) -> Option<(Roles, SpareSets)> {
     let mut shown = Tagged::new("consilium/lots/v1");
     for ((of, hospital), lot) in lots {
         shown.part(&of.get().to_le_bytes());
@@ -175,13 +192,19 @@ pub(crate) fn draw(
         true => Some(drawn.get(2).map(|(_, id, keys)| WitnessRole { hospital: *id, sealing_key: keys.sealing_key })?),
         false => None,
     };
-    Some(Roles {
+    let hash = tagged("consilium/key-set/v1", &[&shown, study.as_bytes(), &number, custodian.public_key()]);
+    let (hash, _) = hash.as_chunks();
+    let mut sets = own.sets.clone();
+    let kept = u64::from_le_bytes(hash[0]).checked_rem(sets.len() as u64)?;
+    let kept = sets.remove(usize::try_from(kept).ok()?);
+    let roles = Roles {
         aggregator: *aggregator,
         custodian: *custodian,
         sealing_key: theirs.sealing_key,
         veil_key: own.sealing_key,
-        public_key: own.public_key,
-        server_key: own.server_key,
+        public_key: kept.public_key,
+        server_key: kept.server_key,
         witness,
-    })
+    };
+    Some((roles, SpareSets { sets, seeds: Vec::new() }))
 }

@@ -13,7 +13,7 @@ use consilium_protocol::study::StudySpec;
 use consilium_protocol::tx::{Blob, Fault, VeilCommitment};
 
 pub(crate) use guard::draw;
-pub use guard::{Disclosed, Guard, GuardKeys, Lot, Roles, Sealed, Turn, WitnessRole, Witnessed};
+pub use guard::{Disclosed, Guard, GuardKeys, Lot, Roles, Sealed, SpareSets, Turn, WitnessRole, Witnessed};
 pub use phase::{Phase, Step, next};
 
 use super::Moment;
@@ -118,6 +118,8 @@ pub struct Round {
     pub attestations: BTreeMap<HospitalId, Attestation>,
     /// The roles of a guarded round; an open or private one has none.
     pub guard: Option<Guard>,
+    /// Of a guarded round: the sets of keys that its custodian registered beside the one that was drawn.
+    pub spare: SpareSets,
     /// Of a guarded round, once its custodian has said so: which sets of groups passed, one bit each, the lowest bit of a byte
     /// first.
     pub passed: Vec<u8>,
@@ -262,12 +264,14 @@ impl Course {
     /// goes on without those who more than half of the roster say do not give what they committed to. Which role of a guarded round did not do its part cannot be told from here, as each
     /// may be waiting for what the other holds; others take the roles ([`Self::relieved`]).
     ///
-    /// Nobody can contribute to a guarded round without the custodian's public key, which the custodian has. So one that
-    /// it did not contribute to goes on without it and with everybody else, whether they could contribute or not.
+    /// Nobody can contribute to a guarded round without the custodian's public key, which the custodian has, nor before its other sets of
+    /// keys were found to be what they should be. So one that it did not contribute to, or that it is blamed for, goes on without it and
+    /// with everybody else, whether they could contribute or not.
     pub fn next_roster(&self, members: usize, min_hospitals: u32) -> Option<Vec<HospitalId>> {
         let running = self.running_round()?;
-        let absent =
-            running.guard.map(|guard| guard.roles.custodian).filter(|id| !running.contributions.contains_key(id));
+        let custodian = running.guard.map(|guard| guard.roles.custodian);
+        let absent = custodian
+            .filter(|id| !running.contributions.contains_key(id) || (!running.is_complete() && running.is_blamed(id)));
         let left: Vec<HospitalId> = match absent {
             Some(custodian) => running.roster.iter().copied().filter(|id| *id != custodian).collect(),
             None => running.contributions.keys().copied().collect(),

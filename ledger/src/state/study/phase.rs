@@ -115,8 +115,10 @@ pub enum Step {
     },
     /// A hospital attests the sum.
     Attest,
-    /// A hospital says that another one does not give what it committed to.
+    /// A hospital says that another one does not give what it committed to, or that its keys are not what they should be.
     Accuse,
+    /// The custodian gives the seeds of the sets of keys that were not drawn.
+    OpenKeySets,
     /// The sum that more than half of the roster attested is declared the result.
     Release {
         /// The hash of the sum.
@@ -154,8 +156,9 @@ pub const fn next(phase: Phase, step: Step) -> Option<Phase> {
         (Collecting { round }, Step::Contribute { complete: true }) => Some(Combining { round }),
         // Attesting changes nothing by itself; releasing counts the attestations.
         (Combining { round }, Step::Attest) => Some(Combining { round }),
-        // Nor does accusing: of what all have committed to, and nobody has to give earlier.
+        // Nor does accusing: of what all have committed to, and nobody has to give earlier; of keys, before anybody uses them.
         (Combining { round }, Step::Accuse) => Some(Combining { round }),
+        (Collecting { round }, Step::Accuse | Step::OpenKeySets) => Some(Collecting { round }),
         (Combining { round }, Step::Release { sum }) => Some(Released { round, sum }),
         // A new round starts from nothing: contributions of a round that failed are of no use to it.
         (Collecting { .. } | Combining { .. }, Step::FailRound { another: Some(round) }) => Some(Collecting { round }),
@@ -170,6 +173,7 @@ pub const fn next(phase: Phase, step: Step) -> Option<Phase> {
             | Step::Contribute { .. }
             | Step::Attest
             | Step::Accuse
+            | Step::OpenKeySets
             | Step::Release { .. }
             | Step::FailRound { .. },
         ) => None,
@@ -178,7 +182,12 @@ pub const fn next(phase: Phase, step: Step) -> Option<Phase> {
         // Nothing is contributed, attested or failed before the round opens.
         (
             Approved { .. },
-            Step::Contribute { .. } | Step::Attest | Step::Accuse | Step::Release { .. } | Step::FailRound { .. },
+            Step::Contribute { .. }
+            | Step::Attest
+            | Step::Accuse
+            | Step::OpenKeySets
+            | Step::Release { .. }
+            | Step::FailRound { .. },
         ) => None,
         // The roster is fixed: decisions come too late. No sum exists before all contributed.
         (
@@ -188,13 +197,17 @@ pub const fn next(phase: Phase, step: Step) -> Option<Phase> {
             | Step::RunOut
             | Step::Open
             | Step::Attest
-            | Step::Accuse
             | Step::Release { .. },
         ) => None,
         // Nothing can be contributed twice.
         (
             Combining { .. },
-            Step::Approve { .. } | Step::Reject { .. } | Step::RunOut | Step::Open | Step::Contribute { .. },
+            Step::Approve { .. }
+            | Step::Reject { .. }
+            | Step::RunOut
+            | Step::Open
+            | Step::OpenKeySets
+            | Step::Contribute { .. },
         ) => None,
         // What has ended stays as it ended.
         (Released { .. } | Rejected | Withdrawn | Expired | Failed, _) => None,
@@ -214,8 +227,8 @@ mod tests {
         let phases = [
             (Phase::Proposed, "approve reject run-out withdraw"),
             (Phase::Approved { since: now }, "approve reject run-out open withdraw"),
-            (Phase::Collecting { round }, "contribute fail withdraw"),
-            (Phase::Combining { round }, "attest release fail withdraw"),
+            (Phase::Collecting { round }, "contribute open-keys accuse fail withdraw"),
+            (Phase::Combining { round }, "attest accuse release fail withdraw"),
             (Phase::Released { round, sum }, ""),
             (Phase::Rejected, ""),
             (Phase::Withdrawn, ""),
@@ -232,7 +245,8 @@ mod tests {
             ("contribute", Step::Contribute { complete: false }),
             ("contribute", Step::Contribute { complete: true }),
             ("attest", Step::Attest),
-            ("attest", Step::Accuse),
+            ("accuse", Step::Accuse),
+            ("open-keys", Step::OpenKeySets),
             ("release", Step::Release { sum }),
             ("fail", Step::FailRound { another: Some(round) }),
             ("fail", Step::FailRound { another: None }),

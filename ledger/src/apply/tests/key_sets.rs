@@ -1,0 +1,190 @@
+//! Of a custodian's sets of keys one is drawn; the others are opened and looked at before anybody contributes.
+
+use consilium_protocol::ids::{HospitalId, RoundNumber, StudyId};
+use consilium_protocol::kem::KemSecretKey;
+use consilium_protocol::study::Protection;
+use consilium_protocol::tx::{
+    Accuse, Blob, Contribute, Fault, KeySet, OpenKeySets, OpenRound, Payload, RegisterGuardKeys, VeilCommitment,
+};
+use zeroize::Zeroizing;
+
+use crate::apply::Outcome;
+use crate::event::Event;
+use crate::rejection::Rejection;
+use crate::state::study::{Phase, Round};
+use crate::testing::{Consortium, Ledger, Who, content};
+
+const ROUND: RoundNumber = RoundNumber::new(0);
+const SETS: u8 = 8;
+
+fn blob(name: u8) -> Blob {
+    Blob { hash: content(name), bytes: 64 }
+}
+
+fn keys(i: usize, sets: u8) -> RegisterGuardKeys {
+    let name = i as u8 * SETS;
+    let set = |set| KeySet { public_key: blob(name + set), server_key: blob(name + set + 100) };
+    let sealing_key = KemSecretKey::from_seed(Zeroizing::new([i as u8 + 1; 32])).public_key();
+    RegisterGuardKeys { sets: (0..sets).map(set).collect(), sealing_key }
+}
+
+/// A guarded study of five whose policy asks for eight sets of keys, in its first round.
+fn opened() -> (Ledger, StudyId) {
+    let mut consortium = Consortium::new(5);
+    consortium.genesis.policy.key_sets = u32::from(SETS);
+    let mut ledger = Ledger::founded(consortium);
+    for i in 0..5 {
+        for sets in [0, 1, SETS - 1, SETS + 1] {
+            let outcome = ledger.one(Who::Hospital(i), Payload::RegisterGuardKeys(keys(i, sets)));
+            assert_eq!(outcome, Err(Rejection::GuardKeys), "{sets}");
+        }
+        let mut twice = keys(i, SETS);
+        twice.sets[1] = twice.sets[0];
+        assert_eq!(ledger.one(Who::Hospital(i), Payload::RegisterGuardKeys(twice)), Err(Rejection::GuardKeys));
+        assert_eq!(ledger.one(Who::Hospital(i), Payload::RegisterGuardKeys(keys(i, SETS))), Ok(()));
+    }
+    ledger.accredit(1);
+    let (study, outcome) = ledger.propose_protected(1, Protection::Guarded);
+    assert_eq!(outcome, Ok(()));
+    (0..5).for_each(|i| assert_eq!(ledger.approve(i, study), Ok(())));
+    assert_eq!(ledger.one(Who::Hospital(0), Payload::OpenRound(OpenRound { study })), Ok(()));
+    (ledger, study)
+}
+
+fn round(ledger: &Ledger, study: StudyId) -> &Round {
+    ledger.state.study(&study).expect("a study").course.running_round().expect("a round")
+}
+
+/// The custodian, and the others.
+fn custodian(ledger: &Ledger, study: StudyId) -> (usize, Vec<usize>) {
+    let custodian = round(ledger, study).guard.expect("a guard").roles.custodian;
+    let is = |i: &usize| ledger.consortium.hospital(*i) == custodian;
+    ((0..5).find(is).expect("a member"), (0..5).filter(|i| !is(i)).collect())
+}
+
+fn open(ledger: &mut Ledger, study: StudyId, i: usize, seeds: u8) -> Outcome {
+    let seeds = (0..seeds).map(|seed| [seed; 32]).collect();
+    ledger.one(Who::Hospital(i), Payload::OpenKeySets(OpenKeySets { study, round: ROUND, seeds }))
+}
+
+fn contribute(ledger: &mut Ledger, study: StudyId, i: usize) -> Outcome {
+    let lot = ledger.consortium.lot(i, study, 1);
+    let veil = Some(VeilCommitment { sealed: blob(7), keys: content(8), counts: None });
+    let payload = Contribute { study, round: ROUND, contribution: content(i as u8), bytes: 64, lot, veil };
+    ledger.one(Who::Hospital(i), Payload::Contribute(payload))
+}
+
+fn accuse(ledger: &mut Ledger, study: StudyId, i: usize, accused: HospitalId, fault: Fault) -> Outcome {
+    ledger.one(Who::Hospital(i), Payload::Accuse(Accuse { study, round: ROUND, accused, fault }))
+}
+
+#[test]
+fn one_is_drawn_and_the_others_are_opened_before_anybody_contributes() {
+    let (mut ledger, study) = opened();
+    let (i, others) = custodian(&ledger, study);
+    let registered = keys(i, SETS).sets;
+    let roles = round(&ledger, study).guard.expect("a guard").roles;
+    let kept = KeySet { public_key: roles.public_key, server_key: roles.server_key };
+    let spare: Vec<KeySet> = registered.iter().copied().filter(|set| *set != kept).collect();
+    assert_eq!(round(&ledger, study).spare.sets, spare);
+    assert_eq!(spare.len() + 1, registered.len(), "the drawn one is one of them");
+
+    let closed = Err(Rejection::KeySets { study });
+    for hospital in 0..5 {
+        assert_eq!(contribute(&mut ledger, study, hospital), closed);
+    }
+    let not_in_role = Err(Rejection::NotInRole { hospital: roles.custodian });
+    assert_eq!(open(&mut ledger, study, others[0], SETS - 1), not_in_role);
+    for seeds in [0, 1, SETS - 2, SETS] {
+        assert_eq!(open(&mut ledger, study, i, seeds), closed, "{seeds}");
+    }
+    assert_eq!(open(&mut ledger, study, i, SETS - 1), Ok(()));
+    let seeds: Vec<[u8; 32]> = (0..SETS - 1).map(|seed| [seed; 32]).collect();
+    assert_eq!(round(&ledger, study).spare.seeds, seeds);
+    assert_eq!(open(&mut ledger, study, i, SETS - 1), closed, "once");
+    assert_eq!(contribute(&mut ledger, study, others[0]), Ok(()));
+}
+
+#[test]
+fn each_of_them_is_drawn_about_as_often() {
+    let mut drawn = [0; SETS as usize];
+    for name in 0..160 {
+        let mut consortium = Consortium::new(3);
+        consortium.genesis.policy.key_sets = u32::from(SETS);
+        let mut ledger = Ledger::founded(consortium);
+        (0..3).for_each(|i| {
+            assert_eq!(ledger.one(Who::Hospital(i), Payload::RegisterGuardKeys(keys(i, SETS))), Ok(()));
+        });
+        ledger.accredit(1);
+        let (study, _) = ledger.propose_protected(name, Protection::Guarded);
+        (0..3).for_each(|i| assert_eq!(ledger.approve(i, study), Ok(())));
+        assert_eq!(ledger.one(Who::Hospital(0), Payload::OpenRound(OpenRound { study })), Ok(()));
+        let roles = round(&ledger, study).guard.expect("a guard").roles;
+        let i = (0..3).find(|i| ledger.consortium.hospital(*i) == roles.custodian).expect("a member");
+        let position = keys(i, SETS).sets.iter().position(|set| set.public_key == roles.public_key);
+        drawn[position.expect("one of them")] += 1;
+    }
+    // Twenty each on average, with a deviation of 4.2.
+    assert!(drawn.iter().all(|drawn| (5..=40).contains(drawn)), "{drawn:?}");
+}
+
+#[test]
+fn whose_other_sets_are_not_what_they_should_be_is_named_and_the_round_goes_on_without_it() {
+    let (mut ledger, study) = opened();
+    let (i, others) = custodian(&ledger, study);
+    let accused = ledger.consortium.hospital(i);
+    let owed = Err(Rejection::NothingOwed { study });
+    assert_eq!(accuse(&mut ledger, study, others[0], accused, Fault::KeySets), owed, "not opened yet");
+    assert_eq!(open(&mut ledger, study, i, SETS - 1), Ok(()));
+    let innocent = ledger.consortium.hospital(others[1]);
+    assert_eq!(accuse(&mut ledger, study, others[0], innocent, Fault::KeySets), owed, "not the custodian");
+    for fault in [Fault::Keys, Fault::Contribution, Fault::Malformed, Fault::Veil, Fault::Sum] {
+        assert_eq!(accuse(&mut ledger, study, others[0], accused, fault), owed, "not before all have contributed");
+    }
+    // Two have contributed before the others have looked: that stops nobody.
+    assert_eq!(contribute(&mut ledger, study, i), Ok(()));
+    assert_eq!(contribute(&mut ledger, study, others[3]), Ok(()));
+    assert_eq!(accuse(&mut ledger, study, others[0], accused, Fault::KeySets), Ok(()));
+    assert_eq!(accuse(&mut ledger, study, others[1], accused, Fault::KeySets), Ok(()));
+    assert_eq!(round(&ledger, study).number, ROUND, "two of five");
+    let payload = Payload::Accuse(Accuse { study, round: ROUND, accused, fault: Fault::KeySets });
+    let tx = ledger.sign(Who::Hospital(others[2]), payload);
+    let events = ledger.commit(vec![tx]).events;
+    assert!(events.contains(&Event::Blamed { study, round: ROUND, hospital: accused, fault: Fault::KeySets }));
+    assert!(events.contains(&Event::RoundFailed { study, round: ROUND }));
+
+    let next = round(&ledger, study);
+    assert_eq!(next.number, RoundNumber::new(1));
+    let mut without: Vec<HospitalId> = others.iter().map(|i| ledger.consortium.hospital(*i)).collect();
+    without.sort_unstable();
+    assert_eq!(next.roster, without, "everybody else, whether it had contributed or not");
+    assert!(!next.spare.are_open(), "others' sets, not opened yet");
+    let phase = ledger.state.study(&study).expect("a study").course.phase;
+    assert_eq!(phase, Phase::Collecting { round: RoundNumber::new(1) });
+}
+
+#[test]
+fn what_was_beside_the_drawn_one_is_not_registered_again() {
+    let (mut ledger, study) = opened();
+    let (i, _) = custodian(&ledger, study);
+    for set in 0..usize::from(SETS) {
+        let mut again = keys(i, SETS);
+        for (position, other) in again.sets.iter_mut().enumerate().filter(|(position, _)| *position != set) {
+            *other = KeySet { public_key: blob(200 + position as u8), server_key: blob(210 + position as u8) };
+        }
+        again.sealing_key = KemSecretKey::from_seed(Zeroizing::new([99; 32])).public_key();
+        let outcome = ledger.one(Who::Hospital(i), Payload::RegisterGuardKeys(again));
+        assert_eq!(outcome, Err(Rejection::GuardKeys), "{set}: its seed is known to everybody");
+    }
+}
+
+#[test]
+fn a_custodian_that_opens_nothing_is_left_out_after_the_deadline() {
+    let (mut ledger, study) = opened();
+    let (i, others) = custodian(&ledger, study);
+    ledger.now += ledger.consortium.genesis.deadlines.round_ms;
+    let payload = Payload::FailRound(consilium_protocol::tx::FailRound { study, round: ROUND });
+    assert_eq!(ledger.one(Who::Hospital(others[0]), payload), Ok(()));
+    let next = round(&ledger, study);
+    assert!(next.roster.len() == 4 && !next.has(&ledger.consortium.hospital(i)));
+}
