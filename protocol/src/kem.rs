@@ -5,12 +5,16 @@
 //! (draft-connolly-cfrg-xwing-kem); ML-KEM is FIPS 203. It is used through HPKE alone (RFC 9180, with the code point of
 //! draft-ietf-hpke-pq): [`sealing`](crate::sealing) and [`pairing`](crate::pairing).
 
+use std::convert::Infallible;
 use std::fmt;
 
 use borsh::{BorshDeserialize, BorshSerialize};
+use hkdf::Hkdf;
 use hpke::kem::XWing;
+use hpke::rand_core::{TryCryptoRng, TryRng};
 use hpke::{Deserializable as _, Kem, Serializable as _};
 use serde::{Serialize, Serializer};
+use sha2::Sha256;
 use zeroize::Zeroizing;
 
 /// The length of a public key: 1,184 bytes of ML-KEM-768 and 32 of X25519.
@@ -84,6 +88,45 @@ impl fmt::Debug for KemSecretKey {
         f.write_str("KemSecretKey(…)")
     }
 }
+
+/// The randomness of one encapsulation, for who must be able to make it again: every piece that is asked for is expanded from a seed with
+/// HKDF-SHA256, under a label, what it is for, and its number.
+pub(crate) struct Coins<'a> {
+    seed: Hkdf<Sha256>,
+    label: &'static [u8],
+    info: &'a [u8],
+    pieces: u64,
+}
+
+impl<'a> Coins<'a> {
+    pub(crate) fn new(seed: &[u8; 32], label: &'static [u8], info: &'a [u8]) -> Self {
+        Self { seed: Hkdf::new(None, seed), label, info, pieces: 0 }
+    }
+}
+
+impl TryRng for Coins<'_> {
+    type Error = Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+        let mut bytes = [0; 4];
+        self.try_fill_bytes(&mut bytes).map(|()| u32::from_le_bytes(bytes))
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+        let mut bytes = [0; 8];
+        self.try_fill_bytes(&mut bytes).map(|()| u64::from_le_bytes(bytes))
+    }
+
+    fn try_fill_bytes(&mut self, out: &mut [u8]) -> Result<(), Infallible> {
+        self.seed
+            .expand_multi_info(&[self.label, self.info, &self.pieces.to_le_bytes()], out)
+            .expect("HKDF-SHA256 gives up to 8,160 bytes, and nothing asks for more than 64");
+        self.pieces += 1;
+        Ok(())
+    }
+}
+
+impl TryCryptoRng for Coins<'_> {}
 
 #[cfg(test)]
 mod tests {

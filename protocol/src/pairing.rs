@@ -21,21 +21,19 @@
 //! Who encapsulates takes its randomness for every recipient from its own seed, with HKDF-SHA256: after a crash it has the same
 //! secrets, and nothing but the seed need be kept.
 
-use std::convert::Infallible;
 use std::fmt;
 
 use hkdf::Hkdf;
 use hpke::aead::ExportOnlyAead;
 use hpke::kdf::HkdfSha256;
 use hpke::kem::XWing;
-use hpke::rand_core::{TryCryptoRng, TryRng};
 use hpke::{Deserializable as _, Kem, OpModeR, OpModeS, Serializable as _, setup_receiver, setup_sender_with_rng};
 use sha2::Sha256;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::hash::{content, tagged};
 use crate::ids::{HospitalId, LedgerId, StudyId};
-use crate::kem::{ENCAPSULATED_BYTES, KemPublicKey, KemSecretKey};
+use crate::kem::{Coins, ENCAPSULATED_BYTES, KemPublicKey, KemSecretKey};
 
 /// The length of what one hospital encapsulates to another.
 pub const PAIR_BYTES: usize = ENCAPSULATED_BYTES + CHECK_BYTES;
@@ -135,10 +133,11 @@ impl PairKey {
     /// [`PairingError::Key`].
     pub fn encapsulate(&self, pair: &Pair<'_>) -> Result<(PairSecret, [u8; PAIR_BYTES]), PairingError> {
         let key = pair.key.hpke().ok_or(PairingError::Key(pair.to))?;
-        let mut coins = Coins { key: self, info: pair.info(), pieces: 0 };
+        let info = pair.info();
+        let mut coins = Coins::new(&self.0, b"consilium/pair/coins/v1", &info);
         let sender = setup_sender_with_rng::<ExportOnlyAead, HkdfSha256, XWing>;
         let (encapsulated, context) =
-            sender(&OpModeS::Base, &key, &pair.info(), &mut coins).map_err(|_| PairingError::Key(pair.to))?;
+            sender(&OpModeS::Base, &key, &info, &mut coins).map_err(|_| PairingError::Key(pair.to))?;
         let (mut secret, mut bytes) = (PairSecret([0; 32]), [0; PAIR_BYTES]);
         bytes[..ENCAPSULATED_BYTES].copy_from_slice(&encapsulated.to_bytes());
         let exported =
@@ -169,35 +168,6 @@ impl fmt::Debug for PairKey {
         f.write_str("PairKey(…)")
     }
 }
-
-/// The randomness of one encapsulation: every piece that is asked for is expanded from the seed under its own number.
-struct Coins<'a> {
-    key: &'a PairKey,
-    info: [u8; 32],
-    pieces: u64,
-}
-
-impl TryRng for Coins<'_> {
-    type Error = Infallible;
-
-    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
-        let mut bytes = [0; 4];
-        self.try_fill_bytes(&mut bytes).map(|()| u32::from_le_bytes(bytes))
-    }
-
-    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
-        let mut bytes = [0; 8];
-        self.try_fill_bytes(&mut bytes).map(|()| u64::from_le_bytes(bytes))
-    }
-
-    fn try_fill_bytes(&mut self, out: &mut [u8]) -> Result<(), Infallible> {
-        self.key.expand(&[b"consilium/pair/coins/v1", &self.info, &self.pieces.to_le_bytes()], out);
-        self.pieces += 1;
-        Ok(())
-    }
-}
-
-impl TryCryptoRng for Coins<'_> {}
 
 #[cfg(test)]
 mod tests {

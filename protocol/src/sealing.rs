@@ -16,7 +16,7 @@ use hpke::{Deserializable as _, Kem, OpModeR, OpModeS, Serializable as _};
 use zeroize::Zeroizing;
 
 use crate::ids::{HospitalId, LedgerId, RoundNumber, StudyId};
-use crate::kem::{ENCAPSULATED_BYTES, KemPublicKey, KemSecretKey};
+use crate::kem::{Coins, ENCAPSULATED_BYTES, KemPublicKey, KemSecretKey};
 
 /// How much longer a sealed message is than what it holds, in bytes.
 pub const SEALED_EXTRA_BYTES: usize = ENCAPSULATED_BYTES + 16;
@@ -102,6 +102,25 @@ pub fn seal(to: &KemPublicKey, context: &Context<'_>, plain: &[u8]) -> Result<Ve
     Ok([encapsulated.to_bytes().as_slice(), &ciphertext].concat())
 }
 
+/// Likewise, by a seed that serves for nothing else: who is given the seed can seal the same and compare.
+///
+/// # Errors
+/// [`SealingError::Recipient`] when it is no key.
+pub fn seal_by(
+    seed: &[u8; 32],
+    to: &KemPublicKey,
+    context: &Context<'_>,
+    plain: &[u8],
+) -> Result<Vec<u8>, SealingError> {
+    let to = to.hpke().ok_or(SealingError::Recipient)?;
+    let info = context.info();
+    let mut coins = Coins::new(seed, b"consilium/sealed/coins/v1", &info);
+    let seal = hpke::single_shot_seal_with_rng::<ChaCha20Poly1305, HkdfSha256, XWing>;
+    let (encapsulated, ciphertext) =
+        seal(&OpModeS::Base, &to, &info, plain, &[], &mut coins).map_err(|_| SealingError::Recipient)?;
+    Ok([encapsulated.to_bytes().as_slice(), &ciphertext].concat())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -146,6 +165,24 @@ mod tests {
             assert_eq!(open(&key, &context, &changed), Err(SealingError::Sealed), "byte {at}");
             assert_eq!(open(&key, &context, &sealed[..at]), Err(SealingError::Sealed), "cut to {at}");
         }
+    }
+
+    #[test]
+    fn who_has_the_seed_seals_the_same() {
+        let (ledger, key) = (LedgerId::from_bytes([7; 32]), key(5));
+        let context = context(&ledger);
+        let sealed = seal_by(&[9; 32], &key.public_key(), &context, b"42").expect("sealed");
+        assert_eq!(open(&key, &context, &sealed).as_deref(), Ok(&b"42".to_vec()));
+        assert_eq!(seal_by(&[9; 32], &key.public_key(), &context, b"42").as_ref(), Ok(&sealed));
+        for other in [
+            seal_by(&[8; 32], &key.public_key(), &context, b"42"),
+            seal_by(&[9; 32], &key.public_key(), &context, b"43"),
+            seal_by(&[9; 32], &key.public_key(), &Context { content: Content::Counts, ..context }, b"42"),
+        ] {
+            assert_ne!(other.expect("sealed")[ENCAPSULATED_BYTES..], sealed[ENCAPSULATED_BYTES..]);
+        }
+        let none = KemPublicKey::from_bytes([255; crate::kem::PUBLIC_KEY_BYTES]);
+        assert_eq!(seal_by(&[9; 32], &none, &context, b"42"), Err(SealingError::Recipient));
     }
 
     #[test]

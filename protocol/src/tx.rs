@@ -328,6 +328,8 @@ pub struct Contribute {
     pub contribution: ContentHash,
     /// Its length in bytes; the same for every hospital.
     pub bytes: u64,
+    /// SHA-256 of what shows how it was made, which the hospital gives to the others should it be drawn to.
+    pub proof: ContentHash,
     /// The hospital's lot for the roles of the round after this one, should there be one.
     pub lot: LotProof,
     /// Of a guarded round: what the hospital laid over its cells.
@@ -392,7 +394,7 @@ pub struct Accuse {
 pub enum Fault {
     /// The contribution that it committed to cannot be had.
     Contribution,
-    /// What it contributed is nothing that could be added up.
+    /// What it contributed is nothing that could be added up, or was not made as it shows.
     Malformed,
     /// The seed of its veil, sealed to the custodian, cannot be had.
     Veil,
@@ -406,6 +408,8 @@ pub enum Fault {
     Witness,
     /// A set of keys that it registered is not made of the seed that it gave for it.
     KeySets,
+    /// What shows how its contribution was made cannot be had.
+    Proof,
 }
 
 impl Fault {
@@ -420,6 +424,7 @@ impl Fault {
             Self::Counts => "counts",
             Self::Witness => "witness",
             Self::KeySets => "key_sets",
+            Self::Proof => "proof",
         }
     }
 
@@ -434,6 +439,7 @@ impl Fault {
             Self::Counts,
             Self::Witness,
             Self::KeySets,
+            Self::Proof,
         ];
         all.into_iter().find(|fault| fault.name() == name)
     }
@@ -447,13 +453,14 @@ impl Fault {
     pub const fn words(self) -> &'static str {
         match self {
             Self::Contribution => "does not give the contribution that it committed to",
-            Self::Malformed => "contributed what cannot be added up",
+            Self::Malformed => "contributed what cannot be added up, or was not made as agreed",
             Self::Veil => "does not give the seed of its veil",
             Self::Keys => "does not give its custodian's keys",
             Self::Sum => "does not give what it sealed as aggregator",
             Self::Counts => "does not give the counts that it sealed to the witness",
             Self::Witness => "does not give what it sealed as witness",
             Self::KeySets => "registered keys that are not made of the seeds that it gave for them",
+            Self::Proof => "does not show how its contribution was made",
         }
     }
 }

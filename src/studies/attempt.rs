@@ -11,6 +11,7 @@ use super::blame;
 use super::contribution::commitment;
 use super::duties::{Due, Duty};
 use super::error::DriveError;
+use super::examine::examine;
 use super::guarded::{self, GuardedError, GuardedRound};
 use super::pairs;
 use super::rounds::Piece;
@@ -111,21 +112,29 @@ async fn attempt(studies: &Studies, due: &Due) -> Result<(), DriveError> {
             Payload::OpenKeySets(OpenKeySets { study, round: *round, seeds })
         }
         Duty::Contribute { round } => Payload::Contribute(commitment(studies, &study, *round).await?),
+        Duty::Examine { round } => {
+            examine(studies, study, *round).await?;
+            return Ok(());
+        }
         Duty::Attest { round, contributions } => {
+            examine(studies, study, *round).await?;
             let bytes = sum(studies, &study, *round, contributions).await?;
             let sum = hash::content(&bytes);
             studies.kept.rounds.keep(&study, *round, Piece::Sum, &bytes)?;
             Payload::Attest(Attest { study, round: *round, sum })
         }
         Duty::Seal { round, contributions } => {
+            examine(studies, study, *round).await?;
             let round = GuardedRound::read(&studies.replica, &study, *round).ok_or(GuardedError::NoRound)?;
             guarded::seal(studies, &round, contributions).await?
         }
         Duty::Witness { round, counts } => {
+            examine(studies, study, *round).await?;
             let round = GuardedRound::read(&studies.replica, &study, *round).ok_or(GuardedError::NoRound)?;
             guarded::witness(studies, &round, counts).await?
         }
         Duty::Disclose { round, aggregator, sum, seeds, witness } => {
+            examine(studies, study, *round).await?;
             let round = GuardedRound::read(&studies.replica, &study, *round).ok_or(GuardedError::NoRound)?;
             guarded::disclose(studies, &round, (*aggregator, *sum, *seeds), *witness).await?
         }

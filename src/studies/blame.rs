@@ -53,6 +53,8 @@ pub(super) enum Wrong {
         "hospital {0:?}, the custodian, registered sets of keys that are not made of the seeds that it opened; nothing is encrypted for it"
     )]
     KeySets(HospitalId),
+    #[error("hospital {0:?} contributed what was not made as it shows; nothing is added up")]
+    Form(HospitalId),
 }
 
 /// Fetches what a hospital owes: from itself, or when that is in vain and was said on the ledger, from anybody of the roster who could.
@@ -144,6 +146,7 @@ fn committed(round: &Round, kind: BlobKind, hospital: &HospitalId) -> Option<Con
         BlobKind::Sum => sealed().map(|sealed| sealed.sum.hash),
         BlobKind::Seeds => sealed().map(|sealed| sealed.seeds.hash),
         BlobKind::Counts => Some(contribution()?.veil?.counts?.hash),
+        BlobKind::Proof => contribution().filter(|_| round.examined == Some(*hospital)).map(|c| c.proof),
         BlobKind::WitnessSeeds => {
             let witnessed = round.guard.filter(|guard| guard.roles.is_witness(hospital))?.witnessed;
             witnessed.map(|witnessed| witnessed.seeds.hash)
@@ -178,6 +181,7 @@ pub(super) async fn ask(
             Fault::Sum => vec![BlobKind::Sum, BlobKind::Seeds],
             Fault::Counts => vec![BlobKind::Counts],
             Fault::Witness => vec![BlobKind::WitnessSeeds],
+            Fault::Proof => vec![BlobKind::Proof],
             Fault::KeySets => Vec::new(),
             Fault::Keys => {
                 let roles = round.guard?.roles;

@@ -44,12 +44,14 @@ pub(super) async fn commitment(
     };
     let letter = studies.kept.rounds.get(study, round, Piece::Veil)?;
     let counts = studies.kept.rounds.get(study, round, Piece::Counts)?;
+    let proof = studies.kept.rounds.get(study, round, Piece::Proof)?;
     // The bytes' hash takes time, too.
     let made = made.map(|(bytes, new)| {
         let contribution = hash::content(&bytes);
         let veil = letter.as_deref().and_then(|letter| commitment_of(letter, counts.as_deref()));
         let lot = studies.vault.lot(study, next);
-        (Contribute { study: *study, round, contribution, bytes: bytes.len() as u64, lot, veil }, new)
+        let proof = hash::content(&proof.unwrap_or_default());
+        (Contribute { study: *study, round, contribution, bytes: bytes.len() as u64, proof, lot, veil }, new)
     });
     let ready = now();
     tokio::time::sleep(slots.wait(ready)).await;
@@ -80,13 +82,14 @@ fn slots(replica: &Replica, study: &StudyId, round: RoundNumber) -> Result<Slots
 /// Has the contribution made. It is on disk before anybody hears of it.
 async fn make(studies: &Studies, task: &Task) -> Result<Vec<u8>, DriveError> {
     let started = Instant::now();
-    let Contributed { bytes, veil, counts } = studies.vault.contribute(task).await?;
+    let Contributed { bytes, veil, counts, proof } = studies.vault.contribute(task).await?;
     if let Some(letter) = veil {
         studies.kept.rounds.keep(&task.study, task.round, Piece::Veil, &letter)?;
     }
     if let Some(counts) = counts {
         studies.kept.rounds.keep(&task.study, task.round, Piece::Counts, &counts)?;
     }
+    studies.kept.rounds.keep(&task.study, task.round, Piece::Proof, &proof)?;
     studies.kept.rounds.keep(&task.study, task.round, Piece::Contribution, &bytes)?;
     info!(
         study = task.study.short(),

@@ -7,6 +7,7 @@ use consilium_protocol::study::Protection;
 use consilium_protocol::tx::Fault;
 
 use super::blame::to_be_asked;
+use super::examine::examined;
 
 /// One thing to do for a study.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,6 +60,12 @@ pub enum Duty {
         /// Who committed to which counts.
         counts: Vec<(HospitalId, ContentHash)>,
     },
+    /// Look how a contribution to a guarded round was made whose maker was drawn to show it. Who adds up contributions looks in any
+    /// case, before.
+    Examine {
+        /// The round.
+        round: RoundNumber,
+    },
     /// Fetch all contributions, add them up, and attest the sum.
     Attest {
         /// The round.
@@ -105,7 +112,14 @@ pub enum Duty {
 impl Duty {
     /// Whether nothing on the ledger says that it was done.
     pub(super) const fn is_done_silently(&self) -> bool {
-        matches!(self, Self::KeepPairs { .. } | Self::KeepSum { .. } | Self::KeepGuarded { .. } | Self::Ask { .. })
+        matches!(
+            self,
+            Self::KeepPairs { .. }
+                | Self::KeepSum { .. }
+                | Self::KeepGuarded { .. }
+                | Self::Ask { .. }
+                | Self::Examine { .. }
+        )
     }
 
     /// One word.
@@ -119,6 +133,7 @@ impl Duty {
             Self::Release { .. } => "release",
             Self::FailRound { .. } => "fail",
             Self::Ask { .. } => "ask",
+            Self::Examine { .. } => "examine",
             Self::KeepPairs { .. } | Self::KeepSum { .. } | Self::KeepGuarded { .. } => "keep",
             Self::Seal { .. } => "seal",
             Self::Disclose { .. } => "disclose",
@@ -214,7 +229,11 @@ fn due(state: &State, study: &Study<'_>, own: &HospitalId, now: Timestamp) -> Op
                     at(Duty::Attest { round, contributions: contributions() }, 0)
                 }
                 None => None,
-                Some(guard) => at(turn(running, guard, own, contributions)?, 0),
+                Some(guard) => {
+                    let looks = || guard.sealed.is_none() && examined(running, own).is_some();
+                    let turn = turn(running, guard, own, contributions);
+                    at(turn.or_else(|| looks().then_some(Duty::Examine { round }))?, 0)
+                }
             }
         }
         Phase::Released { round, sum } => {

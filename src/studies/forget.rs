@@ -109,10 +109,11 @@ mod tests {
     use crate::testing::{Ledger, Who, content};
 
     const ROUND: RoundNumber = RoundNumber::new(0);
-    const ALL: [Piece; 8] = [
+    const ALL: [Piece; 9] = [
         Piece::Contribution,
         Piece::Veil,
         Piece::Counts,
+        Piece::Proof,
         Piece::Sum,
         Piece::Seeds,
         Piece::WitnessSeeds,
@@ -144,7 +145,15 @@ mod tests {
         assert_eq!(of(&ledger, study), (vec![], 0, vec![]));
         for i in 0..3 {
             let lot = ledger.consortium.lot(i, study, 1);
-            let contribute = Contribute { study, round: ROUND, contribution: content(1), bytes: 64, lot, veil: None };
+            let contribute = Contribute {
+                study,
+                round: ROUND,
+                contribution: content(1),
+                bytes: 64,
+                proof: content(99),
+                lot,
+                veil: None,
+            };
             assert_eq!(ledger.one(Who::Hospital(i), Payload::Contribute(contribute)), Ok(()));
         }
         for i in 0..2 {
@@ -153,8 +162,15 @@ mod tests {
         }
         assert_eq!(of(&ledger, study), (vec![], 0, vec![]), "until it is released others may still ask");
         assert_eq!(ledger.one(Who::Hospital(0), Payload::Release(Release { study, round: ROUND })), Ok(()));
-        let made_for_others =
-            vec![Piece::Contribution, Piece::Veil, Piece::Counts, Piece::Seeds, Piece::WitnessSeeds, Piece::Passed];
+        let made_for_others = vec![
+            Piece::Contribution,
+            Piece::Veil,
+            Piece::Counts,
+            Piece::Proof,
+            Piece::Seeds,
+            Piece::WitnessSeeds,
+            Piece::Passed,
+        ];
         assert_eq!(of(&ledger, study), (vec![study], 1, made_for_others));
     }
 

@@ -90,7 +90,7 @@ impl GuardedRound {
 
 impl GuardedRound {
     /// The studies that the round may repeat. What a custodian did not say of all its sets is not.
-    fn repeatable(&self) -> Vec<Repeatable> {
+    pub(super) fn repeatable(&self) -> Vec<Repeatable> {
         let one = |(spec, passed): &(StudySpec, Vec<u8>)| {
             let released = engine::released(spec, passed).ok()?;
             (passed.len() * 8 >= released.len()).then(|| Repeatable { spec: spec.clone(), released })

@@ -20,6 +20,7 @@ mod contribution;
 mod driver;
 mod duties;
 mod error;
+mod examine;
 pub mod failing;
 mod forget;
 mod guard_keys;

@@ -22,6 +22,8 @@ pub enum Piece {
     Veil,
     /// The counts of it, sealed to the witness; kept before the contribution.
     Counts,
+    /// What shows how it was made; kept before the contribution.
+    Proof,
     /// The sum of all contributions; padded in a guarded round.
     Sum,
     /// The seeds of a guarded round's pads, under the custodian's key.
@@ -37,10 +39,11 @@ pub enum Piece {
 }
 
 impl Piece {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Contribution,
         Self::Veil,
         Self::Counts,
+        Self::Proof,
         Self::Sum,
         Self::Seeds,
         Self::WitnessSeeds,
@@ -54,6 +57,7 @@ impl Piece {
             Self::Contribution => "contribution",
             Self::Veil => "veil",
             Self::Counts => "counts",
+            Self::Proof => "proof",
             Self::Sum => "sum",
             Self::Seeds => "seeds",
             Self::WitnessSeeds => "witness",

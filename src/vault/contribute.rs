@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use consilium_engine::cells::{BlindingRoster, BlindingRound, Blinds, StudyPublicKey};
+use consilium_engine::cells::{BlindingRoster, BlindingRound, Blinds, EncryptionSeed, StudyPublicKey};
 use consilium_engine::disclosure::guarded;
 use consilium_engine::guard::{GuardBlinds, GuardPublicKey, VeilSeed, Veils};
 use consilium_engine::privacy::NoisePlan;
@@ -22,6 +22,7 @@ use super::Vault;
 use super::cohorts::History;
 use super::compute::{Computed, Question, compute};
 use super::error::VaultError;
+use super::examine::Proof;
 use super::pairs::Partner;
 use super::roles::Parts;
 use crate::worker::{Against, Before, repeatable};
@@ -111,6 +112,8 @@ pub struct Contributed {
     pub veil: Option<Vec<u8>>,
     /// Of a guarded round with a witness: the counts, sealed to it.
     pub counts: Option<Vec<u8>>,
+    /// What shows how it was made, for the others should this hospital be drawn to show it.
+    pub proof: Vec<u8>,
 }
 
 /// Whether a custodian said of every set whether it was released: what it did not say may be known, and is not taken for it.
@@ -189,16 +192,18 @@ impl Vault {
         // A guarded study has the veiled check cell beside.
         let cells = layout.cells() + usize::from(spec.protection == Protection::Guarded);
         let blinds = Blinds::derive(&round, terms.hospital, &secrets, cells)?;
-        let unveiled = |bytes| Contributed { bytes, veil: None, counts: None };
+        let seed = EncryptionSeed::random()?;
+        let shown = |parts| Proof { seed: *seed.as_bytes(), parts }.to_bytes();
+        let unveiled = |bytes| Contributed { bytes, veil: None, counts: None, proof: shown(Vec::new()) };
         match spec.protection {
             Protection::Open => {
                 self.remember(task, &computed).await?;
-                Ok(unveiled(computed.cells.contribute(blinds, &key)?.to_bytes()))
+                Ok(unveiled(computed.cells.contribute(blinds, &key, &seed)?.to_bytes()))
             }
             // Refusing by what the cohort is would tell more of it than the noise allows; the budget bounds re-runs.
             Protection::Private { rho } => {
                 computed.cells.add_noise(&NoisePlan::of(spec, &layout, rho, roster.len())?)?;
-                Ok(unveiled(computed.cells.contribute(blinds, &key)?.to_bytes()))
+                Ok(unveiled(computed.cells.contribute(blinds, &key, &seed)?.to_bytes()))
             }
             Protection::Guarded => {
                 let guard = task.guard.as_ref().ok_or(VaultError::NoRoles)?;
@@ -207,10 +212,10 @@ impl Vault {
                 let guard_blinds = GuardBlinds::derive(&round, terms.hospital, &secrets, &plan.shape)?;
                 self.remember(task, &computed).await?;
                 let cells = computed.cells;
-                let counts = cells.guard(&plan.shape, guard_blinds, &custodian_key)?.to_bytes();
-                let seed = VeilSeed::random()?;
-                let veils = Veils::derive(&seed, &round, terms.hospital, plan.shape.seeds());
-                let cells = cells.contribute_veiled(blinds, &veils, &plan.groups, &key)?.to_bytes();
+                let counts = cells.guard(&plan.shape, guard_blinds, &custodian_key, &seed)?.to_bytes();
+                let veil_seed = VeilSeed::random()?;
+                let veils = Veils::derive(&veil_seed, &round, terms.hospital, plan.shape.seeds());
+                let cells = cells.contribute_veiled(blinds, &veils, &plan.groups, &key, &seed)?.to_bytes();
                 let context = |content| Context {
                     content,
                     ledger: &terms.ledger,
@@ -218,13 +223,14 @@ impl Vault {
                     round: task.round,
                     from: terms.hospital,
                 };
-                let sealed = sealing::seal(&guard.veil_key, &context(Content::Veil), seed.as_bytes())?;
+                let sealed = sealing::seal(&guard.veil_key, &context(Content::Veil), veil_seed.as_bytes())?;
                 let letter = [&veils.commitment().as_bytes()[..], &sealed].concat();
                 let for_witness =
                     guard.witness_key.map(|key| sealing::seal(&key, &context(Content::Counts), &counts)).transpose()?;
                 let parts = Parts { cells, counts }.to_bytes();
-                let bytes = sealing::seal(&guard.sealing_key, &context(Content::Contribution), &parts)?;
-                Ok(Contributed { bytes, veil: Some(letter), counts: for_witness })
+                let context = context(Content::Contribution);
+                let bytes = sealing::seal_by(&seed.of_sealing(), &guard.sealing_key, &context, &parts)?;
+                Ok(Contributed { bytes, veil: Some(letter), counts: for_witness, proof: shown(parts) })
             }
         }
     }

@@ -13,6 +13,7 @@
 //! | [`Vault::guard_keys`], [`Vault::make_guard_keys`] | what the ledger is told about its keys for guarded rounds |
 //! | [`Vault::open_key_sets`], [`Vault::are_made_of`] | what the sets that were not drawn are made of; whether another's are |
 //! | [`Vault::guard_key`] | a public or server key, for other hospitals |
+//! | [`Vault::is_as_shown`] with an [`Examination`] | whether another hospital's contribution was made as it shows |
 //! | [`Vault::seal`] with a [`SealTask`] | as aggregator: the padded sum, and the seeds of the pads |
 //! | [`Vault::disclose`] with a [`DiscloseTask`] | as custodian: the seeds that passed, sealed to the researcher |
 //! | [`Vault::forget_study`], [`Vault::forget_guard_set`], [`Vault::forget_guard_key`] | secrets of the past are deleted |
@@ -24,6 +25,7 @@ mod cohorts;
 mod compute;
 mod contribute;
 mod error;
+mod examine;
 mod guard_keys;
 mod pairs;
 mod roles;
@@ -48,6 +50,7 @@ pub use cohorts::{Cohorts, CohortsError, History, Standing};
 pub use compute::{Computed, Question, compute};
 pub use contribute::{Contributed, Earlier, GuardTask, Pairing, Task, commitment_of, own_policy_allows};
 pub use error::{ComputeError, LOCAL, VaultError, for_steward};
+pub use examine::{Examination, ExaminedGuard};
 pub use guard_keys::GuardKeyError;
 use guard_keys::GuardKeyring;
 use pairs::{Own, Pairs};

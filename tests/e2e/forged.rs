@@ -11,7 +11,9 @@ use consilium::home::Home;
 use consilium::home::config::NodeConfig;
 use consilium::home::secrets::{self, Kind};
 use consilium::net::{listener, tls};
-use consilium_engine::cells::{BlindingRoster, BlindingRound, Blinds, PairSecrets, StudyPublicKey, contribute};
+use consilium_engine::cells::{
+    BlindingRoster, BlindingRound, Blinds, EncryptionSeed, PairSecrets, StudyPublicKey, contribute_by,
+};
 use consilium_engine::statistics::Layout;
 use consilium_protocol::genesis::Deadlines;
 use consilium_protocol::hash;
@@ -30,6 +32,7 @@ use crate::support::{QUICK, World, alone, headcount};
 struct Forger {
     pair_keys: Vec<u8>,
     contribution: Arc<OnceLock<Vec<u8>>>,
+    proof: Vec<u8>,
     forging: Arc<AtomicBool>,
 }
 
@@ -42,10 +45,14 @@ impl Peer for Forger {
     type BlobStream = Pin<Box<dyn Stream<Item = Result<Chunk, Status>> + Send>>;
 
     async fn blob(&self, request: Request<BlobRequest>) -> Result<Response<Self::BlobStream>, Status> {
-        let of_pairs = request.get_ref().kind() == BlobKind::PairKeys;
+        let kind = request.get_ref().kind();
         let contribution = || self.contribution.get().cloned().ok_or_else(|| Status::not_found("not yet"));
-        let mut bytes = if of_pairs { self.pair_keys.clone() } else { contribution()? };
-        if !of_pairs && self.forging.load(Ordering::SeqCst) {
+        let mut bytes = match kind {
+            BlobKind::PairKeys => self.pair_keys.clone(),
+            BlobKind::Proof => self.proof.clone(),
+            _ => contribution()?,
+        };
+        if kind == BlobKind::Contribution && self.forging.load(Ordering::SeqCst) {
             let middle = bytes.len() / 2;
             bytes[middle] ^= 1;
         }
@@ -108,7 +115,11 @@ fn a_contribution_changed_by_one_byte_is_never_used() {
         let members = genesis.member.iter().map(|m| m.tls_certificate).collect();
         let config = NodeConfig::read(&forger.home)?;
         let (forging, contribution) = (Arc::new(AtomicBool::new(true)), Arc::new(OnceLock::new()));
-        let service = Forger { pair_keys, contribution: contribution.clone(), forging: forging.clone() };
+        // A seed, and no parts.
+        let seed = EncryptionSeed::random()?;
+        let proof = [&seed.as_bytes()[..], &[0; 4]].concat();
+        let committed_proof = hash::content(&proof);
+        let service = Forger { pair_keys, contribution: contribution.clone(), proof, forging: forging.clone() };
         let socket = listener::bind(config.listen.grpc).await?;
         let incoming = listener::accept(socket, tls::server(&identity, members)?);
         let serving = tokio::spawn(
@@ -128,12 +139,13 @@ fn a_contribution_changed_by_one_byte_is_never_used() {
             .await?
             .into_inner();
         let public = StudyPublicKey::from_bytes(&reply.public_key)?;
-        let bytes = contribute(&vec![0; layout.cells()], blinds, &public)?.to_bytes();
+        let bytes = contribute_by(&vec![0; layout.cells()], blinds, &public, &seed)?.to_bytes();
         let committed = Payload::Contribute(Contribute {
             study,
             round: RoundNumber::new(0),
             contribution: hash::content(&bytes),
             bytes: bytes.len() as u64,
+            proof: committed_proof,
             lot: lot(1),
             veil: None,
         });

@@ -11,6 +11,7 @@ mod canaries;
 mod consents;
 mod demo;
 mod down;
+mod examined;
 mod forged;
 mod guarded;
 mod hostile;

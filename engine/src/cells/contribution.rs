@@ -7,8 +7,9 @@ use super::blinding::Blinds;
 use super::ciphertext::EncryptedCells;
 use super::encoding::{LIMBS, encode};
 use super::encryption::encrypt;
+use super::form::EncryptionSeed;
 use super::format::CiphertextError;
-use super::keys::{StudyPublicKey, random_seed};
+use super::keys::StudyPublicKey;
 
 /// Why a hospital's cells were not encrypted. Nothing of the cells is in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -35,13 +36,26 @@ pub enum ContributionError {
 /// # Errors
 /// When the blinds are for another number of cells, or there is no randomness.
 pub fn contribute(values: &[i64], blinds: Blinds, key: &StudyPublicKey) -> Result<EncryptedCells, ContributionError> {
+    contribute_by(values, blinds, key, &EncryptionSeed::random()?)
+}
+
+/// Likewise, by a seed from which others can see how it was made ([`is_made_of`](super::is_made_of)).
+///
+/// # Errors
+/// When the blinds are for another number of cells.
+pub fn contribute_by(
+    values: &[i64],
+    blinds: Blinds,
+    key: &StudyPublicKey,
+    seed: &EncryptionSeed,
+) -> Result<EncryptedCells, ContributionError> {
     if values.len() != blinds.cells() {
         return Err(ContributionError::Cells { values: values.len(), blinds: blinds.cells() });
     }
     let hidden = blinds.hide(values);
     let mut slots = Zeroizing::new(vec![0; hidden.len() * LIMBS]);
     encode(&hidden, &mut slots);
-    Ok(EncryptedCells::single(values.len(), key.fingerprint(), encrypt(key, &slots, random_seed()?)))
+    Ok(EncryptedCells::single(values.len(), key.fingerprint(), encrypt(key, &slots, seed.of_cells())))
 }
 
 /// Adds contributions, without any key. The order does not matter: the sum has the same bytes whoever makes it.

@@ -6,7 +6,8 @@
 //!    over the whole roster means anything;
 //! 2. [`encoding`]: each blinded cell, and a last *check cell* that holds 1, is cut into 16-bit limbs with room above
 //!    for the limbs of 1,024 hospitals and room below for noise;
-//! 3. [`encryption`]: the limbs are encrypted under the researcher's [`StudyPublicKey`] ([`keys`]).
+//! 3. [`encryption`]: the limbs are encrypted under the researcher's [`StudyPublicKey`] ([`keys`]), by a seed that shows others how it was
+//!    done ([`form`]).
 //!
 //! Anyone adds such [`EncryptedCells`] ([`ciphertext`]) without any key; the researcher opens the sum ([`opening`]).
 //! [`contribution`] holds the three steps of the flow, and is where to start reading:
@@ -48,6 +49,7 @@ pub mod contribution;
 pub mod encoding;
 pub mod encryption;
 mod fingerprint;
+pub mod form;
 pub(crate) mod format;
 pub mod keys;
 pub(crate) mod keystream;
@@ -60,8 +62,9 @@ mod tests;
 
 pub use blinding::{BlindingError, BlindingRoster, BlindingRound, Blinds, PairSecrets};
 pub use ciphertext::EncryptedCells;
-pub use contribution::{ContributionError, combine, contribute};
+pub use contribution::{ContributionError, combine, contribute, contribute_by};
 pub use fingerprint::KeyFingerprint;
+pub use form::{EncryptionSeed, is_made_of};
 pub use format::CiphertextError;
 pub use keys::{StudyPublicKey, StudySecretKey};
 pub use opening::{OpenedCells, OpeningError, open};

@@ -17,11 +17,11 @@ fn hospital(n: usize) -> HospitalId {
     HospitalId::from_public_key(id)
 }
 
-fn roster(n: usize) -> BlindingRoster {
+pub(super) fn roster(n: usize) -> BlindingRoster {
     BlindingRoster::new((0..n).map(hospital).collect()).expect("a sound roster")
 }
 
-fn blinds(roster: &BlindingRoster, own: usize, round: u32, cells: usize) -> Blinds {
+pub(super) fn blinds(roster: &BlindingRoster, own: usize, round: u32, cells: usize) -> Blinds {
     let ledger = LedgerId::from_bytes([8; 32]);
     let study = StudyId::from_bytes([1; 32]);
     let secrets = (0..roster.len()).map(|i| (hospital(i), PairSecret::from_bytes([9; 32]))).collect();

@@ -21,8 +21,8 @@ use super::sample::Sample;
 use super::{GuardError, GuardPublicKey, GuardShape, MAX_GROUPS, parameters};
 use crate::cells::blinding::masks;
 use crate::cells::encryption::{ciphertext_words, encrypt};
+use crate::cells::form::{EncryptionSeed, encrypted};
 use crate::cells::format::{self, HEADER_BYTES, Header, Kind};
-use crate::cells::keys::random_seed;
 use crate::cells::parameters::DEGREE;
 use crate::cells::{BlindingRound, CiphertextError, KeyFingerprint, MAX_HOSPITALS, PairSecrets};
 
@@ -81,10 +81,11 @@ pub fn contribute(
     blinds: GuardBlinds,
     key: &GuardPublicKey,
 ) -> Result<GuardContribution, GuardError> {
-    contribute_at_most(counts, &vec![u64::MAX; counts.len()], shape, blinds, key)
+    contribute_at_most(counts, &vec![u64::MAX; counts.len()], shape, blinds, key, &EncryptionSeed::random()?)
 }
 
-/// Likewise; each count counts for no more than `at_most`, but whether nobody is in the group is said of the count itself.
+/// Likewise, by a seed from which others can see how it was made ([`GuardContribution::is_made_of`]); each count counts for no more than
+/// `at_most`, but whether nobody is in the group is said of the count itself.
 ///
 /// # Errors
 /// As of [`contribute`].
@@ -94,6 +95,7 @@ pub fn contribute_at_most(
     shape: &GuardShape,
     blinds: GuardBlinds,
     key: &GuardPublicKey,
+    seed: &EncryptionSeed,
 ) -> Result<GuardContribution, GuardError> {
     if let Some(found) = [counts.len(), at_most.len()].into_iter().find(|found| *found != shape.groups()) {
         return Err(GuardError::Counts { expected: shape.groups(), found });
@@ -104,7 +106,7 @@ pub fn contribute_at_most(
     }
     let points = points(counts, at_most, shape);
     plain.iter_mut().zip(points.iter()).for_each(|(word, point)| *word = word.wrapping_add(*point));
-    let words = encrypt(key.compact(), &plain, random_seed()?);
+    let words = encrypt(key.compact(), &plain, seed.of_counts());
     Ok(GuardContribution::of_words(shape, key.fingerprint(), words))
 }
 
@@ -149,6 +151,12 @@ impl GuardContribution {
     /// The length of the bytes of a contribution to a study of this shape.
     pub fn encoded_bytes(shape: &GuardShape) -> usize {
         HEADER_BYTES + ciphertext_words(slots_of(shape)) * size_of::<u64>()
+    }
+
+    /// Whether it is one hospital's, for a study of this shape, and encrypted under this key by this seed. What is encrypted is any word.
+    pub fn is_made_of(&self, shape: &GuardShape, key: &GuardPublicKey, seed: &EncryptionSeed) -> bool {
+        let is_one = self.contributions() == 1 && self.key == key.fingerprint() && self.check_shape(shape).is_ok();
+        is_one && encrypted(&self.words, key.compact(), self.slots as usize, seed.of_counts()).is_some()
     }
 
     fn add(&mut self, other: &Self) -> Result<(), GuardError> {

@@ -24,7 +24,9 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use super::Padded;
-use crate::cells::{self, BlindingRound, Blinds, ContributionError, EncryptedCells, StudyPublicKey, keystream};
+use crate::cells::{
+    self, BlindingRound, Blinds, ContributionError, EncryptedCells, EncryptionSeed, StudyPublicKey, keystream,
+};
 
 const SALT: &[u8] = b"consilium/guard/veil/v1";
 const INFO: &str = "consilium/guard/veil/info/v1";
@@ -150,18 +152,19 @@ impl Veils {
 }
 
 /// Blinds one hospital's cells of a guarded study, lays its veils over them, appends the veiled check cell and the check cell, and
-/// encrypts all under the study's key: [`cells::contribute`](crate::cells::contribute) with veils.
+/// encrypts all under the study's key: [`cells::contribute_by`](crate::cells::contribute_by) with veils.
 ///
 /// The blinds are for one cell more than there are values. What is said there of sending the same bytes again holds here.
 ///
 /// # Errors
-/// When the blinds are for another number of cells, or there is no randomness.
+/// When the blinds are for another number of cells.
 pub fn contribute_veiled(
     values: &[i64],
     mut blinds: Blinds,
     veils: &Veils,
     groups: &[Padded],
     key: &StudyPublicKey,
+    seed: &EncryptionSeed,
 ) -> Result<EncryptedCells, ContributionError> {
     let cells = values.len();
     if blinds.cells() != cells + 1 {
@@ -171,7 +174,7 @@ pub fn contribute_veiled(
     let mut all = Zeroizing::new(Vec::with_capacity(cells + 1));
     all.extend_from_slice(values);
     all.push(VEILED_CHECK.cast_signed());
-    cells::contribute(&all, blinds, key)
+    cells::contribute_by(&all, blinds, key, seed)
 }
 
 /// For each of so many sets its cells, ascending.

@@ -5,7 +5,7 @@ use std::fmt;
 use zeroize::Zeroizing;
 
 use super::{Compared, Layout};
-use crate::cells::{Blinds, ContributionError, EncryptedCells, StudyPublicKey};
+use crate::cells::{Blinds, ContributionError, EncryptedCells, EncryptionSeed, StudyPublicKey};
 use crate::guard::{GuardBlinds, GuardContribution, GuardError, GuardPublicKey, GuardShape, Padded, Veils};
 use crate::privacy::{NoisePlan, PrivacyError, fresh_randomness};
 
@@ -53,26 +53,32 @@ impl LocalCells {
         self.cells.len()
     }
 
-    /// Blinds and encrypts them: see [`contribute`](crate::cells::contribute).
+    /// Blinds and encrypts them: see [`contribute_by`](crate::cells::contribute_by).
     ///
     /// # Errors
-    /// When the blinds are for another number of cells, or there is no randomness.
-    pub fn contribute(self, blinds: Blinds, key: &StudyPublicKey) -> Result<EncryptedCells, ContributionError> {
-        crate::cells::contribute(&self.cells, blinds, key)
+    /// When the blinds are for another number of cells.
+    pub fn contribute(
+        self,
+        blinds: Blinds,
+        key: &StudyPublicKey,
+        seed: &EncryptionSeed,
+    ) -> Result<EncryptedCells, ContributionError> {
+        crate::cells::contribute_by(&self.cells, blinds, key, seed)
     }
 
     /// Blinds and encrypts them under veils: see [`contribute_veiled`](crate::guard::contribute_veiled).
     ///
     /// # Errors
-    /// When the blinds are for another number of cells, or there is no randomness.
+    /// When the blinds are for another number of cells.
     pub fn contribute_veiled(
         self,
         blinds: Blinds,
         veils: &Veils,
         groups: &[Padded],
         key: &StudyPublicKey,
+        seed: &EncryptionSeed,
     ) -> Result<EncryptedCells, ContributionError> {
-        crate::guard::contribute_veiled(&self.cells, blinds, veils, groups, key)
+        crate::guard::contribute_veiled(&self.cells, blinds, veils, groups, key, seed)
     }
 
     /// Adds this hospital's share of the noise of a private study.
@@ -84,18 +90,19 @@ impl LocalCells {
     }
 
     /// Caps, blinds and encrypts the numbers that are compared with the threshold: see
-    /// [`guard::contribute`](crate::guard::contribute).
+    /// [`guard::contribute_at_most`](crate::guard::contribute_at_most).
     ///
     /// # Errors
-    /// When shape, blinds and numbers do not belong together, or there is no randomness.
+    /// When shape, blinds and numbers do not belong together.
     pub fn guard(
         &self,
         shape: &GuardShape,
         blinds: GuardBlinds,
         key: &GuardPublicKey,
+        seed: &EncryptionSeed,
     ) -> Result<GuardContribution, GuardError> {
         let counts = Zeroizing::new(self.numbers.iter().map(|number| number.unsigned_abs()).collect::<Vec<u64>>());
-        crate::guard::contribute_at_most(&counts, &self.at_most, shape, blinds, key)
+        crate::guard::contribute_at_most(&counts, &self.at_most, shape, blinds, key, seed)
     }
 
     /// How many bytes they take in the pipe between a worker and its node, which is the only place where they stand in

@@ -54,8 +54,13 @@ fn owes(round: &Round, hospital: &HospitalId, fault: Fault) -> bool {
     }
     match fault {
         Fault::Contribution => round.contributions.contains_key(hospital),
-        // Of a guarded round the aggregator alone can open what was contributed: nobody else could say so.
-        Fault::Malformed => guard.is_none() && round.contributions.contains_key(hospital),
+        // Of a guarded round the aggregator alone can open what was contributed, unless its maker was drawn to show it: nobody else could
+        // say so.
+        Fault::Malformed => {
+            let is_seen = guard.is_none() || round.examined == Some(*hospital);
+            is_seen && round.contributions.contains_key(hospital)
+        }
+        Fault::Proof => round.examined == Some(*hospital),
         Fault::Veil => guard.is_some_and(|guard| guard.is_sealed()) && round.contributions.contains_key(hospital),
         Fault::Counts => round.contributions.get(hospital).is_some_and(|c| c.veil.is_some_and(|v| v.counts.is_some())),
         Fault::Witness => guard.is_some_and(|guard| guard.witnessed.is_some() && guard.roles.is_witness(hospital)),

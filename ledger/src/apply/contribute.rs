@@ -7,7 +7,7 @@ use super::decide::lot;
 use super::{Context, Outcome, step};
 use crate::event::Event;
 use crate::rejection::Rejection;
-use crate::state::study::{Contribution, Course, Round, Step};
+use crate::state::study::{Contribution, Course, Round, Step, draw_examined};
 
 pub(super) fn apply(context: &mut Context<'_>, payload: &Contribute) -> Outcome {
     let hospital = context.hospital()?;
@@ -42,12 +42,16 @@ pub(super) fn apply(context: &mut Context<'_>, payload: &Contribute) -> Outcome 
     let mut course = study.course.clone();
     if let Some(round) = course.rounds.last_mut() {
         let height = context.moment.height;
-        let contribution =
-            Contribution { hash: payload.contribution, bytes: payload.bytes, height, veil: payload.veil };
+        let Contribute { contribution: hash, bytes, proof, veil, .. } = *payload;
+        let contribution = Contribution { hash, bytes, proof, height, veil };
         round.contributions.insert(hospital, contribution);
         round.advanced = context.moment.time;
     }
     course.lots.insert((after, hospital), lot);
+    if complete && let Some(round) = course.rounds.last_mut() {
+        // Who contributes last knows all lots, its own included, and can do nothing about it but stay away.
+        round.examined = draw_examined(&course.lots, id, number, &round.roster);
+    }
     course.phase = phase;
     context.state.put_course(id, course);
     context.events.push(Event::Contributed { study: id, round: number, hospital });

@@ -107,6 +107,7 @@ pub(super) fn open(
         opened: context.moment,
         roster,
         contributions: BTreeMap::new(),
+        examined: None,
         attestations: BTreeMap::new(),
         guard,
         spare,
@@ -175,12 +176,19 @@ mod tests {
     /// A guarded round of hospitals 1 to 6 that so many contributed to.
     fn round(contributed: u8, roles: Roles) -> Round {
         let (height, time) = (Height::new(3), Timestamp::new(5));
-        let one = Contribution { hash: ContentHash::from_bytes([2; 32]), bytes: 1, height, veil: None };
+        let one = Contribution {
+            hash: ContentHash::from_bytes([2; 32]),
+            bytes: 1,
+            proof: ContentHash::from_bytes([3; 32]),
+            height,
+            veil: None,
+        };
         Round {
             number: RoundNumber::new(0),
             opened: Moment { height, time },
             roster: (1..=6).map(hospital).collect(),
             contributions: (1..=contributed).map(|name| (hospital(name), one)).collect(),
+            examined: None,
             attestations: BTreeMap::new(),
             guard: Some(Guard::new(roles)),
             spare: SpareSets::default(),

@@ -234,7 +234,7 @@ fn round_json(r: &wire::Round) -> Value {
         "round": r.number, "height": r.height, "time_ms": r.time_ms, "roster": r.roster, "outcome": r.outcome,
         "contributions": commitments(&r.contributions), "attestations": commitments(&r.attestations),
         "sum": (!r.sum.is_empty()).then(|| hex::encode(&r.sum)), "released_height": r.released_height,
-        "accusations": accusations,
+        "examined": (!r.examined.is_empty()).then_some(&r.examined), "accusations": accusations,
     })
 }
 

@@ -73,6 +73,7 @@ impl Peer for PeerService {
             kind @ (BlobKind::Contribution
             | BlobKind::Veil
             | BlobKind::Counts
+            | BlobKind::Proof
             | BlobKind::Seeds
             | BlobKind::WitnessSeeds
             | BlobKind::Sum
@@ -121,7 +122,8 @@ fn paired(course: &Course, wanted: &ContentHash, caller: &HospitalId) -> Option<
 /// Contributions are for those who add them up, when all are in. What the aggregator makes for the custodian is for the
 /// custodian; padded sum and disclosed seeds are for the roster once the custodian has disclosed, and not before: until
 /// then the round may still fail. What a hospital is said to withhold is for the whole roster, so that all can see whether it does:
-/// nobody can read it but those for whom it is sealed.
+/// nobody can read it but those for whom it is sealed. Of the hospital that was drawn to show how its contribution was made, and of no
+/// other, both are for the whole roster.
 fn admitted(round: &Round, kind: BlobKind, own: &HospitalId, caller: &HospitalId) -> Option<(Piece, ContentHash)> {
     if !round.has(caller) {
         return None;
@@ -131,9 +133,13 @@ fn admitted(round: &Round, kind: BlobKind, own: &HospitalId, caller: &HospitalId
         // A round that ended before all contributed has shown nobody anything: hospitals forget its cohorts, and the next
         // may have fewer of them.
         (BlobKind::Contribution, guard) if round.is_complete() => {
-            let adds_up = guard.is_none_or(|guard| is_accused || guard.roles.aggregator == *caller);
+            let is_examined = round.ended.is_none() && round.examined == Some(*own);
+            let adds_up = guard.is_none_or(|guard| is_accused || is_examined || guard.roles.aggregator == *caller);
             let own = round.contributions.get(own).filter(|_| adds_up)?;
             Some((Piece::Contribution, own.hash))
+        }
+        (BlobKind::Proof, _) if round.ended.is_none() && round.is_complete() && round.examined == Some(*own) => {
+            Some((Piece::Proof, round.contributions.get(own)?.proof))
         }
         (BlobKind::Counts, Some(guard)) if (is_accused || guard.roles.is_witness(caller)) && round.is_complete() => {
             Some((Piece::Counts, round.contributions.get(own)?.veil?.counts?.hash))
@@ -201,7 +207,8 @@ mod tests {
     fn round(guarded: bool, contributed: u8) -> Round {
         let height = Height::new(3);
         let veil = guarded.then(|| VeilCommitment { sealed: blob(60), keys: blob(61).hash, counts: None });
-        let contribution = |name| Contribution { hash: blob(name).hash, bytes: 1, height, veil };
+        let contribution =
+            |name| Contribution { hash: blob(name).hash, bytes: 1, proof: blob(name + 30).hash, height, veil };
         let roles = Roles {
             aggregator: hospital(1),
             custodian: hospital(2),
@@ -216,6 +223,7 @@ mod tests {
             opened: Moment { height, time: Timestamp::new(5) },
             roster: (1..=4).map(hospital).collect(),
             contributions: (1..=contributed).map(|name| (hospital(name), contribution(name))).collect(),
+            examined: None,
             attestations: BTreeMap::new(),
             guard: guarded.then_some(Guard { roles, sealed: None, witnessed: None, disclosed: None }),
             spare: SpareSets::default(),
@@ -238,6 +246,23 @@ mod tests {
         }
         assert_eq!(callers(&round(false, 4), BlobKind::Contribution, 3), [1, 2, 3, 4]);
         assert_eq!(callers(&round(true, 4), BlobKind::Contribution, 3), [1]);
+    }
+
+    #[test]
+    fn what_shows_how_a_contribution_was_made_is_for_the_roster_of_who_was_drawn() {
+        for guarded in [false, true] {
+            let mut round = round(guarded, 4);
+            assert!(callers(&round, BlobKind::Proof, 3).is_empty(), "nobody is drawn");
+            round.examined = Some(hospital(3));
+            assert_eq!(callers(&round, BlobKind::Proof, 3), [1, 2, 3, 4]);
+            assert_eq!(callers(&round, BlobKind::Contribution, 3), [1, 2, 3, 4]);
+            assert!(callers(&round, BlobKind::Proof, 4).is_empty(), "two would be too many");
+            assert_eq!(callers(&round, BlobKind::Contribution, 4) == [1], guarded);
+            let found = admitted(&round, BlobKind::Proof, &hospital(3), &hospital(1));
+            assert!(matches!(found, Some((Piece::Proof, hash)) if hash == blob(33).hash));
+            round.ended = Some((round.opened, RoundEnd::Failed));
+            assert!(callers(&round, BlobKind::Proof, 3).is_empty(), "it is over");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::super::sealed::{CHECK_WORDS, SEED_WORDS};
 use super::*;
-use crate::cells::CiphertextError;
+use crate::cells::{CiphertextError, EncryptionSeed};
 
 fn fixed_sealed() -> SealedSeeds {
     SealedSeeds {
@@ -161,6 +161,28 @@ fn malformed_bytes_are_refused_by_what_is_wrong() {
         let bytes = with(fixed_sealed().to_bytes(), 12, &count.to_le_bytes());
         assert_eq!(SealedSeeds::from_bytes(&bytes), Err(CiphertextError::Header), "{count}");
     }
+}
+
+#[test]
+fn counts_that_were_made_of_a_seed_are_found_so_and_nothing_else_is() {
+    let shape = GuardShape::new(3, Bar::at(11), vec![true; 2], Gates::independent(2)).expect("a sound shape");
+    let other = GuardShape::new(3, Bar::at(11), vec![true; 3], Gates::independent(3)).expect("a sound shape");
+    let (roster, public) = (roster(3), &custodian().keys.public);
+    let seed = EncryptionSeed::from_bytes([5; 32]);
+    let own = blinds(&roster, 0, 0, &shape);
+    let made = contribute_at_most(&[1, 2], &[11, 11], &shape, own, public, &seed).expect("a contribution");
+    assert!(made.is_made_of(&shape, public, &seed));
+    assert!(!made.is_made_of(&other, public, &seed), "of another study");
+    assert!(!made.is_made_of(&shape, public, &EncryptionSeed::from_bytes([6; 32])), "of another seed");
+    let another = GuardKeys::generate().expect("randomness").public;
+    assert!(!made.is_made_of(&shape, &another, &seed), "under another key");
+    let mut bytes = made.to_bytes();
+    bytes[10] = 2;
+    let two = GuardContribution::from_bytes(&bytes).expect("still a contribution");
+    assert!(!two.is_made_of(&shape, public, &seed), "it counts for two");
+    (bytes[10], bytes[100]) = (1, !bytes[100]);
+    let masked = GuardContribution::from_bytes(&bytes).expect("still a contribution");
+    assert!(!masked.is_made_of(&shape, public, &seed), "another mask");
 }
 
 #[test]

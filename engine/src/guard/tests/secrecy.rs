@@ -9,6 +9,7 @@ use super::super::plan::encode;
 use super::super::veil::lay;
 use super::super::{noise, seal};
 use super::*;
+use crate::cells::EncryptionSeed;
 use crate::cells::format::{self, HEADER_BYTES};
 use crate::cells::ring::multiply_by_binary;
 use crate::cells::{self, Blinds, EncryptedCells, OpeningError, StudyPublicKey, StudySecretKey};
@@ -165,7 +166,9 @@ fn joint_cells(count: i64, round: u32, key: &StudyPublicKey) -> (EncryptedCells,
     let one = |own: usize| {
         let blinds = Blinds::derive(&of, hospital(own), &super::secrets(3), 3).expect("sound blinds");
         let own_count = if own == 0 { count } else { 0 };
-        contribute_veiled(&[own_count, 50 * own_count], blinds, &veils[own], &[CELLS], key).expect("a contribution")
+        let seed = EncryptionSeed::random().expect("randomness");
+        contribute_veiled(&[own_count, 50 * own_count], blinds, &veils[own], &[CELLS], key, &seed)
+            .expect("a contribution")
     };
     (cells::combine(&[one(0), one(1), one(2)]).expect("a sum"), veils)
 }

@@ -4,8 +4,8 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use consilium_engine::cells::{
-    self, BlindingRoster, BlindingRound, Blinds, EncryptedCells, OpeningError, PairSecrets, StudyPublicKey,
-    StudySecretKey,
+    self, BlindingRoster, BlindingRound, Blinds, EncryptedCells, EncryptionSeed, OpeningError, PairSecrets,
+    StudyPublicKey, StudySecretKey,
 };
 use consilium_engine::guard::{
     Aggregator, Bar, Disclosed, Gates, GuardBlinds, GuardContribution, GuardError, GuardKeys, GuardServerKey,
@@ -59,7 +59,8 @@ impl Hospitals {
             let [a, b, c] = COUNTS[usize::from(own)].map(|count| count as i64);
             let blinds = Blinds::derive(&self.round(), hospital(own), &self.secrets, 6).expect("sound blinds");
             let values = [a, 100 * a, b, c, -7 * c];
-            contribute_veiled(&values, blinds, &veils[usize::from(own)], &GROUPS, key).expect("a contribution")
+            let seed = EncryptionSeed::random().expect("randomness");
+            contribute_veiled(&values, blinds, &veils[usize::from(own)], &GROUPS, key, &seed).expect("a contribution")
         };
         cells::combine(&[0, 1, 2, 3].map(one)).expect("a sum")
     }

@@ -4,8 +4,8 @@ use std::sync::OnceLock;
 
 use arrow::array::RecordBatch;
 use consilium_engine::cells::{
-    BlindingRoster, BlindingRound, Blinds, EncryptedCells, OpenedCells, PairSecrets, StudyPublicKey, StudySecretKey,
-    combine, contribute, open,
+    BlindingRoster, BlindingRound, Blinds, EncryptedCells, EncryptionSeed, OpenedCells, PairSecrets, StudyPublicKey,
+    StudySecretKey, combine, contribute, open,
 };
 use consilium_engine::disclosure::{DisclosureError, Released, release};
 use consilium_engine::guard::{
@@ -90,7 +90,8 @@ pub(super) fn open_passed(joint: Vec<i64>, groups: &[Padded], passed: &[bool]) -
     };
     let veils: Vec<Veils> = with_round(3, |round, members, _| members.iter().map(|id| veil(round, id)).collect());
     let parts = [&joint, &nothing, &nothing].into_iter().zip(blinds).zip(&veils);
-    let parts = parts.map(|((own, blinds), veils)| contribute_veiled(own, blinds, veils, groups, &keys().1));
+    let seed = || EncryptionSeed::random().expect("randomness");
+    let parts = parts.map(|((own, blinds), veils)| contribute_veiled(own, blinds, veils, groups, &keys().1, &seed()));
     let parts: Vec<EncryptedCells> = parts.map(|part| part.expect("fitting blinds")).collect();
     let mut sum = combine(&parts).expect("contributions of one round");
     let round = PadRound { study: StudyId::from_bytes([1; 32]), round: RoundNumber::new(0) };
@@ -113,7 +114,8 @@ pub(crate) async fn joint(
     for (cohort, blinds) in cohorts.iter().zip(blinds(cohorts.len(), layout.cells())) {
         let cells = compute(spec, &layout, &Compared::default(), cohort, policy.min_site_count, OFFLINE_SUBJECTS).await;
         let cells = cells.expect("a cohort that fits the study");
-        contributions.push(cells.contribute(blinds, &keys().1).expect("fitting blinds"));
+        let seed = EncryptionSeed::random().expect("randomness");
+        contributions.push(cells.contribute(blinds, &keys().1, &seed).expect("fitting blinds"));
     }
     release(spec, &layout, policy, cohorts.len(), opened(&contributions))
 }

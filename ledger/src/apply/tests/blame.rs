@@ -34,7 +34,7 @@ fn contribute(ledger: &mut Ledger, study: StudyId, round: u32, by: impl Iterator
             counts: None,
         });
         let (round, contribution) = (RoundNumber::new(round), content(i as u8));
-        let payload = Contribute { study, round, contribution, bytes: 64, lot, veil };
+        let payload = Contribute { study, round, contribution, bytes: 64, proof: content(99), lot, veil };
         assert_eq!(ledger.one(Who::Hospital(i), Payload::Contribute(payload)), Ok(()));
     }
 }
@@ -130,6 +130,54 @@ fn seal(ledger: &mut Ledger, study: StudyId, aggregator: usize) {
     assert_eq!(ledger.one(Who::Hospital(aggregator), Payload::SealSum(payload)), Ok(()));
 }
 
+/// Who was drawn to show how its contribution was made.
+fn examined(ledger: &Ledger, study: StudyId) -> usize {
+    let round = ledger.state.study(&study).expect("a study").course.rounds.last().expect("a round");
+    let id = round.examined.expect("all have contributed");
+    (0..5).find(|i| ledger.consortium.hospital(*i) == id).expect("a member")
+}
+
+#[test]
+fn whose_contribution_was_not_made_as_it_shows_is_named_at_once_and_left_out() {
+    let mut ledger = Ledger::new(5);
+    let study = opened(&mut ledger, Protection::Guarded);
+    contribute(&mut ledger, study, 0, 0..4);
+    let drawn = |ledger: &Ledger| ledger.state.study(&study).expect("a study").course.rounds[0].examined;
+    assert_eq!(drawn(&ledger), None, "not all have contributed");
+    contribute(&mut ledger, study, 0, 4..5);
+    let at = examined(&ledger, study);
+    let accused = drawn(&ledger).expect("drawn");
+    let by: Vec<usize> = (0..5).filter(|i| *i != at).collect();
+    let not_before = Timestamp::new(ledger.now + HALF_MS);
+    let round = &ledger.state.study(&study).expect("a study").course.rounds[0];
+    assert!(round.accusable_from(&ledger.consortium.genesis.deadlines) <= not_before);
+    let early = accuse(&mut ledger, by[0], study, at, Fault::Proof);
+    assert!(matches!(early, Err(Rejection::TooEarly { .. })), "it may be away for a moment: {early:?}");
+    for i in &by[..3] {
+        assert_eq!(accuse(&mut ledger, *i, study, at, Fault::Malformed), Ok(()), "everybody finds that at once");
+    }
+    let course = ledger.state.study(&study).expect("a study").course;
+    assert_eq!(course.phase, Phase::Collecting { round: RoundNumber::new(1) });
+    assert!(course.rounds[1].roster.len() == 4 && !course.rounds[1].has(&accused));
+}
+
+#[test]
+fn everybody_is_drawn_to_show_about_as_often() {
+    let mut drawn = [0; 5];
+    for name in 0..100 {
+        let mut ledger = Ledger::new(5);
+        ledger.accredit(1);
+        let (study, outcome) = ledger.propose_protected(name, Protection::Open);
+        assert_eq!(outcome, Ok(()));
+        (0..5).for_each(|i| assert_eq!(ledger.approve(i, study), Ok(())));
+        assert_eq!(ledger.one(Who::Hospital(0), Payload::OpenRound(OpenRound { study })), Ok(()));
+        contribute(&mut ledger, study, 0, 0..5);
+        drawn[examined(&ledger, study)] += 1;
+    }
+    // Twenty each on average, with a deviation of 4.
+    assert!(drawn.iter().all(|drawn| (5..=40).contains(drawn)), "{drawn:?}");
+}
+
 #[test]
 fn a_guarded_round_that_is_not_sealed_goes_on_without_who_withholds() {
     let mut ledger = Ledger::new(5);
@@ -138,8 +186,13 @@ fn a_guarded_round_that_is_not_sealed_goes_on_without_who_withholds() {
     ledger.now += HALF_MS;
     let (aggregator, custodian, others) = roles(&ledger, study);
     let nothing = Err(Rejection::NothingOwed { study });
-    let malformed = accuse(&mut ledger, aggregator, study, others[0], Fault::Malformed);
-    assert_eq!(malformed, nothing, "the aggregator alone could say so");
+    let drawn = examined(&ledger, study);
+    for accused in others.iter().filter(|i| **i != drawn) {
+        for fault in [Fault::Malformed, Fault::Proof] {
+            let outcome = accuse(&mut ledger, aggregator, study, *accused, fault);
+            assert_eq!(outcome, nothing, "the aggregator alone could say so");
+        }
+    }
     for fault in [Fault::Veil, Fault::Sum] {
         assert_eq!(accuse(&mut ledger, custodian, study, aggregator, fault), nothing, "nothing is sealed");
     }

@@ -78,7 +78,8 @@ fn contribute_all(ledger: &mut Ledger, study: StudyId, round: u32, roster: &[usi
         let guard = ledger.state.study(&study).and_then(|study| study.course.running_round()?.guard);
         let veil = guard.map(|_| veil());
         let round = RoundNumber::new(round);
-        let payload = Contribute { study, round, contribution: content(*i as u8), bytes: 64, lot, veil };
+        let payload =
+            Contribute { study, round, contribution: content(*i as u8), bytes: 64, proof: content(99), lot, veil };
         assert_eq!(ledger.one(Who::Hospital(*i), Payload::Contribute(payload)), Ok(()));
     }
 }
@@ -161,12 +162,14 @@ fn a_witness_is_drawn_beside_and_its_seeds_are_waited_for() {
     // Nobody contributes without counts for the witness.
     let lot = ledger.consortium.lot(0, study, 1);
     let round = RoundNumber::new(0);
-    let without = Contribute { study, round, contribution: content(1), bytes: 64, lot, veil: Some(veil()) };
+    let without =
+        Contribute { study, round, contribution: content(1), bytes: 64, proof: content(99), lot, veil: Some(veil()) };
     assert_eq!(ledger.one(Who::Hospital(0), Payload::Contribute(without)), Err(Rejection::Veil));
     for i in 0..4 {
         let (lot, counts) = (ledger.consortium.lot(i, study, 1), Some(blob(20)));
         let veil = Some(VeilCommitment { counts, ..veil() });
-        let payload = Contribute { study, round, contribution: content(i as u8), bytes: 64, lot, veil };
+        let payload =
+            Contribute { study, round, contribution: content(i as u8), bytes: 64, proof: content(99), lot, veil };
         assert_eq!(ledger.one(Who::Hospital(i), Payload::Contribute(payload)), Ok(()));
     }
     let (aggregator, custodian) = (position(&ledger, drawn.aggregator), position(&ledger, drawn.custodian));
@@ -196,7 +199,7 @@ fn a_round_has_no_witness_unless_the_policy_asks_for_one() {
     assert_eq!(open(&mut ledger, study), Ok(()));
     let (lot, round) = (ledger.consortium.lot(0, study, 1), RoundNumber::new(0));
     let veil = Some(VeilCommitment { counts: Some(blob(20)), ..veil() });
-    let with = Contribute { study, round, contribution: content(1), bytes: 64, lot, veil };
+    let with = Contribute { study, round, contribution: content(1), bytes: 64, proof: content(99), lot, veil };
     assert_eq!(ledger.one(Who::Hospital(0), Payload::Contribute(with)), Err(Rejection::Veil));
     contribute_all(&mut ledger, study, 0, &[0, 1, 2, 3]);
     let says = Payload::Witness(Witness { study, round, seeds: blob(4) });
@@ -272,7 +275,8 @@ fn a_lot_of_another_is_refused() {
     }
     assert_eq!(open(&mut ledger, study), Ok(()));
     let (lot, round) = (ledger.consortium.lot(0, study, 0), RoundNumber::new(0));
-    let early = Contribute { study, round, contribution: content(1), bytes: 64, lot, veil: Some(veil()) };
+    let early =
+        Contribute { study, round, contribution: content(1), bytes: 64, proof: content(99), lot, veil: Some(veil()) };
     assert_eq!(ledger.one(Who::Hospital(0), Payload::Contribute(early)), Err(Rejection::Lot));
 }
 
@@ -283,7 +287,7 @@ fn contributions_to_guarded_rounds_have_a_veil_and_no_others_do() {
     let study = approved(&mut ledger, &[0, 1, 2]);
     assert_eq!(open(&mut ledger, study), Ok(()));
     let (lot, round) = (ledger.consortium.lot(0, study, 1), RoundNumber::new(0));
-    let with = |veil| Contribute { study, round, contribution: content(1), bytes: 64, lot, veil };
+    let with = |veil| Contribute { study, round, contribution: content(1), bytes: 64, proof: content(99), lot, veil };
     let empty = VeilCommitment { sealed: Blob { bytes: 0, ..blob(7) }, ..veil() };
     for wrong in [None, Some(empty)] {
         let outcome = ledger.one(Who::Hospital(0), Payload::Contribute(with(wrong)));
@@ -294,7 +298,8 @@ fn contributions_to_guarded_rounds_have_a_veil_and_no_others_do() {
     let mut ledger = Ledger::new(3);
     let study = ledger.opened(&[0, 1, 2]);
     let lot = ledger.consortium.lot(0, study, 1);
-    let veiled = Contribute { study, round, contribution: content(1), bytes: 64, lot, veil: Some(veil()) };
+    let veiled =
+        Contribute { study, round, contribution: content(1), bytes: 64, proof: content(99), lot, veil: Some(veil()) };
     assert_eq!(ledger.one(Who::Hospital(0), Payload::Contribute(veiled)), Err(Rejection::Veil));
 }
 

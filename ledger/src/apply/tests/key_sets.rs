@@ -70,7 +70,8 @@ fn open(ledger: &mut Ledger, study: StudyId, i: usize, seeds: u8) -> Outcome {
 fn contribute(ledger: &mut Ledger, study: StudyId, i: usize) -> Outcome {
     let lot = ledger.consortium.lot(i, study, 1);
     let veil = Some(VeilCommitment { sealed: blob(7), keys: content(8), counts: None });
-    let payload = Contribute { study, round: ROUND, contribution: content(i as u8), bytes: 64, lot, veil };
+    let payload =
+        Contribute { study, round: ROUND, contribution: content(i as u8), bytes: 64, proof: content(99), lot, veil };
     ledger.one(Who::Hospital(i), Payload::Contribute(payload))
 }
 

@@ -357,7 +357,15 @@ impl Run {
             Action::Contribute(study, h, r) => {
                 let (study, round) = (name(study), RoundNumber::new(r));
                 let lot = self.ledger.consortium.lot(h, study, r + 1);
-                let payload = Contribute { study, round, contribution: content(h as u8), bytes: 64, lot, veil: None };
+                let payload = Contribute {
+                    study,
+                    round,
+                    contribution: content(h as u8),
+                    bytes: 64,
+                    proof: content(99),
+                    lot,
+                    veil: None,
+                };
                 (Who::Hospital(h), Payload::Contribute(payload))
             }
             Action::Attest(study, h, r, sum) => {

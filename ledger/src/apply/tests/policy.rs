@@ -128,7 +128,15 @@ fn failed_with_one_that_is_out_of_budget(contributions: u8) -> Phase {
     for i in 0..contributions {
         let contribution = crate::testing::content(i);
         let lot = ledger.consortium.lot(usize::from(i), study, 1);
-        let payload = Payload::Contribute(Contribute { study, round, contribution, bytes: 64, lot, veil: None });
+        let payload = Payload::Contribute(Contribute {
+            study,
+            round,
+            contribution,
+            bytes: 64,
+            proof: crate::testing::content(99),
+            lot,
+            veil: None,
+        });
         assert_eq!(ledger.one(Who::Hospital(usize::from(i)), payload), Ok(()));
     }
     ledger.now += ledger.consortium.genesis.deadlines.round_ms;
@@ -156,6 +164,7 @@ fn another_round_is_charged_too_and_fails_where_nothing_is_left() {
                 round: RoundNumber::new(round),
                 contribution: crate::testing::content(i),
                 bytes: 64,
+                proof: crate::testing::content(99),
                 lot: ledger.consortium.lot(usize::from(i), study, round + 1),
                 veil: None,
             };

@@ -66,8 +66,15 @@ fn a_round_reads_consent_as_of_its_block() {
     for i in 0..3u8 {
         let lot = ledger.consortium.lot(usize::from(i), study, 1);
         let contribution = content(i);
-        let contribute =
-            consilium_protocol::tx::Contribute { study, round: FIRST, contribution, bytes: 1, lot, veil: None };
+        let contribute = consilium_protocol::tx::Contribute {
+            study,
+            round: FIRST,
+            contribution,
+            bytes: 1,
+            proof: content(99),
+            lot,
+            veil: None,
+        };
         assert_eq!(ledger.one(Who::Hospital(usize::from(i)), Payload::Contribute(contribute)), Ok(()));
     }
     ledger.now += 5_000;

@@ -158,11 +158,40 @@ impl SpareSets {
 /// What a member's proof proves: nobody could choose it, and only the member could know it before.
 pub type Lot = [u8; 32];
 
+/// A digest of all lots that members have shown in a study so far.
+fn all_shown(lots: &BTreeMap<(RoundNumber, HospitalId), Lot>) -> [u8; 32] {
+    let mut shown = Tagged::new("consilium/lots/v1");
+    for ((of, hospital), lot) in lots {
+        shown.part(&of.get().to_le_bytes());
+        shown.part(hospital.public_key());
+        shown.part(lot);
+    }
+    shown.finish()
+}
+
+/// One of so many, by a hash: its first 8 bytes as a number (little-endian) modulo how many there are.
+fn one_of(hash: [u8; 32], many: usize) -> Option<usize> {
+    let (words, _) = hash.as_chunks();
+    usize::try_from(u64::from_le_bytes(words[0]).checked_rem(many as u64)?).ok()
+}
+
+/// Draws who shows how its contribution was made, once all of a round have contributed, and with that shown their lots: one of the
+/// roster by the SHA-256, labelled `consilium/examined/v1`, of: all lots shown ‖ study ‖ round.
+pub(crate) fn draw_examined(
+    lots: &BTreeMap<(RoundNumber, HospitalId), Lot>,
+    study: StudyId,
+    round: RoundNumber,
+    roster: &[HospitalId],
+) -> Option<HospitalId> {
+    let hash = tagged("consilium/examined/v1", &[&all_shown(lots), study.as_bytes(), &round.get().to_le_bytes()]);
+    roster.get(one_of(hash, roster.len())?).copied()
+}
+
 /// Draws the roles of a round among candidates: of those that have keys, those that come first, those relieved after
 /// all others and otherwise by the SHA-256, labelled `consilium/roles/v1`, of: all lots that members have shown in the study so
 /// far ‖ study ‖ round (4 bytes, little-endian) ‖ hospital. The first is the custodian, the second the aggregator, the third the
 /// witness, if one is wanted; `None` when there are not so many. Of the custodian's sets of keys one is drawn by another such hash,
-/// labelled `consilium/key-set/v1`, as a number of 64 bits (little-endian) modulo how many there are. The others come beside.
+/// labelled `consilium/key-set/v1`. The others come beside.
 ///
 /// Every member draws the same. A lot follows from its member's key, and the draw from all lots, also of those who are not on
 /// the roster: so whoever knows all others' lots can only choose whether to show its own, which is to stay away.
@@ -174,13 +203,7 @@ pub(crate) fn draw<'a>(
     relieved: &BTreeSet<HospitalId>,
     with_witness: bool,
 ) -> Option<(Roles, SpareSets)> {
-    let mut shown = Tagged::new("consilium/lots/v1");
-    for ((of, hospital), lot) in lots {
-        shown.part(&of.get().to_le_bytes());
-        shown.part(hospital.public_key());
-        shown.part(lot);
-    }
-    let (shown, number) = (shown.finish(), round.get().to_le_bytes());
+    let (shown, number) = (all_shown(lots), round.get().to_le_bytes());
     let place = |hospital: &HospitalId| {
         let place = tagged("consilium/roles/v1", &[&shown, study.as_bytes(), &number, hospital.public_key()]);
         (relieved.contains(hospital), place)
@@ -193,10 +216,8 @@ pub(crate) fn draw<'a>(
         false => None,
     };
     let hash = tagged("consilium/key-set/v1", &[&shown, study.as_bytes(), &number, custodian.public_key()]);
-    let (hash, _) = hash.as_chunks();
     let mut sets = own.sets.clone();
-    let kept = u64::from_le_bytes(hash[0]).checked_rem(sets.len() as u64)?;
-    let kept = sets.remove(usize::try_from(kept).ok()?);
+    let kept = sets.remove(one_of(hash, sets.len())?);
     let roles = Roles {
         aggregator: *aggregator,
         custodian: *custodian,

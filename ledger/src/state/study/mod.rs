@@ -12,8 +12,8 @@ use consilium_protocol::kem::KemPublicKey;
 use consilium_protocol::study::StudySpec;
 use consilium_protocol::tx::{Blob, Fault, VeilCommitment};
 
-pub(crate) use guard::draw;
 pub use guard::{Disclosed, Guard, GuardKeys, Lot, Roles, Sealed, SpareSets, Turn, WitnessRole, Witnessed};
+pub(crate) use guard::{draw, draw_examined};
 pub use phase::{Phase, Step, next};
 
 use super::Moment;
@@ -66,6 +66,8 @@ pub struct Contribution {
     pub hash: ContentHash,
     /// Its length in bytes.
     pub bytes: u64,
+    /// SHA-256 of what shows how it was made.
+    pub proof: ContentHash,
     /// In which block.
     pub height: Height,
     /// What it laid over its cells, in a guarded round.
@@ -114,6 +116,8 @@ pub struct Round {
     pub roster: Vec<HospitalId>,
     /// The contributions so far.
     pub contributions: BTreeMap<HospitalId, Contribution>,
+    /// Who was drawn to show how its contribution was made, once all have contributed.
+    pub examined: Option<HospitalId>,
     /// The attestations so far.
     pub attestations: BTreeMap<HospitalId, Attestation>,
     /// The roles of a guarded round; an open or private one has none.
