@@ -460,6 +460,14 @@ pub enum Rejection {
         /// The study.
         study: StudyId,
     },
+    /// More than half of the roster have named a hospital.
+    #[error(
+        "more than half of the round's roster have named a hospital, so nothing more comes of it; wait for the next round"
+    )]
+    Spoiled {
+        /// The study.
+        study: StudyId,
+    },
 }
 
 impl Rejection {
@@ -517,6 +525,7 @@ impl Rejection {
             Self::AlreadyAttested { .. } => "already_attested",
             Self::NoWitness { .. } => "no_witness",
             Self::KeySets { .. } => "key_sets",
+            Self::Spoiled { .. } => "spoiled",
             Self::NothingOwed { .. } => "nothing_owed",
             Self::AlreadyAccused { .. } => "already_accused",
             Self::TooFewAttestations { .. } => "too_few_attestations",

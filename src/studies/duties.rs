@@ -220,6 +220,13 @@ fn due(state: &State, study: &Study<'_>, own: &HospitalId, now: Timestamp) -> Op
             if !running.has(own) {
                 return None;
             }
+            if running.has_blame() {
+                // Keys for the next one's roles are on their way.
+                let policy = &state.genesis().policy;
+                let next = course.next_roster(state.members().len(), policy.min_hospitals).unwrap_or_default();
+                let can_open = has_roles(state, study, &next, true);
+                return if can_open { at(Duty::FailRound { round }, rank_of(&next, own)?) } else { None };
+            }
             if !running.is_complete() {
                 return at(before_all_are_in(running, own)?, 0);
             }

@@ -273,11 +273,55 @@ fn aggregator_and_witness_work_at_the_same_time_and_the_custodian_after_both() {
     assert_eq!(owed(&ledger, 0), with_looks(&ledger, study, both.clone()));
     does(&mut ledger, at, Payload::Witness(Witness { study, round: ROUND, seeds: blob(9) }));
     both[at] = None;
-    assert_eq!(owed(&ledger, 0), both);
+    assert_eq!(owed(&ledger, 0), with_looks(&ledger, study, both));
     does(&mut ledger, aggregator, Payload::SealSum(SealSum { study, round: ROUND, sum: blob(5), seeds: blob(6) }));
     let witness = Some((witness, blob(9).hash));
     let (aggregator, sum, seeds) = (roles.aggregator, blob(5).hash, blob(6).hash);
     let mut last = vec![None; 4];
     last[custodian] = Some((Duty::Disclose { round: ROUND, aggregator, sum, seeds, witness }, 0));
     assert_eq!(owed(&ledger, 0), last);
+}
+
+#[test]
+fn who_is_named_is_left_out_as_soon_as_there_are_keys() {
+    let mut ledger = Ledger::new(4);
+    ledger.accredit(1);
+    let (study, outcome) = ledger.propose_protected(1, Protection::Guarded);
+    assert_eq!(outcome, Ok(()));
+    let register = |ledger: &mut Ledger, i: usize, name: u8| {
+        let sealing_key = KemSecretKey::from_seed(Zeroizing::new([i as u8 + name; 32])).public_key();
+        let set = KeySet { public_key: blob(i as u8 + name), server_key: blob(2) };
+        does(ledger, i, Payload::RegisterGuardKeys(RegisterGuardKeys { sets: vec![set], sealing_key }));
+    };
+    (0..4).for_each(|i| register(&mut ledger, i, 50));
+    (0..4).for_each(|i| assert_eq!(ledger.approve(i, study), Ok(())));
+    does(&mut ledger, 0, Payload::OpenRound(OpenRound { study }));
+    (0..4).for_each(|i| contribute(&mut ledger, i, study));
+    let course = ledger.state.study(&study).expect("a study").course;
+    let round = course.running_round().expect("a round");
+    let (roles, examined) = (round.guard.expect("a guard").roles, round.examined.expect("drawn"));
+    let position = |id| (0..4).find(|i| ledger.consortium.hospital(*i) == id).expect("a member");
+    let (drawn, at) = ([position(roles.aggregator), position(roles.custodian)], position(examined));
+    let others: Vec<usize> = (0..4).filter(|i| *i != at).collect();
+    for i in &others {
+        let payload = Accuse { study, round: ROUND, accused: examined, fault: Fault::Malformed };
+        does(&mut ledger, *i, Payload::Accuse(payload));
+    }
+    if drawn.contains(&at) {
+        // Two others have keys: the next round is open.
+        let running = ledger.state.study(&study).expect("a study").course.running_round().expect("a round");
+        assert_eq!(running.number, RoundNumber::new(1));
+        return;
+    }
+    assert_eq!(owed(&ledger, 0), vec![None; 4], "nothing can be done for want of keys");
+    drawn.iter().for_each(|i| register(&mut ledger, *i, 90));
+    let mut expected = vec![None; 4];
+    let next = others.iter().map(|i| ledger.consortium.hospital(*i));
+    let mut next: Vec<HospitalId> = next.collect();
+    next.sort_unstable();
+    for i in others {
+        let rank = rank_of(&next, &ledger.consortium.hospital(i)).expect("of the roster");
+        expected[i] = Some((Duty::FailRound { round: ROUND }, rank));
+    }
+    assert_eq!(owed(&ledger, 0), expected);
 }

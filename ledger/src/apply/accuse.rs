@@ -5,7 +5,7 @@ use consilium_protocol::ids::{HospitalId, StudyId};
 use consilium_protocol::tx::{Accuse, Fault};
 
 use super::contribute::running;
-use super::end_round::end;
+use super::end_round::{end, lacks_keys};
 use super::{Context, Outcome};
 use crate::event::Event;
 use crate::rejection::Rejection;
@@ -77,5 +77,11 @@ fn owes(round: &Round, hospital: &HospitalId, fault: Fault) -> bool {
 fn end_without(context: &mut Context<'_>, id: StudyId) -> Outcome {
     let genesis = context.state.genesis();
     let roster = context.study(&id)?.course.next_roster(context.members(), genesis.policy.min_hospitals);
+    // For want of keys it is ended a little later, by whoever sees that there are some.
+    if let Some(roster) = &roster
+        && lacks_keys(context, id, roster)?
+    {
+        return Ok(());
+    }
     end(context, id, roster)
 }

@@ -79,5 +79,8 @@ pub(super) fn running<'a>(
     if !round.has(hospital) {
         return Err(Rejection::NotInRoster { study: id });
     }
+    if round.has_blame() {
+        return Err(Rejection::Spoiled { study: id });
+    }
     Ok(round)
 }

@@ -3,7 +3,7 @@
 use consilium_protocol::ids::{HospitalId, StudyId};
 use consilium_protocol::privacy::MicroRho;
 
-use super::open_round::{announce, open, privacy_roster};
+use super::open_round::{announce, draw_roles, open, privacy_roster};
 use super::{Context, Outcome, count, step};
 use crate::event::Event;
 use crate::rejection::Rejection;
@@ -44,6 +44,15 @@ pub(super) fn end(context: &mut Context<'_>, id: StudyId, roster: Option<Vec<Hos
     }
     context.state.put_course(id, course);
     Ok(())
+}
+
+/// Whether another round could open with these, were there keys to draw its roles with: hospitals make others as soon as some were drawn,
+/// which takes them seconds.
+pub(super) fn lacks_keys(context: &Context<'_>, id: StudyId, roster: &[HospitalId]) -> Result<bool, Rejection> {
+    let Some(next) = context.study(&id)?.course.running_round().and_then(|round| round.number.next()) else {
+        return Ok(false);
+    };
+    Ok(matches!(draw_roles(context, id, next, roster), Err(Rejection::NoRoles { .. })))
 }
 
 /// Gives back what a running round was charged, if it lacks a contribution. A hospital gives nobody its own before all are in, so that

@@ -1,8 +1,8 @@
-//! A member ends a round that ran out of time; another opens with who is left, if enough are.
+//! A member ends a round that ran out of time, or in which a hospital was named; another opens with who is left, if enough are.
 
 use consilium_protocol::tx::FailRound;
 
-use super::end_round::end;
+use super::end_round::{end, lacks_keys};
 use super::{Context, Outcome, step};
 use crate::rejection::Rejection;
 use crate::state::study::Step;
@@ -19,12 +19,19 @@ pub(super) fn apply(context: &mut Context<'_>, payload: &FailRound) -> Outcome {
     }
     let genesis = context.state.genesis();
     let not_before = round.opened.time.plus_millis(genesis.deadlines.round_ms);
-    if context.moment.time < not_before {
+    let (is_late, has_blame) = (context.moment.time >= not_before, round.has_blame());
+    if !is_late && !has_blame {
         return Err(Rejection::TooEarly { not_before });
     }
     if round.result().is_some() {
         return Err(Rejection::Releasable { study: id });
     }
     let roster = study.course.next_roster(context.members(), genesis.policy.min_hospitals);
+    // Until then there may be keys for the next one's roles.
+    if let (false, Some(roster)) = (is_late, &roster)
+        && lacks_keys(context, id, roster)?
+    {
+        return Err(Rejection::NoRoles { study: id });
+    }
     end(context, id, roster)
 }

@@ -63,31 +63,13 @@ pub(super) fn open(
     number: RoundNumber,
     candidates: Vec<HospitalId>,
 ) -> Result<Round, Rejection> {
-    let proposal = context.study(&id)?.proposal;
-    let protection = proposal.spec.protection;
-    let state = &*context.state;
-    let loss = protection.loss();
+    let loss = context.study(&id)?.proposal.spec.protection.loss();
     let roster = privacy_roster(context, id, candidates)?;
-    let needed = majority(context.members()).max(state.genesis().policy.min_hospitals as usize);
+    let needed = majority(context.members()).max(context.state.genesis().policy.min_hospitals as usize);
     if roster.len() < needed {
         return Err(Rejection::TooFewHospitals { approved: count(roster.len()), needed: count(needed) });
     }
-    let (guard, spare) = match protection {
-        Protection::Guarded => {
-            // The researcher's own hospital has neither role: with a role it could undo what it must not see.
-            let own = state.researchers().get(&proposal.researcher).and_then(|researcher| researcher.hospital);
-            let candidate = |id: &HospitalId| Some((*id, state.guard_keys(id).filter(|_| own != Some(*id))?.free()?));
-            let course = context.study(&id)?.course;
-            let (relieved, with_witness) = (course.relieved(), state.genesis().policy.witness);
-            let drawn = draw(&course.lots, id, number, roster.iter().filter_map(candidate), &relieved, with_witness);
-            let (roles, spare) = drawn.ok_or(Rejection::NoRoles { study: id })?;
-            if tells_apart(course, &roster, &roles) {
-                return Err(Rejection::NoRoles { study: id });
-            }
-            (Some(Guard::new(roles)), spare)
-        }
-        Protection::Open | Protection::Private { .. } => (None, SpareSets::default()),
-    };
+    let (guard, spare) = draw_roles(context, id, number, &roster)?;
     if let Some(Guard { roles, .. }) = guard {
         // Their keys are for one round.
         for holder in roles.holders() {
@@ -116,6 +98,29 @@ pub(super) fn open(
         advanced: context.moment.time,
         ended: None,
     })
+}
+
+/// The roles of a round with this roster, which a guarded one has, and the sets of keys that were not drawn. Changes nothing.
+pub(super) fn draw_roles(
+    context: &Context<'_>,
+    id: StudyId,
+    number: RoundNumber,
+    roster: &[HospitalId],
+) -> Result<(Option<Guard>, SpareSets), Rejection> {
+    let (study, state) = (context.study(&id)?, &*context.state);
+    if study.proposal.spec.protection != Protection::Guarded {
+        return Ok((None, SpareSets::default()));
+    }
+    // The researcher's own hospital has neither role: with a role it could undo what it must not see.
+    let own = state.researchers().get(&study.proposal.researcher).and_then(|researcher| researcher.hospital);
+    let candidate = |id: &HospitalId| Some((*id, state.guard_keys(id).filter(|_| own != Some(*id))?.free()?));
+    let (relieved, with_witness) = (study.course.relieved(), state.genesis().policy.witness);
+    let drawn = draw(&study.course.lots, id, number, roster.iter().filter_map(candidate), &relieved, with_witness);
+    let (roles, spare) = drawn.ok_or(Rejection::NoRoles { study: id })?;
+    if tells_apart(study.course, roster, &roles) {
+        return Err(Rejection::NoRoles { study: id });
+    }
+    Ok((Some(Guard::new(roles)), spare))
 }
 
 /// Whether roles of a round with fewer hospitals could tell what the missing ones counted, with those of an earlier round that all

@@ -162,6 +162,63 @@ fn whose_contribution_was_not_made_as_it_shows_is_named_at_once_and_left_out() {
 }
 
 #[test]
+fn a_round_whose_next_lacks_keys_is_over_when_there_are_some() {
+    let mut ledger = Ledger::new(4);
+    let study = opened(&mut ledger, Protection::Guarded);
+    contribute(&mut ledger, study, 0, 0..4);
+    let round = |ledger: &Ledger| ledger.state.study(&study).expect("a study").course.rounds.len();
+    let has_keys = |ledger: &Ledger, i: usize| {
+        ledger.state.guard_keys(&ledger.consortium.hospital(i)).is_some_and(|kept| kept.free().is_some())
+    };
+    // Withheld by one without a role: of the three others two had one, and their keys are used up.
+    let (aggregator, custodian, _) = roles(&ledger, study);
+    let at = (0..4).find(|i| *i != aggregator && *i != custodian).expect("another");
+    let others: Vec<usize> = (0..4).filter(|i| *i != at).collect();
+    assert_eq!(others.iter().filter(|i| has_keys(&ledger, **i)).count(), 1);
+    ledger.now += HALF_MS;
+    for i in &others {
+        assert_eq!(accuse(&mut ledger, *i, study, at, Fault::Contribution), Ok(()));
+    }
+    assert_eq!(phase(&ledger, study), Phase::Combining { round: ROUND }, "not failed");
+    // Nothing comes of it any more, and it is not failed for want of keys before its time is over.
+    let payload = SealSum {
+        study,
+        round: ROUND,
+        sum: Blob { hash: content(1), bytes: 9 },
+        seeds: Blob { hash: content(2), bytes: 9 },
+    };
+    let sealed = ledger.one(Who::Hospital(aggregator), Payload::SealSum(payload));
+    assert_eq!(sealed, Err(Rejection::Spoiled { study }));
+    let fail = || Payload::FailRound(FailRound { study, round: ROUND });
+    assert_eq!(ledger.one(Who::Hospital(at), fail()), Err(Rejection::NoRoles { study }));
+    for i in [aggregator, custodian] {
+        assert_eq!(ledger.one(Who::Hospital(i), Payload::RegisterGuardKeys(set(i, 3))), Ok(()));
+    }
+    assert_eq!(ledger.one(Who::Hospital(others[0]), fail()), Ok(()));
+    assert_eq!(phase(&ledger, study), Phase::Collecting { round: RoundNumber::new(1) });
+    let next = ledger.state.study(&study).expect("a study").course.running_round().expect("a round");
+    assert!(next.roster.len() == 3 && !next.has(&ledger.consortium.hospital(at)) && round(&ledger) == 2);
+}
+
+#[test]
+fn a_round_whose_next_never_has_keys_ends_the_study_at_its_deadline() {
+    let mut ledger = Ledger::new(4);
+    let study = opened(&mut ledger, Protection::Guarded);
+    contribute(&mut ledger, study, 0, 0..4);
+    let (aggregator, custodian, _) = roles(&ledger, study);
+    let at = (0..4).find(|i| *i != aggregator && *i != custodian).expect("another");
+    let deadline = ledger.now + 2 * HALF_MS;
+    ledger.now += HALF_MS;
+    for i in (0..4).filter(|i| *i != at) {
+        assert_eq!(accuse(&mut ledger, i, study, at, Fault::Contribution), Ok(()));
+    }
+    ledger.now = deadline;
+    let payload = Payload::FailRound(FailRound { study, round: ROUND });
+    assert_eq!(ledger.one(Who::Hospital(0), payload), Ok(()));
+    assert_eq!(phase(&ledger, study), Phase::Failed);
+}
+
+#[test]
 fn everybody_is_drawn_to_show_about_as_often() {
     let mut drawn = [0; 5];
     for name in 0..100 {

@@ -394,6 +394,7 @@ fn rejections() {
         (Rejection::NothingOwed { study }, "3f[55*32]"),
         (Rejection::AlreadyAccused { study }, "40[55*32]"),
         (Rejection::KeySets { study }, "41[55*32]"),
+        (Rejection::Spoiled { study }, "42[55*32]"),
     ];
     let mut kinds = std::collections::BTreeSet::new();
     for (rejection, expected) in &all {
@@ -417,6 +418,6 @@ fn a_whole_story() {
     assert_eq!(tags, [0, 1, 1, 1, 1, 2, 3, 4, 4, 5, 6, 7]);
     assert_eq!(
         ledger.state.head().app_hash.to_string(),
-        "89f3a7cb8f581c887a77c586b29ee64897c9422500e6a2bd4e847022a36b4850"
+        "2a154b1d1d507f52741d2a639daca75d5c9f3386d34b90fe09e99353a4b389be"
     );
 }

@@ -169,6 +169,11 @@ impl Round {
         self.accusations.get(hospital).is_some_and(|by| by.len() >= majority(self.roster.len()))
     }
 
+    /// Whether a hospital was named, so that nothing more comes of the round.
+    pub fn has_blame(&self) -> bool {
+        self.accusations.keys().any(|accused| self.is_blamed(accused))
+    }
+
     /// The sum that the most hospitals attested (of equals, the greatest), and how many did.
     pub fn leading_sum(&self) -> Option<(ContentHash, usize)> {
         let mut counts: BTreeMap<ContentHash, usize> = BTreeMap::new();
