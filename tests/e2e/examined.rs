@@ -46,7 +46,7 @@ fn a_guarded_round_goes_on_without_who_contributed_garbage() {
             world.consortium.approve(position, id).await?;
         }
         let reply = follow(&node, &id, Duration::from_secs(180)).await?;
-        assert_eq!(reply.summary.unwrap_or_default().phase, "released");
+        assert_eq!(reply.summary.unwrap_or_default().phase, "released", "{:?}", reply.rounds);
         let rosters: Vec<usize> = reply.rounds.iter().map(|round| round.roster.len()).collect();
         assert_eq!(rosters, [4, 3], "{:?}", reply.rounds[0].accusations);
         let [said] = &reply.rounds[0].accusations[..] else { panic!("{:?}", reply.rounds[0].accusations) };
