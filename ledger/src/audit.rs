@@ -255,6 +255,7 @@ impl Auditor {
             Payload::Accuse(p) => Some(p.study),
             Payload::Witness(p) => Some(p.study),
             Payload::OpenKeySets(p) => Some(p.study),
+            Payload::ShowLot(p) => Some(p.study),
         }
     }
 

@@ -270,6 +270,24 @@ pub enum Event {
         /// Who did.
         hospital: HospitalId,
     },
+    /// A hospital showed its lot for what a round draws next.
+    LotShown {
+        /// The study.
+        study: StudyId,
+        /// The round.
+        round: RoundNumber,
+        /// Who did.
+        hospital: HospitalId,
+    },
+    /// A hospital was drawn to show how its contribution was made.
+    Examined {
+        /// The study.
+        study: StudyId,
+        /// The round.
+        round: RoundNumber,
+        /// Which.
+        hospital: HospitalId,
+    },
 }
 
 impl Event {
@@ -306,6 +324,8 @@ impl Event {
             | Self::Accused { study, .. }
             | Self::Blamed { study, .. }
             | Self::KeySetsOpened { study, .. }
+            | Self::LotShown { study, .. }
+            | Self::Examined { study, .. }
             | Self::PrivacyReturned { study, .. } => Some(*study),
         }
     }
@@ -343,6 +363,8 @@ impl Event {
             Self::Accused { .. } => "accused",
             Self::Blamed { .. } => "blamed",
             Self::KeySetsOpened { .. } => "key_sets_opened",
+            Self::LotShown { .. } => "lot_shown",
+            Self::Examined { .. } => "examined",
             Self::PrivacyReturned { .. } => "privacy_returned",
         }
     }
@@ -414,6 +436,13 @@ impl fmt::Display for Event {
             Self::Blamed { study, round, hospital, fault } => {
                 let (study, hospital) = (study.short(), hospital.short());
                 write!(f, "study {study} round {round}: more than half say that {hospital} {}", fault.words())
+            }
+            Self::LotShown { study, round, hospital } => {
+                write!(f, "{} showed its lot in study {} round {round}", hospital.short(), study.short())
+            }
+            Self::Examined { study, round, hospital } => {
+                let (study, hospital) = (study.short(), hospital.short());
+                write!(f, "study {study} round {round}: {hospital} was drawn to show how its contribution was made")
             }
             Self::KeySetsOpened { study, round, hospital } => {
                 let (study, hospital) = (study.short(), hospital.short());

@@ -382,8 +382,8 @@ pub enum Rejection {
     },
     /// A key for guarded studies that cannot be one.
     #[error(
-        "keys for guarded studies have 1 to {MAX_GUARD_KEY_BYTES} bytes, the sealing key must be one, and none may \
-         be of a set that a role was drawn with; restart the node to make new ones"
+        "keys for guarded studies have 1 to {MAX_GUARD_KEY_BYTES} bytes, the sealing key must be one, there are as many different sets \
+         of them as the policy's key_sets, and none may have been in a round; restart the node to make new ones"
     )]
     GuardKeys,
     /// Fewer than two hospitals of the roster can take a role.
@@ -453,8 +453,8 @@ pub enum Rejection {
     },
     /// The custodian's other sets of keys are not opened, or not as this says.
     #[error(
-        "the custodian opens all of its sets of keys that were not drawn, once, before anybody contributes; look the round up for how far \
-         it is"
+        "the custodian opens all of its sets of keys that were not drawn, once, before anybody contributes; contribute when it has, and give \
+         one seed for each of them"
     )]
     KeySets {
         /// The study.
@@ -467,6 +467,21 @@ pub enum Rejection {
     Spoiled {
         /// The study.
         study: StudyId,
+    },
+    /// The round waits for lots, or for none; or this hospital's is shown.
+    #[error(
+        "lots are shown once by each hospital of the roster, and nothing else is done until all are; wait for the others', or for what is \
+         drawn next"
+    )]
+    Lots {
+        /// The study.
+        study: StudyId,
+    },
+    /// It comes later than it may.
+    #[error("this had to come by {not_after}; the round is opened again without this hospital at its deadline")]
+    TooLate {
+        /// The last moment.
+        not_after: Timestamp,
     },
 }
 
@@ -526,6 +541,8 @@ impl Rejection {
             Self::NoWitness { .. } => "no_witness",
             Self::KeySets { .. } => "key_sets",
             Self::Spoiled { .. } => "spoiled",
+            Self::Lots { .. } => "lots",
+            Self::TooLate { .. } => "too_late",
             Self::NothingOwed { .. } => "nothing_owed",
             Self::AlreadyAccused { .. } => "already_accused",
             Self::TooFewAttestations { .. } => "too_few_attestations",

@@ -15,7 +15,7 @@ use consilium_protocol::ids::{
 };
 use consilium_protocol::kem::{KemPublicKey, KemSecretKey};
 use consilium_protocol::keys::{Signature, SigningKey};
-use consilium_protocol::lots::{self, LotKey, LotProof};
+use consilium_protocol::lots::{self, Draw, LotKey, LotProof};
 use consilium_protocol::pairing::PAIR_BYTES;
 use consilium_protocol::policy::DisclosurePolicy;
 use consilium_protocol::study::key::STUDY_KEY_PREFIX;
@@ -125,9 +125,14 @@ impl Consortium {
 
     /// The lot of the member at this position for a round.
     pub(crate) fn lot(&self, i: usize, study: StudyId, round: u32) -> LotProof {
+        self.lot_of(i, study, round, Draw::Roles)
+    }
+
+    /// Likewise, for anything that is drawn in it.
+    pub(crate) fn lot_of(&self, i: usize, study: StudyId, round: u32, draw: Draw) -> LotProof {
         let position = self.genesis.member.iter().position(|member| member.id == self.hospital(i));
         let key = lot_key(position.expect("a member") as u8);
-        key.draw(&lots::message(&self.ledger(), &study, RoundNumber::new(round)))
+        key.draw(&lots::message(&self.ledger(), &study, RoundNumber::new(round), draw))
     }
 
     pub(crate) fn hospital(&self, i: usize) -> HospitalId {
@@ -324,6 +329,20 @@ impl Ledger {
         let study = study_id(&self.consortium.ledger(), &id, &canonical, &study_key(), &sealing_key());
         let payload = ProposeStudy { spec: canonical, public_key: study_key(), sealing_key: sealing_key() };
         (study, self.one(Who::Researcher(1), Payload::ProposeStudy(payload)))
+    }
+
+    /// Has all whose lot is awaited by a study's round show it, until nothing is drawn any more.
+    pub(crate) fn show_lots(&mut self, study: StudyId) {
+        for i in 0..self.state.members().len() {
+            let hospital = self.consortium.hospital(i);
+            let round = self.state.study(&study).and_then(|study| study.course.running_round());
+            let awaited = round.filter(|round| round.awaits_lot(&hospital)).map(|round| (round.number, round.draws()));
+            if let Some((round, Some(draw))) = awaited {
+                let lot = self.consortium.lot_of(i, study, round.get(), draw);
+                let payload = Payload::ShowLot(consilium_protocol::tx::ShowLot { study, round, lot });
+                assert_eq!(self.one(Who::Hospital(i), payload), Ok(()));
+            }
+        }
     }
 
     /// An accredited researcher's study, proposed.

@@ -18,9 +18,25 @@ use crate::keys::{NoRandomness, random_bytes};
 /// The length of a proof.
 pub const PROOF_BYTES: usize = 80;
 
-/// What a lot is for: a round of a study.
-pub fn message(ledger: &LedgerId, study: &StudyId, round: RoundNumber) -> [u8; 32] {
-    tagged("consilium/lot/v1", &[ledger.as_bytes(), study.as_bytes(), &round.get().to_le_bytes()])
+/// What is drawn by lots, in a round of a study.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Draw {
+    /// Its roles. The lots are shown before it is opened.
+    Roles,
+    /// With which of its sets of keys the custodian takes its role. The lots are shown once it is drawn itself.
+    KeySet,
+    /// Who shows how its contribution was made. The lots are shown once all have contributed.
+    Examined,
+}
+
+/// The message that a lot is of.
+pub fn message(ledger: &LedgerId, study: &StudyId, round: RoundNumber, draw: Draw) -> [u8; 32] {
+    let label = match draw {
+        Draw::Roles => "consilium/lot/v1",
+        Draw::KeySet => "consilium/lot/key-set/v1",
+        Draw::Examined => "consilium/lot/examined/v1",
+    };
+    tagged(label, &[ledger.as_bytes(), study.as_bytes(), &round.get().to_le_bytes()])
 }
 
 /// A key that draws lots. Erased when dropped, never printed.
@@ -118,7 +134,8 @@ mod tests {
 
     #[test]
     fn there_is_one_lot_of_a_key_and_a_message() {
-        let message = message(&LedgerId::from_bytes([1; 32]), &StudyId::from_bytes([2; 32]), RoundNumber::new(0));
+        let message =
+            message(&LedgerId::from_bytes([1; 32]), &StudyId::from_bytes([2; 32]), RoundNumber::new(0), Draw::Roles);
         let (own, other) = (key(3), key(4));
         let proof = own.draw(&message);
         let lot = proof.lot(&own.public_key(), &message).expect("a lot");
@@ -135,11 +152,18 @@ mod tests {
 
     #[test]
     fn messages_of_other_rounds_differ() {
-        let of = |ledger, study, round| {
-            message(&LedgerId::from_bytes([ledger; 32]), &StudyId::from_bytes([study; 32]), RoundNumber::new(round))
+        let of = |ledger, study, round, draw| {
+            message(
+                &LedgerId::from_bytes([ledger; 32]),
+                &StudyId::from_bytes([study; 32]),
+                RoundNumber::new(round),
+                draw,
+            )
         };
-        let all = [of(1, 1, 0), of(2, 1, 0), of(1, 2, 0), of(1, 1, 1)];
-        assert!((0..4).all(|i| (0..i).all(|j| all[i] != all[j])));
+        let roles = |ledger, study, round| of(ledger, study, round, Draw::Roles);
+        let others = [of(1, 1, 0, Draw::KeySet), of(1, 1, 0, Draw::Examined)];
+        let all = [roles(1, 1, 0), roles(2, 1, 0), roles(1, 2, 0), roles(1, 1, 1), others[0], others[1]];
+        assert!((0..6).all(|i| (0..i).all(|j| all[i] != all[j])));
     }
 
     #[test]

@@ -130,6 +130,8 @@ pub enum Payload {
     Witness(Witness),
     /// Custodian of a guarded round: gives the seeds of the sets of keys that were not drawn.
     OpenKeySets(OpenKeySets),
+    /// Hospital of the roster: shows its lot for what the round draws next.
+    ShowLot(ShowLot),
 }
 
 impl Payload {
@@ -157,6 +159,7 @@ impl Payload {
             Self::Accuse(_) => "accuse",
             Self::Witness(_) => "witness",
             Self::OpenKeySets(_) => "open_key_sets",
+            Self::ShowLot(_) => "show_lot",
         }
     }
 }
@@ -490,6 +493,17 @@ pub struct KeySet {
     pub public_key: Blob,
     /// With which an aggregator computes on them.
     pub server_key: Blob,
+}
+
+/// See [`Payload::ShowLot`].
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct ShowLot {
+    /// The study.
+    pub study: StudyId,
+    /// The round.
+    pub round: RoundNumber,
+    /// Of [`lots::message`](crate::lots::message), for what the round draws next.
+    pub lot: LotProof,
 }
 
 /// See [`Payload::OpenKeySets`].

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use consilium_protocol::hash;
-use consilium_protocol::tx::{Attest, FailRound, OpenKeySets, OpenRound, Payload, Release};
+use consilium_protocol::tx::{Attest, FailRound, OpenKeySets, OpenRound, Payload, Release, ShowLot};
 use tracing::{info, warn};
 
 use super::Studies;
@@ -107,6 +107,10 @@ async fn attempt(studies: &Studies, due: &Due) -> Result<(), DriveError> {
             Payload::Release(Release { study, round: *round })
         }
         Duty::FailRound { round } => Payload::FailRound(FailRound { study, round: *round }),
+        Duty::ShowLot { round, draw } => {
+            let lot = studies.vault.lot(&study, *round, *draw);
+            Payload::ShowLot(ShowLot { study, round: *round, lot })
+        }
         Duty::OpenKeySets { round, drawn } => {
             let seeds = studies.vault.open_key_sets(*drawn).await.map_err(GuardedError::from)?;
             Payload::OpenKeySets(OpenKeySets { study, round: *round, seeds })
@@ -124,17 +128,14 @@ async fn attempt(studies: &Studies, due: &Due) -> Result<(), DriveError> {
             Payload::Attest(Attest { study, round: *round, sum })
         }
         Duty::Seal { round, contributions } => {
-            examine(studies, study, *round).await?;
             let round = GuardedRound::read(&studies.replica, &study, *round).ok_or(GuardedError::NoRound)?;
             guarded::seal(studies, &round, contributions).await?
         }
         Duty::Witness { round, counts } => {
-            examine(studies, study, *round).await?;
             let round = GuardedRound::read(&studies.replica, &study, *round).ok_or(GuardedError::NoRound)?;
             guarded::witness(studies, &round, counts).await?
         }
         Duty::Disclose { round, aggregator, sum, seeds, witness } => {
-            examine(studies, study, *round).await?;
             let round = GuardedRound::read(&studies.replica, &study, *round).ok_or(GuardedError::NoRound)?;
             guarded::disclose(studies, &round, (*aggregator, *sum, *seeds), *witness).await?
         }

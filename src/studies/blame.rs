@@ -50,10 +50,13 @@ pub(super) enum Wrong {
     #[error("hospital {0:?} contributed what cannot be added up with the others: {1}")]
     Ciphertext(HospitalId, CiphertextError),
     #[error(
-        "hospital {0:?}, the custodian, registered sets of keys that are not made of the seeds that it opened; nothing is encrypted for it"
+        "hospital {0:?}, the custodian, registered sets of keys that are not made of the seeds that it opened; nothing is encrypted for \
+         it, and the others are told on the ledger"
     )]
     KeySets(HospitalId),
-    #[error("hospital {0:?} contributed what was not made as it shows; nothing is added up")]
+    #[error(
+        "hospital {0:?} contributed what was not made as it shows; nothing is added up, and the others are told on the ledger"
+    )]
     Form(HospitalId),
 }
 
@@ -102,7 +105,7 @@ pub(super) fn accusation(studies: &Studies, owed: &Owed) -> Option<Payload> {
         let is_time = owed.fault.is_plain() || from <= state.time().max(Timestamp::new(clock));
         let own = studies.replica.hospital;
         let is_said = round.accusations.get(&owed.hospital).is_some_and(|by| by.contains_key(&own));
-        let is_waited_for = round.is_complete() || owed.fault == Fault::KeySets;
+        let is_waited_for = round.is_given() || owed.fault == Fault::KeySets;
         (is_waited_for && round.ended.is_none() && is_time && !is_said).then_some(())
     });
     read.ok().flatten()?;
@@ -186,9 +189,10 @@ pub(super) async fn ask(
             Fault::Keys => {
                 let roles = round.guard?.roles;
                 let key = |kind, hash, limit| Wanted { kind, of: None, hash, limit };
+                let keys = roles.keys?;
                 return Some(vec![
-                    key(BlobKind::GuardPublicKey, roles.public_key.hash, GuardPublicKey::ENCODED_BYTES),
-                    key(BlobKind::GuardServerKey, roles.server_key.hash, GuardServerKey::ENCODED_BYTES),
+                    key(BlobKind::GuardPublicKey, keys.public_key.hash, GuardPublicKey::ENCODED_BYTES),
+                    key(BlobKind::GuardServerKey, keys.server_key.hash, GuardServerKey::ENCODED_BYTES),
                 ]);
             }
         };

@@ -8,6 +8,7 @@ use consilium_ledger::state::study::{Roles, Round, RoundEnd, Study};
 use consilium_protocol::genesis::Genesis;
 use consilium_protocol::hash;
 use consilium_protocol::ids::{Height, HospitalId, RoundNumber, StudyId, Timestamp};
+use consilium_protocol::lots::Draw;
 use consilium_protocol::study::Protection;
 use consilium_protocol::tx::Contribute;
 use tracing::{debug, info};
@@ -45,12 +46,13 @@ pub(super) async fn commitment(
     let letter = studies.kept.rounds.get(study, round, Piece::Veil)?;
     let counts = studies.kept.rounds.get(study, round, Piece::Counts)?;
     let proof = studies.kept.rounds.get(study, round, Piece::Proof)?;
+    // Without what shows how it was made, this hospital would be named should it be drawn.
+    let proof = if made.is_ok() { hash::content(&proof.ok_or(DriveError::Lost)?) } else { hash::content(&[]) };
     // The bytes' hash takes time, too.
     let made = made.map(|(bytes, new)| {
         let contribution = hash::content(&bytes);
         let veil = letter.as_deref().and_then(|letter| commitment_of(letter, counts.as_deref()));
-        let lot = studies.vault.lot(study, next);
-        let proof = hash::content(&proof.unwrap_or_default());
+        let lot = studies.vault.lot(study, next, Draw::Roles);
         (Contribute { study: *study, round, contribution, bytes: bytes.len() as u64, proof, lot, veil }, new)
     });
     let ready = now();
@@ -204,7 +206,7 @@ fn has_computed(studies: &Studies, study: &Study<'_>, round: &Round) -> bool {
 fn may_be_known(round: &Round) -> bool {
     match round.ended {
         None | Some((_, RoundEnd::Released)) => true,
-        Some((_, RoundEnd::Failed | RoundEnd::Withdrawn)) => round.guard.is_none() && round.is_complete(),
+        Some((_, RoundEnd::Failed | RoundEnd::Withdrawn)) => round.guard.is_none() && round.is_given(),
     }
 }
 
@@ -251,7 +253,7 @@ fn history(state: &State, own: &HospitalId) -> History {
             let standing = match round.ended {
                 Some((_, RoundEnd::Released)) => Standing::Released,
                 // Once all have contributed, the sum may have been seen, whatever became of the round.
-                Some(_) if !round.is_complete() => Standing::Incomplete,
+                Some(_) if !round.is_given() => Standing::Incomplete,
                 _ if round.contributions.contains_key(own) => Standing::Contributed,
                 _ => continue,
             };

@@ -3,6 +3,7 @@
 use consilium_ledger::state::State;
 use consilium_ledger::state::study::{Contribution, Guard, Phase, Round, Study, Turn};
 use consilium_protocol::ids::{ContentHash, HospitalId, RoundNumber, StudyId, Timestamp};
+use consilium_protocol::lots::Draw;
 use consilium_protocol::study::Protection;
 use consilium_protocol::tx::Fault;
 
@@ -21,6 +22,13 @@ pub enum Duty {
     },
     /// Open the first round.
     OpenRound,
+    /// Show the own lot for what is drawn next.
+    ShowLot {
+        /// The round.
+        round: RoundNumber,
+        /// What is drawn.
+        draw: Draw,
+    },
     /// As custodian: give the seeds of the sets of keys that were not drawn.
     OpenKeySets {
         /// The round.
@@ -127,6 +135,7 @@ impl Duty {
         match self {
             Self::Pair => "pair",
             Self::OpenRound => "open",
+            Self::ShowLot { .. } => "show lot",
             Self::OpenKeySets { .. } => "open keys",
             Self::Contribute { .. } => "contribute",
             Self::Attest { .. } => "attest",
@@ -224,8 +233,11 @@ fn due(state: &State, study: &Study<'_>, own: &HospitalId, now: Timestamp) -> Op
                 // Keys for the next one's roles are on their way.
                 let policy = &state.genesis().policy;
                 let next = course.next_roster(state.members().len(), policy.min_hospitals).unwrap_or_default();
-                let can_open = has_roles(state, study, &next, true);
+                let can_open = !next.is_empty() && has_roles(state, study, &next, false);
                 return if can_open { at(Duty::FailRound { round }, rank_of(&next, own)?) } else { None };
+            }
+            if let Some(draw) = running.draws() {
+                return if running.awaits_lot(own) { at(Duty::ShowLot { round, draw }, 0) } else { None };
             }
             if !running.is_complete() {
                 return at(before_all_are_in(running, own)?, 0);
@@ -237,7 +249,7 @@ fn due(state: &State, study: &Study<'_>, own: &HospitalId, now: Timestamp) -> Op
                 }
                 None => None,
                 Some(guard) => {
-                    let looks = || guard.sealed.is_none() && examined(running, own).is_some();
+                    let looks = || guard.disclosed.is_none() && examined(running, own).is_some();
                     let turn = turn(running, guard, own, contributions);
                     at(turn.or_else(|| looks().then_some(Duty::Examine { round }))?, 0)
                 }
@@ -261,7 +273,8 @@ fn before_all_are_in(running: &Round, own: &HospitalId) -> Option<Duty> {
     let round = running.number;
     if let Some(guard) = running.guard.filter(|_| !running.spare.are_open()) {
         let roles = guard.roles;
-        return (roles.custodian == *own).then_some(Duty::OpenKeySets { round, drawn: roles.public_key.hash });
+        let drawn = roles.keys?.public_key.hash;
+        return (roles.custodian == *own).then_some(Duty::OpenKeySets { round, drawn });
     }
     // Who has said that the custodian's keys are not what they should be encrypts nothing for them.
     let is_refused = running.accusations.values().any(|by| by.get(own) == Some(&Fault::KeySets));

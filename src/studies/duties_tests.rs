@@ -34,6 +34,7 @@ fn contribute(ledger: &mut Ledger, i: usize, study: StudyId) {
     let contribution =
         Contribute { study, round: ROUND, contribution: content(i as u8), bytes: 64, proof: content(99), lot, veil };
     does(ledger, i, Payload::Contribute(contribution));
+    ledger.show_lots(study);
 }
 
 /// Who contributed what, as [`contribute`] does.
@@ -44,7 +45,8 @@ fn contributions(ledger: &Ledger, members: &[usize]) -> Vec<(HospitalId, Content
 /// That those without a role look at the contribution of the one that was drawn to show it, unless they are that.
 fn with_looks(ledger: &Ledger, study: StudyId, mut owed: Vec<Option<(Duty, u32)>>) -> Vec<Option<(Duty, u32)>> {
     let course = ledger.state.study(&study).expect("a study").course;
-    let examined = course.running_round().expect("a round").examined.expect("drawn");
+    // Of three nobody is drawn.
+    let Some(examined) = course.running_round().expect("a round").examined else { return owed };
     for (i, owed) in owed.iter_mut().enumerate().filter(|(_, owed)| owed.is_none()) {
         *owed = (ledger.consortium.hospital(i) != examined).then_some((Duty::Examine { round: ROUND }, 0));
     }
@@ -261,6 +263,7 @@ fn aggregator_and_witness_work_at_the_same_time_and_the_custodian_after_both() {
         };
         does(&mut ledger, i, Payload::Contribute(contribution));
     }
+    ledger.show_lots(study);
     let course = ledger.state.study(&study).expect("a study").course;
     let roles = course.running_round().expect("a round").guard.expect("a guard").roles;
     let position = |id| (0..4).find(|i| ledger.consortium.hospital(*i) == id).expect("a member");
@@ -284,44 +287,89 @@ fn aggregator_and_witness_work_at_the_same_time_and_the_custodian_after_both() {
 
 #[test]
 fn who_is_named_is_left_out_as_soon_as_there_are_keys() {
-    let mut ledger = Ledger::new(4);
-    ledger.accredit(1);
-    let (study, outcome) = ledger.propose_protected(1, Protection::Guarded);
-    assert_eq!(outcome, Ok(()));
     let register = |ledger: &mut Ledger, i: usize, name: u8| {
         let sealing_key = KemSecretKey::from_seed(Zeroizing::new([i as u8 + name; 32])).public_key();
-        let set = KeySet { public_key: blob(i as u8 + name), server_key: blob(2) };
+        let set = KeySet { public_key: blob(i as u8 + name), server_key: blob(i as u8 + name + 10) };
         does(ledger, i, Payload::RegisterGuardKeys(RegisterGuardKeys { sets: vec![set], sealing_key }));
     };
-    (0..4).for_each(|i| register(&mut ledger, i, 50));
-    (0..4).for_each(|i| assert_eq!(ledger.approve(i, study), Ok(())));
-    does(&mut ledger, 0, Payload::OpenRound(OpenRound { study }));
-    (0..4).for_each(|i| contribute(&mut ledger, i, study));
-    let course = ledger.state.study(&study).expect("a study").course;
-    let round = course.running_round().expect("a round");
-    let (roles, examined) = (round.guard.expect("a guard").roles, round.examined.expect("drawn"));
-    let position = |id| (0..4).find(|i| ledger.consortium.hospital(*i) == id).expect("a member");
-    let (drawn, at) = ([position(roles.aggregator), position(roles.custodian)], position(examined));
+    // One of whose hospitals without a role is drawn to show how its contribution was made.
+    let such = (1..50).find_map(|name| {
+        let mut ledger = Ledger::new(4);
+        ledger.accredit(1);
+        let (study, outcome) = ledger.propose_protected(name, Protection::Guarded);
+        assert_eq!(outcome, Ok(()));
+        (0..4).for_each(|i| register(&mut ledger, i, 50));
+        (0..4).for_each(|i| assert_eq!(ledger.approve(i, study), Ok(())));
+        does(&mut ledger, 0, Payload::OpenRound(OpenRound { study }));
+        (0..4).for_each(|i| contribute(&mut ledger, i, study));
+        let course = ledger.state.study(&study).expect("a study").course;
+        let round = course.running_round().expect("a round");
+        let (roles, examined) = (round.guard.expect("a guard").roles, round.examined.expect("drawn"));
+        roles.holders().all(|id| id != examined).then_some((ledger, study, roles, examined))
+    });
+    let (mut ledger, study, roles, examined) = such.expect("such a study");
+    let position = |ledger: &Ledger, id| (0..4).find(|i| ledger.consortium.hospital(*i) == id).expect("a member");
+    let drawn = [position(&ledger, roles.aggregator), position(&ledger, roles.custodian)];
+    let at = position(&ledger, examined);
     let others: Vec<usize> = (0..4).filter(|i| *i != at).collect();
     for i in &others {
         let payload = Accuse { study, round: ROUND, accused: examined, fault: Fault::Malformed };
         does(&mut ledger, *i, Payload::Accuse(payload));
     }
-    if drawn.contains(&at) {
-        // Two others have keys: the next round is open.
-        let running = ledger.state.study(&study).expect("a study").course.running_round().expect("a round");
-        assert_eq!(running.number, RoundNumber::new(1));
-        return;
-    }
     assert_eq!(owed(&ledger, 0), vec![None; 4], "nothing can be done for want of keys");
     drawn.iter().for_each(|i| register(&mut ledger, *i, 90));
-    let mut expected = vec![None; 4];
-    let next = others.iter().map(|i| ledger.consortium.hospital(*i));
-    let mut next: Vec<HospitalId> = next.collect();
+    let mut next: Vec<HospitalId> = others.iter().map(|i| ledger.consortium.hospital(*i)).collect();
     next.sort_unstable();
+    let mut expected = vec![None; 4];
     for i in others {
         let rank = rank_of(&next, &ledger.consortium.hospital(i)).expect("of the roster");
         expected[i] = Some((Duty::FailRound { round: ROUND }, rank));
     }
+    assert_eq!(owed(&ledger, 0), expected);
+}
+
+#[test]
+fn of_several_sets_of_keys_one_is_drawn_and_the_others_are_opened_and_looked_at() {
+    let mut consortium = Consortium::new(4);
+    consortium.genesis.policy.key_sets = 2;
+    let mut ledger = Ledger::founded(consortium);
+    ledger.accredit(1);
+    let (study, outcome) = ledger.propose_protected(1, Protection::Guarded);
+    assert_eq!(outcome, Ok(()));
+    for i in 0..4u8 {
+        let set = |set: u8| KeySet { public_key: blob(8 * i + set), server_key: blob(8 * i + set + 4) };
+        let sealing_key = KemSecretKey::from_seed(Zeroizing::new([i + 50; 32])).public_key();
+        let keys = RegisterGuardKeys { sets: vec![set(0), set(1)], sealing_key };
+        does(&mut ledger, usize::from(i), Payload::RegisterGuardKeys(keys));
+        assert_eq!(ledger.approve(usize::from(i), study), Ok(()));
+    }
+    does(&mut ledger, 0, Payload::OpenRound(OpenRound { study }));
+    let round = |ledger: &Ledger| ledger.state.study(&study).expect("a study").course.rounds[0].clone();
+    let id = round(&ledger).guard.expect("a guard").roles.custodian;
+    let custodian = (0..4).find(|i| ledger.consortium.hospital(*i) == id).expect("a member");
+    let by_others = |ledger: &Ledger, duty: Duty| -> Vec<Option<(Duty, u32)>> {
+        (0..4).map(|i| (ledger.consortium.hospital(i) != id).then(|| (duty.clone(), 0))).collect()
+    };
+    let show = Duty::ShowLot { round: ROUND, draw: Draw::KeySet };
+    assert_eq!(owed(&ledger, 0), by_others(&ledger, show), "the custodian shows none");
+    ledger.show_lots(study);
+    let drawn = round(&ledger).guard.expect("a guard").roles.keys.expect("drawn").public_key.hash;
+    let mut expected = vec![None; 4];
+    expected[custodian] = Some((Duty::OpenKeySets { round: ROUND, drawn }, 0));
+    assert_eq!(owed(&ledger, 0), expected);
+    let seeds = vec![[1; 32]];
+    does(
+        &mut ledger,
+        custodian,
+        Payload::OpenKeySets(consilium_protocol::tx::OpenKeySets { study, round: ROUND, seeds }),
+    );
+    let contribute = Some((Duty::Contribute { round: ROUND }, 0));
+    assert_eq!(owed(&ledger, 0), vec![contribute.clone(); 4]);
+    // Who says that they are not what they should be encrypts nothing for them, and is not asked for anything; nor are others.
+    let accuser = (0..4).find(|i| *i != custodian).expect("another");
+    let payload = Accuse { study, round: ROUND, accused: id, fault: Fault::KeySets };
+    does(&mut ledger, accuser, Payload::Accuse(payload));
+    let mut expected = vec![contribute; 4];
+    expected[accuser] = None;
     assert_eq!(owed(&ledger, 0), expected);
 }

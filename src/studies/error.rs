@@ -66,7 +66,8 @@ impl DriveError {
             Self::Fetch(error) => of_fetch(error),
             Self::Owed(owed) | Self::Guarded(GuardedError::Owed(owed)) => match &owed.wrong {
                 Wrong::Fetch(error) => of_fetch(error),
-                Wrong::NotOne(_) | Wrong::Ciphertext(..) | Wrong::KeySets(_) | Wrong::Form(_) => "forged",
+                Wrong::NotOne(_) | Wrong::Ciphertext(..) | Wrong::Form(_) => "forged",
+                Wrong::KeySets(_) => "keys",
             },
             Self::Ciphertext(_) => "ciphertext",
             Self::File(_) => "file",

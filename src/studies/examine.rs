@@ -25,9 +25,11 @@ pub(super) async fn examine(studies: &Studies, study: StudyId, number: RoundNumb
         let hospital = examined(round, &studies.replica.hospital)?;
         let contribution = round.contributions.get(&hospital)?;
         let proposal = (found.proposal.spec.clone(), found.proposal.public_key.clone());
-        Some((hospital, contribution.hash, contribution.proof, proposal, round.roster.len()))
+        let counts = contribution.veil.and_then(|veil| veil.counts).map(|counts| counts.hash);
+        Some((hospital, (contribution.hash, contribution.proof, counts), proposal, round.roster.len()))
     });
-    let Some((hospital, committed, proof, (spec, public_key), hospitals)) = read.ok().flatten() else { return Ok(()) };
+    let Some((hospital, hashes, (spec, public_key), hospitals)) = read.ok().flatten() else { return Ok(()) };
+    let (committed, proof, counts) = hashes;
     let wanted = Wanted::of_round(BlobKind::Contribution, of, committed);
     let contribution = blame::fetch(studies, of, hospital, (Fault::Contribution, &wanted)).await?;
     let wanted = Wanted::of_round(BlobKind::Proof, of, proof);
@@ -36,13 +38,14 @@ pub(super) async fn examine(studies: &Studies, study: StudyId, number: RoundNumb
         Some(round) => Some(ExaminedGuard {
             custodian_key: guarded::public_key(studies, &round).await?,
             sealing_key: round.roles.sealing_key,
+            witness: round.roles.witness.map(|witness| witness.sealing_key).zip(counts),
             hospitals,
             repeatable: round.repeatable(),
         }),
         None => None,
     };
     let examination = Examination { study, round: number, spec, public_key, hospital, contribution, proof, guard };
-    if studies.vault.is_as_shown(&examination) {
+    if studies.vault.is_as_shown(examination).await? {
         return Ok(());
     }
     Err(Box::new(Owed { of, hospital, fault: Fault::Malformed, wrong: Wrong::Form(hospital) }).into())

@@ -3,6 +3,7 @@
 //! | what | is deleted when |
 //! |---|---|
 //! | what is shared with others for a study, and what was encapsulated for it | the study has ended |
+//! | what shows how the own contribution was made | another was drawn to show it, or the round has ended |
 //! | the own contribution and its veil; the seeds under the custodian's key; sums and seeds that were not released | their round has ended |
 //! | keys for guarded rounds, the own and others' | the round that they were drawn for has ended |
 //!
@@ -78,14 +79,18 @@ fn served(state: &State, own: &HospitalId, on_disk: Kept) -> Kept {
         match round.and_then(|round| round.ended) {
             Some((_, RoundEnd::Released)) => !matches!(piece.piece, Piece::Sum | Piece::DisclosedSeeds),
             Some((_, RoundEnd::Failed | RoundEnd::Withdrawn)) => true,
-            None => false,
+            // Who was not drawn has to show nothing.
+            None => {
+                let drawn = round.and_then(|round| round.examined);
+                piece.piece == Piece::Proof && drawn.is_some_and(|drawn| drawn != *own)
+            }
         }
     };
     let (sets, wanted): (Vec<_>, Vec<_>) =
         on_disk.sets.into_iter().partition(|set| use_of(state, own, set) == Use::Ended);
     let running = state.studies().filter_map(|study| study.course.running_round()?.guard);
-    let mut needed: BTreeSet<ContentHash> =
-        running.flat_map(|guard| [guard.roles.public_key.hash, guard.roles.server_key.hash]).collect();
+    let drawn = running.filter_map(|guard| guard.roles.keys);
+    let mut needed: BTreeSet<ContentHash> = drawn.flat_map(|set| [set.public_key.hash, set.server_key.hash]).collect();
     let free = wanted.iter().flat_map(|keys| &keys.sets);
     needed.extend(free.flat_map(|set| [set.public_key.hash, set.server_key.hash]));
     Kept {

@@ -35,7 +35,8 @@ pub(super) fn use_of(state: &State, hospital: &HospitalId, keys: &RegisterGuardK
     let drawn = rounds.filter(|round| {
         round.guard.as_ref().is_some_and(|guard| {
             let roles = &guard.roles;
-            (roles.custodian == *hospital && keys.sets.iter().any(|set| set.public_key == roles.public_key))
+            let sets = || roles.keys.iter().chain(&round.spare.sets);
+            (roles.custodian == *hospital && sets().any(|set| keys.sets.contains(set)))
                 || (roles.aggregator == *hospital && roles.sealing_key == keys.sealing_key)
                 || (roles.is_witness(hospital) && roles.witness.map(|of| of.sealing_key) == Some(keys.sealing_key))
         })

@@ -17,6 +17,7 @@ use tracing::info;
 
 use super::Studies;
 use super::blame::{self, Owed, Wrong};
+use super::examine::examine;
 use super::rounds::Piece;
 use crate::home::FileError;
 use crate::replica::Replica;
@@ -89,6 +90,11 @@ impl GuardedRound {
 }
 
 impl GuardedRound {
+    /// The custodian's keys, which are drawn before anybody needs them.
+    fn keys(&self) -> Result<KeySet, GuardedError> {
+        self.roles.keys.ok_or(GuardedError::NoRound)
+    }
+
     /// The studies that the round may repeat. What a custodian did not say of all its sets is not.
     pub(super) fn repeatable(&self) -> Vec<Repeatable> {
         let one = |(spec, passed): &(StudySpec, Vec<u8>)| {
@@ -105,7 +111,7 @@ fn blob(bytes: &[u8]) -> Blob {
 
 /// The custodian's public key: the one that is here, or the one fetched now.
 pub(super) async fn public_key(studies: &Studies, round: &GuardedRound) -> Result<Vec<u8>, GuardedError> {
-    let wanted = (BlobKind::GuardPublicKey, round.roles.public_key.hash, GuardPublicKey::ENCODED_BYTES);
+    let wanted = (BlobKind::GuardPublicKey, round.keys()?.public_key.hash, GuardPublicKey::ENCODED_BYTES);
     key_of_custodian(studies, round, wanted).await
 }
 
@@ -125,7 +131,7 @@ pub(super) async fn check_key_sets(studies: &Studies, round: &GuardedRound) -> R
 
 /// The custodian's server key, likewise.
 async fn server_key(studies: &Studies, round: &GuardedRound) -> Result<Vec<u8>, GuardedError> {
-    let wanted = (BlobKind::GuardServerKey, round.roles.server_key.hash, GuardServerKey::ENCODED_BYTES);
+    let wanted = (BlobKind::GuardServerKey, round.keys()?.server_key.hash, GuardServerKey::ENCODED_BYTES);
     key_of_custodian(studies, round, wanted).await
 }
 
@@ -158,6 +164,7 @@ pub(super) async fn seal(
     if let (Some(sum), Some(seeds)) = (kept(Piece::Sum)?, kept(Piece::Seeds)?) {
         return Ok(payload(&sum, &seeds));
     }
+    examine(studies, study, number).await?;
     let mut sealed = Vec::with_capacity(contributions.len());
     for (hospital, committed) in contributions {
         let bytes = if *hospital == studies.replica.hospital {
@@ -193,6 +200,7 @@ pub(super) async fn witness(
     if let Some(seeds) = rounds.get(&study, number, Piece::WitnessSeeds)? {
         return Ok(payload(&seeds));
     }
+    examine(studies, study, number).await?;
     let mut sealed = Vec::with_capacity(counts.len());
     for (hospital, committed) in counts {
         let bytes = if *hospital == studies.replica.hospital {
@@ -230,6 +238,7 @@ pub(super) async fn disclose(
     if let (Some(sealed), Some(passed)) = (kept(Piece::DisclosedSeeds)?, kept(Piece::Passed)?) {
         return Ok(payload(&sealed, passed));
     }
+    examine(studies, study, number).await?;
     // The padded sum too: when this hospital has disclosed, the round can be released without the aggregator.
     let wanted = Wanted::of_round(BlobKind::Sum, (study, number), sum);
     let of = (study, number);
@@ -255,7 +264,7 @@ pub(super) async fn disclose(
         veils.push((*hospital, letter, veil.keys));
     }
     let (researcher, spec) = (round.researcher, round.spec.clone());
-    let (public_key, veil_key) = (round.roles.public_key.hash, round.roles.veil_key);
+    let (public_key, veil_key) = (round.keys()?.public_key.hash, round.roles.veil_key);
     let task = DiscloseTask { study, round: number, spec, veils, veil_key, seeds, witnessed, researcher, public_key };
     let Passed { sealed, sets } = studies.vault.disclose(task).await?;
     rounds.keep(&study, number, Piece::Passed, &sets)?;

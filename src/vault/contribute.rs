@@ -225,11 +225,12 @@ impl Vault {
                 };
                 let sealed = sealing::seal(&guard.veil_key, &context(Content::Veil), veil_seed.as_bytes())?;
                 let letter = [&veils.commitment().as_bytes()[..], &sealed].concat();
-                let for_witness =
-                    guard.witness_key.map(|key| sealing::seal(&key, &context(Content::Counts), &counts)).transpose()?;
+                let coins = seed.of_sealing();
+                let to_witness = |key| sealing::seal_by(&coins, &key, &context(Content::Counts), &counts);
+                let for_witness = guard.witness_key.map(to_witness).transpose()?;
                 let parts = Parts { cells, counts }.to_bytes();
                 let context = context(Content::Contribution);
-                let bytes = sealing::seal_by(&seed.of_sealing(), &guard.sealing_key, &context, &parts)?;
+                let bytes = sealing::seal_by(&coins, &guard.sealing_key, &context, &parts)?;
                 Ok(Contributed { bytes, veil: Some(letter), counts: for_witness, proof: shown(parts) })
             }
         }

@@ -10,7 +10,8 @@ use consilium_engine::disclosure::across::Repeatable;
 use consilium_engine::disclosure::guarded;
 use consilium_engine::guard::{GuardContribution, GuardPublicKey};
 use consilium_engine::statistics::Layout;
-use consilium_protocol::ids::{HospitalId, LedgerId, RoundNumber, StudyId};
+use consilium_protocol::hash;
+use consilium_protocol::ids::{ContentHash, HospitalId, LedgerId, RoundNumber, StudyId};
 use consilium_protocol::kem::KemPublicKey;
 use consilium_protocol::policy::DisclosurePolicy;
 use consilium_protocol::sealing::{self, Content, Context};
@@ -18,7 +19,7 @@ use consilium_protocol::study::StudySpec;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use super::Vault;
-use super::roles::Parts;
+use super::roles::{Parts, RoleError};
 
 /// What shows how a contribution was made.
 #[derive(BorshSerialize, BorshDeserialize, Zeroize, ZeroizeOnDrop)]
@@ -64,6 +65,8 @@ pub struct ExaminedGuard {
     pub custodian_key: Vec<u8>,
     /// The aggregator's key.
     pub sealing_key: KemPublicKey,
+    /// The witness's key, and the hash of the counts sealed to it, if there is one.
+    pub witness: Option<(KemPublicKey, ContentHash)>,
     /// How many hospitals there are.
     pub hospitals: usize,
     /// The studies that the round may repeat, in the order of the ledger.
@@ -72,9 +75,14 @@ pub struct ExaminedGuard {
 
 impl Vault {
     /// Whether a contribution was made as it shows.
-    pub fn is_as_shown(&self, of: &Examination) -> bool {
+    ///
+    /// # Errors
+    /// [`RoleError::Stopped`].
+    pub async fn is_as_shown(&self, of: Examination) -> Result<bool, RoleError> {
+        let (ledger, policy) = (self.terms.ledger, self.terms.policy);
         // Any of it failing is an answer, too: what the study and the ledger say is right, or nobody would have contributed.
-        look_at(&self.terms.ledger, &self.terms.policy, of).unwrap_or(false)
+        let looking = tokio::task::spawn_blocking(move || look_at(&ledger, &policy, &of).unwrap_or(false));
+        looking.await.map_err(|_| RoleError::Stopped)
     }
 }
 
@@ -94,10 +102,16 @@ fn look_at(ledger: &LedgerId, policy: &DisclosurePolicy, of: &Examination) -> Op
     let contributed = EncryptedCells::from_bytes(&parts.cells).ok()?;
     let counts = GuardContribution::from_bytes(&parts.counts).ok()?;
     let custodian = GuardPublicKey::from_bytes(&guard.custodian_key).ok()?;
+    let is_witnessed = guard.witness.is_none_or(|(key, committed)| {
+        let context = Context { content: Content::Counts, ..context };
+        let sealed = sealing::seal_by(&seed.of_sealing(), &key, &context, &parts.counts);
+        sealed.is_ok_and(|sealed| hash::content(&sealed) == committed)
+    });
     let plan = guarded::plan(&of.spec, policy, guard.hospitals, &guard.repeatable).ok()?;
     // The veiled check cell is one more.
     let cells_are = is_made_of(&contributed, &key, cells + 1, &seed);
-    Some(sealed == of.contribution && cells_are && counts.is_made_of(&plan.shape, &custodian, &seed))
+    let counts_are = counts.is_made_of(&plan.shape, &custodian, &seed);
+    Some(sealed == of.contribution && cells_are && counts_are && is_witnessed)
 }
 
 #[cfg(test)]
@@ -163,7 +177,7 @@ mod tests {
         let context = Context { content: Content::Contribution, ledger: &LEDGER, study, round, from };
         let sealed = sealing::seal_by(&seed.of_sealing(), &sealing_key, &context, &parts).expect("sealed");
         let custodian_key = custodian.to_bytes();
-        let guard = ExaminedGuard { custodian_key, sealing_key, hospitals: 3, repeatable: Vec::new() };
+        let guard = ExaminedGuard { custodian_key, sealing_key, witness: None, hospitals: 3, repeatable: Vec::new() };
         examination(sealed, parts, Some(guard))
     }
 
@@ -182,6 +196,12 @@ mod tests {
             of.proof[0] ^= 1;
             assert!(!is_as_shown(&of), "{protection}: another seed");
             of.proof[0] ^= 1;
+            if protection == "open" {
+                let whole = of.proof.clone();
+                of.proof = Proof { seed: [4; 32], parts: vec![1] }.to_bytes();
+                assert!(!is_as_shown(&of), "nothing belongs beside");
+                of.proof = whole;
+            }
             of.proof.push(0);
             assert!(!is_as_shown(&of), "{protection}: more than that");
             of.proof.truncate(20);
@@ -197,7 +217,7 @@ mod tests {
         let guard = || {
             let of = of.guard.as_ref().expect("a guard");
             let (custodian_key, sealing_key) = (of.custodian_key.clone(), of.sealing_key);
-            ExaminedGuard { custodian_key, sealing_key, hospitals: 3, repeatable: Vec::new() }
+            ExaminedGuard { custodian_key, sealing_key, witness: None, hospitals: 3, repeatable: Vec::new() }
         };
         // Sealed anew, so that only what is within is not as it should be.
         let with = |cells: &[u8], counts: &[u8], guard: ExaminedGuard| {
@@ -226,6 +246,16 @@ mod tests {
         assert!(!with(&changed(&parts.cells, 100), &parts.counts, guard()), "cells");
         assert!(!with(&parts.cells, &changed(&parts.counts, 100), guard()), "counts");
         assert!(!with(&parts.counts, &parts.cells, guard()), "one for the other");
+        // What is sealed to a witness is the same counts.
+        let key = KemSecretKey::from_seed(Zeroizing::new([6; 32])).public_key();
+        let (study, round, from) = (of.study, of.round, of.hospital);
+        let context = Context { content: Content::Counts, ledger: &LEDGER, study, round, from };
+        let seed = EncryptionSeed::from_bytes(proof.seed);
+        for (counts, expected) in [(parts.counts.clone(), true), (changed(&parts.counts, 300), false)] {
+            let sealed = sealing::seal_by(&seed.of_sealing(), &key, &context, &counts).expect("sealed");
+            let witnessed = ExaminedGuard { witness: Some((key, hash::content(&sealed))), ..guard() };
+            assert_eq!(with(&parts.cells, &parts.counts, witnessed), expected);
+        }
         let another = GuardKeys::generate().expect("randomness").public.to_bytes();
         let for_another = ExaminedGuard { custodian_key: another, ..guard() };
         assert!(!with(&parts.cells, &parts.counts, for_another), "for another custodian");

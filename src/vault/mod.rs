@@ -38,7 +38,7 @@ use consilium_engine::store::{StoreConfig, StoreError};
 use consilium_engine::worker::Refusal;
 use consilium_protocol::ids::{ContentHash, HospitalId, LedgerId, RoundNumber, StudyId};
 use consilium_protocol::kem::KemPublicKey;
-use consilium_protocol::lots::{self, LotKey, LotProof};
+use consilium_protocol::lots::{self, Draw, LotKey, LotProof};
 use consilium_protocol::policy::DisclosurePolicy;
 use consilium_protocol::tx::{KeySet, RegisterGuardKeys};
 
@@ -170,9 +170,9 @@ impl Vault {
         Own { ledger: &self.terms.ledger, study, hospital: self.terms.hospital, key }
     }
 
-    /// This hospital's lot for a round.
-    pub fn lot(&self, study: &StudyId, round: RoundNumber) -> LotProof {
-        self.lots.draw(&lots::message(&self.terms.ledger, study, round))
+    /// This hospital's lot for what is drawn in a round.
+    pub fn lot(&self, study: &StudyId, round: RoundNumber, draw: Draw) -> LotProof {
+        self.lots.draw(&lots::message(&self.terms.ledger, study, round, draw))
     }
 
     /// The studies that this hospital has secrets with others for.

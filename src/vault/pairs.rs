@@ -10,7 +10,7 @@ use consilium_engine::cells::PairSecrets;
 use consilium_protocol::ids::{HospitalId, LedgerId, RoundNumber, StudyId};
 use consilium_protocol::kem::KemPublicKey;
 use consilium_protocol::keys::{NoRandomness, random_bytes};
-use consilium_protocol::lots::{self, LotKey, LotProof};
+use consilium_protocol::lots::{self, Draw, LotKey, LotProof};
 use consilium_protocol::pairing::{Pair, PairKey, PairingError};
 
 use crate::home::SecretError;
@@ -87,7 +87,7 @@ pub fn make_ready(home: &Path, ledger: &LedgerId, study: &StudyId) -> Result<Rea
     if !pairs.path(study).exists() {
         secrets::create_at(&pairs.path(study), Kind::Pair, &random_bytes()?)?;
     }
-    let lot = read_lot_key(home)?.draw(&lots::message(ledger, study, RoundNumber::new(0)));
+    let lot = read_lot_key(home)?.draw(&lots::message(ledger, study, RoundNumber::new(0), Draw::Roles));
     Ok(Readiness { pair_key: pairs.key(study)?.public_key(), lot })
 }
 

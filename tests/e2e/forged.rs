@@ -18,9 +18,9 @@ use consilium_engine::statistics::Layout;
 use consilium_protocol::genesis::Deadlines;
 use consilium_protocol::hash;
 use consilium_protocol::ids::{HospitalId, RoundNumber};
-use consilium_protocol::lots::{self, LotKey};
+use consilium_protocol::lots::{self, Draw, LotKey};
 use consilium_protocol::pairing::{Pair, PairKey};
-use consilium_protocol::tx::{Blob, Contribute, PairKeys, Payload};
+use consilium_protocol::tx::{Blob, Contribute, PairKeys, Payload, ShowLot};
 use consilium_protocol::wire::peer_server::{Peer, PeerServer};
 use consilium_protocol::wire::{BlobKind, BlobRequest, Chunk, GossipReply, GossipRequest};
 use tokio_stream::Stream;
@@ -94,7 +94,7 @@ fn a_contribution_changed_by_one_byte_is_never_used() {
         let ledger = genesis.ledger();
         let own = PairKey::from_seed(zeroize::Zeroizing::new([7; 32]));
         let lots = LotKey::from_seed(secrets::read(&forger.home, Kind::Lots)?).expect("a key");
-        let lot = |round| lots.draw(&lots::message(&ledger, &study, RoundNumber::new(round)));
+        let lot = |round| lots.draw(&lots::message(&ledger, &study, RoundNumber::new(round), Draw::Roles));
         let (pair_key, reason) = (own.public_key(), String::new());
         let approve = consilium_protocol::tx::Approve { study, reason, pair_key, lot: lot(0) };
         node.submit(signer, &forger.key, Payload::Approve(approve)).await?;
@@ -154,6 +154,15 @@ fn a_contribution_changed_by_one_byte_is_never_used() {
         let deadline = Instant::now() + Duration::from_secs(20);
         while node.submit(signer, &forger.key, committed.clone()).await.is_err() {
             assert!(Instant::now() < deadline, "the round does not open");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+
+        // With the others it draws who shows how its contribution was made.
+        let message = lots::message(&ledger, &study, RoundNumber::new(0), Draw::Examined);
+        let payload = Payload::ShowLot(ShowLot { study, round: RoundNumber::new(0), lot: lots.draw(&message) });
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while node.submit(signer, &forger.key, payload.clone()).await.is_err() {
+            assert!(Instant::now() < deadline, "the others do not contribute");
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
 

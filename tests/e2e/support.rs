@@ -8,10 +8,13 @@ use consilium::cli::Failure;
 use consilium::demo::consortium::{Consortium, Plan};
 use consilium::demo::synthetic::{Synthetic, write_store};
 use consilium::home::Home;
+use consilium::home::secrets::{self, Kind};
 use consilium::net::client::{Node, refused};
 use consilium_protocol::consent::{Action, Base, Effect, Purpose, Rule, Scope, Terms};
 use consilium_protocol::genesis::Deadlines;
-use consilium_protocol::ids::StudyId;
+use consilium_protocol::hash::{Tagged, tagged};
+use consilium_protocol::ids::{HospitalId, RoundNumber, StudyId};
+use consilium_protocol::lots::{self, Draw, LotKey};
 use consilium_protocol::policy::DisclosurePolicy;
 use consilium_protocol::study::StudySpec;
 use consilium_protocol::wire::StudyRequest;
@@ -196,4 +199,27 @@ by = ["sex"]
 "#,
     )
     .unwrap()
+}
+
+/// Whom the lots of a study's first round will draw to show how its contribution was made, if all four take part.
+pub fn to_be_examined(world: &World, study: &StudyId) -> usize {
+    let (ledger, round) = (world.consortium.genesis.ledger(), RoundNumber::new(0));
+    let mut roster: Vec<HospitalId> = world.consortium.genesis.member.iter().map(|member| member.id).collect();
+    roster.sort_unstable();
+    let number = round.get().to_le_bytes();
+    let mut hash = Tagged::new("consilium/examined/v1");
+    hash.part(study.as_bytes());
+    hash.part(&number);
+    for id in &roster {
+        let hospital = world.consortium.hospitals.iter().find(|hospital| hospital.member.id == *id).expect("a member");
+        let key = LotKey::from_seed(secrets::read(&hospital.home, Kind::Lots).expect("a key")).expect("a key");
+        let message = lots::message(&ledger, study, round, Draw::Examined);
+        let lot = key.draw(&message).lot(&key.public_key(), &message).expect("its own");
+        hash.part(id.public_key());
+        hash.part(&tagged("consilium/lot-shown/v1", &[&lot]));
+    }
+    let hash = hash.finish();
+    let number = u64::from_le_bytes(*hash.first_chunk().expect("8 of 32 bytes"));
+    let drawn = roster[(number % 4) as usize];
+    world.consortium.hospitals.iter().position(|hospital| hospital.member.id == drawn).expect("a member")
 }

@@ -11,7 +11,7 @@ use consilium_protocol::ids::{ContentHash, StudyId};
 use consilium_protocol::wire::{self, BlobKind, BlobRequest};
 
 use crate::guarded::{by_age, fetch, roles, study, women};
-use crate::support::{QUICK, World, alone, headcount};
+use crate::support::{QUICK, World, alone, headcount, to_be_examined};
 
 /// Half of it is enough to compute under encryption; from then on others say what they miss.
 const IMPATIENT: Deadlines = Deadlines { round_ms: 30_000, ..QUICK };
@@ -107,7 +107,9 @@ fn what_one_hospital_alone_cannot_have_others_hand_on() {
         approve(&world, id).await?;
         let round = first_round(&node, &id, |_| true).await?;
         let (aggregator, custodian) = roles(&world, &round);
-        let withholds = (0..4).find(|i| *i != aggregator && *i != custodian).expect("another");
+        // What is shown to everybody, everybody misses.
+        let examined = to_be_examined(&world, &id);
+        let withholds = (0..4).find(|i| ![aggregator, custodian, examined].contains(i)).expect("another");
         let taken = withhold(&world, withholds, &id);
         let round = first_round(&node, &id, |round| !round.accusations.is_empty()).await?;
         let (path, bytes) = taken.join().expect("it was contributed");

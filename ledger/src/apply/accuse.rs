@@ -48,8 +48,8 @@ pub(super) fn apply(context: &mut Context<'_>, payload: &Accuse) -> Outcome {
 /// Whether the hospital has committed to something of the kind in this round.
 fn owes(round: &Round, hospital: &HospitalId, fault: Fault) -> bool {
     let guard = round.guard.as_ref();
-    // Keys are looked at before anybody contributes; nothing else is owed before all have.
-    if !round.is_complete() && fault != Fault::KeySets {
+    // Keys are looked at before anybody contributes; nothing else is owed before all have, and what is drawn then is drawn.
+    if !round.is_given() && fault != Fault::KeySets {
         return false;
     }
     match fault {

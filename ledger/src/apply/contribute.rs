@@ -1,13 +1,14 @@
 //! A hospital of the roster commits to its contribution, once a round.
 
 use consilium_protocol::ids::{HospitalId, RoundNumber, StudyId};
+use consilium_protocol::lots::Draw;
 use consilium_protocol::tx::Contribute;
 
 use super::decide::lot;
 use super::{Context, Outcome, step};
 use crate::event::Event;
 use crate::rejection::Rejection;
-use crate::state::study::{Contribution, Course, Round, Step, draw_examined};
+use crate::state::study::{Contribution, Course, Round, Step};
 
 pub(super) fn apply(context: &mut Context<'_>, payload: &Contribute) -> Outcome {
     let hospital = context.hospital()?;
@@ -35,7 +36,7 @@ pub(super) fn apply(context: &mut Context<'_>, payload: &Contribute) -> Outcome 
     }
     let complete = round.contributions.len() + 1 == round.roster.len();
     let after = round.number.next().ok_or(Rejection::WrongRound { current: round.number })?;
-    let lot = lot(context, hospital, &id, after, &payload.lot)?;
+    let lot = lot(context, hospital, &id, (after, Draw::Roles), &payload.lot)?;
     let phase = step(id, study.course, Step::Contribute { complete })?;
 
     let number = round.number;
@@ -48,10 +49,6 @@ pub(super) fn apply(context: &mut Context<'_>, payload: &Contribute) -> Outcome 
         round.advanced = context.moment.time;
     }
     course.lots.insert((after, hospital), lot);
-    if complete && let Some(round) = course.rounds.last_mut() {
-        // Who contributes last knows all lots, its own included, and can do nothing about it but stay away.
-        round.examined = draw_examined(&course.lots, id, number, &round.roster);
-    }
     course.phase = phase;
     context.state.put_course(id, course);
     context.events.push(Event::Contributed { study: id, round: number, hospital });
@@ -81,6 +78,10 @@ pub(super) fn running<'a>(
     }
     if round.has_blame() {
         return Err(Rejection::Spoiled { study: id });
+    }
+    // What is drawn has to be drawn before anybody goes on.
+    if round.draws().is_some() != matches!(gate, Step::ShowLot) && !matches!(gate, Step::Accuse) {
+        return Err(Rejection::Lots { study: id });
     }
     Ok(round)
 }

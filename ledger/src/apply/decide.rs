@@ -2,7 +2,7 @@
 
 use consilium_protocol::hash::tagged;
 use consilium_protocol::ids::{HospitalId, RoundNumber, StudyId};
-use consilium_protocol::lots::{self, LotProof};
+use consilium_protocol::lots::{self, Draw, LotProof};
 use consilium_protocol::tx::{Approve, Reject};
 
 use super::{Context, Outcome, check_text, step};
@@ -20,7 +20,7 @@ pub(super) fn approve(context: &mut Context<'_>, payload: Approve) -> Outcome {
     }
     let hospital = context.hospital()?;
     let round = RoundNumber::new(0);
-    let lot = lot(context, hospital, &payload.study, round, &payload.lot)?;
+    let lot = lot(context, hospital, &payload.study, (round, Draw::Roles), &payload.lot)?;
     decide(context, payload.study, true, payload.reason, |course| {
         course.approvals.push(Approval { hospital, pair_key: payload.pair_key, keys: None });
         course.lots.insert((round, hospital), lot);
@@ -37,11 +37,11 @@ pub(super) fn lot(
     context: &Context<'_>,
     hospital: HospitalId,
     study: &StudyId,
-    round: RoundNumber,
+    (round, draw): (RoundNumber, Draw),
     proof: &LotProof,
 ) -> Result<Lot, Rejection> {
     let member = context.state.genesis().member(&hospital).ok_or(Rejection::Lot)?;
-    let message = lots::message(context.state.ledger_id(), study, round);
+    let message = lots::message(context.state.ledger_id(), study, round, draw);
     let lot = proof.lot(&member.lot_key, &message).ok_or(Rejection::Lot)?;
     Ok(tagged("consilium/lot-shown/v1", &[&lot]))
 }

@@ -2,8 +2,9 @@
 
 use consilium_protocol::ids::{HospitalId, StudyId};
 use consilium_protocol::privacy::MicroRho;
+use consilium_protocol::study::Protection;
 
-use super::open_round::{announce, draw_roles, open, privacy_roster};
+use super::open_round::{announce, open, privacy_roster};
 use super::{Context, Outcome, count, step};
 use crate::event::Event;
 use crate::rejection::Rejection;
@@ -46,16 +47,18 @@ pub(super) fn end(context: &mut Context<'_>, id: StudyId, roster: Option<Vec<Hos
     Ok(())
 }
 
-/// Whether another round could open with these, were there keys to draw its roles with: hospitals make others as soon as some were drawn,
-/// which takes them seconds.
+/// Whether somebody who could have a role in another guarded round with these has no keys: hospitals make others as soon as some were
+/// drawn, which takes them seconds, and who has its own at hand must not have the draw to itself.
 pub(super) fn lacks_keys(context: &Context<'_>, id: StudyId, roster: &[HospitalId]) -> Result<bool, Rejection> {
-    let Some(next) = context.study(&id)?.course.running_round().and_then(|round| round.number.next()) else {
-        return Ok(false);
-    };
-    Ok(matches!(draw_roles(context, id, next, roster), Err(Rejection::NoRoles { .. })))
+    let study = context.study(&id)?;
+    let is_guarded = study.proposal.spec.protection == Protection::Guarded;
+    let researchers = context.state.researchers();
+    let own = researchers.get(&study.proposal.researcher).and_then(|researcher| researcher.hospital);
+    let has_keys = |id: &HospitalId| context.state.guard_keys(id).is_some_and(|kept| kept.free().is_some());
+    Ok(is_guarded && roster.iter().any(|id| own != Some(*id) && !has_keys(id)))
 }
 
-/// Gives back what a running round was charged, if it lacks a contribution. A hospital gives nobody its own before all are in, so that
+/// Gives back what a running round was charged, if it lacks a contribution, or waits for lots. A hospital gives nobody its own before, so that
 /// no sum over the roster can be made, and a sum over fewer is uniform noise.
 ///
 /// Of a round that all contributed to, nothing is given back, whatever became of it: who withheld the last ciphertext from the
@@ -63,7 +66,7 @@ pub(super) fn lacks_keys(context: &Context<'_>, id: StudyId, roster: &[HospitalI
 pub(super) fn give_back(context: &mut Context<'_>, id: StudyId) -> Outcome {
     let study = context.study(&id)?;
     let rho = study.proposal.spec.protection.loss();
-    let running = study.course.running_round().filter(|round| !round.is_complete() && rho > MicroRho::ZERO);
+    let running = study.course.running_round().filter(|round| !round.is_given() && rho > MicroRho::ZERO);
     let Some((number, roster)) = running.map(|round| (round.number, round.roster.clone())) else { return Ok(()) };
     for hospital in &roster {
         let left = context.state.privacy_loss(hospital).saturating_sub(rho);

@@ -23,6 +23,7 @@ mod release;
 mod revoke;
 mod run_out;
 mod seal_sum;
+mod show_lot;
 mod vote;
 mod withdraw_study;
 mod witness;
@@ -142,6 +143,7 @@ fn dispatch(context: &mut Context<'_>, body: TxBody, bytes: usize) -> Outcome {
         Payload::Accuse(payload) => accuse::apply(context, &payload),
         Payload::Witness(payload) => witness::apply(context, &payload),
         Payload::OpenKeySets(payload) => open_key_sets::apply(context, &payload),
+        Payload::ShowLot(payload) => show_lot::apply(context, &payload),
     }
 }
 

@@ -22,11 +22,16 @@ pub(super) fn apply(context: &mut Context<'_>, payload: &OpenKeySets) -> Outcome
         return Err(Rejection::KeySets { study: id });
     }
 
+    // Later than that, others could not look at them in time, and would be those who are missing.
+    let not_after = round.advanced.plus_millis(context.state.genesis().deadlines.round_ms / 4);
+    if context.moment.time > not_after {
+        return Err(Rejection::TooLate { not_after });
+    }
+
     let number = round.number;
     let mut course = study.course.clone();
     if let Some(round) = course.rounds.last_mut() {
         round.spare.seeds.clone_from(&payload.seeds);
-        round.advanced = context.moment.time;
     }
     context.state.put_course(id, course);
     context.events.push(Event::KeySetsOpened { study: id, round: number, hospital });

@@ -89,6 +89,7 @@ pub(super) fn open(
         opened: context.moment,
         roster,
         contributions: BTreeMap::new(),
+        shown: BTreeMap::new(),
         examined: None,
         attestations: BTreeMap::new(),
         guard,
@@ -151,7 +152,7 @@ pub(super) fn announce(context: &mut Context<'_>, id: StudyId, round: &Round) {
 mod tests {
     use consilium_protocol::ids::{ContentHash, Height, Timestamp};
     use consilium_protocol::kem::{KemPublicKey, PUBLIC_KEY_BYTES};
-    use consilium_protocol::tx::Blob;
+    use consilium_protocol::tx::{Blob, KeySet};
 
     use super::*;
     use crate::state::Moment;
@@ -172,8 +173,7 @@ mod tests {
             custodian: hospital(custodian),
             sealing_key: key,
             veil_key: key,
-            public_key: blob,
-            server_key: blob,
+            keys: Some(KeySet { public_key: blob, server_key: blob }),
             witness: witness.map(|name| WitnessRole { hospital: hospital(name), sealing_key: key }),
         }
     }
@@ -193,6 +193,7 @@ mod tests {
             opened: Moment { height, time },
             roster: (1..=6).map(hospital).collect(),
             contributions: (1..=contributed).map(|name| (hospital(name), one)).collect(),
+            shown: BTreeMap::new(),
             examined: None,
             attestations: BTreeMap::new(),
             guard: Some(Guard::new(roles)),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use consilium_protocol::ids::ContentHash;
 use consilium_protocol::tx::{Blob, MAX_GUARD_KEY_BYTES, RegisterGuardKeys};
 
 use super::{Context, Outcome, count};
@@ -19,13 +20,16 @@ pub(super) fn apply(context: &mut Context<'_>, payload: &RegisterGuardKeys) -> O
     if !all_fit || !all_differ || !are_enough || !payload.sealing_key.is_valid() {
         return Err(Rejection::GuardKeys);
     }
-    // What a role was drawn with is used up, and what was beside it may be known to everybody.
-    let used = |kept: &GuardKeys| {
-        let keys = &kept.keys;
-        let any = keys.sets.iter().any(|set| sets.iter().any(|new| new.public_key == set.public_key));
-        kept.drawn.is_some() && (any || keys.sealing_key == payload.sealing_key)
+    // What a role was drawn with is used up, and what was beside it may be known to everybody: for good.
+    let is_used = |hash: &ContentHash| {
+        let rounds = context.state.studies().flat_map(|study| &study.course.rounds);
+        rounds.filter_map(|round| Some((round.guard?.roles.keys, &round.spare.sets))).any(|(drawn, spare)| {
+            drawn.iter().chain(spare).any(|set| set.public_key.hash == *hash || set.server_key.hash == *hash)
+        })
     };
-    if context.state.guard_keys(&hospital).is_some_and(used) {
+    let is_sealing_key_used = |kept: &GuardKeys| kept.drawn.is_some() && kept.keys.sealing_key == payload.sealing_key;
+    let mut hashes = sets.iter().flat_map(|set| [&set.public_key.hash, &set.server_key.hash]);
+    if hashes.any(is_used) || context.state.guard_keys(&hospital).is_some_and(is_sealing_key_used) {
         return Err(Rejection::GuardKeys);
     }
     let keys = payload.clone();

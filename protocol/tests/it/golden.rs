@@ -119,6 +119,7 @@ fn payloads() -> Vec<Payload> {
         Payload::Accuse(Accuse { study, round, accused: HospitalId::from_public_key([12; 32]), fault: Fault::Sum }),
         Payload::Witness(Witness { study, round, seeds: blob }),
         Payload::OpenKeySets(OpenKeySets { study, round, seeds: vec![[13; 32]; 2] }),
+        Payload::ShowLot(ShowLot { study, round, lot }),
     ]
 }
 

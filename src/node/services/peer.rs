@@ -132,16 +132,16 @@ fn admitted(round: &Round, kind: BlobKind, own: &HospitalId, caller: &HospitalId
     match (kind, &round.guard) {
         // A round that ended before all contributed has shown nobody anything: hospitals forget its cohorts, and the next
         // may have fewer of them.
-        (BlobKind::Contribution, guard) if round.is_complete() => {
+        (BlobKind::Contribution, guard) if round.is_given() => {
             let is_examined = round.ended.is_none() && round.examined == Some(*own);
             let adds_up = guard.is_none_or(|guard| is_accused || is_examined || guard.roles.aggregator == *caller);
             let own = round.contributions.get(own).filter(|_| adds_up)?;
             Some((Piece::Contribution, own.hash))
         }
-        (BlobKind::Proof, _) if round.ended.is_none() && round.is_complete() && round.examined == Some(*own) => {
+        (BlobKind::Proof, _) if round.ended.is_none() && round.examined == Some(*own) => {
             Some((Piece::Proof, round.contributions.get(own)?.proof))
         }
-        (BlobKind::Counts, Some(guard)) if (is_accused || guard.roles.is_witness(caller)) && round.is_complete() => {
+        (BlobKind::Counts, Some(guard)) if (is_accused || guard.roles.is_witness(caller)) && round.is_given() => {
             Some((Piece::Counts, round.contributions.get(own)?.veil?.counts?.hash))
         }
         (BlobKind::WitnessSeeds, Some(guard))
@@ -191,7 +191,7 @@ mod tests {
     };
     use consilium_protocol::ids::{Height, Timestamp};
     use consilium_protocol::kem::{KemPublicKey, PUBLIC_KEY_BYTES};
-    use consilium_protocol::tx::{Blob, Fault, VeilCommitment};
+    use consilium_protocol::tx::{Blob, Fault, KeySet, VeilCommitment};
 
     use super::*;
 
@@ -214,8 +214,7 @@ mod tests {
             custodian: hospital(2),
             sealing_key: KemPublicKey::from_bytes([9; PUBLIC_KEY_BYTES]),
             veil_key: KemPublicKey::from_bytes([8; PUBLIC_KEY_BYTES]),
-            public_key: blob(90),
-            server_key: blob(91),
+            keys: Some(KeySet { public_key: blob(90), server_key: blob(91) }),
             witness: None,
         };
         Round {
@@ -223,7 +222,9 @@ mod tests {
             opened: Moment { height, time: Timestamp::new(5) },
             roster: (1..=4).map(hospital).collect(),
             contributions: (1..=contributed).map(|name| (hospital(name), contribution(name))).collect(),
-            examined: None,
+            shown: BTreeMap::new(),
+            // As if it were drawn, of four.
+            examined: (contributed == 4).then(|| hospital(5)),
             attestations: BTreeMap::new(),
             guard: guarded.then_some(Guard { roles, sealed: None, witnessed: None, disclosed: None }),
             spare: SpareSets::default(),
@@ -252,7 +253,10 @@ mod tests {
     fn what_shows_how_a_contribution_was_made_is_for_the_roster_of_who_was_drawn() {
         for guarded in [false, true] {
             let mut round = round(guarded, 4);
-            assert!(callers(&round, BlobKind::Proof, 3).is_empty(), "nobody is drawn");
+            round.examined = None;
+            for kind in [BlobKind::Proof, BlobKind::Contribution] {
+                assert!(callers(&round, kind, 3).is_empty(), "nobody is drawn");
+            }
             round.examined = Some(hospital(3));
             assert_eq!(callers(&round, BlobKind::Proof, 3), [1, 2, 3, 4]);
             assert_eq!(callers(&round, BlobKind::Contribution, 3), [1, 2, 3, 4]);
@@ -262,6 +266,7 @@ mod tests {
             assert!(matches!(found, Some((Piece::Proof, hash)) if hash == blob(33).hash));
             round.ended = Some((round.opened, RoundEnd::Failed));
             assert!(callers(&round, BlobKind::Proof, 3).is_empty(), "it is over");
+            assert_eq!(callers(&round, BlobKind::Contribution, 3) == [1], guarded);
         }
     }
 

@@ -1,14 +1,15 @@
 //! Who does not give what it committed to is named, and costs the others neither rounds nor budget.
 
 use consilium_protocol::ids::{RoundNumber, StudyId, Timestamp};
+use consilium_protocol::lots::Draw;
 use consilium_protocol::privacy::MicroRho;
 use consilium_protocol::study::Protection;
 use consilium_protocol::tx::{
-    Accuse, Blob, Contribute, DiscloseSeeds, FailRound, Fault, OpenRound, Payload, SealSum, VeilCommitment,
+    Accuse, Blob, Contribute, DiscloseSeeds, FailRound, Fault, OpenRound, Payload, SealSum, ShowLot, VeilCommitment,
     WithdrawStudy,
 };
 
-use super::guarded::set;
+use super::guarded::{renew, set};
 use crate::apply::Outcome;
 use crate::event::Event;
 use crate::rejection::Rejection;
@@ -37,6 +38,7 @@ fn contribute(ledger: &mut Ledger, study: StudyId, round: u32, by: impl Iterator
         let payload = Contribute { study, round, contribution, bytes: 64, proof: content(99), lot, veil };
         assert_eq!(ledger.one(Who::Hospital(i), Payload::Contribute(payload)), Ok(()));
     }
+    ledger.show_lots(study);
 }
 
 fn phase(ledger: &Ledger, study: StudyId) -> Phase {
@@ -130,6 +132,64 @@ fn seal(ledger: &mut Ledger, study: StudyId, aggregator: usize) {
     assert_eq!(ledger.one(Who::Hospital(aggregator), Payload::SealSum(payload)), Ok(()));
 }
 
+#[test]
+fn a_round_goes_on_without_who_shows_no_lot() {
+    for protection in [Protection::Open, Protection::Guarded] {
+        let mut ledger = Ledger::new(5);
+        let study = opened(&mut ledger, protection);
+        let opened = ledger.now;
+        contribute(&mut ledger, study, 0, 0..4);
+        let lot = |ledger: &Ledger, i: usize| ShowLot {
+            study,
+            round: ROUND,
+            lot: ledger.consortium.lot_of(i, study, 0, Draw::Examined),
+        };
+        let early = Payload::ShowLot(lot(&ledger, 0));
+        let none = Err(Rejection::Lots { study });
+        assert_eq!(ledger.one(Who::Hospital(0), early), none, "not all have contributed");
+        let (lot_of_fifth, contribution, veil) =
+            (ledger.consortium.lot(4, study, 1), content(4), Blob { hash: content(7), bytes: 9 });
+        let veil = (protection == Protection::Guarded).then_some(VeilCommitment {
+            sealed: veil,
+            keys: content(8),
+            counts: None,
+        });
+        let payload =
+            Contribute { study, round: ROUND, contribution, bytes: 64, proof: content(99), lot: lot_of_fifth, veil };
+        assert_eq!(ledger.one(Who::Hospital(4), Payload::Contribute(payload)), Ok(()));
+        // Nothing is given, attested or sealed before all have shown theirs.
+        let attest = Payload::Attest(consilium_protocol::tx::Attest { study, round: ROUND, sum: content(9) });
+        assert_eq!(ledger.one(Who::Hospital(0), attest), none);
+        ledger.now = opened + HALF_MS;
+        let owed = Err(Rejection::NothingOwed { study });
+        assert_eq!(accuse(&mut ledger, 0, study, 1, Fault::Contribution), owed, "nobody has to give it yet");
+        let round = |ledger: &Ledger| ledger.state.study(&study).expect("a study").course.rounds[0].clone();
+        assert!(!round(&ledger).is_given() && !round(&ledger).is_exposed());
+        for i in [0, 1, 3, 4] {
+            let payload = lot(&ledger, i);
+            assert_eq!(ledger.one(Who::Hospital(i), Payload::ShowLot(payload.clone())), Ok(()));
+            assert_eq!(ledger.one(Who::Hospital(i), Payload::ShowLot(payload)), none, "once");
+        }
+        let anothers = Payload::ShowLot(lot(&ledger, 3));
+        assert_eq!(ledger.one(Who::Hospital(2), anothers), Err(Rejection::Lot));
+        let of_roles = ShowLot { lot: ledger.consortium.lot(2, study, 0), ..lot(&ledger, 2) };
+        assert_eq!(
+            ledger.one(Who::Hospital(2), Payload::ShowLot(of_roles)),
+            Err(Rejection::Lot),
+            "a lot for something else"
+        );
+        assert_eq!(round(&ledger).examined, None);
+        // The last keeps it back, for whatever reason.
+        ledger.now = opened + 2 * HALF_MS;
+        if protection == Protection::Guarded {
+            renew(&mut ledger);
+        }
+        assert_eq!(ledger.one(Who::Hospital(2), Payload::FailRound(FailRound { study, round: ROUND })), Ok(()));
+        let next = ledger.state.study(&study).expect("a study").course.running_round().expect("another").clone();
+        assert!(next.roster.len() == 4 && !next.has(&ledger.consortium.hospital(2)), "{protection:?}");
+    }
+}
+
 /// Who was drawn to show how its contribution was made.
 fn examined(ledger: &Ledger, study: StudyId) -> usize {
     let round = ledger.state.study(&study).expect("a study").course.rounds.last().expect("a round");
@@ -148,14 +208,21 @@ fn whose_contribution_was_not_made_as_it_shows_is_named_at_once_and_left_out() {
     let at = examined(&ledger, study);
     let accused = drawn(&ledger).expect("drawn");
     let by: Vec<usize> = (0..5).filter(|i| *i != at).collect();
-    let not_before = Timestamp::new(ledger.now + HALF_MS);
     let round = &ledger.state.study(&study).expect("a study").course.rounds[0];
-    assert!(round.accusable_from(&ledger.consortium.genesis.deadlines) <= not_before);
+    let not_before = Timestamp::new(round.opened.time.get() + HALF_MS);
     let early = accuse(&mut ledger, by[0], study, at, Fault::Proof);
-    assert!(matches!(early, Err(Rejection::TooEarly { .. })), "it may be away for a moment: {early:?}");
+    assert_eq!(early, Err(Rejection::TooEarly { not_before }), "it may be away for a moment");
+    let custodian = roles(&ledger, study).1;
+    let by_another = *by.iter().find(|i| **i != custodian).expect("another");
+    let keys_of_a_round = accuse(&mut ledger, by_another, study, custodian, Fault::KeySets);
+    assert_eq!(keys_of_a_round, Err(Rejection::NothingOwed { study }), "with one set of keys there is nothing to open");
     for i in &by[..3] {
         assert_eq!(accuse(&mut ledger, *i, study, at, Fault::Malformed), Ok(()), "everybody finds that at once");
     }
+    // Those whose keys were drawn make others first.
+    renew(&mut ledger);
+    let fail = Payload::FailRound(FailRound { study, round: ROUND });
+    assert_eq!(ledger.one(Who::Hospital(by[0]), fail), Ok(()));
     let course = ledger.state.study(&study).expect("a study").course;
     assert_eq!(course.phase, Phase::Collecting { round: RoundNumber::new(1) });
     assert!(course.rounds[1].roster.len() == 4 && !course.rounds[1].has(&accused));
@@ -219,23 +286,6 @@ fn a_round_whose_next_never_has_keys_ends_the_study_at_its_deadline() {
 }
 
 #[test]
-fn everybody_is_drawn_to_show_about_as_often() {
-    let mut drawn = [0; 5];
-    for name in 0..100 {
-        let mut ledger = Ledger::new(5);
-        ledger.accredit(1);
-        let (study, outcome) = ledger.propose_protected(name, Protection::Open);
-        assert_eq!(outcome, Ok(()));
-        (0..5).for_each(|i| assert_eq!(ledger.approve(i, study), Ok(())));
-        assert_eq!(ledger.one(Who::Hospital(0), Payload::OpenRound(OpenRound { study })), Ok(()));
-        contribute(&mut ledger, study, 0, 0..5);
-        drawn[examined(&ledger, study)] += 1;
-    }
-    // Twenty each on average, with a deviation of 4.
-    assert!(drawn.iter().all(|drawn| (5..=40).contains(drawn)), "{drawn:?}");
-}
-
-#[test]
 fn a_guarded_round_that_is_not_sealed_goes_on_without_who_withholds() {
     let mut ledger = Ledger::new(5);
     let study = opened(&mut ledger, Protection::Guarded);
@@ -257,6 +307,9 @@ fn a_guarded_round_that_is_not_sealed_goes_on_without_who_withholds() {
     for i in [aggregator, custodian, others[1]] {
         assert_eq!(accuse(&mut ledger, i, study, others[0], Fault::Contribution), Ok(()));
     }
+    renew(&mut ledger);
+    let fail = Payload::FailRound(FailRound { study, round: ROUND });
+    assert_eq!(ledger.one(Who::Hospital(aggregator), fail), Ok(()));
     let course = ledger.state.study(&study).expect("a study").course;
     assert_eq!(course.phase, Phase::Collecting { round: RoundNumber::new(1) });
     let accused = ledger.consortium.hospital(others[0]);

@@ -151,6 +151,7 @@ fn studies() {
                     }),
                 },
             )]),
+            shown: BTreeMap::from([(hospital(), [16; 32])]),
             examined: Some(hospital()),
             attestations: BTreeMap::from([(hospital(), Attestation { sum: hash(2), height: Height::new(7) })]),
             guard: None,
@@ -174,7 +175,7 @@ fn studies() {
         &course,
         "020000000001000000[aa*32]01020000006f6b0500000000000000020100000000000001000000[aa*32][03*1216]01[08*32]0900000000\
          0000000100000001000000[aa*32][06*32]01000000000000000500000000000000020100000000000001000000[aa*32]01000000[aa*32]\
-         [01*32]4000000000000000[0f*32]060000000000000001[09*32]0700000000000000[0a*32]01[0b*32]080000000000000001[aa*32]01000000[aa*32][02*32]07[00*8]01000000[0c*32]03000000000000\
+         [01*32]4000000000000000[0f*32]060000000000000001[09*32]0700000000000000[0a*32]01[0b*32]080000000000000001000000[aa*32][10*32]01[aa*32]01000000[aa*32][02*32]07[00*8]01000000[0c*32]03000000000000\
          00[0d*32]040000000000000001000000[0e*32]02000000050101000000[aa*32]01000000[ab*32]020403000000000000010500000000000000020100000000000002",
     );
     let proposal = Proposal {
@@ -189,8 +190,10 @@ fn studies() {
         custodian: HospitalId::from_public_key([0xbb; 32]),
         sealing_key: KemPublicKey::from_bytes([4; PUBLIC_KEY_BYTES]),
         veil_key: KemPublicKey::from_bytes([5; PUBLIC_KEY_BYTES]),
-        public_key: Blob { hash: hash(1), bytes: 5 },
-        server_key: Blob { hash: hash(2), bytes: 6 },
+        keys: Some(KeySet {
+            public_key: Blob { hash: hash(1), bytes: 5 },
+            server_key: Blob { hash: hash(2), bytes: 6 },
+        }),
         witness: Some(WitnessRole {
             hospital: HospitalId::from_public_key([0xcc; 32]),
             sealing_key: KemPublicKey::from_bytes([6; PUBLIC_KEY_BYTES]),
@@ -208,12 +211,12 @@ fn studies() {
     };
     golden(
         &guard,
-        "[aa*32][bb*32][04*1216][05*1216][01*32]0500000000000000[02*32]060000000000000001[cc*32][06*1216]01[03*32]\
+        "[aa*32][bb*32][04*1216][05*1216]01[01*32]0500000000000000[02*32]060000000000000001[cc*32][06*1216]01[03*32]\
          0700000000000000[04*32]0800000000000000090000000000000001[06*32]0b000000000000000c0000000000000001[05*32]\
          0a000000000000000b00000000000000",
     );
     let keys = RegisterGuardKeys {
-        sets: vec![KeySet { public_key: roles.public_key, server_key: roles.server_key }],
+        sets: roles.keys.into_iter().collect(),
         sealing_key: KemPublicKey::from_bytes([4; PUBLIC_KEY_BYTES]),
     };
     golden(
@@ -306,6 +309,8 @@ fn events() {
             "1d[55*32]02000000030000000000000004000000",
         ),
         (Event::KeySetsOpened { study, round, hospital }, "1e[55*32]02000000[aa*32]"),
+        (Event::LotShown { study, round, hospital }, "1f[55*32]02000000[aa*32]"),
+        (Event::Examined { study, round, hospital }, "20[55*32]02000000[aa*32]"),
     ];
     let mut kinds = std::collections::BTreeSet::new();
     for (event, expected) in &all {
@@ -395,6 +400,8 @@ fn rejections() {
         (Rejection::AlreadyAccused { study }, "40[55*32]"),
         (Rejection::KeySets { study }, "41[55*32]"),
         (Rejection::Spoiled { study }, "42[55*32]"),
+        (Rejection::Lots { study }, "43[55*32]"),
+        (Rejection::TooLate { not_after: Timestamp::new(2) }, "440200000000000000"),
     ];
     let mut kinds = std::collections::BTreeSet::new();
     for (rejection, expected) in &all {

@@ -37,7 +37,7 @@ fn register(ledger: &mut Ledger, i: usize) {
 }
 
 /// As nodes do: whoever's keys a role was drawn with registers others.
-fn renew(ledger: &mut Ledger) {
+pub(super) fn renew(ledger: &mut Ledger) {
     for i in 0..ledger.state.members().len() {
         let kept = ledger.state.guard_keys(&ledger.consortium.hospital(i)).expect("keys").clone();
         if kept.drawn.is_some() {
@@ -82,6 +82,7 @@ fn contribute_all(ledger: &mut Ledger, study: StudyId, round: u32, roster: &[usi
             Contribute { study, round, contribution: content(*i as u8), bytes: 64, proof: content(99), lot, veil };
         assert_eq!(ledger.one(Who::Hospital(*i), Payload::Contribute(payload)), Ok(()));
     }
+    ledger.show_lots(study);
 }
 
 fn seal(ledger: &mut Ledger, i: usize, study: StudyId, round: u32) -> Outcome {
@@ -127,12 +128,12 @@ fn roles_are_drawn_among_those_with_keys_and_not_the_researchers_own_hospital() 
     assert_eq!(open(&mut ledger, study), Err(Rejection::NoRoles { study }), "the other is not on the roster");
     register(&mut ledger, 2);
     assert_eq!(open(&mut ledger, study), Ok(()));
-    let Roles { aggregator, custodian, sealing_key, veil_key, public_key, server_key, witness } = roles(&ledger, study);
+    let Roles { aggregator, custodian, sealing_key, veil_key, keys: set, witness } = roles(&ledger, study);
     assert_eq!(witness, None);
     let drawn = [position(&ledger, aggregator), position(&ledger, custodian)];
     assert!(drawn == [1, 2] || drawn == [2, 1]);
     assert_eq!((sealing_key, veil_key), (keys(drawn[0]).sealing_key, keys(drawn[1]).sealing_key));
-    assert_eq!(KeySet { public_key, server_key }, keys(drawn[1]).sets[0]);
+    assert_eq!(set, Some(keys(drawn[1]).sets[0]));
 }
 
 /// A guarded study over four that all approved, opened, where the policy asks for a witness.
@@ -172,6 +173,7 @@ fn a_witness_is_drawn_beside_and_its_seeds_are_waited_for() {
             Contribute { study, round, contribution: content(i as u8), bytes: 64, proof: content(99), lot, veil };
         assert_eq!(ledger.one(Who::Hospital(i), Payload::Contribute(payload)), Ok(()));
     }
+    ledger.show_lots(study);
     let (aggregator, custodian) = (position(&ledger, drawn.aggregator), position(&ledger, drawn.custodian));
     assert_eq!(seal(&mut ledger, aggregator, study, 0), Ok(()));
     assert_eq!(

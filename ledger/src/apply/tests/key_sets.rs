@@ -1,10 +1,13 @@
 //! Of a custodian's sets of keys one is drawn; the others are opened and looked at before anybody contributes.
 
+use consilium_protocol::hash;
 use consilium_protocol::ids::{HospitalId, RoundNumber, StudyId};
 use consilium_protocol::kem::KemSecretKey;
+use consilium_protocol::lots::Draw;
 use consilium_protocol::study::Protection;
 use consilium_protocol::tx::{
-    Accuse, Blob, Contribute, Fault, KeySet, OpenKeySets, OpenRound, Payload, RegisterGuardKeys, VeilCommitment,
+    Accuse, Blob, Contribute, FailRound, Fault, KeySet, OpenKeySets, OpenRound, Payload, RegisterGuardKeys, ShowLot,
+    VeilCommitment,
 };
 use zeroize::Zeroizing;
 
@@ -22,8 +25,10 @@ fn blob(name: u8) -> Blob {
 }
 
 fn keys(i: usize, sets: u8) -> RegisterGuardKeys {
-    let name = i as u8 * SETS;
-    let set = |set| KeySet { public_key: blob(name + set), server_key: blob(name + set + 100) };
+    let name = i as u32 * 32;
+    let blob = |name: u32| Blob { hash: hash::content(&name.to_le_bytes()), bytes: 64 };
+    let set =
+        |set: u8| KeySet { public_key: blob(name + u32::from(set)), server_key: blob(name + u32::from(set) + 10_000) };
     let sealing_key = KemSecretKey::from_seed(Zeroizing::new([i as u8 + 1; 32])).public_key();
     RegisterGuardKeys { sets: (0..sets).map(set).collect(), sealing_key }
 }
@@ -84,8 +89,20 @@ fn one_is_drawn_and_the_others_are_opened_before_anybody_contributes() {
     let (mut ledger, study) = opened();
     let (i, others) = custodian(&ledger, study);
     let registered = keys(i, SETS).sets;
-    let roles = round(&ledger, study).guard.expect("a guard").roles;
-    let kept = KeySet { public_key: roles.public_key, server_key: roles.server_key };
+    assert_eq!(round(&ledger, study).spare.sets, registered);
+    assert_eq!(round(&ledger, study).guard.expect("a guard").roles.keys, None, "nobody knows which");
+    let waits = Err(Rejection::Lots { study });
+    assert_eq!(open(&mut ledger, study, i, SETS - 1), waits);
+    for hospital in 0..5 {
+        assert_eq!(contribute(&mut ledger, study, hospital), waits);
+    }
+    // The custodian has no part in it: it could keep its lot back where it does not like the draw.
+    let lot = ledger.consortium.lot_of(i, study, 0, Draw::KeySet);
+    let own = Payload::ShowLot(ShowLot { study, round: ROUND, lot });
+    assert_eq!(ledger.one(Who::Hospital(i), own), waits);
+    ledger.show_lots(study);
+
+    let kept = round(&ledger, study).guard.expect("a guard").roles.keys.expect("drawn");
     let spare: Vec<KeySet> = registered.iter().copied().filter(|set| *set != kept).collect();
     assert_eq!(round(&ledger, study).spare.sets, spare);
     assert_eq!(spare.len() + 1, registered.len(), "the drawn one is one of them");
@@ -94,7 +111,7 @@ fn one_is_drawn_and_the_others_are_opened_before_anybody_contributes() {
     for hospital in 0..5 {
         assert_eq!(contribute(&mut ledger, study, hospital), closed);
     }
-    let not_in_role = Err(Rejection::NotInRole { hospital: roles.custodian });
+    let not_in_role = Err(Rejection::NotInRole { hospital: ledger.consortium.hospital(i) });
     assert_eq!(open(&mut ledger, study, others[0], SETS - 1), not_in_role);
     for seeds in [0, 1, SETS - 2, SETS] {
         assert_eq!(open(&mut ledger, study, i, seeds), closed, "{seeds}");
@@ -107,26 +124,36 @@ fn one_is_drawn_and_the_others_are_opened_before_anybody_contributes() {
 }
 
 #[test]
-fn each_of_them_is_drawn_about_as_often() {
-    let mut drawn = [0; SETS as usize];
-    for name in 0..160 {
-        let mut consortium = Consortium::new(3);
-        consortium.genesis.policy.key_sets = u32::from(SETS);
-        let mut ledger = Ledger::founded(consortium);
-        (0..3).for_each(|i| {
-            assert_eq!(ledger.one(Who::Hospital(i), Payload::RegisterGuardKeys(keys(i, SETS))), Ok(()));
-        });
-        ledger.accredit(1);
-        let (study, _) = ledger.propose_protected(name, Protection::Guarded);
-        (0..3).for_each(|i| assert_eq!(ledger.approve(i, study), Ok(())));
-        assert_eq!(ledger.one(Who::Hospital(0), Payload::OpenRound(OpenRound { study })), Ok(()));
-        let roles = round(&ledger, study).guard.expect("a guard").roles;
-        let i = (0..3).find(|i| ledger.consortium.hospital(*i) == roles.custodian).expect("a member");
-        let position = keys(i, SETS).sets.iter().position(|set| set.public_key == roles.public_key);
-        drawn[position.expect("one of them")] += 1;
+fn who_opens_so_late_that_others_cannot_look_is_left_out() {
+    let (mut ledger, study) = opened();
+    let (i, others) = custodian(&ledger, study);
+    ledger.show_lots(study);
+    let drawn = round(&ledger, study).advanced;
+    let round_ms = ledger.consortium.genesis.deadlines.round_ms;
+    let not_after = drawn.plus_millis(round_ms / 4);
+    ledger.now = not_after.get() + 1;
+    assert_eq!(open(&mut ledger, study, i, SETS - 1), Err(Rejection::TooLate { not_after }));
+    ledger.now += round_ms;
+    let payload = Payload::FailRound(FailRound { study, round: ROUND });
+    assert_eq!(ledger.one(Who::Hospital(others[0]), payload), Ok(()));
+    let next = round(&ledger, study);
+    assert!(next.roster.len() == 4 && !next.has(&ledger.consortium.hospital(i)));
+}
+
+#[test]
+fn who_shows_no_lot_is_left_out_and_not_the_custodian() {
+    let (mut ledger, study) = opened();
+    let (i, others) = custodian(&ledger, study);
+    for other in &others[1..] {
+        let lot = ledger.consortium.lot_of(*other, study, 0, Draw::KeySet);
+        let payload = Payload::ShowLot(ShowLot { study, round: ROUND, lot });
+        assert_eq!(ledger.one(Who::Hospital(*other), payload), Ok(()));
     }
-    // Twenty each on average, with a deviation of 4.2.
-    assert!(drawn.iter().all(|drawn| (5..=40).contains(drawn)), "{drawn:?}");
+    ledger.now += ledger.consortium.genesis.deadlines.round_ms;
+    let payload = Payload::FailRound(FailRound { study, round: ROUND });
+    assert_eq!(ledger.one(Who::Hospital(others[1]), payload), Ok(()));
+    let next = round(&ledger, study);
+    assert!(next.has(&ledger.consortium.hospital(i)) && !next.has(&ledger.consortium.hospital(others[0])));
 }
 
 #[test]
@@ -135,6 +162,7 @@ fn whose_other_sets_are_not_what_they_should_be_is_named_and_the_round_goes_on_w
     let (i, others) = custodian(&ledger, study);
     let accused = ledger.consortium.hospital(i);
     let owed = Err(Rejection::NothingOwed { study });
+    ledger.show_lots(study);
     assert_eq!(accuse(&mut ledger, study, others[0], accused, Fault::KeySets), owed, "not opened yet");
     assert_eq!(open(&mut ledger, study, i, SETS - 1), Ok(()));
     let innocent = ledger.consortium.hospital(others[1]);
@@ -152,7 +180,15 @@ fn whose_other_sets_are_not_what_they_should_be_is_named_and_the_round_goes_on_w
     let tx = ledger.sign(Who::Hospital(others[2]), payload);
     let events = ledger.commit(vec![tx]).events;
     assert!(events.contains(&Event::Blamed { study, round: ROUND, hospital: accused, fault: Fault::KeySets }));
-    assert!(events.contains(&Event::RoundFailed { study, round: ROUND }));
+    // Whoever has no keys for another round makes some first.
+    assert!(!events.contains(&Event::RoundFailed { study, round: ROUND }));
+    let drawn = round(&ledger, study).guard.expect("a guard").roles.aggregator;
+    let aggregator = (0..5).find(|i| ledger.consortium.hospital(*i) == drawn).expect("a member");
+    let fail = || Payload::FailRound(FailRound { study, round: ROUND });
+    assert_eq!(ledger.one(Who::Hospital(others[0]), fail()), Err(Rejection::NoRoles { study }));
+    let anew = Payload::RegisterGuardKeys(keys(aggregator + 10, SETS));
+    assert_eq!(ledger.one(Who::Hospital(aggregator), anew), Ok(()));
+    assert_eq!(ledger.one(Who::Hospital(others[0]), fail()), Ok(()));
 
     let next = round(&ledger, study);
     assert_eq!(next.number, RoundNumber::new(1));
@@ -165,17 +201,21 @@ fn whose_other_sets_are_not_what_they_should_be_is_named_and_the_round_goes_on_w
 }
 
 #[test]
-fn what_was_beside_the_drawn_one_is_not_registered_again() {
+fn what_was_in_a_round_is_not_registered_again() {
     let (mut ledger, study) = opened();
     let (i, _) = custodian(&ledger, study);
+    ledger.show_lots(study);
+    // Also after others were registered in between.
+    let others = Payload::RegisterGuardKeys(keys(i + 10, SETS));
+    assert_eq!(ledger.one(Who::Hospital(i), others), Ok(()));
     for set in 0..usize::from(SETS) {
-        let mut again = keys(i, SETS);
-        for (position, other) in again.sets.iter_mut().enumerate().filter(|(position, _)| *position != set) {
-            *other = KeySet { public_key: blob(200 + position as u8), server_key: blob(210 + position as u8) };
-        }
-        again.sealing_key = KemSecretKey::from_seed(Zeroizing::new([99; 32])).public_key();
+        let mut again = keys(i + 20, SETS);
+        again.sets[0] = keys(i, SETS).sets[set];
+        let outcome = ledger.one(Who::Hospital(i), Payload::RegisterGuardKeys(again.clone()));
+        assert_eq!(outcome, Err(Rejection::GuardKeys), "{set}: its seed may be known to everybody");
+        again.sets[0].public_key = blob(250);
         let outcome = ledger.one(Who::Hospital(i), Payload::RegisterGuardKeys(again));
-        assert_eq!(outcome, Err(Rejection::GuardKeys), "{set}: its seed is known to everybody");
+        assert_eq!(outcome, Err(Rejection::GuardKeys), "{set}: nor in part");
     }
 }
 
@@ -183,8 +223,9 @@ fn what_was_beside_the_drawn_one_is_not_registered_again() {
 fn a_custodian_that_opens_nothing_is_left_out_after_the_deadline() {
     let (mut ledger, study) = opened();
     let (i, others) = custodian(&ledger, study);
+    ledger.show_lots(study);
     ledger.now += ledger.consortium.genesis.deadlines.round_ms;
-    let payload = Payload::FailRound(consilium_protocol::tx::FailRound { study, round: ROUND });
+    let payload = Payload::FailRound(FailRound { study, round: ROUND });
     assert_eq!(ledger.one(Who::Hospital(others[0]), payload), Ok(()));
     let next = round(&ledger, study);
     assert!(next.roster.len() == 4 && !next.has(&ledger.consortium.hospital(i)));

@@ -3,10 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use consilium_protocol::hash::{Tagged, tagged};
+use consilium_protocol::hash::tagged;
 use consilium_protocol::ids::{Height, HospitalId, RoundNumber, StudyId};
 use consilium_protocol::kem::KemPublicKey;
 use consilium_protocol::tx::{Blob, KeySet, RegisterGuardKeys};
+
+use super::lots::{Lot, all_shown};
 
 /// A member's keys for guarded studies.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -37,10 +39,9 @@ pub struct Roles {
     pub sealing_key: KemPublicKey,
     /// The custodian's key, to which veils are sealed.
     pub veil_key: KemPublicKey,
-    /// The custodian's public key, under which small counts are encrypted.
-    pub public_key: Blob,
-    /// The custodian's server key, with which the aggregator computes.
-    pub server_key: Blob,
+    /// The custodian's public key, under which small counts are encrypted, and its server key, with which the aggregator computes: none
+    /// until one of several sets is drawn.
+    pub keys: Option<KeySet>,
     /// Who repeats what the aggregator decides, where the policy wants that.
     pub witness: Option<WitnessRole>,
 }
@@ -139,7 +140,7 @@ impl Guard {
     }
 }
 
-/// Sets of keys that a custodian registered beside the one that was drawn.
+/// Sets of keys that a custodian registered beside the one that was drawn; all of them until one is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct SpareSets {
     /// As they were registered.
@@ -155,43 +156,11 @@ impl SpareSets {
     }
 }
 
-/// What a member's proof proves: nobody could choose it, and only the member could know it before.
-pub type Lot = [u8; 32];
-
-/// A digest of all lots that members have shown in a study so far.
-fn all_shown(lots: &BTreeMap<(RoundNumber, HospitalId), Lot>) -> [u8; 32] {
-    let mut shown = Tagged::new("consilium/lots/v1");
-    for ((of, hospital), lot) in lots {
-        shown.part(&of.get().to_le_bytes());
-        shown.part(hospital.public_key());
-        shown.part(lot);
-    }
-    shown.finish()
-}
-
-/// One of so many, by a hash: its first 8 bytes as a number (little-endian) modulo how many there are.
-fn one_of(hash: [u8; 32], many: usize) -> Option<usize> {
-    let (words, _) = hash.as_chunks();
-    usize::try_from(u64::from_le_bytes(words[0]).checked_rem(many as u64)?).ok()
-}
-
-/// Draws who shows how its contribution was made, once all of a round have contributed, and with that shown their lots: one of the
-/// roster by the SHA-256, labelled `consilium/examined/v1`, of: all lots shown ‖ study ‖ round.
-pub(crate) fn draw_examined(
-    lots: &BTreeMap<(RoundNumber, HospitalId), Lot>,
-    study: StudyId,
-    round: RoundNumber,
-    roster: &[HospitalId],
-) -> Option<HospitalId> {
-    let hash = tagged("consilium/examined/v1", &[&all_shown(lots), study.as_bytes(), &round.get().to_le_bytes()]);
-    roster.get(one_of(hash, roster.len())?).copied()
-}
-
 /// Draws the roles of a round among candidates: of those that have keys, those that come first, those relieved after
 /// all others and otherwise by the SHA-256, labelled `consilium/roles/v1`, of: all lots that members have shown in the study so
 /// far ‖ study ‖ round (4 bytes, little-endian) ‖ hospital. The first is the custodian, the second the aggregator, the third the
-/// witness, if one is wanted; `None` when there are not so many. Of the custodian's sets of keys one is drawn by another such hash,
-/// labelled `consilium/key-set/v1`. The others come beside.
+/// witness, if one is wanted; `None` when there are not so many. Of several sets of the custodian's keys none is drawn yet
+/// ([`draw_key_set`](super::lots::draw_key_set)): they come beside.
 ///
 /// Every member draws the same. A lot follows from its member's key, and the draw from all lots, also of those who are not on
 /// the roster: so whoever knows all others' lots can only choose whether to show its own, which is to stay away.
@@ -215,16 +184,14 @@ pub(crate) fn draw<'a>(
         true => Some(drawn.get(2).map(|(_, id, keys)| WitnessRole { hospital: *id, sealing_key: keys.sealing_key })?),
         false => None,
     };
-    let hash = tagged("consilium/key-set/v1", &[&shown, study.as_bytes(), &number, custodian.public_key()]);
     let mut sets = own.sets.clone();
-    let kept = sets.remove(one_of(hash, sets.len())?);
+    let keys = if sets.len() == 1 { sets.pop() } else { None };
     let roles = Roles {
         aggregator: *aggregator,
         custodian: *custodian,
         sealing_key: theirs.sealing_key,
         veil_key: own.sealing_key,
-        public_key: kept.public_key,
-        server_key: kept.server_key,
+        keys,
         witness,
     };
     Some((roles, SpareSets { sets, seeds: Vec::new() }))

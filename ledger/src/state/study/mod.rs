@@ -1,6 +1,7 @@
 //! Studies as the ledger keeps them: what was proposed, and what became of it.
 
 mod guard;
+mod lots;
 mod phase;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,11 +10,14 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use consilium_protocol::genesis::Deadlines;
 use consilium_protocol::ids::{ContentHash, Height, HospitalId, ResearcherId, RoundNumber, StudyId, Timestamp};
 use consilium_protocol::kem::KemPublicKey;
+use consilium_protocol::lots::Draw;
 use consilium_protocol::study::StudySpec;
 use consilium_protocol::tx::{Blob, Fault, VeilCommitment};
 
-pub use guard::{Disclosed, Guard, GuardKeys, Lot, Roles, Sealed, SpareSets, Turn, WitnessRole, Witnessed};
-pub(crate) use guard::{draw, draw_examined};
+pub(crate) use guard::draw;
+pub use guard::{Disclosed, Guard, GuardKeys, Roles, Sealed, SpareSets, Turn, WitnessRole, Witnessed};
+pub use lots::Lot;
+pub(crate) use lots::{draw_examined, draw_key_set};
 pub use phase::{Phase, Step, next};
 
 use super::Moment;
@@ -105,6 +109,9 @@ impl RoundEnd {
     }
 }
 
+/// The fewest hospitals of a round in which one shows how its contribution was made.
+pub const MIN_EXAMINED: usize = 4;
+
 /// One attempt at computing a study.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Round {
@@ -116,6 +123,8 @@ pub struct Round {
     pub roster: Vec<HospitalId>,
     /// The contributions so far.
     pub contributions: BTreeMap<HospitalId, Contribution>,
+    /// The lots shown for what it draws next ([`Self::draws`]).
+    pub shown: BTreeMap<HospitalId, Lot>,
     /// Who was drawn to show how its contribution was made, once all have contributed.
     pub examined: Option<HospitalId>,
     /// The attestations so far.
@@ -151,10 +160,37 @@ impl Round {
         self.contributions.len() == self.roster.len()
     }
 
+    /// What is drawn next, by lots that its hospitals show after what they decide on is fixed: with which of its sets of keys the custodian
+    /// takes its role; who shows how its contribution was made. Of three hospitals nobody does: the other two could take off its blinds.
+    pub fn draws(&self) -> Option<Draw> {
+        if self.guard.is_some_and(|guard| guard.roles.keys.is_none()) {
+            return Some(Draw::KeySet);
+        }
+        let is_due = self.is_complete() && self.examined.is_none() && self.roster.len() >= MIN_EXAMINED;
+        is_due.then_some(Draw::Examined)
+    }
+
+    /// Whether a hospital's lot is awaited for that.
+    pub fn awaits_lot(&self, hospital: &HospitalId) -> bool {
+        let is_custodian = |guard: Guard| guard.roles.custodian == *hospital;
+        let shows = match self.draws() {
+            // It could keep its lot back where it does not like the draw.
+            Some(Draw::KeySet) => !self.guard.is_some_and(is_custodian),
+            Some(Draw::Examined) => true,
+            Some(Draw::Roles) | None => false,
+        };
+        shows && self.has(hospital) && !self.shown.contains_key(hospital)
+    }
+
+    /// Whether hospitals give others their contributions: all are in, and what is drawn after is drawn.
+    pub fn is_given(&self) -> bool {
+        self.is_complete() && self.draws().is_none()
+    }
+
     /// Whether those who add up can have shown the sum over all to anybody: of a guarded round not before it is sealed, since no
     /// hospital gives the seed of its veil before that.
     pub fn is_exposed(&self) -> bool {
-        self.is_complete() && self.guard.is_none_or(|guard| guard.is_sealed())
+        self.is_given() && self.guard.is_none_or(|guard| guard.is_sealed())
     }
 
     /// From when on others may say that something cannot be had: half of the round's time is over, and a quarter of it since anything
@@ -273,17 +309,19 @@ impl Course {
     /// goes on without those who more than half of the roster say do not give what they committed to. Which role of a guarded round did not do its part cannot be told from here, as each
     /// may be waiting for what the other holds; others take the roles ([`Self::relieved`]).
     ///
+    /// One that waits for lots goes on with those who have shown theirs.
+    ///
     /// Nobody can contribute to a guarded round without the custodian's public key, which the custodian has, nor before its other sets of
     /// keys were found to be what they should be. So one that it did not contribute to, or that it is blamed for, goes on without it and
     /// with everybody else, whether they could contribute or not.
     pub fn next_roster(&self, members: usize, min_hospitals: u32) -> Option<Vec<HospitalId>> {
         let running = self.running_round()?;
         let custodian = running.guard.map(|guard| guard.roles.custodian);
-        let absent = custodian
-            .filter(|id| !running.contributions.contains_key(id) || (!running.is_complete() && running.is_blamed(id)));
-        let left: Vec<HospitalId> = match absent {
-            Some(custodian) => running.roster.iter().copied().filter(|id| *id != custodian).collect(),
-            None => running.contributions.keys().copied().collect(),
+        let absent = custodian.filter(|id| !running.contributions.contains_key(id) || running.is_blamed(id));
+        let left: Vec<HospitalId> = match (running.draws(), absent) {
+            (Some(_), _) => running.roster.iter().copied().filter(|id| !running.awaits_lot(id)).collect(),
+            (None, Some(custodian)) => running.roster.iter().copied().filter(|id| *id != custodian).collect(),
+            (None, None) => running.contributions.keys().copied().collect(),
         };
         let left: Vec<HospitalId> = left.into_iter().filter(|id| !running.is_blamed(id)).collect();
         let narrowed = self.rounds.iter().any(|round| round.is_exposed() && round.roster != left);

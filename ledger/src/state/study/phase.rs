@@ -119,6 +119,8 @@ pub enum Step {
     Accuse,
     /// The custodian gives the seeds of the sets of keys that were not drawn.
     OpenKeySets,
+    /// A hospital shows its lot for what is drawn next.
+    ShowLot,
     /// The sum that more than half of the roster attested is declared the result.
     Release {
         /// The hash of the sum.
@@ -157,8 +159,8 @@ pub const fn next(phase: Phase, step: Step) -> Option<Phase> {
         // Attesting changes nothing by itself; releasing counts the attestations.
         (Combining { round }, Step::Attest) => Some(Combining { round }),
         // Nor does accusing: of what all have committed to, and nobody has to give earlier; of keys, before anybody uses them.
-        (Combining { round }, Step::Accuse) => Some(Combining { round }),
-        (Collecting { round }, Step::Accuse | Step::OpenKeySets) => Some(Collecting { round }),
+        (Combining { round }, Step::Accuse | Step::ShowLot) => Some(Combining { round }),
+        (Collecting { round }, Step::Accuse | Step::OpenKeySets | Step::ShowLot) => Some(Collecting { round }),
         (Combining { round }, Step::Release { sum }) => Some(Released { round, sum }),
         // A new round starts from nothing: contributions of a round that failed are of no use to it.
         (Collecting { .. } | Combining { .. }, Step::FailRound { another: Some(round) }) => Some(Collecting { round }),
@@ -174,6 +176,7 @@ pub const fn next(phase: Phase, step: Step) -> Option<Phase> {
             | Step::Attest
             | Step::Accuse
             | Step::OpenKeySets
+            | Step::ShowLot
             | Step::Release { .. }
             | Step::FailRound { .. },
         ) => None,
@@ -186,6 +189,7 @@ pub const fn next(phase: Phase, step: Step) -> Option<Phase> {
             | Step::Attest
             | Step::Accuse
             | Step::OpenKeySets
+            | Step::ShowLot
             | Step::Release { .. }
             | Step::FailRound { .. },
         ) => None,
@@ -227,8 +231,8 @@ mod tests {
         let phases = [
             (Phase::Proposed, "approve reject run-out withdraw"),
             (Phase::Approved { since: now }, "approve reject run-out open withdraw"),
-            (Phase::Collecting { round }, "contribute open-keys accuse fail withdraw"),
-            (Phase::Combining { round }, "attest accuse release fail withdraw"),
+            (Phase::Collecting { round }, "contribute open-keys lot accuse fail withdraw"),
+            (Phase::Combining { round }, "attest lot accuse release fail withdraw"),
             (Phase::Released { round, sum }, ""),
             (Phase::Rejected, ""),
             (Phase::Withdrawn, ""),
@@ -247,6 +251,7 @@ mod tests {
             ("attest", Step::Attest),
             ("accuse", Step::Accuse),
             ("open-keys", Step::OpenKeySets),
+            ("lot", Step::ShowLot),
             ("release", Step::Release { sum }),
             ("fail", Step::FailRound { another: Some(round) }),
             ("fail", Step::FailRound { another: None }),
