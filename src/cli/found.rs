@@ -33,7 +33,8 @@ struct PolicyArgs {
     /// Have a third hospital repeat what is decided under encryption in guarded studies
     #[arg(long)]
     witness: bool,
-    /// Have custodians of guarded rounds register so many sets of keys: one is drawn, the others are opened and looked at
+    /// Have custodians of guarded rounds register so many sets of keys, 1 to 16: one is drawn, and every hospital makes the others
+    /// again, which takes it a second each (8 is usual; 1 opens none)
     #[arg(long, value_name = "SETS", default_value_t = DisclosurePolicy::default().key_sets)]
     key_sets: u32,
     /// Suppress joint counts of 0, too

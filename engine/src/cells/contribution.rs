@@ -39,7 +39,8 @@ pub fn contribute(values: &[i64], blinds: Blinds, key: &StudyPublicKey) -> Resul
     contribute_by(values, blinds, key, &EncryptionSeed::random()?)
 }
 
-/// Likewise, by a seed from which others can see how it was made ([`is_made_of`](super::is_made_of)).
+/// Likewise, by a seed from which others can see how it was made ([`is_made_of`](super::is_made_of)), and which serves for this
+/// contribution alone.
 ///
 /// # Errors
 /// When the blinds are for another number of cells.

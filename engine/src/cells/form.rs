@@ -29,7 +29,8 @@ const SALT: &[u8] = b"consilium/encryption-seed/v1";
 /// The bits of a slot that a limb may fill.
 const LIMB: u64 = (u16::MAX as u64) << DELTA_LOG2;
 
-/// What one hospital's encryption of one round is made of. Erased when dropped, never printed.
+/// What one hospital's encryption of one round is made of: for that one alone, since a second contribution by it would show how the two
+/// differ. Erased when dropped, never printed.
 pub struct EncryptionSeed(Zeroizing<[u8; EncryptionSeed::BYTES]>);
 
 impl EncryptionSeed {
@@ -163,9 +164,13 @@ mod tests {
         words.iter().for_each(|word| bytes.extend_from_slice(&word.to_le_bytes()));
         let garbage = EncryptedCells::from_bytes(&bytes).expect("it looks like one");
         assert!(!is_made_of(&garbage, &key, 3, &seed));
-        let mut two = cells.clone();
-        two.add(&cells).expect("added");
-        assert!(!is_made_of(&two, &key, 3, &seed), "it counts for two hospitals");
+        // Of the headers alone: for how many hospitals it counts, and for which key.
+        for at in [10, 32] {
+            let mut bytes = cells.to_bytes();
+            bytes[at] ^= 2;
+            let other = EncryptedCells::from_bytes(&bytes).expect("still a ciphertext");
+            assert!(!is_made_of(&other, &key, 3, &seed), "byte {at}");
+        }
     }
 
     #[test]

@@ -26,8 +26,6 @@ use crate::cells::format::Kind;
 use crate::cells::keys::KeySeeds;
 use crate::cells::{CiphertextError, KeyFingerprint, StudyPublicKey, StudySecretKey};
 
-const SECRET_KEY: Kind =
-    Kind { magic: b"csl-gsec", name: "a custodian's secret key", parameters: parameters::fingerprint };
 const PUBLIC_KEY: Kind =
     Kind { magic: b"csl-gpub", name: "a custodian's public key", parameters: parameters::fingerprint };
 
@@ -65,7 +63,7 @@ impl KeySeed {
     }
 }
 
-/// What a custodian generates for one study.
+/// What a custodian generates for one round.
 pub struct GuardKeys {
     /// Stays with the custodian.
     pub secret: GuardSecretKey,
@@ -117,9 +115,6 @@ impl GuardSecretKey {
         Self(StudySecretKey::from_seeds(&KeySeeds { secret, noise, mask }).0)
     }
 
-    /// The length of [`GuardSecretKey::to_bytes`].
-    pub const ENCODED_BYTES: usize = StudySecretKey::ENCODED_BYTES;
-
     /// The public key it belongs to.
     pub fn fingerprint(&self) -> KeyFingerprint {
         self.0.fingerprint()
@@ -127,19 +122,6 @@ impl GuardSecretKey {
 
     pub(super) fn bits(&self) -> &[u64] {
         self.0.bits()
-    }
-
-    /// The key for storage, in the layout of a study's secret key.
-    pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
-        self.0.encode(SECRET_KEY)
-    }
-
-    /// Reads what [`GuardSecretKey::to_bytes`] wrote.
-    ///
-    /// # Errors
-    /// When the bytes are anything else, or damaged.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self, CiphertextError> {
-        StudySecretKey::decode(SECRET_KEY, bytes).map(Self)
     }
 }
 

@@ -206,11 +206,14 @@ fn waited_for(rounds: &[wire::Round], decisions: &[wire::Decision]) -> String {
             lines.push(format!("round {}: it was the turn of {}", round.number, turns.join(", and of ")));
         }
         let are_closed = round.guard.as_ref().filter(|guard| guard.closed_key_sets > 0);
-        if let (Some(guard), "failed") = (are_closed, round.outcome.as_str()) {
+        if round.outcome == "failed" && !round.lots_missing.is_empty() {
+            let missing: Vec<String> = round.lots_missing.iter().map(|id| name(id)).collect();
+            lines.push(format!("round {}: no lot was shown by {}", round.number, missing.join(", ")));
+        } else if let (Some(guard), "failed") = (are_closed, round.outcome.as_str()) {
             let custodian = name(&guard.custodian);
             let turn = format!("{custodian}, its custodian, to open its other sets of keys");
             lines.push(format!("round {}: it was the turn of {turn}", round.number));
-        } else if round.outcome == "failed" {
+        } else if round.outcome == "failed" && !is_blamed {
             let is_missing = |id: &&String| !round.contributions.iter().any(|c| c.hospital == **id);
             let missing: Vec<String> = round.roster.iter().filter(is_missing).map(|id| name(id)).collect();
             if !missing.is_empty() {
@@ -234,13 +237,25 @@ fn round_json(r: &wire::Round) -> Value {
         "round": r.number, "height": r.height, "time_ms": r.time_ms, "roster": r.roster, "outcome": r.outcome,
         "contributions": commitments(&r.contributions), "attestations": commitments(&r.attestations),
         "sum": (!r.sum.is_empty()).then(|| hex::encode(&r.sum)), "released_height": r.released_height,
-        "examined": (!r.examined.is_empty()).then_some(&r.examined), "accusations": accusations,
+        "examined": (!r.examined.is_empty()).then_some(&r.examined), "lots_missing": r.lots_missing,
+        "accusations": accusations, "roles": r.guard.as_ref().map(roles_json),
+    })
+}
+
+fn roles_json(guard: &wire::Guard) -> Value {
+    json!({
+        "aggregator": guard.aggregator, "custodian": guard.custodian,
+        "witness": (!guard.witness.is_empty()).then_some(&guard.witness),
+        "sealed_height": guard.sealed_height, "witnessed_height": guard.witnessed_height,
+        "disclosed_height": guard.disclosed_height,
+        "spare_key_sets": guard.spare_key_sets, "closed_key_sets": guard.closed_key_sets,
     })
 }
 
 /// How far a round has come after the contributions.
 fn after(round: &wire::Round) -> String {
     match &round.guard {
+        _ if !round.lots_missing.is_empty() => "lots awaited".to_string(),
         None => format!("{} attested", round.attestations.len()),
         Some(guard) if guard.disclosed_height > 0 => "compared and disclosed".to_string(),
         Some(guard) if guard.sealed_height > 0 => "compared".to_string(),
@@ -265,9 +280,14 @@ pub(crate) fn standing(reply: &wire::StudyReply) -> String {
         if round.number > 0 {
             text.push_str(&format!("; round {} gave no result", round.number - 1));
         }
-        let silent: Vec<&String> =
-            round.roster.iter().filter(|h| round.contributions.iter().all(|c| c.hospital != **h)).collect();
-        if summary.phase == "collecting" && !silent.is_empty() {
+        let are_closed = round.guard.as_ref().filter(|guard| guard.closed_key_sets > 0);
+        let silent: Vec<&String> = match are_closed {
+            _ if !round.lots_missing.is_empty() => round.lots_missing.iter().collect(),
+            Some(guard) => vec![&guard.custodian],
+            None => round.roster.iter().filter(|h| round.contributions.iter().all(|c| c.hospital != **h)).collect(),
+        };
+        let waits = summary.phase == "collecting" || !round.lots_missing.is_empty();
+        if waits && !silent.is_empty() {
             let names: Vec<&str> =
                 reply.decisions.iter().filter(|d| silent.contains(&&d.hospital)).map(|d| d.name.as_str()).collect();
             text.push_str(&format!("; waiting for {}", names.join(", ")));
@@ -385,6 +405,11 @@ mod tests {
         (sealed.number, sealed.guard.as_mut().expect("a guard").sealed_height) = (4, 9);
         let mut witnessed = guarded.clone();
         (witnessed.number, witnessed.guard.as_mut().expect("a guard").witness) = (5, "a".to_string());
+        let mut undrawn = round(7, &all, &all);
+        undrawn.lots_missing = vec!["c".to_string()];
+        assert_eq!(after(&undrawn), "lots awaited");
+        let mut named = round(8, &all, &["b"]);
+        named.accusations = vec![accusation(true)];
         let mut closed = round(6, &all, &[]);
         closed.guard = Some(wire::Guard { custodian: "b".to_string(), closed_key_sets: 7, ..Default::default() });
         assert_eq!(after(&closed), "the custodian's other keys not opened yet");
@@ -400,6 +425,8 @@ mod tests {
             sealed,
             witnessed,
             closed,
+            undrawn,
+            named,
         ];
         let said = waited_for(&rounds, &decisions);
         let lines = [
@@ -410,6 +437,8 @@ mod tests {
             "round 4: it was the turn of West, its custodian",
             "round 5: it was the turn of East, its aggregator, and of North, its witness",
             "round 6: it was the turn of East, its custodian, to open its other sets of keys",
+            "round 7: no lot was shown by West",
+            "round 8: North does not give the contribution that it committed to, say East, West (more than half of the roster)",
         ];
         assert_eq!(said, lines.join("\n"));
         assert_eq!(

@@ -91,6 +91,7 @@ fn round(round: &Round) -> wire::Round {
         released_height: round.ended.filter(|_| released).map_or(0, |(at, _)| at.height.get()),
         outcome: round.outcome().to_string(),
         guard: round.guard.as_ref().map(|of| guard(of, round)),
+        lots_missing: round.roster.iter().filter(|id| round.awaits_lot(id)).map(ToString::to_string).collect(),
         examined: round.examined.map(|id| id.to_string()).unwrap_or_default(),
         accusations: round.accusations.iter().map(|(accused, by)| accusation(round, accused, by)).collect(),
     }

@@ -7,7 +7,7 @@
 use consilium_protocol::study::{StudySpec, Variable};
 
 use super::super::lattice::{Lattice, LatticeError};
-use crate::guard::{BitRef, Gate, Gates, MAX_GROUPS};
+use crate::guard::{BitRef, Gate, Gates, MAX_GATE_INPUTS, MAX_GROUPS};
 use crate::statistics::{Axis, Block, Content, Layout, refinement};
 
 /// An earlier guarded study whose result stood on the ledger, with the same hospitals, when the round was opened.
@@ -38,13 +38,31 @@ pub(crate) struct Known {
     pub(crate) parts: Vec<usize>,
 }
 
-/// The sets of groups that follow from what these released, of several the last; as many as can be compared beside the rest.
+/// The sets of groups that follow from what these released, of several the last; none where they cannot be compared beside the rest.
 pub(in crate::disclosure) fn again(
     spec: &StudySpec,
     layout: &Layout,
     lattice: &Lattice,
     earlier: &[Repeatable],
 ) -> Vec<Again> {
+    again_within(spec, (layout, lattice), earlier, MAX_GATE_INPUTS)
+}
+
+/// Likewise, with at most so many inputs of conditions.
+fn again_within(
+    spec: &StudySpec,
+    (layout, lattice): (&Layout, &Lattice),
+    earlier: &[Repeatable],
+    most_inputs: usize,
+) -> Vec<Again> {
+    let found = all_again(spec, layout, lattice, earlier);
+    // A study that was accepted by itself is not refused for what it repeats.
+    let fits = |gates: Gates| gates.sets.iter().map(|gate| gate.inputs.len()).sum::<usize>() <= most_inputs;
+    let fits_all = found.is_empty() || or_unchanged(spec, layout, lattice, &found).is_ok_and(fits);
+    if fits_all { found } else { Vec::new() }
+}
+
+fn all_again(spec: &StudySpec, layout: &Layout, lattice: &Lattice, earlier: &[Repeatable]) -> Vec<Again> {
     let mut known: Vec<Option<Known>> = vec![None; lattice.padded.len()];
     for (study, other) in earlier.iter().enumerate() {
         let released = |seed: usize| other.released.get(seed) == Some(&true);
@@ -227,6 +245,19 @@ mod tests {
     fn again_of(spec: &StudySpec, earlier: &[Repeatable]) -> Vec<Again> {
         let (layout, lattice) = lattice(spec);
         again(spec, &layout, &lattice, earlier)
+    }
+
+    #[test]
+    fn what_would_be_too_much_beside_the_rest_is_not_asked_again() {
+        let table = all(study(30, &statistic("t", CROSSTAB, &["g", "h"])));
+        let (layout, lattice) = lattice(&table.spec);
+        let earlier = std::slice::from_ref(&table);
+        let all = again(&table.spec, &layout, &lattice, earlier);
+        assert!(!all.is_empty());
+        let gates = or_unchanged(&table.spec, &layout, &lattice, &all).expect("as before");
+        let inputs = gates.sets.iter().map(|gate| gate.inputs.len()).sum();
+        assert_eq!(again_within(&table.spec, (&layout, &lattice), earlier, inputs), all);
+        assert_eq!(again_within(&table.spec, (&layout, &lattice), earlier, inputs - 1), []);
     }
 
     #[test]

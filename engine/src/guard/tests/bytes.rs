@@ -28,7 +28,6 @@ fn golden_bytes() {
     let keys = &custodian().keys;
     let golden = [
         (keys.public.to_bytes(), b"csl-gpub\x01\0\0\0\0\x08\0\0", "public"),
-        (keys.secret.to_bytes().to_vec(), b"csl-gsec\x01\0\0\0\0\x08\0\0", "secret"),
         (keys.server.clone(), b"csl-gsrv\x01\0\0\0\0\x08\0\0", "server"),
         (fixed_contribution().to_bytes(), b"csl-gcon\x01\0\x01\0\x05\0\0\0", "contribution"),
         (fixed_sealed().to_bytes(), b"csl-seal\x01\0\x04\0\x02\0\0\0", "sealed"),
@@ -40,7 +39,6 @@ fn golden_bytes() {
     }
     let expected = [
         "31d32105149bb840fffff534ea5270bed757eac94bd9919e5cf7ba5869bc2815",
-        "3f3bdfbdbb30339c9595a373e59defceaeaecb5128dff7682eecc45c2316fffd",
         "91163fa4badeae84332e43a8d0abae2ca0bef2ade7e96945c39d4c4495c561f3",
         "c2b0f4599e692364b2f5259c686f269ed2924e23b9d45b8661bdc6b0ba2b6d7b",
         "302b6b7c2e2e3a3e7647d8a5213ef29eb10a4076fbefaf62137aad64dec8f785",
@@ -86,8 +84,6 @@ fn software_and_hardware_make_the_same_server_key() {
 fn everything_reads_back() {
     let keys = &custodian().keys;
     assert_eq!(GuardPublicKey::from_bytes(&keys.public.to_bytes()).as_ref(), Ok(&keys.public));
-    let secret = GuardSecretKey::from_bytes(&keys.secret.to_bytes()).expect("own bytes");
-    assert_eq!(secret.bits(), keys.secret.bits());
     assert_eq!(keys.server.len(), GuardServerKey::ENCODED_BYTES);
     assert_eq!(custodian().server.fingerprint(), keys.public.fingerprint());
     assert_eq!(GuardContribution::from_bytes(&fixed_contribution().to_bytes()), Ok(fixed_contribution()));
@@ -98,13 +94,10 @@ fn everything_reads_back() {
 /// Every format by its name, as a function that reads it and says why not.
 type Reader = fn(&[u8]) -> Result<(), CiphertextError>;
 
-fn formats() -> [(&'static str, Vec<u8>, Reader); 5] {
+fn formats() -> [(&'static str, Vec<u8>, Reader); 4] {
     let keys = &custodian().keys;
     [
         ("a custodian's public key", keys.public.to_bytes(), |bytes| GuardPublicKey::from_bytes(bytes).map(drop)),
-        ("a custodian's secret key", keys.secret.to_bytes().to_vec(), |bytes| {
-            GuardSecretKey::from_bytes(bytes).map(drop)
-        }),
         ("a custodian's server key", keys.server.clone(), |bytes| GuardServerKey::from_bytes(bytes).map(drop)),
         ("a guard contribution", fixed_contribution().to_bytes(), |bytes| {
             GuardContribution::from_bytes(bytes).map(drop)
@@ -133,17 +126,10 @@ fn malformed_bytes_are_refused_by_what_is_wrong() {
         assert_eq!(with(8, 2), CiphertextError::Version { found: 2 }, "{name}");
         assert_eq!(with(16, !bytes[16]), CiphertextError::Parameters, "{name}");
     }
-    let keys = &custodian().keys;
-    let mut secret = keys.secret.to_bytes();
-    secret[100] ^= 1;
-    assert_eq!(GuardSecretKey::from_bytes(&secret).err(), Some(CiphertextError::Damaged));
     // A study's key is no custodian's key, though both have one layout.
-    let (study_secret, study_public) = fixed_pair();
+    let (_, study_public) = fixed_pair();
     let expected = "a custodian's public key";
     assert_eq!(GuardPublicKey::from_bytes(&study_public.to_bytes()), Err(CiphertextError::Magic { expected }));
-    let expected = "a custodian's secret key";
-    let error = GuardSecretKey::from_bytes(&study_secret.to_bytes()).err();
-    assert_eq!(error, Some(CiphertextError::Magic { expected }));
 
     let with = |bytes: Vec<u8>, at: usize, value: &[u8]| {
         let mut bytes = bytes;

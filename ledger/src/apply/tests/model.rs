@@ -401,6 +401,13 @@ impl Run {
             self.model.0.push((now, action));
         }
         self.facts_at.push(self.model.0.len());
+        // Hospitals show their lots as soon as these are awaited.
+        for study in [0, 1] {
+            let before = self.ledger.state.head().moment.height.get();
+            self.ledger.show_lots(self.study(study));
+            let blocks = self.ledger.state.head().moment.height.get() - before;
+            self.facts_at.extend((0..blocks).map(|_| self.model.0.len()));
+        }
         self.compare();
     }
 

@@ -155,6 +155,7 @@ fn after_a_complete_round_the_roster_never_shrinks() {
     for i in 0..4 {
         assert_eq!(contribute(&mut ledger, i, study, 0), Ok(()));
     }
+    ledger.show_lots(study);
     // Three attest, too divided for a release; the fourth is cut off.
     for (i, sum) in [(0, 1), (1, 1), (2, 2)] {
         assert_eq!(attest(&mut ledger, i, study, 0, sum), Ok(()));
