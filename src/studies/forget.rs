@@ -180,6 +180,33 @@ mod tests {
     }
 
     #[test]
+    fn what_shows_how_a_contribution_was_made_goes_when_another_is_drawn_to_show_it() {
+        let mut ledger = Ledger::new(4);
+        let study = ledger.opened(&[0, 1, 2, 3]);
+        for i in 0..4 {
+            let lot = ledger.consortium.lot(i, study, 1);
+            let (contribution, proof) = (content(1), content(99));
+            let contribute = Contribute { study, round: ROUND, contribution, bytes: 64, proof, lot, veil: None };
+            assert_eq!(ledger.one(Who::Hospital(i), Payload::Contribute(contribute)), Ok(()));
+        }
+        let forgotten = |ledger: &Ledger, i: usize| {
+            let on_disk = Kept {
+                pieces: ALL.map(|piece| KeptPiece { study, round: ROUND, piece }).to_vec(),
+                ..Kept::default()
+            };
+            let served = served(&ledger.state, &ledger.consortium.hospital(i), on_disk);
+            served.pieces.iter().map(|piece| piece.piece).collect::<Vec<_>>()
+        };
+        assert!((0..4).all(|i| forgotten(&ledger, i).is_empty()), "nobody knows whose is wanted");
+        ledger.show_lots(study);
+        let drawn = ledger.state.study(&study).expect("a study").course.rounds[0].examined.expect("drawn");
+        for i in 0..4 {
+            let is_drawn = ledger.consortium.hospital(i) == drawn;
+            assert_eq!(forgotten(&ledger, i), if is_drawn { vec![] } else { vec![Piece::Proof] });
+        }
+    }
+
+    #[test]
     fn of_a_study_without_result_nothing_is_left() {
         let mut ledger = Ledger::new(3);
         let study = ledger.opened(&[0, 1, 2]);
