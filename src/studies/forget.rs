@@ -190,10 +190,8 @@ mod tests {
             assert_eq!(ledger.one(Who::Hospital(i), Payload::Contribute(contribute)), Ok(()));
         }
         let forgotten = |ledger: &Ledger, i: usize| {
-            let on_disk = Kept {
-                pieces: ALL.map(|piece| KeptPiece { study, round: ROUND, piece }).to_vec(),
-                ..Kept::default()
-            };
+            let on_disk =
+                Kept { pieces: ALL.map(|piece| KeptPiece { study, round: ROUND, piece }).to_vec(), ..Kept::default() };
             let served = served(&ledger.state, &ledger.consortium.hospital(i), on_disk);
             served.pieces.iter().map(|piece| piece.piece).collect::<Vec<_>>()
         };

@@ -275,3 +275,17 @@ impl Vault {
         self.cohorts.has_record(study, round)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_custodian_did_not_say_of_all_its_sets_is_not_taken_for_it() {
+        let released = Some(vec![true; 9]);
+        assert!(says_all(&released, &Some(vec![255, 1])) && says_all(&released, &Some(vec![0; 3])));
+        assert!(!says_all(&released, &Some(vec![255])), "of one of nine it says nothing");
+        assert!(!says_all(&released, &Some(Vec::new())) && !says_all(&released, &None));
+        assert!(!says_all(&None, &Some(vec![255])), "nobody knows of which sets");
+    }
+}
