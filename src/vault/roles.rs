@@ -9,11 +9,11 @@ use consilium_engine::cells::{BlindingError, BlindingRoster, BlindingRound, Ciph
 use consilium_engine::disclosure::across::Repeatable;
 use consilium_engine::disclosure::guarded::{self, GuardPlanError};
 use consilium_engine::guard::{
-    Aggregator, Disclosed, GuardContribution, GuardError, GuardPublicKey, PadRound, SealedRound, SealedSeeds, VeilSeed,
-    Veils, pad, reveal, reveal_both,
+    Aggregator, Disclosed, GuardContribution, GuardError, GuardPublicKey, GuardSecretKey, GuardShape, PadRound,
+    SealedRound, SealedSeeds, Seed, VeilSeed, Veils, pad, reveal, reveal_both,
 };
-use consilium_protocol::ids::{ContentHash, HospitalId, RoundNumber, StudyId};
-use consilium_protocol::kem::KemPublicKey;
+use consilium_protocol::ids::{ContentHash, HospitalId, LedgerId, RoundNumber, StudyId};
+use consilium_protocol::kem::{KemPublicKey, KemSecretKey};
 use consilium_protocol::sealing::{self, Content, Context, SealingError};
 use consilium_protocol::study::StudySpec;
 use tracing::info;
@@ -222,12 +222,7 @@ impl Vault {
         let veils = self.veils(&task, plan.shape.seeds())?;
         let secret = self.guard_keys.secret_key(&task.public_key)?;
         let witnessed = task.witnessed.as_deref().map(SealedSeeds::from_bytes).transpose()?;
-        let reading = tokio::task::spawn_blocking(move || -> Result<_, RoleError> {
-            Ok(match witnessed {
-                Some(witnessed) => reveal_both(&seeds, &witnessed, &secret, &plan.shape)?,
-                None => reveal(&seeds, &secret, &plan.shape)?,
-            })
-        });
+        let reading = tokio::task::spawn_blocking(move || read(&seeds, witnessed.as_ref(), &secret, &plan.shape));
         let seeds = reading.await.map_err(|_| RoleError::Stopped)??;
         let mut passed = vec![0u8; seeds.len().div_ceil(8)];
         for (set, _) in seeds.iter().enumerate().filter(|(_, seed)| seed.is_some()) {
@@ -243,28 +238,121 @@ impl Vault {
     }
 }
 
+/// The seeds that a custodian reads: where there is a witness, of the sets that it let pass, too.
+fn read(
+    sealed: &SealedSeeds,
+    witnessed: Option<&SealedSeeds>,
+    secret: &GuardSecretKey,
+    shape: &GuardShape,
+) -> Result<Vec<Option<Seed>>, RoleError> {
+    Ok(match witnessed {
+        Some(witnessed) => reveal_both(sealed, witnessed, secret, shape)?,
+        None => reveal(sealed, secret, shape)?,
+    })
+}
+
 impl Vault {
-    /// The veils of a round, by hospital: each from its seed, and held against what the ledger has of it.
+    /// The veils of a round, by hospital.
     fn veils(&self, task: &DiscloseTask, sets: usize) -> Result<Vec<Veils>, RoleError> {
         let own = self.guard_keys.sealing_key(&task.veil_key)?;
-        let roster = BlindingRoster::new(task.veils.iter().map(|(id, ..)| *id).collect())?;
-        let (ledger, study, round) = (&self.terms.ledger, task.study, task.round);
-        let of = BlindingRound { ledger, study, round, roster: &roster };
-        let veil = |(from, letter, committed): &(HospitalId, Vec<u8>, ContentHash)| {
-            let context = Context { content: Content::Veil, ledger, study, round, from: *from };
-            let (_, sealed) = letter.split_at_checked(32).ok_or(RoleError::Veil(*from))?;
-            let opened = sealing::open(&own, &context, sealed).map_err(|_| RoleError::Veil(*from))?;
-            let seed = VeilSeed::from_bytes(&opened).ok_or(RoleError::Veil(*from))?;
-            let veils = Veils::derive(&seed, &of, *from, sets);
-            if veils.commitment() == *committed { Ok(veils) } else { Err(RoleError::Veil(*from)) }
-        };
-        task.veils.iter().map(veil).collect()
+        veils(&own, (&self.terms.ledger, task.study, task.round), &task.veils, sets)
     }
+}
+
+/// The veils of a round, by hospital: each from its seed, and held against what the ledger has of it.
+fn veils(
+    own: &KemSecretKey,
+    (ledger, study, round): (&LedgerId, StudyId, RoundNumber),
+    letters: &[(HospitalId, Vec<u8>, ContentHash)],
+    sets: usize,
+) -> Result<Vec<Veils>, RoleError> {
+    let roster = BlindingRoster::new(letters.iter().map(|(id, ..)| *id).collect())?;
+    let of = BlindingRound { ledger, study, round, roster: &roster };
+    let veil = |(from, letter, committed): &(HospitalId, Vec<u8>, ContentHash)| {
+        let context = Context { content: Content::Veil, ledger, study, round, from: *from };
+        let (_, sealed) = letter.split_at_checked(32).ok_or(RoleError::Veil(*from))?;
+        let opened = sealing::open(own, &context, sealed).map_err(|_| RoleError::Veil(*from))?;
+        let seed = VeilSeed::from_bytes(&opened).ok_or(RoleError::Veil(*from))?;
+        let veils = Veils::derive(&seed, &of, *from, sets);
+        if veils.commitment() == *committed { Ok(veils) } else { Err(RoleError::Veil(*from)) }
+    };
+    letters.iter().map(veil).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use consilium_engine::cells::PairSecrets;
+    use consilium_engine::guard::{Bar, Gates, GuardBlinds, GuardKeys, GuardServerKey, contribute};
+    use consilium_protocol::pairing::PairSecret;
+    use zeroize::Zeroizing;
+
     use super::*;
+
+    const LEDGER: LedgerId = LedgerId::from_bytes([8; 32]);
+    const STUDY: StudyId = StudyId::from_bytes([1; 32]);
+    const ROUND: RoundNumber = RoundNumber::new(0);
+
+    fn hospital(name: u8) -> HospitalId {
+        HospitalId::from_public_key([name; 32])
+    }
+
+    #[test]
+    fn a_custodian_reads_what_aggregator_and_witness_both_let_pass() {
+        let shape = GuardShape::new(3, Bar::at(11), vec![false; 3], Gates::independent(3)).expect("a shape");
+        let keys = GuardKeys::generate().expect("randomness");
+        let server = GuardServerKey::from_bytes(&keys.server).expect("a server key");
+        let roster = BlindingRoster::new((1..=3).map(hospital).collect()).expect("a roster");
+        let round = BlindingRound { ledger: &LEDGER, study: STUDY, round: ROUND, roster: &roster };
+        let secrets: PairSecrets = (1..=3).map(|i| (hospital(i), PairSecret::from_bytes([9; 32]))).collect();
+        // Whoever decides by other counts than agreed lets others pass.
+        let sealed = |counts: [u64; 3]| {
+            let one = |i| {
+                let blinds = GuardBlinds::derive(&round, hospital(i), &secrets, &shape).expect("blinds");
+                contribute(&counts, &shape, blinds, &keys.public).expect("a contribution")
+            };
+            let sum = consilium_engine::guard::combine(&[one(1), one(2), one(3)], &shape).expect("a sum");
+            Aggregator::new(&shape, &server, &keys.public)
+                .expect("keys of one custodian")
+                .seal(&sum)
+                .expect("sealed")
+                .sealed
+        };
+        let (all, some) = (sealed([9; 3]), sealed([9, 1, 9]));
+        let passed = |aggregator: &SealedSeeds, witness: Option<&SealedSeeds>| -> Vec<bool> {
+            let seeds = read(aggregator, witness, &keys.secret, &shape).expect("read");
+            seeds.iter().map(Option::is_some).collect()
+        };
+        assert_eq!(passed(&all, None), [true; 3]);
+        assert_eq!(passed(&all, Some(&some)), [true, false, true], "the witness did not let it pass");
+        assert_eq!(passed(&some, Some(&all)), [true, false, true], "nor the aggregator here");
+    }
+
+    #[test]
+    fn a_veil_is_the_one_that_its_hospital_committed_to() {
+        let own = KemSecretKey::from_seed(Zeroizing::new([5; 32]));
+        let roster = BlindingRoster::new((1..=3).map(hospital).collect()).expect("a roster");
+        let round = BlindingRound { ledger: &LEDGER, study: STUDY, round: ROUND, roster: &roster };
+        let letter = |i: u8| {
+            let seed = VeilSeed::random().expect("randomness");
+            let context =
+                Context { content: Content::Veil, ledger: &LEDGER, study: STUDY, round: ROUND, from: hospital(i) };
+            let sealed = sealing::seal(&own.public_key(), &context, seed.as_bytes()).expect("sealed");
+            let committed = Veils::derive(&seed, &round, hospital(i), 2).commitment();
+            (hospital(i), [&committed.as_bytes()[..], &sealed].concat(), committed)
+        };
+        let read = |letters: &[_]| veils(&own, (&LEDGER, STUDY, ROUND), letters, 2);
+        let letters = [letter(1), letter(2), letter(3)];
+        let found = read(&letters).expect("as committed to");
+        assert!(found.iter().zip(&letters).all(|(veils, (.., committed))| veils.commitment() == *committed));
+        // Another seed than the one whose keys are on the ledger; a letter for another; none.
+        let mut others = letters.clone();
+        others[1].1 = letter(2).1;
+        assert!(matches!(read(&others), Err(RoleError::Veil(of)) if of == hospital(2)));
+        others[1].1 = letters[2].1.clone();
+        assert!(matches!(read(&others), Err(RoleError::Veil(of)) if of == hospital(2)));
+        others[1].1.truncate(20);
+        assert!(matches!(read(&others), Err(RoleError::Veil(of)) if of == hospital(2)));
+    }
 
     #[test]
     fn what_is_sealed_to_the_aggregator_has_these_bytes() {

@@ -356,4 +356,25 @@ mod tests {
             assert_eq!(with, without, "number {hidden}");
         }
     }
+
+    #[test]
+    fn what_waits_for_a_group_that_is_known_may_go_on() {
+        let own = study(30, &(statistic("a", COUNT, &["g"]) + &statistic("b", CROSSTAB, &["g", "h"])));
+        let (layout, lattice) = lattice(&own);
+        let earlier = all(study(30, &statistic("a", COUNT, &["g"])));
+        let known = again(&own, &layout, &lattice, &[earlier]);
+        let gates = or_unchanged(&own, &layout, &lattice, &known).expect("as before");
+        let numbers = lattice.compared.numbers.len();
+        // Nothing has changed that is known, and one number does not pass.
+        let goes_on = (0..numbers).filter(|hidden| {
+            let passes: Vec<bool> = (0..numbers + known.len()).map(|number| number != *hidden).collect();
+            let large: Vec<bool> = passes.iter().enumerate().map(|(at, passes)| at < numbers && *passes).collect();
+            let with = gates.evaluate(&passes, &large);
+            let mut without = lattice.gates.evaluate(&passes, &large);
+            known.iter().for_each(|again| without[again.seed] = true);
+            assert!(with.iter().zip(&without).all(|(with, without)| with >= without));
+            with != without
+        });
+        assert!(goes_on.count() > 0, "the table goes on where a group of g, which is known, does not pass now");
+    }
 }
