@@ -46,14 +46,14 @@ pub(super) async fn commitment(
     let letter = studies.kept.rounds.get(study, round, Piece::Veil)?;
     let counts = studies.kept.rounds.get(study, round, Piece::Counts)?;
     let proof = studies.kept.rounds.get(study, round, Piece::Proof)?;
-    // Without what shows how it was made, this hospital would be named should it be drawn.
-    let proof = if made.is_ok() { hash::content(&proof.ok_or(DriveError::Lost)?) } else { hash::content(&[]) };
     // The bytes' hash takes time, too.
-    let made = made.map(|(bytes, new)| {
+    let made = made.and_then(|(bytes, new)| {
+        // Without what shows how it was made, this hospital would be named should it be drawn.
+        let proof = hash::content(&proof.ok_or(DriveError::Lost)?);
         let contribution = hash::content(&bytes);
         let veil = letter.as_deref().and_then(|letter| commitment_of(letter, counts.as_deref()));
         let lot = studies.vault.lot(study, next, Draw::Roles);
-        (Contribute { study: *study, round, contribution, bytes: bytes.len() as u64, proof, lot, veil }, new)
+        Ok((Contribute { study: *study, round, contribution, bytes: bytes.len() as u64, proof, lot, veil }, new))
     });
     let ready = now();
     tokio::time::sleep(slots.wait(ready)).await;

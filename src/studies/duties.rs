@@ -220,7 +220,7 @@ fn due(state: &State, study: &Study<'_>, own: &HospitalId, now: Timestamp) -> Op
             if running.result().is_some() {
                 return at(Duty::Release { round }, rank_of(&running.roster, own)?);
             }
-            let deadline = running.opened.time.plus_millis(state.genesis().deadlines.round_ms);
+            let deadline = running.fails_from(&state.genesis().deadlines);
             if deadline <= now {
                 // Whoever is of the roster and did its part ends the round first; then any member may.
                 let rank = rank_of(&running.roster, own).unwrap_or(running.roster.len() as u32);

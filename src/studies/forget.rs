@@ -3,7 +3,7 @@
 //! | what | is deleted when |
 //! |---|---|
 //! | what is shared with others for a study, and what was encapsulated for it | the study has ended |
-//! | what shows how the own contribution was made | another was drawn to show it, or the round has ended |
+//! | what shows how the own contribution was made | all have contributed, and this hospital was not drawn to show it; or the round has ended |
 //! | the own contribution and its veil; the seeds under the custodian's key; sums and seeds that were not released | their round has ended |
 //! | keys for guarded rounds, the own and others' | the round that they were drawn for has ended |
 //!
@@ -81,8 +81,8 @@ fn served(state: &State, own: &HospitalId, on_disk: Kept) -> Kept {
             Some((_, RoundEnd::Failed | RoundEnd::Withdrawn)) => true,
             // Who was not drawn has to show nothing.
             None => {
-                let drawn = round.and_then(|round| round.examined);
-                piece.piece == Piece::Proof && drawn.is_some_and(|drawn| drawn != *own)
+                let is_given = round.is_some_and(|round| round.is_given() && round.examined != Some(*own));
+                piece.piece == Piece::Proof && is_given
             }
         }
     };
@@ -165,7 +165,8 @@ mod tests {
             let attest = Attest { study, round: ROUND, sum: content(9) };
             assert_eq!(ledger.one(Who::Hospital(i), Payload::Attest(attest)), Ok(()));
         }
-        assert_eq!(of(&ledger, study), (vec![], 0, vec![]), "until it is released others may still ask");
+        // Of three nobody is drawn.
+        assert_eq!(of(&ledger, study), (vec![], 0, vec![Piece::Proof]), "until it is released others may still ask");
         assert_eq!(ledger.one(Who::Hospital(0), Payload::Release(Release { study, round: ROUND })), Ok(()));
         let made_for_others = vec![
             Piece::Contribution,

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use consilium_ledger::rejection::Rejection;
 use consilium_ledger::state::State;
 use consilium_protocol::ids::HospitalId;
 use consilium_protocol::study::Protection;
@@ -11,7 +12,7 @@ use consilium_protocol::tx::{Payload, RegisterGuardKeys};
 use tracing::{info, warn};
 
 use super::Studies;
-use crate::replica::submit;
+use crate::replica::submit::{self, SubmitError};
 
 /// How often the ledger is looked at.
 const LOOK: Duration = Duration::from_millis(500);
@@ -72,9 +73,15 @@ pub(super) async fn register(studies: Arc<Studies>) {
                 }
             },
         };
+        let sealing_key = keys.sealing_key;
         match submit::own(replica, Payload::RegisterGuardKeys(keys)).await {
             Ok(_) => info!("keys for a guarded round are registered on the ledger"),
             Err(error) => {
+                // What the ledger does not take now it never takes: another member may have registered the same hashes.
+                if matches!(&error, SubmitError::Rejected(Rejection::GuardKeys)) {
+                    let forgotten = studies.vault.forget_guard_set(&sealing_key);
+                    let _ = forgotten.inspect_err(|error| warn!(%error, "keys that cannot be used are still there"));
+                }
                 warn!(%error, "the keys for guarded studies are not registered yet");
                 tokio::time::sleep(RETRY).await;
             }

@@ -5,7 +5,8 @@ use consilium_protocol::ids::{HospitalId, StudyId};
 use consilium_protocol::tx::{Accuse, Fault};
 
 use super::contribute::running;
-use super::end_round::{end, lacks_keys};
+use super::end_round::end;
+use super::role_keys::lacks_keys;
 use super::{Context, Outcome};
 use crate::event::Event;
 use crate::rejection::Rejection;

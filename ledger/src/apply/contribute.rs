@@ -15,6 +15,11 @@ pub(super) fn apply(context: &mut Context<'_>, payload: &Contribute) -> Outcome 
     let id = payload.study;
     let study = context.study(&id)?;
     let round = running(id, study.course, payload.round, &hospital, Step::Contribute { complete: false })?;
+    // Nobody could do anything with it any more.
+    let not_after = round.opened.time.plus_millis(context.state.genesis().deadlines.round_ms);
+    if context.moment.time > not_after {
+        return Err(Rejection::TooLate { not_after });
+    }
     if round.contributions.contains_key(&hospital) {
         return Err(Rejection::AlreadyContributed { study: id });
     }

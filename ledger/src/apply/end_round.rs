@@ -2,7 +2,6 @@
 
 use consilium_protocol::ids::{HospitalId, StudyId};
 use consilium_protocol::privacy::MicroRho;
-use consilium_protocol::study::Protection;
 
 use super::open_round::{announce, open, privacy_roster};
 use super::{Context, Outcome, count, step};
@@ -45,17 +44,6 @@ pub(super) fn end(context: &mut Context<'_>, id: StudyId, roster: Option<Vec<Hos
     }
     context.state.put_course(id, course);
     Ok(())
-}
-
-/// Whether somebody who could have a role in another guarded round with these has no keys: hospitals make others as soon as some were
-/// drawn, which takes them seconds, and who has its own at hand must not have the draw to itself.
-pub(super) fn lacks_keys(context: &Context<'_>, id: StudyId, roster: &[HospitalId]) -> Result<bool, Rejection> {
-    let study = context.study(&id)?;
-    let is_guarded = study.proposal.spec.protection == Protection::Guarded;
-    let researchers = context.state.researchers();
-    let own = researchers.get(&study.proposal.researcher).and_then(|researcher| researcher.hospital);
-    let has_keys = |id: &HospitalId| context.state.guard_keys(id).is_some_and(|kept| kept.free().is_some());
-    Ok(is_guarded && roster.iter().any(|id| own != Some(*id) && !has_keys(id)))
 }
 
 /// Gives back what a running round was charged, if it lacks a contribution, or waits for lots. A hospital gives nobody its own before, so that

@@ -2,7 +2,8 @@
 
 use consilium_protocol::tx::FailRound;
 
-use super::end_round::{end, lacks_keys};
+use super::end_round::end;
+use super::role_keys::{awaits_keys, lacks_keys};
 use super::{Context, Outcome, step};
 use crate::rejection::Rejection;
 use crate::state::study::Step;
@@ -18,7 +19,7 @@ pub(super) fn apply(context: &mut Context<'_>, payload: &FailRound) -> Outcome {
         return Err(Rejection::WrongRound { current: round.number });
     }
     let genesis = context.state.genesis();
-    let not_before = round.opened.time.plus_millis(genesis.deadlines.round_ms);
+    let not_before = round.fails_from(&genesis.deadlines);
     let (is_late, has_blame) = (context.moment.time >= not_before, round.has_blame());
     if !is_late && !has_blame {
         return Err(Rejection::TooEarly { not_before });
@@ -28,8 +29,8 @@ pub(super) fn apply(context: &mut Context<'_>, payload: &FailRound) -> Outcome {
     }
     let roster = study.course.next_roster(context.members(), genesis.policy.min_hospitals);
     // Until then there may be keys for the next one's roles.
-    if let (false, Some(roster)) = (is_late, &roster)
-        && lacks_keys(context, id, roster)?
+    if let Some(roster) = &roster
+        && if is_late { awaits_keys(context, id, roster)? } else { lacks_keys(context, id, roster)? }
     {
         return Err(Rejection::NoRoles { study: id });
     }

@@ -21,6 +21,7 @@ mod propose_study;
 mod register_guard_keys;
 mod release;
 mod revoke;
+mod role_keys;
 mod run_out;
 mod seal_sum;
 mod show_lot;

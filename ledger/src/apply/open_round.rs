@@ -7,6 +7,7 @@ use consilium_protocol::privacy::MicroRho;
 use consilium_protocol::study::Protection;
 use consilium_protocol::tx::OpenRound;
 
+use super::role_keys::awaits_keys;
 use super::{Context, Outcome, count, step};
 use crate::event::Event;
 use crate::rejection::Rejection;
@@ -34,6 +35,10 @@ pub(super) fn apply(context: &mut Context<'_>, payload: &OpenRound) -> Outcome {
         if !all_decided && context.moment.time < not_before {
             return Err(Rejection::TooEarly { not_before });
         }
+    }
+
+    if awaits_keys(context, id, &roster)? {
+        return Err(Rejection::NoRoles { study: id });
     }
 
     let mut course = study.course.clone();
@@ -128,7 +133,7 @@ pub(super) fn draw_roles(
 /// contributed to: its aggregator, or witness, and its custodian see Σ min(n, c, δ) over all, and these would see it over the rest. So
 /// whoever had a role then is not custodian now.
 fn tells_apart(course: &Course, roster: &[HospitalId], drawn: &Roles) -> bool {
-    let larger = course.rounds.iter().filter(|round| round.is_complete() && round.roster != roster);
+    let larger = course.rounds.iter().filter(|round| round.is_given() && round.roster != roster);
     larger.filter_map(|round| round.guard).any(|guard| guard.roles.holders().any(|id| id == drawn.custodian))
 }
 
@@ -194,7 +199,8 @@ mod tests {
             roster: (1..=6).map(hospital).collect(),
             contributions: (1..=contributed).map(|name| (hospital(name), one)).collect(),
             shown: BTreeMap::new(),
-            examined: None,
+            // As if it were drawn.
+            examined: (contributed == 6).then(|| hospital(1)),
             attestations: BTreeMap::new(),
             guard: Some(Guard::new(roles)),
             spare: SpareSets::default(),

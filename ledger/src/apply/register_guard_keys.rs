@@ -8,7 +8,7 @@ use consilium_protocol::tx::{Blob, MAX_GUARD_KEY_BYTES, RegisterGuardKeys};
 use super::{Context, Outcome, count};
 use crate::event::Event;
 use crate::rejection::Rejection;
-use crate::state::study::GuardKeys;
+use crate::state::study::{GuardKeys, Round};
 
 pub(super) fn apply(context: &mut Context<'_>, payload: &RegisterGuardKeys) -> Outcome {
     let hospital = context.hospital()?;
@@ -21,15 +21,17 @@ pub(super) fn apply(context: &mut Context<'_>, payload: &RegisterGuardKeys) -> O
         return Err(Rejection::GuardKeys);
     }
     // What a role was drawn with is used up, and what was beside it may be known to everybody: for good.
-    let is_used = |hash: &ContentHash| {
-        let rounds = context.state.studies().flat_map(|study| &study.course.rounds);
-        rounds.filter_map(|round| Some((round.guard?.roles.keys, &round.spare.sets))).any(|(drawn, spare)| {
-            drawn.iter().chain(spare).any(|set| set.public_key.hash == *hash || set.server_key.hash == *hash)
-        })
+    let hashes: BTreeSet<ContentHash> =
+        sets.iter().flat_map(|set| [set.public_key.hash, set.server_key.hash]).collect();
+    let has_used = |round: &Round| {
+        let Some(roles) = round.guard.as_ref().map(|guard| &guard.roles) else { return false };
+        let mut known = roles.keys.iter().chain(&round.spare.sets);
+        let sealing =
+            [Some(&roles.sealing_key), Some(&roles.veil_key), roles.witness.as_ref().map(|of| &of.sealing_key)];
+        known.any(|set| hashes.contains(&set.public_key.hash) || hashes.contains(&set.server_key.hash))
+            || sealing.contains(&Some(&payload.sealing_key))
     };
-    let is_sealing_key_used = |kept: &GuardKeys| kept.drawn.is_some() && kept.keys.sealing_key == payload.sealing_key;
-    let mut hashes = sets.iter().flat_map(|set| [&set.public_key.hash, &set.server_key.hash]);
-    if hashes.any(is_used) || context.state.guard_keys(&hospital).is_some_and(is_sealing_key_used) {
+    if context.state.studies().any(|study| study.course.rounds.iter().any(has_used)) {
         return Err(Rejection::GuardKeys);
     }
     let keys = payload.clone();

@@ -20,6 +20,10 @@ pub(super) fn apply(context: &mut Context<'_>, payload: &ShowLot) -> Outcome {
     if !round.awaits_lot(&hospital) {
         return Err(none);
     }
+    let not_after = round.lots_until(&context.state.genesis().deadlines);
+    if context.moment.time > not_after {
+        return Err(Rejection::TooLate { not_after });
+    }
     let lot = lot(context, hospital, &id, (round.number, draw), &payload.lot)?;
 
     let number = round.number;

@@ -160,7 +160,7 @@ fn a_round_goes_on_without_who_shows_no_lot() {
         // Nothing is given, attested or sealed before all have shown theirs.
         let attest = Payload::Attest(consilium_protocol::tx::Attest { study, round: ROUND, sum: content(9) });
         assert_eq!(ledger.one(Who::Hospital(0), attest), none);
-        ledger.now = opened + HALF_MS;
+        ledger.now = opened + HALF_MS / 2;
         let owed = Err(Rejection::NothingOwed { study });
         assert_eq!(accuse(&mut ledger, 0, study, 1, Fault::Contribution), owed, "nobody has to give it yet");
         let round = |ledger: &Ledger| ledger.state.study(&study).expect("a study").course.rounds[0].clone();
@@ -179,8 +179,10 @@ fn a_round_goes_on_without_who_shows_no_lot() {
             "a lot for something else"
         );
         assert_eq!(round(&ledger).examined, None);
-        // The last keeps it back, for whatever reason.
+        // The last keeps it back, for whatever reason, and cannot show it when nobody has time any more.
         ledger.now = opened + 2 * HALF_MS;
+        let late = Payload::ShowLot(lot(&ledger, 2));
+        assert!(matches!(ledger.one(Who::Hospital(2), late), Err(Rejection::TooLate { .. })));
         if protection == Protection::Guarded {
             renew(&mut ledger);
         }
@@ -188,6 +190,33 @@ fn a_round_goes_on_without_who_shows_no_lot() {
         let next = ledger.state.study(&study).expect("a study").course.running_round().expect("another").clone();
         assert!(next.roster.len() == 4 && !next.has(&ledger.consortium.hospital(2)), "{protection:?}");
     }
+}
+
+#[test]
+fn who_contributes_last_leaves_the_others_time_to_draw() {
+    let mut ledger = Ledger::new(5);
+    let study = opened(&mut ledger, Protection::Open);
+    let opened = ledger.now;
+    contribute(&mut ledger, study, 0, 0..4);
+    // In the last moment, and at once the end of the round.
+    ledger.now = opened + 2 * HALF_MS - 10;
+    let (lot, contribution) = (ledger.consortium.lot(4, study, 1), content(4));
+    let payload = Contribute { study, round: ROUND, contribution, bytes: 64, proof: content(99), lot, veil: None };
+    assert_eq!(ledger.one(Who::Hospital(4), Payload::Contribute(payload.clone())), Ok(()));
+    ledger.now = opened + 2 * HALF_MS + 10;
+    let fail = || Payload::FailRound(FailRound { study, round: ROUND });
+    let early = ledger.one(Who::Hospital(4), fail());
+    assert!(matches!(early, Err(Rejection::TooEarly { .. })), "{early:?}");
+    ledger.show_lots(study);
+    assert!(ledger.state.study(&study).expect("a study").course.rounds[0].examined.is_some());
+
+    // And nobody contributes after the round's time.
+    let mut ledger = Ledger::new(5);
+    let study = self::opened(&mut ledger, Protection::Open);
+    contribute(&mut ledger, study, 0, 0..4);
+    ledger.now += 2 * HALF_MS + 10;
+    let late = ledger.one(Who::Hospital(4), Payload::Contribute(payload));
+    assert!(matches!(late, Err(Rejection::TooLate { .. })), "{late:?}");
 }
 
 /// Who was drawn to show how its contribution was made.

@@ -227,15 +227,19 @@ fn keys_are_for_one_round() {
         assert_eq!((kept.drawn, free), if has_role { (drawn, None) } else { (None, Some(keys(i))) });
     }
     // The other two have keys for one more round, and then nobody has.
-    let mut next = |name| {
+    let next = |ledger: &mut Ledger, name| {
         let (study, outcome) = ledger.propose_protected(name, Protection::Guarded);
         assert_eq!(outcome, Ok(()));
         (0..4).for_each(|i| assert_eq!(ledger.approve(i, study), Ok(())));
-        (open(&mut ledger, study), study)
+        (open(ledger, study), study)
     };
-    let (outcome, second) = next(2);
+    // Those whose keys were drawn a moment ago are waited for: who has some at hand does not have the draw to itself.
+    let (outcome, waits) = next(&mut ledger, 9);
+    assert_eq!(outcome, Err(Rejection::NoRoles { study: waits }));
+    ledger.now += ledger.consortium.genesis.deadlines.round_ms / 8;
+    let (outcome, second) = next(&mut ledger, 2);
     assert_eq!(outcome, Ok(()));
-    let (outcome, third) = next(3);
+    let (outcome, third) = next(&mut ledger, 3);
     assert_eq!(outcome, Err(Rejection::NoRoles { study: third }));
     let others = roles(&ledger, second);
     assert!([others.aggregator, others.custodian].iter().all(|id| *id != aggregator && *id != custodian));

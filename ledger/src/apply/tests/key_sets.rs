@@ -217,6 +217,15 @@ fn what_was_in_a_round_is_not_registered_again() {
         let outcome = ledger.one(Who::Hospital(i), Payload::RegisterGuardKeys(again));
         assert_eq!(outcome, Err(Rejection::GuardKeys), "{set}: nor in part");
     }
+    let mut again = keys(i + 20, SETS);
+    again.sealing_key = keys(i, SETS).sealing_key;
+    let outcome = ledger.one(Who::Hospital(i), Payload::RegisterGuardKeys(again));
+    assert_eq!(outcome, Err(Rejection::GuardKeys), "nor the key that others sealed to");
+    assert_eq!(
+        ledger.one(Who::Hospital(i), Payload::RegisterGuardKeys(keys(i + 20, SETS))),
+        Ok(()),
+        "others are taken"
+    );
 }
 
 #[test]

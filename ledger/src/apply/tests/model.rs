@@ -38,6 +38,8 @@ enum Action {
     Release(u8, usize, u32),
     Fail(u8, usize, u32),
     Withdraw(u8),
+    /// All lots of a round were shown: hospitals do that by themselves.
+    Drawn(u8, u32),
 }
 
 /// What was accepted, with the block's time.
@@ -166,6 +168,18 @@ impl Model {
         self.0.iter().filter_map(of).collect()
     }
 
+    /// From when on a round may be failed: when its time is over, and of one that is complete three quarters of it since the last
+    /// contribution, or since who shows its own was drawn.
+    fn fails_from(&self, study: u8, round: u32, opened: u64, roster: &BTreeSet<usize>) -> u64 {
+        let of_round = |action: &Action| match action {
+            Action::Contribute(s, _, r) | Action::Drawn(s, r) => (*s, *r) == (study, round),
+            _ => false,
+        };
+        let last = self.0.iter().rfind(|(_, action)| of_round(action)).map(|(time, _)| *time);
+        let is_complete = self.contributors(study, round) == *roster;
+        last.filter(|_| is_complete).map_or(opened + ROUND, |last| (opened + ROUND).max(last + ROUND / 4 * 3))
+    }
+
     fn attesters(&self, study: u8, round: u32) -> BTreeMap<usize, u8> {
         let of = |(_, action): &Fact| match action {
             Action::Attest(s, h, r, sum) if (*s, *r) == (study, round) => Some((*h, *sum)),
@@ -242,7 +256,8 @@ impl Model {
             }
             Action::Contribute(study, h, r) => {
                 phase(study) == "collecting"
-                    && last_round(study).is_some_and(|(n, _, roster)| n == r && roster.contains(&h))
+                    && last_round(study)
+                        .is_some_and(|(n, opened, roster)| n == r && now <= opened + ROUND && roster.contains(&h))
                     && !self.contributors(study, r).contains(&h)
             }
             Action::Attest(study, h, r, _) => {
@@ -259,9 +274,11 @@ impl Model {
             Action::Fail(study, _, r) => {
                 ["collecting", "combining"].contains(&phase(study))
                     && last_round(study).is_some_and(|(n, opened, roster)| {
-                        n == r && now >= opened + ROUND && self.agreed_sum(study, r, roster.len()).is_none()
+                        let from = self.fails_from(study, r, opened, &roster);
+                        n == r && now >= from && self.agreed_sum(study, r, roster.len()).is_none()
                     })
             }
+            Action::Drawn(..) => false,
             Action::Withdraw(study) => ["proposed", "approved", "collecting", "combining"].contains(&phase(study)),
         }
     }
@@ -380,6 +397,7 @@ impl Run {
                 let (study, round) = (name(study), RoundNumber::new(r));
                 (Who::Hospital(h), Payload::FailRound(FailRound { study, round }))
             }
+            Action::Drawn(..) => unreachable!("hospitals show their lots by themselves"),
             Action::Withdraw(study) => {
                 (Who::Researcher(1), Payload::WithdrawStudy(WithdrawStudy { study: name(study) }))
             }
@@ -407,6 +425,10 @@ impl Run {
             self.ledger.show_lots(self.study(study));
             let blocks = self.ledger.state.head().moment.height.get() - before;
             self.facts_at.extend((0..blocks).map(|_| self.model.0.len()));
+            if blocks > 0 {
+                let round = self.model.rounds(study).len() as u32 - 1;
+                self.model.0.push((self.ledger.now, Action::Drawn(study, round)));
+            }
         }
         self.compare();
     }
@@ -494,6 +516,6 @@ fn random_actions_agree_with_the_model() {
     for phase in ["released", "failed", "rejected", "expired", "withdrawn"] {
         assert!(reached.contains_key(phase), "never {phase}: {reached:?}");
     }
-    assert_eq!(accepted.len(), 15, "{accepted:?}");
+    assert_eq!(accepted.len(), 16, "{accepted:?}");
     assert!(most_rounds >= 2, "never a second round");
 }

@@ -182,6 +182,19 @@ impl Round {
         shows && self.has(hospital) && !self.shown.contains_key(hospital)
     }
 
+    /// Until when a lot for what is drawn next is taken: half of the round's time since it is awaited. Later, others would have no time
+    /// left for what follows, and would be those who are missing.
+    pub fn lots_until(&self, deadlines: &Deadlines) -> Timestamp {
+        self.advanced.plus_millis(deadlines.round_ms / 2)
+    }
+
+    /// From when on it may be failed for want of time. Once all have contributed, there is time to draw, and to say who gives nothing,
+    /// however late the last of them was.
+    pub fn fails_from(&self, deadlines: &Deadlines) -> Timestamp {
+        let closes = self.opened.time.plus_millis(deadlines.round_ms);
+        if self.is_complete() { closes.max(self.advanced.plus_millis(deadlines.round_ms / 4 * 3)) } else { closes }
+    }
+
     /// Whether hospitals give others their contributions: all are in, and what is drawn after is drawn.
     pub fn is_given(&self) -> bool {
         self.is_complete() && self.draws().is_none()
@@ -319,9 +332,11 @@ impl Course {
         let custodian = running.guard.map(|guard| guard.roles.custodian);
         let absent = custodian.filter(|id| !running.contributions.contains_key(id) || running.is_blamed(id));
         let left: Vec<HospitalId> = match (running.draws(), absent) {
-            (Some(_), _) => running.roster.iter().copied().filter(|id| !running.awaits_lot(id)).collect(),
-            (None, Some(custodian)) => running.roster.iter().copied().filter(|id| *id != custodian).collect(),
-            (None, None) => running.contributions.keys().copied().collect(),
+            (Some(_), _) if !running.has_blame() => {
+                running.roster.iter().copied().filter(|id| !running.awaits_lot(id)).collect()
+            }
+            (_, Some(custodian)) => running.roster.iter().copied().filter(|id| *id != custodian).collect(),
+            (_, None) => running.contributions.keys().copied().collect(),
         };
         let left: Vec<HospitalId> = left.into_iter().filter(|id| !running.is_blamed(id)).collect();
         let narrowed = self.rounds.iter().any(|round| round.is_exposed() && round.roster != left);
@@ -331,7 +346,7 @@ impl Course {
 
     /// Who had a role in a round that all contributed to and that gave no result: others come first for the next.
     pub(crate) fn relieved(&self) -> BTreeSet<HospitalId> {
-        let roles = |round: &Round| round.guard.filter(|_| round.is_complete()).map(|guard| guard.roles);
+        let roles = |round: &Round| round.guard.filter(|_| round.is_given()).map(|guard| guard.roles);
         self.rounds.iter().filter_map(roles).flat_map(|roles| roles.holders()).collect()
     }
 
@@ -341,7 +356,7 @@ impl Course {
             Phase::Proposed => Some(proposed.plus_millis(deadlines.approval_ms)),
             Phase::Approved { since } => Some(since.plus_millis(deadlines.approval_ms)),
             Phase::Collecting { .. } | Phase::Combining { .. } => {
-                self.running_round().map(|round| round.opened.time.plus_millis(deadlines.round_ms))
+                self.running_round().map(|round| round.fails_from(deadlines))
             }
             Phase::Released { .. } | Phase::Rejected | Phase::Withdrawn | Phase::Expired | Phase::Failed => None,
         }
