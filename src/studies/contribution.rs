@@ -262,3 +262,38 @@ fn history(state: &State, own: &HospitalId) -> History {
     }
     history
 }
+
+#[cfg(test)]
+mod tests {
+    use consilium_protocol::tx::{FailRound, Payload};
+
+    use super::*;
+    use crate::testing::{Ledger, Who, content};
+
+    const ROUND: RoundNumber = RoundNumber::new(0);
+
+    #[test]
+    fn of_a_round_that_waited_for_lots_in_vain_nothing_is_known() {
+        for shown in [false, true] {
+            let mut ledger = Ledger::new(4);
+            let study = ledger.opened(&[0, 1, 2, 3]);
+            for i in 0..4 {
+                let lot = ledger.consortium.lot(i, study, 1);
+                let (contribution, proof) = (content(1), content(99));
+                let contribute = Contribute { study, round: ROUND, contribution, bytes: 64, proof, lot, veil: None };
+                assert_eq!(ledger.one(Who::Hospital(i), Payload::Contribute(contribute)), Ok(()));
+            }
+            if shown {
+                ledger.show_lots(study);
+            }
+            ledger.now += ledger.consortium.genesis.deadlines.round_ms;
+            let fail = Payload::FailRound(FailRound { study, round: ROUND });
+            assert_eq!(ledger.one(Who::Hospital(0), fail), Ok(()));
+            let round = &ledger.state.study(&study).expect("a study").course.rounds[0];
+            // Once lots are shown contributions are given, and the sum may have been seen.
+            assert_eq!(may_be_known(round), shown);
+            let standing = history(&ledger.state, &ledger.consortium.hospital(0))[&(study, ROUND)];
+            assert_eq!(standing, if shown { Standing::Contributed } else { Standing::Incomplete });
+        }
+    }
+}

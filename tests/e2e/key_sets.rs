@@ -76,11 +76,12 @@ fn a_custodian_whose_other_keys_are_not_what_they_should_be_is_named() {
         assert_eq!(reply.summary.unwrap_or_default().phase, "released");
         let rosters: Vec<usize> = reply.rounds.iter().map(|round| round.roster.len()).collect();
         assert_eq!(rosters, [4, 3], "{:?}", reply.rounds[0].accusations);
+        let accused = world.consortium.hospitals[custodian].member.id.to_string();
+        // The custodian's node trusts its own keys, and may have contributed while the others looked at them.
         assert!(
-            reply.rounds[0].contributions.is_empty(),
+            reply.rounds[0].contributions.iter().all(|contribution| contribution.hospital == accused),
             "something was encrypted for keys that are not what they should be"
         );
-        let accused = world.consortium.hospitals[custodian].member.id.to_string();
         let [said] = &reply.rounds[0].accusations[..] else { panic!("{:?}", reply.rounds[0].accusations) };
         assert_eq!((&said.accused, said.fault.as_str(), said.blamed), (&accused, "key_sets", true));
         let guard = reply.rounds[1].guard.clone().expect("a guard");

@@ -224,5 +224,12 @@ mod tests {
         }
         assert!(!tells_apart(&with(round(5, roles(1, 2, None))), &smaller, &roles(4, 2, None)), "not all contributed");
         assert!(!tells_apart(&Course::new(), &smaller, &roles(4, 2, None)));
+        // Of a round that waited for lots in vain nobody gave anything to anybody.
+        let waited = with(Round { examined: None, ..round(6, roles(1, 2, Some(3))) });
+        assert!((1..=5).all(|custodian| !tells_apart(&waited, &smaller, &roles(4, custodian, None))));
+        assert!(
+            waited.relieved().is_empty() && before.relieved().len() == 3,
+            "nor did those with a role fail to do their part"
+        );
     }
 }

@@ -6,6 +6,7 @@ use consilium_protocol::study::{Protection, StudySpec};
 
 use super::super::lattice::node::{Key, Levels, Sets};
 use super::super::lattice::{Decided, Lattice};
+use super::contrast::{Tells, contrasts};
 use super::record::{Places, Record, mark};
 use super::span::{Function, Span, Stands};
 use crate::statistics::{Column, Layout, Scale, StatisticsError, cuts, summed};
@@ -99,17 +100,34 @@ pub(super) fn distances(
                 names.insert(group, name);
             }
         }
-        let mut known: HashMap<(&Key, Option<&Key>), u64> = HashMap::new();
+        let mut of_class: HashMap<usize, HashMap<&Key, Tells>> = HashMap::new();
+        let mut known: HashMap<(&Key, Option<usize>), u64> = HashMap::new();
         for (number, one) in decided {
-            let pair = (&one.group, one.against.as_ref());
-            let distance = *known.entry(pair).or_insert_with(|| {
-                let against = one.against.as_ref().map(|against| names.get(against).copied());
-                match (names.get(&one.group), against) {
-                    (Some(of), None) if span.len() <= MOST => whole(span.distance(*of, None, enough as f64)),
-                    (Some(of), Some(Some(against))) if span.len() <= MOST => {
-                        whole(span.distance(*of, Some(against), enough as f64))
+            let contrast = match one.class {
+                None => Vec::new(),
+                Some(class) => {
+                    let groups = &lattice.classes[class].groups;
+                    let tells = || groups.iter().zip(contrasts(&lattice.classes[class])).collect();
+                    match of_class.entry(class).or_insert_with(tells).get(&one.group) {
+                        Some(Tells::Contrast(contrast)) => {
+                            contrast.iter().map(|(at, by)| (&groups[*at], *by)).collect()
+                        }
+                        Some(Tells::Nothing) => continue,
+                        Some(Tells::Unknown) | None => {
+                            least[number] = 0;
+                            continue;
+                        }
                     }
-                    // Nobody is in it, or it follows from others.
+                }
+            };
+            let distance = *known.entry((&one.group, one.class)).or_insert_with(|| {
+                let against =
+                    contrast.into_iter().map(|(group, by)| Some((*names.get(group)?, by))).collect::<Option<Vec<_>>>();
+                match (names.get(&one.group), against) {
+                    (Some(of), Some(against)) if span.len() <= MOST => {
+                        whole(span.distance(*of, &against, enough as f64))
+                    }
+                    // Nobody is in it, or where patients would be exchanged with.
                     _ => 0,
                 }
             });

@@ -12,6 +12,7 @@
 //! argument, and what it does not cover, is in `docs/guard.md`.
 
 mod again;
+mod contrast;
 mod distance;
 mod record;
 mod span;

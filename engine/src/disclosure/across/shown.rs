@@ -165,7 +165,9 @@ fn much_of_ordinary_studies_is_shown_after_others() {
     let coarser: &[&[&str]] = &[&["arm"], &["sex"], &["age"], &["stage"]];
     let with_known: &[&[&str]] = &[&["arm"], &["arm", "ill"], &["arm", "year"]];
     let without: &[&[&str]] = &[&["arm", "ill"], &["arm", "year"]];
-    let rows: [(&str, usize, usize); 11] = [
+    let with_margins: &[&[&str]] =
+        &[&["sex"], &["age"], &["sex", "age"], &["region"], &["smokes"], &["region", "smokes"]];
+    let rows: [(&str, usize, usize); 14] = [
         ("run again, nothing changed", after(0, TABLES, &all), 100),
         ("run again, one in a hundred changed", after(10, TABLES, &all), 0),
         ("run again, one in ten changed", after(100, TABLES, &all), 40),
@@ -177,6 +179,13 @@ fn much_of_ordinary_studies_is_shown_after_others() {
         ("by arm and new columns alone", after(0, without, &all), 0),
         ("by other columns", after(0, others, &all), 0),
         ("by other columns, one in a hundred changed", after(10, others, &all), 0),
+        ("by other columns and each of them", after(0, with_margins, &all), 90),
+        ("by other columns and each of them, one in a hundred changed", after(10, with_margins, &all), 0),
+        (
+            "by other columns and each of them, of those who are ill",
+            after(0, with_margins, &|person| value(person, "ill") == Some(1)),
+            0,
+        ),
     ];
     for (what, shown, least) in rows {
         println!("{size} patients, {what}: {shown} %");

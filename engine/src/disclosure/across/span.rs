@@ -29,8 +29,8 @@ pub(super) enum Stands {
     Dependent(usize),
 }
 
-/// The function whose distance is wanted, and the one whose coefficient is one less.
-type Pair = (Stands, Option<Stands>);
+/// A function's inner product with an exchange, as a multiple of that of the function whose distance is wanted.
+type Target = (Stands, f64);
 
 /// Functions over places, of which each stands for some patients that no function tells apart.
 #[derive(Debug)]
@@ -100,16 +100,18 @@ impl Span {
         }
     }
 
-    /// A lower bound of the distance of the function `of` from all combinations of the others in which the coefficient of
-    /// `against`, if there is one, is that of `of` less 1; enough to tell whether it is `enough`.
+    /// A lower bound of the distance of the function `of` from all combinations of the others, those of `against` left out; enough
+    /// to tell whether it is `enough`. With each of those a multiple is given, of what an exchange takes from it for what it gives
+    /// to `of`: by that it changes no sum of theirs which others know.
     ///
-    /// One of the two may be a combination of the other and the rest: the groups of a partition add up to those of another.
-    pub(super) fn distance(&self, of: Stands, against: Option<Stands>, enough: f64) -> f64 {
-        // Orthogonal to all others, and to the sum of the two.
+    /// Any of them may be a combination of the others: the groups of a partition add up to those of another.
+    pub(super) fn distance(&self, of: Stands, against: &[Target], enough: f64) -> f64 {
+        let targets: Vec<Target> =
+            [(of, 1.0)].into_iter().chain(against.iter().map(|(at, multiple)| (*at, -multiple))).collect();
         let mut free = vec![0.0; self.kept.len()];
-        for (at, sign) in [(Some(of), 1.0), (against, -1.0)] {
-            if let Some(Stands::Kept(name)) = at {
-                free[name] = sign;
+        for (at, target) in &targets {
+            if let Stands::Kept(name) = at {
+                free[*name] = *target;
             }
         }
         self.solve_lower(&mut free);
@@ -118,14 +120,13 @@ impl Span {
         for (function, coefficient) in self.kept.iter().zip(&free) {
             function.iter().for_each(|(place, value)| first[*place as usize] += coefficient * value);
         }
-        let of = (of, against);
-        self.straighten(&mut first, of);
+        self.straighten(&mut first, &targets);
         let whole: f64 = self.weights.iter().zip(&first).map(|(weight, value)| weight * value * value).sum();
         let scale = largest(&first);
-        if !whole.is_normal() || !self.is_orthogonal(&first, scale, of) {
+        if !whole.is_normal() || !self.meets(&first, scale, &targets) {
             return 0.0;
         }
-        let gain = |exchange: &[f64]| self.inner(self.function(of.0), exchange);
+        let gain = |exchange: &[f64]| self.inner(self.function(of), exchange);
         let mut best = gain(&first) / scale;
         // What is added in each step, as large as the part of the function that is orthogonal.
         let by = gain(&first) / whole;
@@ -144,9 +145,9 @@ impl Span {
             step.iter_mut().zip(&first).zip(&pull).for_each(|((step, first), pull)| *step += along * first + pull);
             let found = gain(&step) / largest(&step).max(1.0);
             if found > best {
-                self.straighten(&mut step, of);
+                self.straighten(&mut step, &targets);
                 let scale = largest(&step).max(1.0);
-                if self.is_orthogonal(&step, scale, of) {
+                if self.meets(&step, scale, &targets) {
                     best = best.max(gain(&step) / scale);
                 }
             }
@@ -163,15 +164,17 @@ impl Span {
     }
 
     /// Takes off what rounding has left of the functions that an exchange is to be orthogonal to.
-    fn straighten(&self, exchange: &mut [f64], pair: Pair) {
+    fn straighten(&self, exchange: &mut [f64], targets: &[Target]) {
         let mut rest: Vec<f64> = self.kept.iter().map(|function| self.inner(function, exchange)).collect();
-        match pair {
-            (Stands::Kept(of), Some(Stands::Kept(against))) => {
-                let middle = (rest[of] + rest[against]) / 2.0;
-                (rest[of], rest[against]) = (middle, middle);
-            }
-            (Stands::Kept(one), _) | (Stands::Dependent(_), Some(Stands::Kept(one))) => rest[one] = 0.0,
-            (Stands::Dependent(_), _) => {}
+        let kept = |(at, target): &Target| match at {
+            Stands::Kept(name) => Some((*name, *target)),
+            Stands::Dependent(_) => None,
+        };
+        let kept: Vec<(usize, f64)> = targets.iter().filter_map(kept).collect();
+        let square: f64 = kept.iter().map(|(_, target)| target * target).sum();
+        if square > 0.0 {
+            let along = kept.iter().map(|(name, target)| rest[*name] * target).sum::<f64>() / square;
+            kept.iter().for_each(|(name, target)| rest[*name] -= along * target);
         }
         self.solve_lower(&mut rest);
         self.solve_upper(&mut rest);
@@ -180,15 +183,15 @@ impl Span {
         }
     }
 
-    /// What is orthogonal up to rounding is orthogonal; what is not proves nothing.
-    fn is_orthogonal(&self, exchange: &[f64], scale: f64, (of, against): Pair) -> bool {
-        let is_small = |product: f64| product.abs() <= NOTHING * scale;
-        let is_free = |at: Stands| at == of || Some(at) == against;
-        let kept = (0..self.kept.len()).map(Stands::Kept);
-        let others = kept.chain((0..self.dependent.len()).map(Stands::Dependent)).filter(|at| !is_free(*at));
+    /// What is as it should be up to rounding is as it should be; what is not proves nothing.
+    fn meets(&self, exchange: &[f64], scale: f64, targets: &[Target]) -> bool {
         let own = |at| self.inner(self.function(at), exchange);
-        let pair = against.map_or(0.0, |against| own(of) + own(against));
-        is_small(pair) && others.into_iter().all(|at| is_small(own(at)))
+        let gain = own(targets[0].0);
+        let kept = (0..self.kept.len()).map(Stands::Kept);
+        kept.chain((0..self.dependent.len()).map(Stands::Dependent)).all(|at| {
+            let target = targets.iter().find(|(of, _)| *of == at).map_or(0.0, |(_, target)| *target);
+            (own(at) - target * gain).abs() <= NOTHING * scale
+        })
     }
 
     /// Takes off what is a combination of the kept functions.
@@ -251,7 +254,7 @@ mod tests {
         for places in &functions[1..] {
             span.push(function(places));
         }
-        span.push(function(functions[0])).map_or(0.0, |of| span.distance(of, None, 1e9))
+        span.push(function(functions[0])).map_or(0.0, |of| span.distance(of, &[], 1e9))
     }
 
     fn assert_near(found: f64, expected: f64) {
@@ -284,9 +287,9 @@ mod tests {
     fn of_two_groups_of_one_class_the_smaller_bounds_both() {
         let mut span = Span::new(vec![100.0, 3.0, 50.0]);
         let names = [0, 1, 2].map(|place| span.push(function(&[place])).expect("new"));
-        assert_near(span.distance(names[0], Some(names[1]), 1e9), 3.0);
-        assert_near(span.distance(names[0], Some(names[2]), 1e9), 50.0);
-        assert_near(span.distance(names[0], None, 1e9), 100.0);
+        assert_near(span.distance(names[0], &[(names[1], 1.0)], 1e9), 3.0);
+        assert_near(span.distance(names[0], &[(names[2], 1.0)], 1e9), 50.0);
+        assert_near(span.distance(names[0], &[], 1e9), 100.0);
     }
 
     #[test]
@@ -296,7 +299,7 @@ mod tests {
         assert!(matches!(span.push(function(&[0])), Some(Stands::Kept(_))));
         // Follows from both; so the first follows from the others.
         assert!(matches!(span.push(function(&[1])), Some(Stands::Dependent(_))));
-        assert_eq!(span.distance(of, None, 1e9), 0.0);
+        assert_eq!(span.distance(of, &[], 1e9), 0.0);
     }
 
     #[test]
@@ -305,13 +308,13 @@ mod tests {
         span.push(function(&[0, 1, 2]));
         let names = [0, 1, 2].map(|place| span.push(function(&[place])).expect("something"));
         assert!(matches!(names[2], Stands::Dependent(_)));
-        assert_near(span.distance(names[1], Some(names[0]), 1e9), 5.0);
-        assert_near(span.distance(names[2], Some(names[0]), 1e9), 5.0);
-        assert_near(span.distance(names[0], Some(names[2]), 1e9), 5.0);
-        assert_eq!(span.distance(names[2], None, 1e9), 0.0, "it follows from the others and their sum");
+        assert_near(span.distance(names[1], &[(names[0], 1.0)], 1e9), 5.0);
+        assert_near(span.distance(names[2], &[(names[0], 1.0)], 1e9), 5.0);
+        assert_near(span.distance(names[0], &[(names[2], 1.0)], 1e9), 5.0);
+        assert_eq!(span.distance(names[2], &[], 1e9), 0.0, "it follows from the others and their sum");
         // What follows from something else is not told apart by the other's exchange.
         let known = span.push(function(&[1])).expect("something");
-        assert_eq!(span.distance(known, Some(names[0]), 1e9), 0.0);
+        assert_eq!(span.distance(known, &[(names[0], 1.0)], 1e9), 0.0);
     }
 
     #[test]
@@ -319,14 +322,14 @@ mod tests {
         let mut span = Span::new(vec![5.0; 6]);
         span.push(function(&[0, 1, 2]));
         let of = span.push(function(&[0])).expect("new");
-        let (before, len) = (span.distance(of, None, 1e9), span.len());
+        let (before, len) = (span.distance(of, &[], 1e9), span.len());
         for places in [&[0, 3][..], &[1, 4], &[0, 1, 2], &[3, 4, 5]] {
             span.push(function(places));
         }
-        assert!(span.distance(of, None, 1e9) < before + 1e-9);
+        assert!(span.distance(of, &[], 1e9) < before + 1e-9);
         span.truncate(len);
         assert!(span.at[3].is_empty() && span.at[0].len() == 2);
-        assert_near(span.distance(of, None, 1e9), before);
+        assert_near(span.distance(of, &[], 1e9), before);
     }
 
     /// Against a linear program's answers on small instances, found by looking at all vertices.

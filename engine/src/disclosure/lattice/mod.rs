@@ -88,6 +88,8 @@ pub struct Lattice {
     pub(super) partitions: Vec<Levels>,
     /// For each number what hangs on it.
     pub(super) decided: Vec<Vec<Decided>>,
+    /// The classes in which it stands.
+    pub(super) classes: Vec<Class>,
 }
 
 /// A count or a sum whose release hangs on a number.
@@ -97,10 +99,19 @@ pub(super) struct Decided {
     pub(super) levels: Levels,
     /// The group.
     pub(super) group: Key,
-    /// The first group of its class: only what tells the two apart is new. The first itself is then told by the others.
-    pub(super) against: Option<Key>,
+    /// Its class, by position: only what does not follow from its separators is new. None where there is no separator.
+    pub(super) class: Option<usize>,
     /// Of a sum the column and the degree.
     pub(super) sum: Option<(usize, u8)>,
+}
+
+/// Groups of a node that are released together, with what is known of them once the node's separators are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Class {
+    /// The groups.
+    pub(super) groups: Vec<Key>,
+    /// For each group of a separator which of these it is the union of, by position.
+    pub(super) unions: Vec<Vec<usize>>,
 }
 
 /// Where the cells of a bundle stand among the groups of cells.
@@ -151,16 +162,6 @@ pub enum LatticeError {
         "the study's breakdowns have too many groups to be compared under encryption; use fewer categories or dimensions"
     )]
     TooLarge,
-}
-
-/// What a group of a class is told apart from: the first of the class; nothing, where it is the only one. None for the first of
-/// several, whose number nothing hangs on that does not hang on the others'.
-fn reference(class: &[Key], group: &Key) -> Option<Option<Key>> {
-    match class {
-        [first, _, ..] if first == group => None,
-        [first, _, ..] => Some(Some(first.clone())),
-        _ => Some(None),
-    }
 }
 
 fn listed(names: &[String]) -> String {
@@ -253,6 +254,7 @@ impl Lattice {
             released: BTreeMap::new(),
             done: BTreeSet::new(),
             decided: BTreeMap::new(),
+            classes: Vec::new(),
         };
         if is_hidden {
             compiler.one_table(spec, layout, blocks)?;
@@ -376,17 +378,30 @@ struct Compiler<'a> {
     released: BTreeMap<Key, BitRef>,
     done: BTreeSet<Levels>,
     decided: BTreeMap<usize, Vec<Decided>>,
+    classes: Vec<Class>,
 }
 
 impl Compiler<'_> {
     /// The bit of a group of a partition, which stands in a class.
-    fn decide(&mut self, levels: &Levels, group: &Key, class: &[Key]) -> BitRef {
+    fn decide(&mut self, levels: &Levels, group: &Key, class: Option<usize>) -> BitRef {
         let number = self.numbers.of(group);
-        if let Some(against) = reference(class, group) {
-            let decided = Decided { levels: levels.clone(), group: group.clone(), against, sum: None };
-            self.decided.entry(number).or_default().push(decided);
-        }
+        let decided = Decided { levels: levels.clone(), group: group.clone(), class, sum: None };
+        self.decided.entry(number).or_default().push(decided);
         BitRef::Group(number)
+    }
+
+    /// Takes down a class of a node, of which these are the separators.
+    fn class(&mut self, groups: Vec<Key>, separators: &[Levels]) -> usize {
+        let of = |separator: &Levels| {
+            let mut unions: BTreeMap<Key, Vec<usize>> = BTreeMap::new();
+            for (position, group) in groups.iter().enumerate() {
+                unions.entry(self.sets.coarsened(group, separator)).or_default().push(position);
+            }
+            unions.into_values()
+        };
+        let unions = separators.iter().flat_map(of).collect();
+        self.classes.push(Class { groups, unions });
+        self.classes.len() - 1
     }
 
     /// A group's count is released when this bit is 1, or it is known.
@@ -419,7 +434,7 @@ impl Compiler<'_> {
         let Some(common) = separators.iter().cloned().reduce(|common, other| common.meet(&other)) else {
             // The total.
             let total = self.sets.groups(levels).swap_remove(0);
-            let bit = self.decide(levels, &total, &[]);
+            let bit = self.decide(levels, &total, None);
             self.release(total, bit);
             return Ok(());
         };
@@ -430,7 +445,8 @@ impl Compiler<'_> {
             if !new.is_empty() {
                 let wait = waiting.iter().filter_map(|classes| classes.get(&class)).flatten();
                 let mut members: Vec<BitRef> = wait.map(|group| self.released[group]).collect();
-                members.extend(new.iter().map(|group| self.decide(levels, group, &groups)));
+                let class = self.class(groups, &separators);
+                members.extend(new.iter().map(|group| self.decide(levels, group, Some(class))));
                 let all = self.circuit.all(members);
                 new.into_iter().for_each(|group| self.release(group, all));
                 self.check_size()?;
@@ -449,7 +465,7 @@ impl Compiler<'_> {
         }
         let groups = self.sets.groups(finest);
         for group in &groups {
-            let bit = self.decide(finest, group, &[]);
+            let bit = self.decide(finest, group, None);
             self.release(group.clone(), bit);
         }
         self.check_size()?;
@@ -548,6 +564,9 @@ impl Compiler<'_> {
             }
             let wait = waiting.iter().filter_map(|classes| classes.get(&class)).flatten().filter(with);
             let mut members: Vec<BitRef> = wait.map(|group| sums[&(column, degree, group.clone())]).collect();
+            let with_values = groups.iter().filter(with).cloned().collect();
+            // Without a separator each sum is new by itself.
+            let class = (!separators.is_empty()).then(|| self.class(with_values, separators));
             for group in &new {
                 members.push(self.released[group]);
                 if let Some(lower) = sums.get(&(column, 1, group.clone())) {
@@ -563,15 +582,10 @@ impl Compiler<'_> {
                     None => {
                         let (bit, ranges) = spread.bit(self.sets, group, degree, &mut self.numbers, &mut self.circuit);
                         members.push(bit);
-                        // Without a separator each sum is new by itself.
-                        let with_values: Vec<Key> = groups.iter().filter(with).cloned().collect();
-                        let class = if separators.is_empty() { &[][..] } else { &with_values };
-                        if let Some(against) = reference(class, group) {
-                            let (levels, sum) = (levels.clone(), Some((column, degree)));
-                            let decided = Decided { levels, group: group.clone(), against, sum };
-                            for range in ranges {
-                                self.decided.entry(range).or_default().push(decided.clone());
-                            }
+                        let (levels, sum) = (levels.clone(), Some((column, degree)));
+                        let decided = Decided { levels, group: group.clone(), class, sum };
+                        for range in ranges {
+                            self.decided.entry(range).or_default().push(decided.clone());
                         }
                     }
                 }
@@ -628,8 +642,8 @@ impl Compiler<'_> {
         let mut decided = self.decided;
         let decided = (0..compared.numbers.len()).map(|number| decided.remove(&number).unwrap_or_default()).collect();
         let gates = Gates { sets: self.circuit.finish(), release };
-        let is_tied = !self.tied.is_empty();
-        Ok(Lattice { compared, gates, padded, places, waits_for, is_tied, partitions, decided })
+        let (is_tied, classes) = (!self.tied.is_empty(), self.classes);
+        Ok(Lattice { compared, gates, padded, places, waits_for, is_tied, partitions, decided, classes })
     }
 
     /// The columns that a node has in common with others, where it has further ones.

@@ -212,6 +212,32 @@ fn a_round_has_no_witness_unless_the_policy_asks_for_one() {
 }
 
 #[test]
+fn another_round_is_not_drawn_among_those_alone_whose_keys_were_not_used_up_a_moment_ago() {
+    let mut ledger = Ledger::new(5);
+    (0..5).for_each(|i| register(&mut ledger, i));
+    let all = [0, 1, 2, 3, 4];
+    let first = approved(&mut ledger, &all);
+    assert_eq!(open(&mut ledger, first), Ok(()));
+    let round_ms = ledger.consortium.genesis.deadlines.round_ms;
+    let deadline = ledger.now + round_ms;
+    renew(&mut ledger);
+    // Shortly before the first is over, a second study draws two of them.
+    let (second, outcome) = ledger.propose_protected(2, Protection::Guarded);
+    assert_eq!(outcome, Ok(()));
+    all.iter().for_each(|i| assert_eq!(ledger.approve(*i, second), Ok(())));
+    ledger.now = deadline - 100;
+    assert_eq!(open(&mut ledger, second), Ok(()));
+    ledger.now = deadline;
+    let fail = || Payload::FailRound(FailRound { study: first, round: RoundNumber::new(0) });
+    let none = Err(Rejection::NoRoles { study: first });
+    assert_eq!(ledger.one(Who::Hospital(0), fail()), none, "they may have registered others in a moment");
+    ledger.now = deadline + round_ms / 8;
+    assert_eq!(ledger.one(Who::Hospital(0), fail()), Ok(()), "they are not waited for any longer");
+    let number = ledger.state.study(&first).expect("a study").course.running_round().map(|round| round.number);
+    assert_eq!(number, Some(RoundNumber::new(1)));
+}
+
+#[test]
 fn keys_are_for_one_round() {
     let mut ledger = Ledger::new(4);
     (0..4).for_each(|i| register(&mut ledger, i));

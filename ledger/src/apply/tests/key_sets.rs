@@ -201,6 +201,28 @@ fn whose_other_sets_are_not_what_they_should_be_is_named_and_the_round_goes_on_w
 }
 
 #[test]
+fn who_is_named_while_lots_are_awaited_is_left_out_and_nobody_else() {
+    let (mut ledger, study) = opened();
+    let (i, others) = custodian(&ledger, study);
+    ledger.show_lots(study);
+    assert_eq!(open(&mut ledger, study, i, SETS - 1), Ok(()));
+    (0..5).for_each(|hospital| assert_eq!(contribute(&mut ledger, study, hospital), Ok(())));
+    assert_eq!(round(&ledger, study).draws(), Some(Draw::Examined));
+    let accused = ledger.consortium.hospital(i);
+    for other in &others[..3] {
+        assert_eq!(accuse(&mut ledger, study, *other, accused, Fault::KeySets), Ok(()));
+    }
+    let drawn = round(&ledger, study).guard.expect("a guard").roles.aggregator;
+    let aggregator = (0..5).find(|i| ledger.consortium.hospital(*i) == drawn).expect("a member");
+    let anew = Payload::RegisterGuardKeys(keys(aggregator + 10, SETS));
+    assert_eq!(ledger.one(Who::Hospital(aggregator), anew), Ok(()));
+    let fail = Payload::FailRound(FailRound { study, round: ROUND });
+    assert_eq!(ledger.one(Who::Hospital(others[0]), fail), Ok(()));
+    let next = round(&ledger, study);
+    assert!(next.roster.len() == 4 && !next.has(&accused), "nobody could show a lot any more");
+}
+
+#[test]
 fn what_was_in_a_round_is_not_registered_again() {
     let (mut ledger, study) = opened();
     let (i, _) = custodian(&ledger, study);
