@@ -177,22 +177,30 @@ fn is_first(state: &State, own: Place, roster: &[HospitalId]) -> bool {
 /// for, if it does.
 fn in_order(studies: &Studies, study: &StudyId, round: RoundNumber) -> Result<Option<StudyId>, DriveError> {
     let own = studies.replica.hospital;
-    let round_ms = studies.replica.genesis.deadlines.round_ms;
-    studies.replica.chain.read(|state| {
-        let rounds = rounds_of(state, &[own]);
-        let Some(at) = rounds.iter().position(|((_, id, number), ..)| (id, *number) == (study, round)) else {
-            return Ok(None);
-        };
-        let computed = |(_, of, round): &(Place, Study<'_>, &Round)| has_computed(studies, of, round);
-        let overtakes = |later: &&(Place, Study<'_>, &Round)| computed(later) && may_be_known(later.2);
-        if let Some((_, later, _)) = rounds[at + 1..].iter().find(overtakes) {
-            return Err(DriveError::Overtaken(later.id));
-        }
-        let half = rounds[at].2.opened.time.plus_millis(round_ms / 2);
-        let waits = |one: &&(Place, Study<'_>, &Round)| one.2.ended.is_none() && !computed(one);
-        let earlier = rounds[..at].iter().find(waits).map(|(_, earlier, _)| earlier.id);
-        Ok(earlier.filter(|_| now() < half))
-    })?
+    let has_computed = |of: &Study<'_>, round: &Round| has_computed(studies, of, round);
+    studies.replica.chain.read(|state| waits_for(state, own, (*study, round), has_computed, now()))?
+}
+
+/// Likewise, as the ledger stands.
+fn waits_for(
+    state: &State,
+    own: HospitalId,
+    of: (StudyId, RoundNumber),
+    has_computed: impl Fn(&Study<'_>, &Round) -> bool,
+    now: Timestamp,
+) -> Result<Option<StudyId>, DriveError> {
+    let rounds = rounds_of(state, &[own]);
+    let Some(at) = rounds.iter().position(|((_, id, number), ..)| (*id, *number) == of) else {
+        return Ok(None);
+    };
+    let overtakes = |(_, of, round): &&(Place, Study<'_>, &Round)| has_computed(of, round) && may_be_known(round);
+    if let Some((_, later, _)) = rounds[at + 1..].iter().find(overtakes) {
+        return Err(DriveError::Overtaken(later.id));
+    }
+    let half = rounds[at].2.opened.time.plus_millis(state.genesis().deadlines.round_ms / 2);
+    let waits = |(_, of, round): &&(Place, Study<'_>, &Round)| round.ended.is_none() && !has_computed(of, round);
+    let earlier = rounds[..at].iter().find(waits).map(|(_, earlier, _)| earlier.id);
+    Ok(earlier.filter(|_| now < half))
 }
 
 /// Whether this hospital has computed its part of a round, whether it has left or not.
@@ -265,7 +273,7 @@ fn history(state: &State, own: &HospitalId) -> History {
 
 #[cfg(test)]
 mod tests {
-    use consilium_protocol::tx::{FailRound, Payload};
+    use consilium_protocol::tx::{FailRound, OpenRound, Payload};
 
     use super::*;
     use crate::testing::{Ledger, Who, content};
@@ -295,5 +303,52 @@ mod tests {
             let standing = history(&ledger.state, &ledger.consortium.hospital(0))[&(study, ROUND)];
             assert_eq!(standing, if shown { Standing::Contributed } else { Standing::Incomplete });
         }
+    }
+
+    /// Several open studies, each opened a while after the one before.
+    fn several(ledger: &mut Ledger, names: &[u8]) -> Vec<StudyId> {
+        ledger.accredit(1);
+        let open = |name: &u8| {
+            let (study, outcome) = ledger.propose_protected(*name, Protection::Open);
+            assert_eq!(outcome, Ok(()));
+            (0..4).for_each(|i| assert_eq!(ledger.approve(i, study), Ok(())));
+            ledger.now += 100;
+            assert_eq!(ledger.one(Who::Hospital(0), Payload::OpenRound(OpenRound { study })), Ok(()));
+            study
+        };
+        names.iter().map(open).collect()
+    }
+
+    #[test]
+    fn a_round_waits_for_those_that_opened_before_and_is_not_contributed_to_once_overtaken() {
+        let mut ledger = Ledger::new(4);
+        let [first, second, third] = several(&mut ledger, &[1, 2, 3])[..] else { panic!("three studies") };
+        let own = ledger.consortium.hospital(2);
+        let ask = |ledger: &Ledger, study: StudyId, computed: &[StudyId], after_ms: u64| {
+            let opened = ledger.state.study(&study).expect("a study").course.rounds[0].opened.time;
+            let computed = |of: &Study<'_>, _: &Round| computed.contains(&of.id);
+            match waits_for(&ledger.state, own, (study, ROUND), computed, opened.plus_millis(after_ms)) {
+                Ok(waits_for) => Ok(waits_for),
+                Err(DriveError::Overtaken(by)) => Err(by),
+                Err(error) => panic!("{error}"),
+            }
+        };
+        let half = ledger.consortium.genesis.deadlines.round_ms / 2;
+        assert_eq!(ask(&ledger, first, &[], 0), Ok(None));
+        assert_eq!(ask(&ledger, second, &[], 0), Ok(Some(first)));
+        assert_eq!(ask(&ledger, third, &[first], half - 1), Ok(Some(second)), "the one that is not computed yet");
+        assert_eq!(ask(&ledger, third, &[first, second], 0), Ok(None));
+        assert_eq!(ask(&ledger, second, &[], half), Ok(None), "not longer than half of its own time");
+        assert_eq!(ask(&ledger, first, &[third], 0), Err(third));
+        assert_eq!(ask(&ledger, second, &[first, third], 0), Err(third));
+        assert_eq!(ask(&ledger, second, &[first, second], 0), Ok(None), "what was computed may be said again");
+
+        // Of what ended before all contributed nothing is known, and nothing comes any more.
+        ledger.now += ledger.consortium.genesis.deadlines.round_ms;
+        let fail = |study| Payload::FailRound(FailRound { study, round: ROUND });
+        assert_eq!(ledger.one(Who::Hospital(0), fail(third)), Ok(()));
+        assert_eq!(ask(&ledger, second, &[first, third], 0), Ok(None));
+        assert_eq!(ledger.one(Who::Hospital(0), fail(first)), Ok(()));
+        assert_eq!(ask(&ledger, second, &[], 0), Ok(None));
     }
 }

@@ -258,6 +258,16 @@ fn none_of_these_tells_of_few_or_of_one_hospital() {
             ],
         ),
         (
+            "half leave every group of a table but one, whom one leaves",
+            vec![
+                count(&["g", "h"], everybody),
+                step(&[(COUNT, &["g"]), (COUNT, &["h"]), (COUNT, &["g", "h"])], |patient, atom| {
+                    let is_last = g(atom) == Some(2) && h(atom) == 3;
+                    if is_last { patient != 30 } else { patient % 2 == 0 }
+                }),
+            ],
+        ),
+        (
             "two leave, one after the other",
             vec![count(&["h"], everybody), count(&["h"], but_one), count(&["h"], |patient, _| patient > 1)],
         ),
