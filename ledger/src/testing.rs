@@ -23,8 +23,8 @@ use consilium_protocol::study::{
     Cohort, Protection, SPEC_VERSION, Statistic, StatisticKind, StudySpec, Totals, study_id,
 };
 use consilium_protocol::tx::{
-    AccreditResearcher, Approve, Blob, Countersignature, Enrol, Enrolment, Form, Grant, OpenRound, PairKeys, Payload,
-    ProposeStudy, SignedTx, Signer, TxBody, enrolment_message,
+    AccreditResearcher, Approve, Blob, Contribute, Countersignature, Enrol, Enrolment, Form, Grant, OpenRound,
+    PairKeys, Payload, ProposeStudy, SignedTx, Signer, TxBody, VeilCommitment, enrolment_message,
 };
 use zeroize::Zeroizing;
 
@@ -133,6 +133,18 @@ impl Consortium {
         let position = self.genesis.member.iter().position(|member| member.id == self.hospital(i));
         let key = lot_key(position.expect("a member") as u8);
         key.draw(&lots::message(&self.ledger(), &study, RoundNumber::new(round), draw))
+    }
+
+    /// What the member at this position says when it contributes to a round.
+    pub(crate) fn contribution(
+        &self,
+        i: usize,
+        study: StudyId,
+        round: u32,
+        veil: Option<VeilCommitment>,
+    ) -> Contribute {
+        let (lot, round) = (self.lot(i, study, round + 1), RoundNumber::new(round));
+        Contribute { study, round, contribution: content(i as u8), bytes: 64, proof: content(99), lot, veil }
     }
 
     pub(crate) fn hospital(&self, i: usize) -> HospitalId {

@@ -276,7 +276,7 @@ mod tests {
     use consilium_protocol::tx::{FailRound, OpenRound, Payload};
 
     use super::*;
-    use crate::testing::{Ledger, Who, content};
+    use crate::testing::{Ledger, Who};
 
     const ROUND: RoundNumber = RoundNumber::new(0);
 
@@ -286,9 +286,7 @@ mod tests {
             let mut ledger = Ledger::new(4);
             let study = ledger.opened(&[0, 1, 2, 3]);
             for i in 0..4 {
-                let lot = ledger.consortium.lot(i, study, 1);
-                let (contribution, proof) = (content(1), content(99));
-                let contribute = Contribute { study, round: ROUND, contribution, bytes: 64, proof, lot, veil: None };
+                let contribute = ledger.consortium.contribution(i, study, 0, None);
                 assert_eq!(ledger.one(Who::Hospital(i), Payload::Contribute(contribute)), Ok(()));
             }
             if shown {

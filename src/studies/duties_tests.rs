@@ -1,6 +1,6 @@
 use consilium_protocol::kem::KemSecretKey;
 use consilium_protocol::tx::{
-    Accuse, Attest, Blob, Contribute, DiscloseSeeds, KeySet, OpenRound, Payload, RegisterGuardKeys, Release, SealSum,
+    Accuse, Attest, Blob, DiscloseSeeds, KeySet, OpenRound, Payload, RegisterGuardKeys, Release, SealSum,
     VeilCommitment, Witness,
 };
 use zeroize::Zeroizing;
@@ -28,11 +28,9 @@ fn does(ledger: &mut Ledger, i: usize, payload: Payload) {
 }
 
 fn contribute(ledger: &mut Ledger, i: usize, study: StudyId) {
-    let lot = ledger.consortium.lot(i, study, 1);
     let guarded = ledger.state.study(&study).is_some_and(|s| s.proposal.spec.protection == Protection::Guarded);
     let veil = guarded.then(|| VeilCommitment { sealed: blob(7), keys: content(8), counts: None });
-    let contribution =
-        Contribute { study, round: ROUND, contribution: content(i as u8), bytes: 64, proof: content(99), lot, veil };
+    let contribution = ledger.consortium.contribution(i, study, 0, veil);
     does(ledger, i, Payload::Contribute(contribution));
     ledger.show_lots(study);
 }
@@ -250,17 +248,8 @@ fn aggregator_and_witness_work_at_the_same_time_and_the_custodian_after_both() {
     (2..4).for_each(|i| register(&mut ledger, i));
     does(&mut ledger, 0, Payload::OpenRound(OpenRound { study }));
     for i in 0..4 {
-        let lot = ledger.consortium.lot(i, study, 1);
-        let veil = Some(VeilCommitment { sealed: blob(7), keys: content(8), counts: Some(blob(i as u8 + 20)) });
-        let contribution = Contribute {
-            study,
-            round: ROUND,
-            contribution: content(i as u8),
-            bytes: 64,
-            proof: content(99),
-            lot,
-            veil,
-        };
+        let veil = VeilCommitment { sealed: blob(7), keys: content(8), counts: Some(blob(i as u8 + 20)) };
+        let contribution = ledger.consortium.contribution(i, study, 0, Some(veil));
         does(&mut ledger, i, Payload::Contribute(contribution));
     }
     ledger.show_lots(study);

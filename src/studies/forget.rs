@@ -107,7 +107,7 @@ mod tests {
     use consilium_protocol::ids::RoundNumber;
     use consilium_protocol::kem::KemSecretKey;
     use consilium_protocol::study::Protection;
-    use consilium_protocol::tx::{Attest, Blob, Contribute, KeySet, OpenRound, Payload, Release, WithdrawStudy};
+    use consilium_protocol::tx::{Attest, Blob, KeySet, OpenRound, Payload, Release, WithdrawStudy};
     use zeroize::Zeroizing;
 
     use super::*;
@@ -149,16 +149,7 @@ mod tests {
         let study = ledger.opened(&[0, 1, 2]);
         assert_eq!(of(&ledger, study), (vec![], 0, vec![]));
         for i in 0..3 {
-            let lot = ledger.consortium.lot(i, study, 1);
-            let contribute = Contribute {
-                study,
-                round: ROUND,
-                contribution: content(1),
-                bytes: 64,
-                proof: content(99),
-                lot,
-                veil: None,
-            };
+            let contribute = ledger.consortium.contribution(i, study, 0, None);
             assert_eq!(ledger.one(Who::Hospital(i), Payload::Contribute(contribute)), Ok(()));
         }
         for i in 0..2 {
@@ -185,9 +176,7 @@ mod tests {
         let mut ledger = Ledger::new(4);
         let study = ledger.opened(&[0, 1, 2, 3]);
         for i in 0..4 {
-            let lot = ledger.consortium.lot(i, study, 1);
-            let (contribution, proof) = (content(1), content(99));
-            let contribute = Contribute { study, round: ROUND, contribution, bytes: 64, proof, lot, veil: None };
+            let contribute = ledger.consortium.contribution(i, study, 0, None);
             assert_eq!(ledger.one(Who::Hospital(i), Payload::Contribute(contribute)), Ok(()));
         }
         let forgotten = |ledger: &Ledger, i: usize| {

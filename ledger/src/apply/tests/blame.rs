@@ -5,8 +5,7 @@ use consilium_protocol::lots::Draw;
 use consilium_protocol::privacy::MicroRho;
 use consilium_protocol::study::Protection;
 use consilium_protocol::tx::{
-    Accuse, Blob, Contribute, DiscloseSeeds, FailRound, Fault, OpenRound, Payload, SealSum, ShowLot, VeilCommitment,
-    WithdrawStudy,
+    Accuse, Blob, DiscloseSeeds, FailRound, Fault, OpenRound, Payload, SealSum, ShowLot, VeilCommitment, WithdrawStudy,
 };
 
 use super::guarded::{renew, set};
@@ -27,15 +26,13 @@ fn accuse(ledger: &mut Ledger, i: usize, study: StudyId, accused: usize, fault: 
 
 fn contribute(ledger: &mut Ledger, study: StudyId, round: u32, by: impl Iterator<Item = usize>) {
     for i in by {
-        let lot = ledger.consortium.lot(i, study, round + 1);
         let guard = ledger.state.study(&study).and_then(|study| study.course.running_round()?.guard);
         let veil = guard.map(|_| VeilCommitment {
             sealed: Blob { hash: content(7), bytes: 9 },
             keys: content(8),
             counts: None,
         });
-        let (round, contribution) = (RoundNumber::new(round), content(i as u8));
-        let payload = Contribute { study, round, contribution, bytes: 64, proof: content(99), lot, veil };
+        let payload = ledger.consortium.contribution(i, study, round, veil);
         assert_eq!(ledger.one(Who::Hospital(i), Payload::Contribute(payload)), Ok(()));
     }
     ledger.show_lots(study);
@@ -147,15 +144,12 @@ fn a_round_goes_on_without_who_shows_no_lot() {
         let early = Payload::ShowLot(lot(&ledger, 0));
         let none = Err(Rejection::Lots { study });
         assert_eq!(ledger.one(Who::Hospital(0), early), none, "not all have contributed");
-        let (lot_of_fifth, contribution, veil) =
-            (ledger.consortium.lot(4, study, 1), content(4), Blob { hash: content(7), bytes: 9 });
         let veil = (protection == Protection::Guarded).then_some(VeilCommitment {
-            sealed: veil,
+            sealed: Blob { hash: content(7), bytes: 9 },
             keys: content(8),
             counts: None,
         });
-        let payload =
-            Contribute { study, round: ROUND, contribution, bytes: 64, proof: content(99), lot: lot_of_fifth, veil };
+        let payload = ledger.consortium.contribution(4, study, 0, veil);
         assert_eq!(ledger.one(Who::Hospital(4), Payload::Contribute(payload)), Ok(()));
         // Nothing is given, attested or sealed before all have shown theirs.
         let attest = Payload::Attest(consilium_protocol::tx::Attest { study, round: ROUND, sum: content(9) });
@@ -200,8 +194,7 @@ fn who_contributes_last_leaves_the_others_time_to_draw() {
     contribute(&mut ledger, study, 0, 0..4);
     // In the last moment, and at once the end of the round.
     ledger.now = opened + 2 * HALF_MS - 10;
-    let (lot, contribution) = (ledger.consortium.lot(4, study, 1), content(4));
-    let payload = Contribute { study, round: ROUND, contribution, bytes: 64, proof: content(99), lot, veil: None };
+    let payload = ledger.consortium.contribution(4, study, 0, None);
     assert_eq!(ledger.one(Who::Hospital(4), Payload::Contribute(payload.clone())), Ok(()));
     ledger.now = opened + 2 * HALF_MS + 10;
     let fail = || Payload::FailRound(FailRound { study, round: ROUND });

@@ -77,12 +77,8 @@ fn roles(ledger: &Ledger, study: StudyId) -> Roles {
 
 fn contribute_all(ledger: &mut Ledger, study: StudyId, round: u32, roster: &[usize]) {
     for i in roster {
-        let lot = ledger.consortium.lot(*i, study, round + 1);
         let guard = ledger.state.study(&study).and_then(|study| study.course.running_round()?.guard);
-        let veil = guard.map(|_| veil());
-        let round = RoundNumber::new(round);
-        let payload =
-            Contribute { study, round, contribution: content(*i as u8), bytes: 64, proof: content(99), lot, veil };
+        let payload = ledger.consortium.contribution(*i, study, round, guard.map(|_| veil()));
         assert_eq!(ledger.one(Who::Hospital(*i), Payload::Contribute(payload)), Ok(()));
     }
     ledger.show_lots(study);
@@ -164,16 +160,12 @@ fn a_witness_is_drawn_beside_and_its_seeds_are_waited_for() {
     assert_eq!(witness.sealing_key, keys(at).sealing_key);
     assert!(ledger.state.guard_keys(&witness.hospital).expect("keys").free().is_none(), "its keys are drawn, too");
     // Nobody contributes without counts for the witness.
-    let lot = ledger.consortium.lot(0, study, 1);
     let round = RoundNumber::new(0);
-    let without =
-        Contribute { study, round, contribution: content(1), bytes: 64, proof: content(99), lot, veil: Some(veil()) };
+    let without = ledger.consortium.contribution(0, study, 0, Some(veil()));
     assert_eq!(ledger.one(Who::Hospital(0), Payload::Contribute(without)), Err(Rejection::Veil));
     for i in 0..4 {
-        let (lot, counts) = (ledger.consortium.lot(i, study, 1), Some(blob(20)));
-        let veil = Some(VeilCommitment { counts, ..veil() });
-        let payload =
-            Contribute { study, round, contribution: content(i as u8), bytes: 64, proof: content(99), lot, veil };
+        let veil = VeilCommitment { counts: Some(blob(20)), ..veil() };
+        let payload = ledger.consortium.contribution(i, study, 0, Some(veil));
         assert_eq!(ledger.one(Who::Hospital(i), Payload::Contribute(payload)), Ok(()));
     }
     ledger.show_lots(study);
@@ -202,9 +194,9 @@ fn a_round_has_no_witness_unless_the_policy_asks_for_one() {
     (0..4).for_each(|i| register(&mut ledger, i));
     let study = approved(&mut ledger, &[0, 1, 2, 3]);
     assert_eq!(open(&mut ledger, study), Ok(()));
-    let (lot, round) = (ledger.consortium.lot(0, study, 1), RoundNumber::new(0));
-    let veil = Some(VeilCommitment { counts: Some(blob(20)), ..veil() });
-    let with = Contribute { study, round, contribution: content(1), bytes: 64, proof: content(99), lot, veil };
+    let round = RoundNumber::new(0);
+    let veil = VeilCommitment { counts: Some(blob(20)), ..veil() };
+    let with = ledger.consortium.contribution(0, study, 0, Some(veil));
     assert_eq!(ledger.one(Who::Hospital(0), Payload::Contribute(with)), Err(Rejection::Veil));
     contribute_all(&mut ledger, study, 0, &[0, 1, 2, 3]);
     let says = Payload::Witness(Witness { study, round, seeds: blob(4) });
@@ -309,9 +301,8 @@ fn a_lot_of_another_is_refused() {
         assert_eq!(ledger.one(Who::Hospital(3), wrong), Err(Rejection::Lot));
     }
     assert_eq!(open(&mut ledger, study), Ok(()));
-    let (lot, round) = (ledger.consortium.lot(0, study, 0), RoundNumber::new(0));
-    let early =
-        Contribute { study, round, contribution: content(1), bytes: 64, proof: content(99), lot, veil: Some(veil()) };
+    let lot = ledger.consortium.lot(0, study, 0);
+    let early = Contribute { lot, ..ledger.consortium.contribution(0, study, 0, Some(veil())) };
     assert_eq!(ledger.one(Who::Hospital(0), Payload::Contribute(early)), Err(Rejection::Lot));
 }
 
@@ -321,8 +312,8 @@ fn contributions_to_guarded_rounds_have_a_veil_and_no_others_do() {
     (0..3).for_each(|i| register(&mut ledger, i));
     let study = approved(&mut ledger, &[0, 1, 2]);
     assert_eq!(open(&mut ledger, study), Ok(()));
-    let (lot, round) = (ledger.consortium.lot(0, study, 1), RoundNumber::new(0));
-    let with = |veil| Contribute { study, round, contribution: content(1), bytes: 64, proof: content(99), lot, veil };
+    let base = ledger.consortium.contribution(0, study, 0, None);
+    let with = |veil| Contribute { veil, ..base.clone() };
     let empty = VeilCommitment { sealed: Blob { bytes: 0, ..blob(7) }, ..veil() };
     for wrong in [None, Some(empty)] {
         let outcome = ledger.one(Who::Hospital(0), Payload::Contribute(with(wrong)));
@@ -332,9 +323,7 @@ fn contributions_to_guarded_rounds_have_a_veil_and_no_others_do() {
 
     let mut ledger = Ledger::new(3);
     let study = ledger.opened(&[0, 1, 2]);
-    let lot = ledger.consortium.lot(0, study, 1);
-    let veiled =
-        Contribute { study, round, contribution: content(1), bytes: 64, proof: content(99), lot, veil: Some(veil()) };
+    let veiled = ledger.consortium.contribution(0, study, 0, Some(veil()));
     assert_eq!(ledger.one(Who::Hospital(0), Payload::Contribute(veiled)), Err(Rejection::Veil));
 }
 

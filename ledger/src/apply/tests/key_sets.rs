@@ -6,8 +6,7 @@ use consilium_protocol::kem::KemSecretKey;
 use consilium_protocol::lots::Draw;
 use consilium_protocol::study::Protection;
 use consilium_protocol::tx::{
-    Accuse, Blob, Contribute, FailRound, Fault, KeySet, OpenKeySets, OpenRound, Payload, RegisterGuardKeys, ShowLot,
-    VeilCommitment,
+    Accuse, Blob, FailRound, Fault, KeySet, OpenKeySets, OpenRound, Payload, RegisterGuardKeys, ShowLot, VeilCommitment,
 };
 use zeroize::Zeroizing;
 
@@ -73,10 +72,8 @@ fn open(ledger: &mut Ledger, study: StudyId, i: usize, seeds: u8) -> Outcome {
 }
 
 fn contribute(ledger: &mut Ledger, study: StudyId, i: usize) -> Outcome {
-    let lot = ledger.consortium.lot(i, study, 1);
-    let veil = Some(VeilCommitment { sealed: blob(7), keys: content(8), counts: None });
-    let payload =
-        Contribute { study, round: ROUND, contribution: content(i as u8), bytes: 64, proof: content(99), lot, veil };
+    let veil = VeilCommitment { sealed: blob(7), keys: content(8), counts: None };
+    let payload = ledger.consortium.contribution(i, study, 0, Some(veil));
     ledger.one(Who::Hospital(i), Payload::Contribute(payload))
 }
 

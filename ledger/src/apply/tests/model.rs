@@ -6,8 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use consilium_protocol::consent::{Basis, Purpose};
 use consilium_protocol::ids::{DocumentId, RoundNumber, StudyId, TxHash};
 use consilium_protocol::tx::{
-    Attest, Contribute, Enrol, FailRound, OpenRound, Payload, Reject, Release, Revocation, Revoke, Vote, WithdrawStudy,
-    document_id,
+    Attest, Enrol, FailRound, OpenRound, Payload, Reject, Release, Revocation, Revoke, Vote, WithdrawStudy, document_id,
 };
 
 use crate::apply::apply;
@@ -372,17 +371,7 @@ impl Run {
             }
             Action::Open(study, h) => (Who::Hospital(h), Payload::OpenRound(OpenRound { study: name(study) })),
             Action::Contribute(study, h, r) => {
-                let (study, round) = (name(study), RoundNumber::new(r));
-                let lot = self.ledger.consortium.lot(h, study, r + 1);
-                let payload = Contribute {
-                    study,
-                    round,
-                    contribution: content(h as u8),
-                    bytes: 64,
-                    proof: content(99),
-                    lot,
-                    veil: None,
-                };
+                let payload = self.ledger.consortium.contribution(h, name(study), r, None);
                 (Who::Hospital(h), Payload::Contribute(payload))
             }
             Action::Attest(study, h, r, sum) => {

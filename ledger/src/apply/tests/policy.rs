@@ -2,7 +2,7 @@ use consilium_protocol::ids::{RoundNumber, StudyId};
 use consilium_protocol::policy::DisclosurePolicy;
 use consilium_protocol::privacy::MicroRho;
 use consilium_protocol::study::Protection;
-use consilium_protocol::tx::{Contribute, FailRound, OpenRound, Payload};
+use consilium_protocol::tx::{FailRound, OpenRound, Payload};
 
 use crate::rejection::Rejection;
 use crate::state::study::Phase;
@@ -111,7 +111,7 @@ fn less_noise_than_all_hospitals_can_share_out_is_refused_before_it_costs_anythi
 
 /// A private study over five hospitals, of which the one in the middle has budget for one round only; with its first round
 /// ended after so many contributed.
-fn failed_with_one_that_is_out_of_budget(contributions: u8) -> Phase {
+fn failed_with_one_that_is_out_of_budget(contributions: usize) -> Phase {
     let mut ledger = ledger(5, |policy| policy.privacy_budget = MicroRho::new(100));
     let mut run = |name: u8, approvers: &[usize]| {
         let (study, _) = ledger.propose_protected(name, private(30));
@@ -126,18 +126,8 @@ fn failed_with_one_that_is_out_of_budget(contributions: u8) -> Phase {
     let study = run(3, &[0, 1, 2, 3, 4]);
     let round = RoundNumber::new(0);
     for i in 0..contributions {
-        let contribution = crate::testing::content(i);
-        let lot = ledger.consortium.lot(usize::from(i), study, 1);
-        let payload = Payload::Contribute(Contribute {
-            study,
-            round,
-            contribution,
-            bytes: 64,
-            proof: crate::testing::content(99),
-            lot,
-            veil: None,
-        });
-        assert_eq!(ledger.one(Who::Hospital(usize::from(i)), payload), Ok(()));
+        let payload = ledger.consortium.contribution(i, study, 0, None);
+        assert_eq!(ledger.one(Who::Hospital(i), Payload::Contribute(payload)), Ok(()));
     }
     ledger.now += ledger.consortium.genesis.deadlines.round_ms;
     assert_eq!(ledger.one(Who::Hospital(0), Payload::FailRound(FailRound { study, round })), Ok(()));
@@ -158,17 +148,9 @@ fn another_round_is_charged_too_and_fails_where_nothing_is_left() {
     (0..3).for_each(|i| assert_eq!(ledger.approve(i, study), Ok(())));
     assert_eq!(open(&mut ledger, study), Ok(()));
     for (round, loss) in [(0, 100), (1, 100)] {
-        for i in 0..3u8 {
-            let payload = Contribute {
-                study,
-                round: RoundNumber::new(round),
-                contribution: crate::testing::content(i),
-                bytes: 64,
-                proof: crate::testing::content(99),
-                lot: ledger.consortium.lot(usize::from(i), study, round + 1),
-                veil: None,
-            };
-            assert_eq!(ledger.one(Who::Hospital(usize::from(i)), Payload::Contribute(payload)), Ok(()));
+        for i in 0..3 {
+            let payload = ledger.consortium.contribution(i, study, round, None);
+            assert_eq!(ledger.one(Who::Hospital(i), Payload::Contribute(payload)), Ok(()));
         }
         ledger.now += ledger.consortium.genesis.deadlines.round_ms;
         let fail = FailRound { study, round: RoundNumber::new(round) };

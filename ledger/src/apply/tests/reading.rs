@@ -63,19 +63,9 @@ fn a_round_reads_consent_as_of_its_block() {
     assert_eq!(ledger.state.permissions(&study, FIRST, &hospital), Ok(permissions));
 
     // The next round reads anew.
-    for i in 0..3u8 {
-        let lot = ledger.consortium.lot(usize::from(i), study, 1);
-        let contribution = content(i);
-        let contribute = consilium_protocol::tx::Contribute {
-            study,
-            round: FIRST,
-            contribution,
-            bytes: 1,
-            proof: content(99),
-            lot,
-            veil: None,
-        };
-        assert_eq!(ledger.one(Who::Hospital(usize::from(i)), Payload::Contribute(contribute)), Ok(()));
+    for i in 0..3 {
+        let contribute = ledger.consortium.contribution(i, study, 0, None);
+        assert_eq!(ledger.one(Who::Hospital(i), Payload::Contribute(contribute)), Ok(()));
     }
     ledger.now += 5_000;
     assert_eq!(ledger.one(Who::Hospital(0), Payload::FailRound(FailRound { study, round: FIRST })), Ok(()));

@@ -12,18 +12,8 @@ fn contribute(ledger: &mut Ledger, i: usize, study: StudyId, round: u32) -> Outc
 }
 
 fn contribute_bytes(ledger: &mut Ledger, i: usize, study: StudyId, round: u32, bytes: u64) -> Outcome {
-    let lot = ledger.consortium.lot(i, study, round + 1);
-    let round = RoundNumber::new(round);
-    let payload = Payload::Contribute(Contribute {
-        study,
-        round,
-        contribution: content(i as u8),
-        bytes,
-        proof: content(99),
-        lot,
-        veil: None,
-    });
-    ledger.one(Who::Hospital(i), payload)
+    let payload = Contribute { bytes, ..ledger.consortium.contribution(i, study, round, None) };
+    ledger.one(Who::Hospital(i), Payload::Contribute(payload))
 }
 
 fn attest(ledger: &mut Ledger, i: usize, study: StudyId, round: u32, sum: u8) -> Outcome {
