@@ -30,9 +30,10 @@ oracle queries="10000" seed="1":
     CONSILIUM_ORACLE_QUERIES={{queries}} CONSILIUM_ORACLE_SEED={{seed}} cargo test --release --workspace --test it oracle -- --nocapture
 
 # What takes too long for every change: many studies beside another engine, many guarded ones, many commits about one patient
-nightly queries="10000" seed="1" rounds="200" studies="100000":
+nightly queries="10000" seed="1" rounds="200" studies="100000" sequences="10000":
     just oracle {{queries}} {{seed}}
     CONSILIUM_LATTICE_STUDIES={{studies}} CONSILIUM_LATTICE_SEED={{seed}} cargo test --release --workspace --lib no_small_group -- --nocapture
+    CONSILIUM_ACROSS_SEQUENCES={{sequences}} CONSILIUM_LATTICE_SEED={{seed}} cargo test --release --workspace --lib no_few_patients -- --nocapture
     CONSILIUM_SLOT_ROUNDS={{rounds}} cargo test --release --workspace --test e2e one_patient -- --nocapture
 
 # All benches; the table in docs/performance.md is made from them
