@@ -314,8 +314,29 @@ impl Consortium {
     }
 }
 
+/// The most lines of one log that are told.
+const WARNINGS: usize = 5;
+
+impl Consortium {
+    /// What each node warned of last, after its name.
+    pub(super) fn warnings(&self) -> Vec<String> {
+        let of = |hospital: &Hospital| {
+            let text = log(&hospital.home);
+            let is_warning = |line: &&str| line.contains(" WARN ") || line.contains(" ERROR ");
+            let lines: Vec<&str> = text.lines().filter(is_warning).collect();
+            let last = lines.iter().skip(lines.len().saturating_sub(WARNINGS));
+            last.map(|line| format!("{}: {line}", hospital.member.name)).collect::<Vec<_>>()
+        };
+        self.hospitals.iter().flat_map(of).collect()
+    }
+}
+
+fn log(home: &Path) -> String {
+    std::fs::read_to_string(home.join("node.log")).unwrap_or_default()
+}
+
 fn last_lines(home: &Path) -> String {
-    let text = std::fs::read_to_string(home.join("node.log")).unwrap_or_default();
+    let text = log(home);
     let lines: Vec<&str> = text.lines().rev().take(5).collect();
     lines.into_iter().rev().collect::<Vec<_>>().join(" | ")
 }

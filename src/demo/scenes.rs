@@ -23,7 +23,7 @@ use super::stage::Stage;
 use super::synthetic::{Synthetic, write_store};
 use super::{Args, oracle, plain};
 use crate::cli::consent::{ask, history_json, history_text, narrow};
-use crate::cli::study::{GUARDED, OPEN, open_result, propose, table_text};
+use crate::cli::study::{GUARDED, OPEN, open_result, propose, table_text, waited_for};
 use crate::cli::{Failure, Global, audit, term};
 use crate::home::{Home, Role};
 use crate::net::client::refused;
@@ -133,10 +133,7 @@ pub(super) async fn play(args: &Args, folder: &Path, global: &Global) -> Result<
 
     stage.begin("round", "computing under encryption");
     let watched = follow(&node, &study, Duration::from_secs(120)).await?;
-    let phase = watched.summary.as_ref().map(|s| s.phase.clone()).unwrap_or_default();
-    if phase != "released" {
-        return Err(Failure::new(format!("the study is {phase}, which it should not be; the nodes' logs say why")));
-    }
+    expect_released(&consortium, &watched)?;
     stage.end(&format!(
         "consent is read at block {}; each hospital computes, blinds, encrypts; the sum is attested",
         watched.rounds.last().map_or(0, |r| r.height)
@@ -211,6 +208,18 @@ pub(super) async fn play(args: &Args, folder: &Path, global: &Global) -> Result<
     Ok((report, consortium))
 }
 
+/// Who was waited for, and what the nodes warned of, where a study ended otherwise than released: their logs go with the demo.
+fn expect_released(consortium: &Consortium, watched: &wire::StudyReply) -> Result<(), Failure> {
+    let phase = watched.summary.as_ref().map(|s| s.phase.clone()).unwrap_or_default();
+    if phase == "released" {
+        return Ok(());
+    }
+    let waited = waited_for(&watched.rounds, &watched.decisions);
+    let lines = waited.lines().map(ToString::to_string).chain(consortium.warnings());
+    let said: String = lines.map(|line| format!("\n  {line}")).collect();
+    Err(Failure::new(format!("the study is {phase}, which it should not be{said}")))
+}
+
 /// The guarded study, and what is said of it.
 struct Guarded {
     report: GuardedStudy,
@@ -232,10 +241,7 @@ async fn guarded(
     try_join_all(roster.iter().map(|position| consortium.approve(*position, study))).await?;
     consortium.reject(consortium.hospitals.len() - 1, study, REASON).await?;
     let watched = follow(&node, &study, Duration::from_secs(120)).await?;
-    let phase = watched.summary.as_ref().map(|s| s.phase.clone()).unwrap_or_default();
-    if phase != "released" {
-        return Err(Failure::new(format!("the study is {phase}, which it should not be; the nodes' logs say why")));
-    }
+    expect_released(consortium, &watched)?;
     let opened = open_result(researcher, &node, &study).await?;
     let expected = plaintext(consortium, wards, roster, &spec).await?;
     let comparison = oracle::compare(opened.result.get(), &expected);

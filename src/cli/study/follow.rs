@@ -172,7 +172,7 @@ fn rounds(rounds: &[wire::Round]) -> String {
 }
 
 /// Of each round who did not give what others needed, as far as these say, and whose turn it was when it ended.
-fn waited_for(rounds: &[wire::Round], decisions: &[wire::Decision]) -> String {
+pub(crate) fn waited_for(rounds: &[wire::Round], decisions: &[wire::Decision]) -> String {
     let name =
         |id: &str| decisions.iter().find(|d| d.hospital == id).map_or_else(|| id.to_string(), |d| d.name.clone());
     let mut lines: Vec<String> = Vec::new();

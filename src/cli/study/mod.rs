@@ -147,7 +147,7 @@ pub(crate) fn folder(home: &Home, study: &StudyId) -> PathBuf {
     home.path().join("studies").join(study.to_string())
 }
 
-pub(crate) use follow::{is_final, standing, summaries, summary_json};
+pub(crate) use follow::{is_final, standing, summaries, summary_json, waited_for};
 pub(crate) use here::{failing_here, failing_text, try_here};
 pub(crate) use now::Now;
 pub(crate) use result::{open_result, table_text};
