@@ -353,8 +353,8 @@ pub enum Rejection {
         /// How many are needed.
         needed: u32,
     },
-    /// The round can be released, so it has not failed.
-    #[error("enough members attested the round's sum; release the round instead")]
+    /// The round has a result, so it has not failed, and nobody takes it back.
+    #[error("the round has its result, which the hospitals are about to release; wait for that")]
     Releasable {
         /// The study.
         study: StudyId,

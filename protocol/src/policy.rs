@@ -118,6 +118,12 @@ pub enum PolicyError {
 }
 
 impl DisclosurePolicy {
+    /// Whether what a custodian says of what passed is believed where a group would be new by it. Where its keys are not taken on trust
+    /// ([`Self::key_sets`]), that is not either.
+    pub const fn believes_custodians(&self) -> bool {
+        self.key_sets <= 1
+    }
+
     /// Checks that the policy protects.
     ///
     /// # Errors

@@ -413,6 +413,8 @@ pub enum Fault {
     KeySets,
     /// What shows how its contribution was made cannot be had.
     Proof,
+    /// The seeds and keys that it sealed to the researcher as custodian cannot be had, nor the padded sum from it.
+    Disclosed,
 }
 
 impl Fault {
@@ -428,6 +430,7 @@ impl Fault {
             Self::Witness => "witness",
             Self::KeySets => "key_sets",
             Self::Proof => "proof",
+            Self::Disclosed => "disclosed",
         }
     }
 
@@ -443,6 +446,7 @@ impl Fault {
             Self::Witness,
             Self::KeySets,
             Self::Proof,
+            Self::Disclosed,
         ];
         all.into_iter().find(|fault| fault.name() == name)
     }
@@ -464,6 +468,7 @@ impl Fault {
             Self::Witness => "does not give what it sealed as witness",
             Self::KeySets => "registered keys that are not made of the seeds that it gave for them",
             Self::Proof => "does not show how its contribution was made",
+            Self::Disclosed => "does not give what it sealed to the researcher as custodian",
         }
     }
 }

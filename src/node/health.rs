@@ -17,6 +17,8 @@ pub enum Readiness {
     Ready,
     /// It is behind the others.
     CatchingUp,
+    /// No block comes; it goes on when enough others are back.
+    Stalled(String),
     /// It does not, and will not by itself.
     Halted(String),
 }
@@ -27,6 +29,7 @@ impl Readiness {
         match self {
             Self::Ready => "ready",
             Self::CatchingUp => "catching_up",
+            Self::Stalled(_) => "stalled",
             Self::Halted(_) => "halted",
         }
     }
@@ -36,7 +39,7 @@ impl Readiness {
         match self {
             Self::Ready => String::new(),
             Self::CatchingUp => "the node is fetching blocks from the others".to_string(),
-            Self::Halted(reason) => reason.clone(),
+            Self::Stalled(reason) | Self::Halted(reason) => reason.clone(),
         }
     }
 }
@@ -46,7 +49,8 @@ pub fn readiness(replica: &Replica) -> Readiness {
     match replica.consensus.health().condition {
         Condition::Ready => Readiness::Ready,
         Condition::CatchingUp => Readiness::CatchingUp,
-        Condition::Stalled { reason } | Condition::Halted { reason } => Readiness::Halted(reason),
+        Condition::Stalled { reason } => Readiness::Stalled(reason),
+        Condition::Halted { reason } => Readiness::Halted(reason),
         other => Readiness::Halted(format!("{other:?}")),
     }
 }
@@ -65,7 +69,7 @@ pub async fn report(replica: Arc<Replica>, reporter: HealthReporter) {
         before = connected;
         let status = match readiness(&replica) {
             Readiness::Ready => ServingStatus::Serving,
-            Readiness::CatchingUp | Readiness::Halted(_) => ServingStatus::NotServing,
+            Readiness::CatchingUp | Readiness::Stalled(_) | Readiness::Halted(_) => ServingStatus::NotServing,
         };
         for service in ["", "consilium.v1.Ledger", "consilium.v1.Peer"] {
             reporter.set_service_status(service, status).await;

@@ -28,6 +28,7 @@ async fn ready(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
     match health::readiness(&shared.replica) {
         Readiness::Ready => (StatusCode::OK, "ready\n".to_string()),
         Readiness::CatchingUp => (StatusCode::SERVICE_UNAVAILABLE, "catching up\n".to_string()),
+        Readiness::Stalled(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("stalled: {reason}\n")),
         Readiness::Halted(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("halted: {reason}\n")),
     }
 }

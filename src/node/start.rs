@@ -218,7 +218,8 @@ pub async fn run(home: &Path, stop: CancellationToken) -> Result<(), NodeError> 
         submitted: Submissions::default(),
         counters: replica::Counters::default(),
     });
-    let studies = Arc::new(Studies { replica: replica.clone(), vault, kept, counters: studies::Counters::default() });
+    let (counters, turn) = Default::default();
+    let studies = Arc::new(Studies { replica: replica.clone(), vault, kept, counters, turn });
     let shared = Arc::new(Shared { replica: replica.clone(), studies: studies.clone(), genesis_toml });
 
     let telling = tokio::spawn(replica::tell(replica.clone()));

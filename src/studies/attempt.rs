@@ -101,11 +101,12 @@ async fn attempt(studies: &Studies, due: &Due) -> Result<(), DriveError> {
             return Ok(());
         }
         Duty::OpenRound => Payload::OpenRound(OpenRound { study }),
-        Duty::Release { round } => {
+        Duty::Release { round, is_late } => match guarded::keep(studies, study, *round).await {
+            Ok(()) => Payload::Release(Release { study, round: *round }),
             // What nobody has any more must not be called released.
-            guarded::keep(studies, study, *round).await?;
-            Payload::Release(Release { study, round: *round })
-        }
+            Err(_) if *is_late => Payload::FailRound(FailRound { study, round: *round }),
+            Err(error) => return Err(error.into()),
+        },
         Duty::FailRound { round } => Payload::FailRound(FailRound { study, round: *round }),
         Duty::ShowLot { round, draw } => {
             let lot = studies.vault.lot(&study, *round, *draw);

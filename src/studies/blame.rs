@@ -76,7 +76,7 @@ pub(super) async fn fetch(
         Ok(bytes) => return Ok(bytes),
         Err(error) => error,
     };
-    for other in others(studies, of, from) {
+    for other in others(studies, of, from, fault) {
         if let Ok(bytes) = studies.replica.peers.fetch(other, wanted).await {
             return Ok(bytes);
         }
@@ -84,15 +84,27 @@ pub(super) async fn fetch(
     Err(Box::new(Owed { of, hospital: from, fault, wrong: wrong.into() }))
 }
 
-/// Those who can be asked to hand on what this hospital says it cannot have.
-fn others(studies: &Studies, (study, number): (StudyId, RoundNumber), accused: HospitalId) -> Vec<HospitalId> {
+/// Those who can be asked for what this hospital cannot have from whoever owes it: of what is for the whole roster all of it, else
+/// all to whom it was given after this hospital said so.
+fn others(
+    studies: &Studies,
+    (study, number): (StudyId, RoundNumber),
+    accused: HospitalId,
+    fault: Fault,
+) -> Vec<HospitalId> {
     let own = studies.replica.hospital;
     let found = studies.replica.chain.read(|state| {
         let round = state.study(&study)?.course.round(number)?;
         let is_said = round.accusations.get(&accused).is_some_and(|by| by.contains_key(&own));
-        is_said.then(|| round.roster.iter().copied().filter(|id| *id != own && *id != accused).collect())
+        (is_said || is_for_all(fault))
+            .then(|| round.roster.iter().copied().filter(|id| *id != own && *id != accused).collect())
     });
     found.ok().flatten().unwrap_or_default()
+}
+
+/// Whether whoever has it gives it to all of the roster: else who owes it to them could choose who can go on.
+const fn is_for_all(fault: Fault) -> bool {
+    matches!(fault, Fault::Keys | Fault::Disclosed)
 }
 
 /// What is to be said of it on the ledger, once it is time and where it has not been said.
@@ -105,8 +117,8 @@ pub(super) fn accusation(studies: &Studies, owed: &Owed) -> Option<Payload> {
         let is_time = owed.fault.is_plain() || from <= state.time().max(Timestamp::new(clock));
         let own = studies.replica.hospital;
         let is_said = round.accusations.get(&owed.hospital).is_some_and(|by| by.contains_key(&own));
-        let is_waited_for = round.is_given() || owed.fault == Fault::KeySets;
-        (is_waited_for && round.ended.is_none() && is_time && !is_said).then_some(())
+        let is_owed = round.owes(&owed.hospital, owed.fault);
+        (is_owed && owed.hospital != own && round.ended.is_none() && is_time && !is_said).then_some(())
     });
     read.ok().flatten()?;
     Some(Payload::Accuse(Accuse { study, round: number, accused: owed.hospital, fault: owed.fault }))
@@ -129,7 +141,7 @@ pub(super) async fn is_still_owed(studies: &Studies, owed: &Owed) -> bool {
 
 /// Of whom others of a guarded round's roster say that they cannot have something, where this hospital does not say so yet.
 pub(super) fn to_be_asked(round: &Round, own: &HospitalId) -> Vec<(HospitalId, Fault)> {
-    // What is contributed to other rounds everybody fetches.
+    // What is contributed to other rounds everybody fetches; so is what is disclosed.
     if round.guard.is_none() || !round.has(own) || round.ended.is_some() || round.result().is_some() {
         return Vec::new();
     }
@@ -143,10 +155,11 @@ pub(super) fn to_be_asked(round: &Round, own: &HospitalId) -> Vec<(HospitalId, F
 fn committed(round: &Round, kind: BlobKind, hospital: &HospitalId) -> Option<ContentHash> {
     let contribution = || round.contributions.get(hospital);
     let sealed = || round.guard.filter(|guard| guard.roles.aggregator == *hospital)?.sealed;
+    let disclosing = || round.guard.filter(|guard| guard.roles.custodian == *hospital && guard.disclosed.is_some());
     match kind {
         BlobKind::Contribution => contribution().map(|contribution| contribution.hash),
         BlobKind::Veil => Some(contribution()?.veil?.sealed.hash),
-        BlobKind::Sum => sealed().map(|sealed| sealed.sum.hash),
+        BlobKind::Sum => sealed().or_else(|| disclosing()?.sealed).map(|sealed| sealed.sum.hash),
         BlobKind::Seeds => sealed().map(|sealed| sealed.seeds.hash),
         BlobKind::Counts => Some(contribution()?.veil?.counts?.hash),
         BlobKind::Proof => contribution().filter(|_| round.examined == Some(*hospital)).map(|c| c.proof),
@@ -154,11 +167,8 @@ fn committed(round: &Round, kind: BlobKind, hospital: &HospitalId) -> Option<Con
             let witnessed = round.guard.filter(|guard| guard.roles.is_witness(hospital))?.witnessed;
             witnessed.map(|witnessed| witnessed.seeds.hash)
         }
-        BlobKind::Unspecified
-        | BlobKind::PairKeys
-        | BlobKind::GuardPublicKey
-        | BlobKind::GuardServerKey
-        | BlobKind::DisclosedSeeds => None,
+        BlobKind::DisclosedSeeds => disclosing()?.disclosed.map(|disclosed| disclosed.seeds.hash),
+        BlobKind::Unspecified | BlobKind::PairKeys | BlobKind::GuardPublicKey | BlobKind::GuardServerKey => None,
     }
 }
 
@@ -185,15 +195,16 @@ pub(super) async fn ask(
             Fault::Counts => vec![BlobKind::Counts],
             Fault::Witness => vec![BlobKind::WitnessSeeds],
             Fault::Proof => vec![BlobKind::Proof],
+            Fault::Disclosed => vec![BlobKind::Sum, BlobKind::DisclosedSeeds],
             Fault::KeySets => Vec::new(),
             Fault::Keys => {
                 let roles = round.guard?.roles;
                 let key = |kind, hash, limit| Wanted { kind, of: None, hash, limit };
                 let keys = roles.keys?;
-                return Some(vec![
-                    key(BlobKind::GuardPublicKey, keys.public_key.hash, GuardPublicKey::ENCODED_BYTES),
-                    key(BlobKind::GuardServerKey, keys.server_key.hash, GuardServerKey::ENCODED_BYTES),
-                ]);
+                let public_key = key(BlobKind::GuardPublicKey, keys.public_key.hash, GuardPublicKey::ENCODED_BYTES);
+                let server_key = key(BlobKind::GuardServerKey, keys.server_key.hash, GuardServerKey::ENCODED_BYTES);
+                // Nobody needs the server key before all have contributed.
+                return Some(if round.is_complete() { vec![public_key, server_key] } else { vec![public_key] });
             }
         };
         let wanted = |kind| Some(Wanted::of_round(kind, of, committed(round, kind, &accused)?));

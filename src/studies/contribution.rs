@@ -9,8 +9,10 @@ use consilium_protocol::genesis::Genesis;
 use consilium_protocol::hash;
 use consilium_protocol::ids::{Height, HospitalId, RoundNumber, StudyId, Timestamp};
 use consilium_protocol::lots::Draw;
+use consilium_protocol::policy::DisclosurePolicy;
 use consilium_protocol::study::Protection;
 use consilium_protocol::tx::Contribute;
+use tokio::sync::MutexGuard;
 use tracing::{debug, info};
 
 use super::Studies;
@@ -21,7 +23,7 @@ use super::rounds::Piece;
 use super::slots::{Slots, behind_ms};
 use crate::replica::submit::now;
 use crate::replica::{Replica, count};
-use crate::vault::{Contributed, Earlier, GuardTask, History, Standing, Task, commitment_of};
+use crate::vault::{Contributed, Earlier, GuardTask, History, Partner, Standing, Task, commitment_of};
 
 /// How often a round looks whether those before it are computed.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
@@ -39,8 +41,12 @@ pub(super) async fn commitment(
     let made = match studies.kept.rounds.get(study, round, Piece::Contribution)? {
         Some(bytes) => Ok((bytes, false)),
         None => {
-            let task = task(studies, study, round).await?;
-            make(studies, &task).await.map(|bytes| (bytes, true))
+            let from_others = from_others(studies, study, round).await?;
+            let turn = studies.turn.after(|| in_order(studies, study, round)).await?;
+            let task = task(studies, study, round, from_others)?;
+            let made = make(studies, &task).await.map(|bytes| (bytes, true));
+            drop(turn);
+            made
         }
     };
     let letter = studies.kept.rounds.get(study, round, Piece::Veil)?;
@@ -103,8 +109,14 @@ async fn make(studies: &Studies, task: &Task) -> Result<Vec<u8>, DriveError> {
     Ok(bytes)
 }
 
-/// What the vault is asked.
-async fn task(studies: &Studies, study: &StudyId, round: RoundNumber) -> Result<Task, DriveError> {
+/// What a contribution takes of other hospitals.
+struct FromOthers {
+    guard: Option<GuardTask>,
+    partners: Vec<Partner>,
+}
+
+/// Fetches what a contribution takes of other hospitals. It may take as long as they please.
+async fn from_others(studies: &Studies, study: &StudyId, round: RoundNumber) -> Result<FromOthers, DriveError> {
     let guard = match GuardedRound::read(&studies.replica, study, round) {
         Some(found) => {
             guarded::check_key_sets(studies, &found).await?;
@@ -115,16 +127,22 @@ async fn task(studies: &Studies, study: &StudyId, round: RoundNumber) -> Result<
         }
         None => None,
     };
-    let replica = &studies.replica;
-    while let Some(earlier) = in_order(studies, study, round)? {
-        debug!(study = study.short(), earlier = earlier.short(), "waits for a study that was opened earlier");
-        tokio::time::sleep(LOOK_AGAIN).await;
-    }
-    let roster = replica.chain.read(|state| {
+    let roster = studies.replica.chain.read(|state| {
         let found = state.study(study).ok_or(DriveError::NoStudy)?;
         Ok::<_, DriveError>(found.course.round(round).ok_or(DriveError::NoStudy)?.roster.clone())
     })??;
     let partners = pairs::partners(studies, *study, &roster).await?;
+    Ok(FromOthers { guard, partners })
+}
+
+/// What the vault is asked, as the ledger stands now.
+fn task(
+    studies: &Studies,
+    study: &StudyId,
+    round: RoundNumber,
+    FromOthers { guard, partners }: FromOthers,
+) -> Result<Task, DriveError> {
+    let replica = &studies.replica;
     replica.chain.read(|state| {
         let found = state.study(study).ok_or(DriveError::NoStudy)?;
         let running = found.course.round(round).ok_or(DriveError::NoStudy)?;
@@ -134,7 +152,7 @@ async fn task(studies: &Studies, study: &StudyId, round: RoundNumber) -> Result<
             round,
             spec: found.proposal.spec.clone(),
             public_key: found.proposal.public_key.clone(),
-            roster,
+            roster: running.roster.clone(),
             pair_key: found.course.approvals[place].pair_key,
             partners,
             roll: state.roll(study, round, &replica.hospital)?,
@@ -147,6 +165,27 @@ async fn task(studies: &Studies, study: &StudyId, round: RoundNumber) -> Result<
             is_first: is_first(state, (running.opened.height, *study, round), &running.roster),
         })
     })?
+}
+
+/// Contributions are computed one at a time. Whose turn it is looks at what was computed before, and has it until its own is remembered:
+/// between the two nothing else is computed, however long others keep a study waiting.
+#[derive(Debug, Default)]
+pub struct Turn(tokio::sync::Mutex<()>);
+
+impl Turn {
+    /// Waits until nothing comes first any more.
+    async fn after<'a>(
+        &'a self,
+        first: impl Fn() -> Result<Option<StudyId>, DriveError>,
+    ) -> Result<MutexGuard<'a, ()>, DriveError> {
+        loop {
+            let turn = self.0.lock().await;
+            let Some(earlier) = first()? else { return Ok(turn) };
+            drop(turn);
+            debug!(earlier = earlier.short(), "waits for a study that was opened earlier");
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
 }
 
 /// Where a round stands among all: which opened earlier, and of those of one block any order, the same for everybody.
@@ -167,9 +206,18 @@ fn rounds_of<'a>(state: &'a State, any: &[HospitalId]) -> Vec<(Place, Study<'a>,
     rounds
 }
 
+/// Whether a study is held against another round. Tried again it is held against no round of its own that was guarded: none of them gave a
+/// result, as far as the custodian said.
+fn is_held_against(own: &StudyId, (of, round): (&StudyId, &Round), policy: &DisclosurePolicy) -> bool {
+    let is_tried_again = of == own && round.guard.is_some() && round.ended.is_some();
+    !is_tried_again && round.may_be_known(policy)
+}
+
 /// Whether no hospital of the roster was to contribute to a round before this one of which anything may be known.
 fn is_first(state: &State, own: Place, roster: &[HospitalId]) -> bool {
-    rounds_of(state, roster).iter().take_while(|(place, ..)| *place != own).all(|(_, _, round)| !may_be_known(round))
+    let rounds = rounds_of(state, roster);
+    let mut before = rounds.iter().take_while(|(place, ..)| *place != own);
+    before.all(|(_, of, round)| !is_held_against(&own.1, (&of.id, round), &state.genesis().policy))
 }
 
 /// All hospitals hold a study against the same earlier ones: those whose rounds opened before. So a round waits for those before
@@ -193,7 +241,9 @@ fn waits_for(
     let Some(at) = rounds.iter().position(|((_, id, number), ..)| (*id, *number) == of) else {
         return Ok(None);
     };
-    let overtakes = |(_, of, round): &&(Place, Study<'_>, &Round)| has_computed(of, round) && may_be_known(round);
+    let policy = &state.genesis().policy;
+    let overtakes =
+        |(_, of, round): &&(Place, Study<'_>, &Round)| has_computed(of, round) && round.may_be_known(policy);
     if let Some((_, later, _)) = rounds[at + 1..].iter().find(overtakes) {
         return Err(DriveError::Overtaken(later.id));
     }
@@ -209,31 +259,22 @@ fn has_computed(studies: &Studies, study: &Study<'_>, round: &Round) -> bool {
     round.contributions.contains_key(own) || studies.vault.has_computed(&study.id, round.number)
 }
 
-/// Whether the result of a round is known, or may be yet. What ended without is not, unless all had contributed to it and whoever adds
-/// up could open it with the researcher: in a guarded round that takes what the custodian says on the ledger.
-fn may_be_known(round: &Round) -> bool {
-    match round.ended {
-        None | Some((_, RoundEnd::Released)) => true,
-        Some((_, RoundEnd::Failed | RoundEnd::Withdrawn)) => round.guard.is_none() && round.is_given(),
-    }
-}
-
 /// What a round is held against, with those that it may repeat last, in the order of the ledger.
 fn earlier(studies: &Studies, state: &State, (study, round): (StudyId, RoundNumber)) -> Vec<Earlier> {
     let rounds = rounds_of(state, &[studies.replica.hospital]);
     let before = rounds.iter().take_while(|((_, id, number), ..)| (*id, *number) != (study, round));
-    let repeatable = state.repeatable(&study, round);
+    let (repeatable, policy) = (state.repeatable(&study, round), &state.genesis().policy);
     let place = |study: StudyId, round: RoundNumber| repeatable.iter().position(|of| *of == (study, round));
     let mut earlier: Vec<(Option<usize>, Earlier)> = before
-        .filter(|(_, of, round)| has_computed(studies, of, round) && may_be_known(round))
+        .filter(|(_, of, round)| has_computed(studies, of, round) && is_held_against(&study, (&of.id, round), policy))
         .map(|(_, of, round)| {
-            let is_released = matches!(round.ended, Some((_, RoundEnd::Released))) && !round.passed.is_empty();
+            let is_said = round.ended.is_some() && !round.passed.is_empty();
             let place = place(of.id, round.number);
             let earlier = Earlier {
                 study: of.id,
                 round: round.number,
                 spec: of.proposal.spec.clone(),
-                passed: is_released.then(|| round.passed.clone()),
+                passed: is_said.then(|| round.passed.clone()),
                 is_repeatable: place.is_some(),
             };
             (place, earlier)
@@ -273,10 +314,16 @@ fn history(state: &State, own: &HospitalId) -> History {
 
 #[cfg(test)]
 mod tests {
-    use consilium_protocol::tx::{FailRound, OpenRound, Payload};
+    use std::sync::atomic::AtomicBool;
+    use std::sync::atomic::Ordering::SeqCst;
+
+    use consilium_ledger::state::study::{Guard, Sealed};
+    use consilium_protocol::kem::{KemPublicKey, PUBLIC_KEY_BYTES};
+    use consilium_protocol::tx::{Blob, FailRound, KeySet, OpenRound, Payload};
+    use tokio::time::timeout;
 
     use super::*;
-    use crate::testing::{Ledger, Who};
+    use crate::testing::{Ledger, Who, content};
 
     const ROUND: RoundNumber = RoundNumber::new(0);
 
@@ -297,10 +344,73 @@ mod tests {
             assert_eq!(ledger.one(Who::Hospital(0), fail), Ok(()));
             let round = &ledger.state.study(&study).expect("a study").course.rounds[0];
             // Once lots are shown contributions are given, and the sum may have been seen.
-            assert_eq!(may_be_known(round), shown);
+            assert_eq!(round.may_be_known(&ledger.consortium.genesis.policy), shown);
             let standing = history(&ledger.state, &ledger.consortium.hospital(0))[&(study, ROUND)];
             assert_eq!(standing, if shown { Standing::Contributed } else { Standing::Incomplete });
         }
+    }
+
+    #[test]
+    fn a_study_that_is_tried_again_is_not_held_against_what_gave_no_result() {
+        let mut ledger = Ledger::new(4);
+        let study = ledger.opened(&[0, 1, 2, 3]);
+        for i in 0..4 {
+            let contribute = ledger.consortium.contribution(i, study, 0, None);
+            assert_eq!(ledger.one(Who::Hospital(i), Payload::Contribute(contribute)), Ok(()));
+        }
+        ledger.show_lots(study);
+        ledger.now += ledger.consortium.genesis.deadlines.round_ms;
+        assert_eq!(ledger.one(Who::Hospital(0), Payload::FailRound(FailRound { study, round: ROUND })), Ok(()));
+        let open = ledger.state.study(&study).expect("a study").course.rounds[0].clone();
+        let key = KemPublicKey::from_bytes([9; PUBLIC_KEY_BYTES]);
+        let blob = |name| Blob { hash: content(name), bytes: 1 };
+        let roles = Roles {
+            aggregator: open.roster[0],
+            custodian: open.roster[1],
+            sealing_key: key,
+            veil_key: key,
+            keys: Some(KeySet { public_key: blob(1), server_key: blob(2) }),
+            witness: None,
+        };
+        let sealed = Sealed { sum: blob(3), seeds: blob(4), height: Height::new(9) };
+        let guard = Guard { roles, sealed: Some(sealed), witnessed: None, disclosed: None };
+        let guarded = Round { guard: Some(guard), ..open.clone() };
+        let running = Round { ended: None, ..guarded.clone() };
+        let other = StudyId::from_bytes([9; 32]);
+        let held = |own, round, key_sets| {
+            let policy = DisclosurePolicy { key_sets, ..ledger.consortium.genesis.policy };
+            is_held_against(own, (&study, round), &policy)
+        };
+        // What its custodian could read it may have given away: it is asked to be believed with one set of keys.
+        assert_eq!([held(&other, &guarded, 1), held(&other, &guarded, 8)], [false, true]);
+        assert_eq!([held(&study, &guarded, 1), held(&study, &guarded, 8)], [false, false]);
+        for key_sets in [1, 8] {
+            assert!(held(&other, &running, key_sets) && held(&study, &open, key_sets));
+        }
+    }
+
+    #[tokio::test]
+    async fn between_the_look_and_what_is_remembered_nothing_else_is_computed() {
+        let turn = Turn::default();
+        let (first_id, second_id) = (StudyId::from_bytes([1; 32]), StudyId::from_bytes([2; 32]));
+        let is_second_computed = AtomicBool::new(false);
+        // The second is being computed; the first was kept waiting by others, and would go on now.
+        let second = turn.after(|| Ok(None)).await.expect("its turn");
+        let look = || if is_second_computed.load(SeqCst) { Err(DriveError::Overtaken(second_id)) } else { Ok(None) };
+        let mut first = Box::pin(turn.after(look));
+        assert!(timeout(LOOK_AGAIN * 2, &mut first).await.is_err(), "not while the second is computed");
+        is_second_computed.store(true, SeqCst);
+        drop(second);
+        assert!(matches!(first.await, Err(DriveError::Overtaken(by)) if by == second_id));
+        // Who waits for another study leaves it the turn.
+        let is_first_computed = AtomicBool::new(false);
+        let mut second = Box::pin(turn.after(|| Ok((!is_first_computed.load(SeqCst)).then_some(first_id))));
+        assert!(timeout(LOOK_AGAIN / 2, &mut second).await.is_err());
+        let first =
+            timeout(LOOK_AGAIN * 2, turn.after(|| Ok(None))).await.expect("its turn").expect("nothing is first");
+        is_first_computed.store(true, SeqCst);
+        drop(first);
+        assert!(second.await.is_ok());
     }
 
     /// Several open studies, each opened a while after the one before.

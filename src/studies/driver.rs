@@ -19,7 +19,7 @@ const TICK: Duration = Duration::from_millis(500);
 /// How much later each further hospital does what one suffices for.
 const STAGGER: Duration = Duration::from_millis(1_500);
 /// How long a duty that failed is left alone, at first and at most.
-const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(15));
 
 /// How often what used up its limits, or ended its worker, is tried again before the steward is asked.
 const RETRIES: u32 = 2;

@@ -85,6 +85,8 @@ pub enum Duty {
     Release {
         /// The round.
         round: RoundNumber,
+        /// Whether the round may be failed, should what a custodian disclosed be nowhere.
+        is_late: bool,
     },
     /// Ask a hospital for what others of a guarded round's roster say they cannot have.
     Ask {
@@ -216,12 +218,13 @@ fn due(state: &State, study: &Study<'_>, own: &HospitalId, now: Timestamp) -> Op
         }
         Phase::Collecting { round } | Phase::Combining { round } => {
             let running = course.round(round)?;
-            // What can be released is released, however late: such a round cannot be failed.
+            let is_late = running.fails_from(&state.genesis().deadlines) <= now;
+            // What can be released is released, however late.
             if running.result().is_some() {
-                return at(Duty::Release { round }, rank_of(&running.roster, own)?);
+                let is_late = is_late && running.guard.is_some();
+                return at(Duty::Release { round, is_late }, rank_of(&running.roster, own)?);
             }
-            let deadline = running.fails_from(&state.genesis().deadlines);
-            if deadline <= now {
+            if is_late {
                 // Whoever is of the roster and did its part ends the round first; then any member may.
                 let rank = rank_of(&running.roster, own).unwrap_or(running.roster.len() as u32);
                 return at(Duty::FailRound { round }, rank);

@@ -128,7 +128,7 @@ fn a_round_is_collected_attested_released_and_kept_by_its_roster() {
     does(&mut ledger, 0, Payload::Attest(Attest { study, round: ROUND, sum }));
     assert_eq!(owed(&ledger, 0), [None, attest(), attest(), None], "one of three is not more than half");
     does(&mut ledger, 1, Payload::Attest(Attest { study, round: ROUND, sum }));
-    let release = |rank| Some((Duty::Release { round: ROUND }, rank));
+    let release = |rank| Some((Duty::Release { round: ROUND, is_late: false }, rank));
     assert_eq!(owed(&ledger, 0), [release(0), release(1), release(2), None]);
 
     does(&mut ledger, 0, Payload::Release(Release { study, round: ROUND }));
@@ -157,8 +157,8 @@ fn a_result_is_released_however_late() {
     [0, 1]
         .into_iter()
         .for_each(|i| does(&mut ledger, i, Payload::Attest(Attest { study, round: ROUND, sum: content(9) })));
-    let release = |rank| Some((Duty::Release { round: ROUND }, rank));
-    assert_eq!(owed(&ledger, late(&ledger)), [release(0), release(1), release(2), None]);
+    let release = |rank| Some((Duty::Release { round: ROUND, is_late: false }, rank));
+    assert_eq!(owed(&ledger, late(&ledger)), [release(0), release(1), release(2), None], "more than half have it");
     ledger.now += late(&ledger);
     does(&mut ledger, 0, Payload::Release(Release { study, round: ROUND }));
 }
@@ -171,7 +171,10 @@ fn a_guarded_round_waits_for_keys_and_then_for_one_role_at_a_time() {
     assert_eq!(outcome, Ok(()));
     let register = |ledger: &mut Ledger, i: usize| {
         let sealing_key = KemSecretKey::from_seed(Zeroizing::new([i as u8 + 50; 32])).public_key();
-        let keys = RegisterGuardKeys { sets: vec![KeySet { public_key: blob(1), server_key: blob(2) }], sealing_key };
+        let keys = RegisterGuardKeys {
+            sets: vec![KeySet { public_key: blob(i as u8 + 60), server_key: blob(i as u8 + 70) }],
+            sealing_key,
+        };
         does(ledger, i, Payload::RegisterGuardKeys(keys));
     };
     register(&mut ledger, 0);
@@ -222,8 +225,10 @@ fn a_guarded_round_waits_for_keys_and_then_for_one_role_at_a_time() {
         custodian,
         Payload::DiscloseSeeds(DiscloseSeeds { study, round: ROUND, seeds: blob(7), passed: vec![1] }),
     );
-    let release = |rank| Some((Duty::Release { round: ROUND }, rank));
-    assert_eq!(owed(&ledger, late(&ledger)), [release(0), release(1), release(2)], "nobody asks any more");
+    let release = |is_late| [0, 1, 2].map(|rank| Some((Duty::Release { round: ROUND, is_late }, rank)));
+    assert_eq!(owed(&ledger, 0), release(false), "nobody asks any more");
+    // The custodian may be the only one who has it.
+    assert_eq!(owed(&ledger, late(&ledger)), release(true));
     does(&mut ledger, 0, Payload::Release(Release { study, round: ROUND }));
     assert_eq!(owed(&ledger, 0), vec![Some((Duty::KeepGuarded { round: ROUND }, 0)); 3]);
 }
@@ -238,7 +243,10 @@ fn aggregator_and_witness_work_at_the_same_time_and_the_custodian_after_both() {
     assert_eq!(outcome, Ok(()));
     let register = |ledger: &mut Ledger, i: usize| {
         let sealing_key = KemSecretKey::from_seed(Zeroizing::new([i as u8 + 50; 32])).public_key();
-        let keys = RegisterGuardKeys { sets: vec![KeySet { public_key: blob(1), server_key: blob(2) }], sealing_key };
+        let keys = RegisterGuardKeys {
+            sets: vec![KeySet { public_key: blob(i as u8 + 60), server_key: blob(i as u8 + 70) }],
+            sealing_key,
+        };
         does(ledger, i, Payload::RegisterGuardKeys(keys));
     };
     (0..2).for_each(|i| register(&mut ledger, i));

@@ -286,12 +286,9 @@ pub(super) async fn keep(studies: &Studies, study: StudyId, number: RoundNumber)
         if studies.kept.rounds.get(&study, number, piece)?.is_some_and(|bytes| hash::content(&bytes) == hash) {
             continue;
         }
-        let wanted = Wanted::of_round(kind, (study, number), hash);
-        // The custodian has both before it says so; the aggregator has the sum.
-        let bytes = match studies.replica.peers.fetch(roles.custodian, &wanted).await {
-            Ok(bytes) => bytes,
-            Err(_) => studies.replica.peers.fetch(roles.aggregator, &wanted).await?,
-        };
+        let (of, wanted) = ((study, number), Wanted::of_round(kind, (study, number), hash));
+        // The custodian has both before it says so.
+        let bytes = blame::fetch(studies, of, roles.custodian, (Fault::Disclosed, &wanted)).await?;
         studies.kept.rounds.keep(&study, number, piece, &bytes)?;
     }
     Ok(())

@@ -51,6 +51,8 @@ pub struct Studies {
     pub kept: Kept,
     /// What became of it.
     pub counters: Counters,
+    /// Whose turn it is to compute a contribution.
+    pub turn: contribution::Turn,
 }
 
 /// What a hospital keeps of studies on disk, beside the vault's own memory.

@@ -72,7 +72,7 @@ pub struct Earlier {
     pub round: RoundNumber,
     /// What was computed.
     pub spec: StudySpec,
-    /// Of a guarded round that was released which sets of groups passed, one bit each.
+    /// Of a guarded round that has ended which sets of groups passed, one bit each, where its custodian has said so.
     pub passed: Option<Vec<u8>>,
     /// Whether this one may repeat it.
     pub is_repeatable: bool,
@@ -114,6 +114,18 @@ pub struct Contributed {
     pub counts: Option<Vec<u8>>,
     /// What shows how it was made, for the others should this hospital be drawn to show it.
     pub proof: Vec<u8>,
+}
+
+/// What of that which a custodian says was released is believed: which sets alone are known, and which may be shown again. Where custodians
+/// are not believed, one that says less makes nothing new.
+fn believed(
+    earlier: &Earlier,
+    released: Option<Vec<bool>>,
+    policy: &DisclosurePolicy,
+) -> (Option<Vec<bool>>, Option<Vec<bool>>) {
+    let is_repeatable = earlier.is_repeatable && says_all(&released, &earlier.passed);
+    let repeatable = released.clone().filter(|_| is_repeatable);
+    (released.filter(|_| policy.believes_custodians()), repeatable)
 }
 
 /// Whether a custodian said of every set whether it was released: what it did not say may be known, and is not taken for it.
@@ -259,11 +271,11 @@ impl Vault {
     fn before(&self, earlier: &[Earlier]) -> Result<Vec<Before>, VaultError> {
         let one = |earlier: &Earlier| {
             let released = earlier.passed.as_ref().map(|passed| guarded::released(&earlier.spec, passed));
-            let released = released.transpose()?;
+            let (released, repeatable) = believed(earlier, released.transpose()?, &self.terms.policy);
             Ok(Before {
                 spec: earlier.spec.clone(),
-                is_repeatable: earlier.is_repeatable && says_all(&released, &earlier.passed),
                 released,
+                repeatable,
                 remembered: self.cohorts.record(&earlier.study, earlier.round)?,
             })
         };
@@ -287,5 +299,22 @@ mod tests {
         assert!(!says_all(&released, &Some(vec![255])), "of one of nine it says nothing");
         assert!(!says_all(&released, &Some(Vec::new())) && !says_all(&released, &None));
         assert!(!says_all(&None, &Some(vec![255])), "nobody knows of which sets");
+    }
+
+    #[test]
+    fn a_custodian_that_says_less_makes_nothing_new_where_its_keys_are_not_taken_on_trust() {
+        let spec = crate::testing::spec(1);
+        let of = |is_repeatable, passed: u8| Earlier {
+            study: StudyId::from_bytes([1; 32]),
+            round: RoundNumber::new(0),
+            spec: spec.clone(),
+            passed: Some(vec![passed]),
+            is_repeatable,
+        };
+        let released = || Some(vec![true, false]);
+        let with = |key_sets| DisclosurePolicy { key_sets, ..DisclosurePolicy::default() };
+        assert_eq!(believed(&of(true, 1), released(), &with(1)), (released(), released()));
+        assert_eq!(believed(&of(true, 1), released(), &with(8)), (None, released()));
+        assert_eq!(believed(&of(false, 1), released(), &with(1)), (released(), None));
     }
 }

@@ -88,10 +88,10 @@ pub struct Against<'a> {
 pub struct Before {
     /// Its study.
     pub spec: StudySpec,
-    /// Which sets of groups were released, where it is known.
+    /// Which sets of groups were released, where it is known and believed.
     pub released: Option<Vec<bool>>,
-    /// Whether this one may repeat it.
-    pub is_repeatable: bool,
+    /// Which are said to have been, if this one may repeat it.
+    pub repeatable: Option<Vec<bool>>,
     /// What a worker remembered of it.
     pub remembered: Zeroizing<Vec<u8>>,
 }
@@ -269,15 +269,15 @@ impl Kept {
 
 /// Those that may be repeated.
 pub fn repeatable(before: &[Before]) -> Vec<Repeatable> {
-    let of = before.iter().filter(|one| one.is_repeatable);
-    of.map(|one| Repeatable { spec: one.spec.clone(), released: one.released.clone().unwrap_or_default() }).collect()
+    let one = |one: &Before| Some(Repeatable { spec: one.spec.clone(), released: one.repeatable.clone()? });
+    before.iter().filter_map(one).collect()
 }
 
 fn earlier(one: &Before) -> EarlierStudy {
     EarlierStudy {
         spec: one.spec.to_canonical(),
         released: one.released.clone(),
-        is_repeatable: one.is_repeatable,
+        repeatable: one.repeatable.clone(),
         bytes: one.remembered.len() as u64,
     }
 }

@@ -8,6 +8,7 @@ use consilium::demo::acts::follow;
 use consilium::net::client::Node;
 use consilium_protocol::genesis::Deadlines;
 use consilium_protocol::ids::{ContentHash, StudyId};
+use consilium_protocol::tx::{Payload, Signer, WithdrawStudy};
 use consilium_protocol::wire::{self, BlobKind, BlobRequest};
 
 use crate::guarded::{by_age, fetch, roles, study, women};
@@ -16,9 +17,14 @@ use crate::support::{QUICK, World, alone, headcount, to_be_examined};
 /// Half of it is enough to compute under encryption; from then on others say what they miss.
 const IMPATIENT: Deadlines = Deadlines { round_ms: 30_000, ..QUICK };
 
-/// Takes a hospital's contribution away as soon as it is on disk, which is before it is on the ledger.
-fn withhold(world: &World, position: usize, study: &StudyId) -> std::thread::JoinHandle<(PathBuf, Vec<u8>)> {
-    let path = world.consortium.hospitals[position].home.join("rounds").join(format!("{study}-0.contribution"));
+/// Takes what a hospital made in a study's first round away as soon as it is on disk, which is before it is on the ledger.
+fn withhold(
+    world: &World,
+    position: usize,
+    study: &StudyId,
+    piece: &str,
+) -> std::thread::JoinHandle<(PathBuf, Vec<u8>)> {
+    let path = world.consortium.hospitals[position].home.join("rounds").join(format!("{study}-0.{piece}"));
     std::thread::spawn(move || {
         let deadline = Instant::now() + Duration::from_secs(30);
         loop {
@@ -27,7 +33,7 @@ fn withhold(world: &World, position: usize, study: &StudyId) -> std::thread::Joi
             {
                 return (path, bytes);
             }
-            assert!(Instant::now() < deadline, "nothing was contributed");
+            assert!(Instant::now() < deadline, "nothing was made");
             std::thread::sleep(Duration::from_millis(2));
         }
     })
@@ -66,7 +72,7 @@ fn who_withholds_what_it_committed_to_is_named_and_not_waited_for() {
         let round = first_round(&node, &id, |_| true).await?;
         let (aggregator, custodian) = roles(&world, &round);
         let withholds = (0..4).find(|i| *i != aggregator && *i != custodian).expect("another");
-        let taken = withhold(&world, withholds, &id);
+        let taken = withhold(&world, withholds, &id, "contribution");
         let reply = follow(&node, &id, Duration::from_secs(120)).await?;
         taken.join().expect("it was contributed");
         assert_eq!(reply.summary.unwrap_or_default().phase, "released");
@@ -83,7 +89,7 @@ fn who_withholds_what_it_committed_to_is_named_and_not_waited_for() {
         let mut some = headcount();
         some.cohort.sql.push_str(" WHERE gender_concept_id = 8532");
         let id = propose(&world.researcher, &node, &some).await?.0;
-        let taken = withhold(&world, 3, &id);
+        let taken = withhold(&world, 3, &id, "contribution");
         approve(&world, id).await?;
         let reply = follow(&node, &id, Duration::from_secs(60)).await?;
         taken.join().expect("it was contributed");
@@ -110,7 +116,7 @@ fn what_one_hospital_alone_cannot_have_others_hand_on() {
         // What is shown to everybody, everybody misses.
         let examined = to_be_examined(&world, &id);
         let withholds = (0..4).find(|i| ![aggregator, custodian, examined].contains(i)).expect("another");
-        let taken = withhold(&world, withholds, &id);
+        let taken = withhold(&world, withholds, &id, "contribution");
         let round = first_round(&node, &id, |round| !round.accusations.is_empty()).await?;
         let (path, bytes) = taken.join().expect("it was contributed");
         std::fs::write(&path, &bytes).expect("a file");
@@ -143,6 +149,45 @@ fn what_one_hospital_alone_cannot_have_others_hand_on() {
         assert_eq!(reply.rounds.len(), 1);
         let [said] = &reply.rounds[0].accusations[..] else { panic!("{:?}", reply.rounds[0].accusations) };
         assert_eq!((said.by.len(), said.blamed), (1, false));
+        Ok(())
+    });
+}
+
+#[test]
+fn a_custodian_that_gives_nobody_what_it_disclosed_is_named_and_the_study_can_be_asked_again() {
+    alone(async || {
+        let world = World::ready(200, IMPATIENT).await?;
+        let node = world.node().await?;
+        let spec = by_age("protection = \"guarded\"");
+        let id = propose(&world.researcher, &node, &spec).await?.0;
+        approve(&world, id).await?;
+        let round = first_round(&node, &id, |_| true).await?;
+        let custodian = roles(&world, &round).1;
+        let taken = withhold(&world, custodian, &id, "disclosed");
+        let is_disclosed = |round: &wire::Round| round.guard.as_ref().is_some_and(|guard| guard.disclosed_height > 0);
+        first_round(&node, &id, is_disclosed).await?;
+        taken.join().expect("it was disclosed");
+
+        // The researcher may have been given it: a study that nobody has to remember could be asked again, less a few.
+        let key = world.researcher.signing_key()?;
+        let payload = Payload::WithdrawStudy(WithdrawStudy { study: id });
+        let refused = node.submit(Signer::Researcher(key.researcher()), &key, payload).await;
+        assert!(refused.is_err_and(|error| error.to_string().contains("about to release")));
+
+        let reply = follow(&node, &id, Duration::from_secs(90)).await?;
+        assert_eq!(reply.summary.unwrap_or_default().phase, "failed");
+        assert_eq!(reply.rounds.len(), 1);
+        let [said] = &reply.rounds[0].accusations[..] else { panic!("{:?}", reply.rounds[0].accusations) };
+        let accused = &world.consortium.hospitals[custodian].member.id.to_string();
+        assert_eq!((&said.accused, said.fault.as_str(), said.blamed), (accused, "disclosed", true));
+
+        // What passed stands on the ledger, and is shown where nothing has changed since.
+        let id = propose(&world.researcher, &node, &spec).await?.0;
+        approve(&world, id).await?;
+        let reply = follow(&node, &id, Duration::from_secs(120)).await?;
+        assert_eq!(reply.summary.unwrap_or_default().phase, "released");
+        let result = opened(&world.researcher, &node, &id).await?;
+        assert_eq!(result.get().statistics[0].rows[0].measures[0].value.value(), Some(800.0), "four hospitals of 200");
         Ok(())
     });
 }

@@ -171,7 +171,7 @@ fn before(job: &StudyJob, mut remembered: &[u8]) -> Result<Vec<Before>, Refusal>
         // What was remembered of a study of which nothing is, is nothing.
         let record: Option<Record> = borsh::from_slice(own).map_err(|_| Refusal::Order)?;
         let record = record.ok_or(Refusal::Order)?;
-        Ok(Before { spec: spec(&of.spec)?, released: of.released.clone(), is_repeatable: of.is_repeatable, record })
+        Ok(Before { spec: spec(&of.spec)?, released: of.released.clone(), repeatable: of.repeatable.clone(), record })
     };
     let before = earlier.map(one).collect::<Result<Vec<_>, Refusal>>()?;
     if remembered.is_empty() { Ok(before) } else { Err(Refusal::Order) }

@@ -89,10 +89,10 @@ pub struct HeldAgainst {
 pub struct EarlierStudy {
     /// The study in its canonical form.
     pub spec: Vec<u8>,
-    /// Which sets of groups were released, where it is known.
+    /// Which sets of groups were released, where it is known and believed.
     pub released: Option<Vec<bool>>,
-    /// Whether the same hospitals took part, and its result stood on the ledger when the round was opened.
-    pub is_repeatable: bool,
+    /// Which are said to have been, if the same hospitals took part, and it stood on the ledger when the round was opened.
+    pub repeatable: Option<Vec<bool>>,
     /// How many bytes of the body are what is remembered of it.
     pub bytes: u64,
 }

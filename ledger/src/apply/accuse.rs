@@ -1,7 +1,7 @@
 //! A hospital of the roster says that another one does not give what it committed to, or that its keys are not what they should be. Said
 //! by more than half of the roster, it ends the round, and names the hospital.
 
-use consilium_protocol::ids::{HospitalId, StudyId};
+use consilium_protocol::ids::StudyId;
 use consilium_protocol::tx::{Accuse, Fault};
 
 use super::contribute::running;
@@ -10,17 +10,18 @@ use super::role_keys::lacks_keys;
 use super::{Context, Outcome};
 use crate::event::Event;
 use crate::rejection::Rejection;
-use crate::state::study::{Round, Step};
+use crate::state::study::Step;
 
 pub(super) fn apply(context: &mut Context<'_>, payload: &Accuse) -> Outcome {
     let hospital = context.hospital()?;
     let (id, accused) = (payload.study, payload.accused);
     let study = context.study(&id)?;
     let round = running(id, study.course, payload.round, &hospital, Step::Accuse)?;
-    if round.result().is_some() {
+    // Nothing else is needed any more.
+    if round.result().is_some() && payload.fault != Fault::Disclosed {
         return Err(Rejection::Releasable { study: id });
     }
-    if accused == hospital || !owes(round, &accused, payload.fault) {
+    if accused == hospital || !round.owes(&accused, payload.fault) {
         return Err(Rejection::NothingOwed { study: id });
     }
     if round.accusations.get(&accused).is_some_and(|by| by.contains_key(&hospital)) {
@@ -44,34 +45,6 @@ pub(super) fn apply(context: &mut Context<'_>, payload: &Accuse) -> Outcome {
         return end_without(context, id);
     }
     Ok(())
-}
-
-/// Whether the hospital has committed to something of the kind in this round.
-fn owes(round: &Round, hospital: &HospitalId, fault: Fault) -> bool {
-    let guard = round.guard.as_ref();
-    // Keys are looked at before anybody contributes; nothing else is owed before all have, and what is drawn then is drawn.
-    if !round.is_given() && fault != Fault::KeySets {
-        return false;
-    }
-    match fault {
-        Fault::Contribution => round.contributions.contains_key(hospital),
-        // Of a guarded round the aggregator alone can open what was contributed, unless its maker was drawn to show it: nobody else could
-        // say so.
-        Fault::Malformed => {
-            let is_seen = guard.is_none() || round.examined == Some(*hospital);
-            is_seen && round.contributions.contains_key(hospital)
-        }
-        Fault::Proof => round.examined == Some(*hospital),
-        Fault::Veil => guard.is_some_and(|guard| guard.is_sealed()) && round.contributions.contains_key(hospital),
-        Fault::Counts => round.contributions.get(hospital).is_some_and(|c| c.veil.is_some_and(|v| v.counts.is_some())),
-        Fault::Witness => guard.is_some_and(|guard| guard.witnessed.is_some() && guard.roles.is_witness(hospital)),
-        Fault::KeySets => {
-            let is_custodian = guard.is_some_and(|guard| guard.roles.custodian == *hospital);
-            is_custodian && !round.spare.sets.is_empty() && round.spare.are_open()
-        }
-        Fault::Keys => guard.is_some_and(|guard| guard.roles.custodian == *hospital),
-        Fault::Sum => guard.is_some_and(|guard| guard.sealed.is_some() && guard.roles.aggregator == *hospital),
-    }
 }
 
 /// Ends the round; another opens without who is blamed, where that tells nobody anything.

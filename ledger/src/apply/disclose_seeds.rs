@@ -34,6 +34,7 @@ pub(super) fn apply(context: &mut Context<'_>, payload: &DiscloseSeeds) -> Outco
         && let Some(guard) = round.guard.as_mut()
     {
         round.passed.clone_from(&payload.passed);
+        round.advanced = context.moment.time;
         guard.disclosed = Some(Disclosed { seeds: payload.seeds, height: context.moment.height });
     }
     course.phase = phase;

@@ -24,7 +24,8 @@ pub(super) fn apply(context: &mut Context<'_>, payload: &FailRound) -> Outcome {
     if !is_late && !has_blame {
         return Err(Rejection::TooEarly { not_before });
     }
-    if round.result().is_some() {
+    // An attested sum is at more than half of the roster; what a custodian disclosed, at the custodian alone, perhaps.
+    if round.result().is_some() && !(is_late && round.guard.is_some()) {
         return Err(Rejection::Releasable { study: id });
     }
     let roster = study.course.next_roster(context.members(), genesis.policy.min_hospitals);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use consilium_protocol::ids::ContentHash;
+use consilium_protocol::ids::{ContentHash, HospitalId};
 use consilium_protocol::tx::{Blob, MAX_GUARD_KEY_BYTES, RegisterGuardKeys};
 
 use super::{Context, Outcome, count};
@@ -31,7 +31,14 @@ pub(super) fn apply(context: &mut Context<'_>, payload: &RegisterGuardKeys) -> O
         known.any(|set| hashes.contains(&set.public_key.hash) || hashes.contains(&set.server_key.hash))
             || sealing.contains(&Some(&payload.sealing_key))
     };
-    if context.state.studies().any(|study| study.course.rounds.iter().any(has_used)) {
+    // Nor are another member's: as hers they could be drawn while it is used up.
+    let has_registered = |(id, kept): (&HospitalId, &GuardKeys)| {
+        let mut sets = kept.keys.sets.iter().flat_map(|set| [set.public_key.hash, set.server_key.hash]);
+        *id != hospital && (kept.keys.sealing_key == payload.sealing_key || sets.any(|hash| hashes.contains(&hash)))
+    };
+    if context.state.studies().any(|study| study.course.rounds.iter().any(has_used))
+        || context.state.guard_keys.entries().iter().any(has_registered)
+    {
         return Err(Rejection::GuardKeys);
     }
     let keys = payload.clone();

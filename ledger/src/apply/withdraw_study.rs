@@ -16,6 +16,10 @@ pub(super) fn apply(context: &mut Context<'_>, payload: &WithdrawStudy) -> Outco
         return Err(Rejection::NotTheResearcher { study: id });
     }
     let phase = step(id, study.course, Step::Withdraw)?;
+    // It may have been opened already: what is taken back must not be what nobody has to remember.
+    if study.course.running_round().is_some_and(|round| round.result().is_some()) {
+        return Err(Rejection::Releasable { study: id });
+    }
 
     give_back(context, id)?;
     let mut course = context.study(&id)?.course.clone();

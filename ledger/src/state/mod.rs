@@ -266,8 +266,8 @@ impl State {
         Some(Study { id: *id, proposal: self.proposals.get(id)?, course: self.courses.get(id)? })
     }
 
-    /// The guarded rounds that one may repeat, in the order of the ledger: with the same cohort and the same roster, and a
-    /// result that stood on the ledger when it was opened.
+    /// The guarded rounds that one may repeat, in the order of the ledger: with the same cohort and the same roster, which had ended when it
+    /// was opened, and of which the ledger says what passed.
     pub fn repeatable(&self, study: &StudyId, round: RoundNumber) -> Vec<(StudyId, RoundNumber)> {
         let found = self.study(study).and_then(|own| Some((own.proposal, own.course.round(round)?)));
         let Some((proposal, own)) = found else { return Vec::new() };
@@ -275,7 +275,7 @@ impl State {
         for other in self.studies().filter(|other| other.proposal.spec.cohort == proposal.spec.cohort) {
             for round in other.course.rounds.iter().filter(|round| round.guard.is_some() && round.roster == own.roster)
             {
-                if let Some((moment, study::RoundEnd::Released)) = round.ended
+                if let Some((moment, _)) = round.ended.filter(|_| round.result().is_some())
                     && moment.height < own.opened.height
                 {
                     repeatable.push((moment.height, other.id, round.number));

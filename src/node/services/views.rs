@@ -9,6 +9,7 @@ use consilium_ledger::state::reading::UseRecord;
 use consilium_ledger::state::study::{Guard, Round, RoundEnd, Study, most};
 use consilium_protocol::consent::{Basis, Reason};
 use consilium_protocol::ids::{ContentHash, HospitalId, TxHash};
+use consilium_protocol::policy::DisclosurePolicy;
 use consilium_protocol::tx::Fault;
 use consilium_protocol::wire;
 
@@ -58,13 +59,13 @@ pub(super) fn study(state: &State, study: &Study<'_>) -> wire::StudyReply {
         spec: study.proposal.spec.to_canonical(),
         public_key: study.proposal.public_key.clone(),
         decisions: decisions.collect(),
-        rounds: study.course.rounds.iter().map(round).collect(),
+        rounds: study.course.rounds.iter().map(|of| round(of, &state.genesis().policy)).collect(),
         deadline_ms: deadline.map_or(0, |d| d.get()),
         sealing_key: study.proposal.sealing_key.as_bytes().to_vec(),
     }
 }
 
-fn round(round: &Round) -> wire::Round {
+fn round(round: &Round, policy: &DisclosurePolicy) -> wire::Round {
     let contributions = round.contributions.iter().map(|(hospital, c)| wire::Commitment {
         hospital: hospital.to_string(),
         hash: c.hash.as_bytes().to_vec(),
@@ -91,6 +92,7 @@ fn round(round: &Round) -> wire::Round {
         released_height: round.ended.filter(|_| released).map_or(0, |(at, _)| at.height.get()),
         outcome: round.outcome().to_string(),
         guard: round.guard.as_ref().map(|of| guard(of, round)),
+        may_be_known: round.may_be_known(policy),
         lots_missing: round.roster.iter().filter(|id| round.awaits_lot(id)).map(ToString::to_string).collect(),
         examined: round.examined.map(|id| id.to_string()).unwrap_or_default(),
         accusations: round.accusations.iter().map(|(accused, by)| accusation(round, accused, by)).collect(),
@@ -151,6 +153,8 @@ fn proposal(state: &State, hash: &TxHash, ballot: &Ballot) -> wire::Proposal {
         against: tally.against as u32,
         members: state.members().len() as u32,
         outcome: outcome.to_string(),
+        researcher: ballot.proposal.researcher.to_string(),
+        hospital: ballot.proposal.hospital.map(|id| id.to_string()).unwrap_or_default(),
     }
 }
 

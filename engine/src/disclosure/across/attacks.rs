@@ -4,7 +4,7 @@
 use consilium_protocol::study::StudySpec;
 
 use super::super::lattice::oracle::{Atom, COUNT, statistic, study};
-use super::oracle::{Asked, Patient, World, told_together};
+use super::oracle::{Asked, Custodians, Patient, World, told_together};
 
 const HOSPITALS: usize = 4;
 const ALL: &[usize] = &[0, 1, 2, 3];
@@ -94,18 +94,20 @@ impl Step {
 
 /// What an attack tells with and without looking at what was released before.
 fn run(steps: &[Step]) -> [bool; 2] {
-    [true, false].map(|is_held| {
-        let mut world = World::new(patients(), HOSPITALS);
-        world.is_held = is_held;
-        for step in steps {
-            let is_in = |patient: &usize| (step.cohort)(*patient, &world.patients[*patient].atom);
-            let cohort = (0..world.patients.len()).filter(is_in).collect();
-            let asked = Asked { spec: step.spec(), cohort, roster: step.roster.to_vec() };
-            world.run(&asked).expect("a study that can be guarded");
-        }
-        let told = told_together(&world, HOSPITALS);
-        !told.few.is_empty() || !told.hospitals.is_empty()
-    })
+    [true, false].map(|is_held| tells(steps, is_held, Custodians::AreHonest))
+}
+
+fn tells(steps: &[Step], is_held: bool, custodians: Custodians) -> bool {
+    let mut world = World::new(patients(), HOSPITALS);
+    (world.is_held, world.custodians) = (is_held, custodians);
+    for step in steps {
+        let is_in = |patient: &usize| (step.cohort)(*patient, &world.patients[*patient].atom);
+        let cohort = (0..world.patients.len()).filter(is_in).collect();
+        let asked = Asked { spec: step.spec(), cohort, roster: step.roster.to_vec() };
+        world.run(&asked).expect("a study that can be guarded");
+    }
+    let told = told_together(&world, HOSPITALS);
+    !told.few.is_empty() || !told.hospitals.is_empty()
 }
 
 const MEAN: &str = "kind = \"mean\"\nof = \"x\"";
@@ -118,6 +120,13 @@ fn everybody(_: usize, _: &Atom) -> bool {
 /// Without the first patient of the first hospital.
 fn but_one(patient: usize, _: &Atom) -> bool {
     patient != 0
+}
+
+#[test]
+fn what_a_custodian_denies_is_not_new_where_it_is_not_believed() {
+    let steps = [count(&[], everybody), count(&[], but_one)];
+    let tells = |are_believed| tells(&steps, true, Custodians::DenyAll { are_believed });
+    assert!(tells(true) && !tells(false));
 }
 
 #[test]

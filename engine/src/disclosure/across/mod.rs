@@ -44,10 +44,10 @@ use distance::{Remembered, distances};
 pub struct Before {
     /// The study.
     pub spec: StudySpec,
-    /// Which sets of groups were released, where it is known; else all may have been.
+    /// Which sets of groups were released, where it is known and believed; else all may have been.
     pub released: Option<Vec<bool>>,
-    /// Whether the same hospitals took part, and its result stood on the ledger when the round was opened.
-    pub is_repeatable: bool,
+    /// Which are said to have been, if the same hospitals took part, and it stood on the ledger when the round was opened.
+    pub repeatable: Option<Vec<bool>>,
     /// What this hospital remembers of it.
     pub record: Record,
 }
@@ -118,7 +118,7 @@ pub fn hold(
         false => distances(spec, layout, &lattice, &record, &remembered, enough)?,
     };
     let at_most = Zeroizing::new(at_most);
-    let then: Vec<&Before> = before.iter().filter(|one| one.is_repeatable).collect();
+    let then: Vec<&Before> = before.iter().filter(|one| one.repeatable.is_some()).collect();
     let changed = again(spec, layout, &lattice, &repeatable(before)).into_iter().map(|again| {
         let is_same = |known: &Known| {
             let members = &then[known.study].record.members;
@@ -132,8 +132,8 @@ pub fn hold(
 
 /// Those that may be repeated.
 pub fn repeatable(before: &[Before]) -> Vec<Repeatable> {
-    let of = before.iter().filter(|one| one.is_repeatable);
-    of.map(|one| Repeatable { spec: one.spec.clone(), released: one.released.clone().unwrap_or_default() }).collect()
+    let one = |one: &Before| Some(Repeatable { spec: one.spec.clone(), released: one.repeatable.clone()? });
+    before.iter().filter_map(one).collect()
 }
 
 /// Which groups of cells of an earlier study were released, where it is known.

@@ -32,6 +32,15 @@ pub(super) struct Asked {
     pub(super) roster: Vec<usize>,
 }
 
+/// What custodians say of what was released.
+#[derive(Clone, Copy)]
+pub(super) enum Custodians {
+    /// What is so.
+    AreHonest,
+    /// That nothing was; and whether they are believed.
+    DenyAll { are_believed: bool },
+}
+
 /// What hospitals and the ledger know.
 pub(super) struct World {
     pub(super) patients: Vec<Patient>,
@@ -45,12 +54,22 @@ pub(super) struct World {
     pub(super) passing: usize,
     /// Whether what was released before is looked at.
     pub(super) is_held: bool,
+    pub(super) custodians: Custodians,
 }
 
 impl World {
     pub(super) fn new(patients: Vec<Patient>, hospitals: usize) -> Self {
         let memories = vec![Vec::new(); hospitals];
-        Self { patients, memories, released: Vec::new(), names: Vec::new(), shown: 0, passing: 0, is_held: true }
+        Self {
+            patients,
+            memories,
+            released: Vec::new(),
+            names: Vec::new(),
+            shown: 0,
+            passing: 0,
+            is_held: true,
+            custodians: Custodians::AreHonest,
+        }
     }
 
     fn rows(&self, spec: &StudySpec, layout: &Layout, of: &[usize]) -> Rows {
@@ -70,9 +89,9 @@ impl World {
         let lattice = Lattice::of(&asked.spec, &layout)?;
         let bar = Bar::of(K.unsigned_abs(), 0, asked.roster.len());
         let of = |hospital: usize| -> Vec<Before> {
-            let is_same = |roster: &Vec<usize>, before: &Before| *roster == asked.roster && before.is_repeatable;
+            let same = |roster: &Vec<usize>, of: &Before| of.repeatable.clone().filter(|_| *roster == asked.roster);
             let before = self.memories[hospital].iter();
-            before.map(|(roster, of)| Before { is_repeatable: is_same(roster, of), ..of.clone() }).collect()
+            before.map(|(roster, of)| Before { repeatable: same(roster, of), ..of.clone() }).collect()
         };
         let again = again(&asked.spec, &layout, &lattice, &repeatable(&of(asked.roster[0])));
         let is_first = asked.roster.iter().all(|hospital| self.memories[*hospital].is_empty());
@@ -109,9 +128,14 @@ impl World {
         self.passing += counts.iter().filter(|n| **n >= bar.least).count();
         self.shown += large.iter().filter(|large| **large).count();
         self.publish(asked, &layout, &lattice, &seeds);
+        let nothing = vec![false; seeds.len()];
+        let (said, believed) = match self.custodians {
+            Custodians::AreHonest => (seeds.clone(), Some(seeds.clone())),
+            Custodians::DenyAll { are_believed } => (nothing.clone(), are_believed.then_some(nothing)),
+        };
         for (hospital, record) in records {
             let before =
-                Before { spec: asked.spec.clone(), released: Some(seeds.clone()), is_repeatable: true, record };
+                Before { spec: asked.spec.clone(), released: believed.clone(), repeatable: Some(said.clone()), record };
             self.memories[hospital].push((asked.roster.clone(), before));
         }
         Ok(seeds)
@@ -328,7 +352,7 @@ fn who_is_not_in_a_smaller_sample_is_not_taken_for_one_who_left() {
         hold(&spec, &layout, &Cohort { rows: &rows, subjects: &subjects, patients }, past, 2).expect("what fits")
     };
     let record = of(100, &[]).record.expect("remembered");
-    let before = Before { spec: spec.clone(), released: None, is_repeatable: false, record };
+    let before = Before { spec: spec.clone(), released: None, repeatable: None, record };
     let again = of(40_000, &[before]);
     let sampled = again.record.expect("remembered").subjects.len();
     assert!(sampled > 5 && sampled + 5 < all.len(), "{sampled} of {}", all.len());
@@ -378,6 +402,9 @@ fn no_few_patients_and_no_hospital_follow_from_several_studies() {
         let patients = population(&mut random, most);
         let mut present: Vec<bool> = patients.iter().map(|_| random.below(20) > 0).collect();
         let mut world = World::new(patients, HOSPITALS);
+        if seed % 3 == 0 {
+            world.custodians = Custodians::DenyAll { are_believed: false };
+        }
         let mut last: Option<StudySpec> = None;
         for _ in 0..2 + random.below(3) {
             // Some leave or come, most often one or two.

@@ -137,7 +137,12 @@ impl World {
         };
         let (first, now) = (seeds(&capped, &vec![1; again.len()]), seeds(&weights, &changed));
         for (before, record) in self.before.iter_mut().zip(records) {
-            before.push(Before { spec: spec.clone(), released: Some(now.clone()), is_repeatable: true, record });
+            before.push(Before {
+                spec: spec.clone(),
+                released: Some(now.clone()),
+                repeatable: Some(now.clone()),
+                record,
+            });
         }
         let own =
             layout.blocks().iter().flat_map(|block| block.bundles.clone()).map(|bundle| lattice.places[bundle].count);

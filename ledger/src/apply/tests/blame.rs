@@ -2,10 +2,12 @@
 
 use consilium_protocol::ids::{RoundNumber, StudyId, Timestamp};
 use consilium_protocol::lots::Draw;
+use consilium_protocol::policy::DisclosurePolicy;
 use consilium_protocol::privacy::MicroRho;
 use consilium_protocol::study::Protection;
 use consilium_protocol::tx::{
-    Accuse, Blob, DiscloseSeeds, FailRound, Fault, OpenRound, Payload, SealSum, ShowLot, VeilCommitment, WithdrawStudy,
+    Accuse, Attest, Blob, DiscloseSeeds, FailRound, Fault, OpenRound, Payload, SealSum, ShowLot, VeilCommitment,
+    WithdrawStudy,
 };
 
 use super::guarded::{renew, set};
@@ -16,6 +18,13 @@ use crate::state::study::{Phase, Roles, RoundEnd};
 use crate::testing::{Ledger, Who, content};
 
 const ROUND: RoundNumber = RoundNumber::new(0);
+
+/// Whether what came of a round may be known, where a custodian registers so many sets of keys.
+fn may_be_known(ledger: &Ledger, study: StudyId, key_sets: u32) -> bool {
+    let policy = DisclosurePolicy { key_sets, ..ledger.consortium.genesis.policy };
+    ledger.state.study(&study).expect("a study").course.rounds[0].may_be_known(&policy)
+}
+
 /// Half of the deadline of a round.
 const HALF_MS: u64 = 2_500;
 
@@ -383,6 +392,121 @@ fn what_is_disclosed_is_released_and_nobody_is_accused() {
     ledger.now += HALF_MS;
     let releasable = Err(Rejection::Releasable { study });
     assert_eq!(accuse(&mut ledger, others[0], study, aggregator, Fault::Sum), releasable);
+}
+
+/// A guarded round of five of which the custodian says what passed; aggregator, custodian and the others.
+fn disclosed() -> (Ledger, StudyId, (usize, usize, Vec<usize>)) {
+    let mut ledger = Ledger::new(5);
+    let study = opened(&mut ledger, Protection::Guarded);
+    contribute(&mut ledger, study, 0, 0..5);
+    let drawn = roles(&ledger, study);
+    seal(&mut ledger, study, drawn.0);
+    let nothing = Err(Rejection::NothingOwed { study });
+    ledger.now += HALF_MS;
+    assert_eq!(accuse(&mut ledger, drawn.0, study, drawn.1, Fault::Disclosed), nothing, "it has not said so");
+    let seeds = Blob { hash: content(3), bytes: 9 };
+    let payload = DiscloseSeeds { study, round: ROUND, seeds, passed: vec![1] };
+    assert_eq!(ledger.one(Who::Hospital(drawn.1), Payload::DiscloseSeeds(payload)), Ok(()));
+    (ledger, study, drawn)
+}
+
+#[test]
+fn what_may_be_known_is_not_taken_back() {
+    let withdraw = |study| Payload::WithdrawStudy(WithdrawStudy { study });
+    let (mut ledger, study, _) = disclosed();
+    // A hospital of the roster has been given it, and may be the researcher's ally.
+    assert_eq!(ledger.one(Who::Researcher(1), withdraw(study)), Err(Rejection::Releasable { study }));
+    assert_eq!(phase(&ledger, study), Phase::Combining { round: ROUND });
+    let mut ledger = Ledger::new(3);
+    let study = opened(&mut ledger, Protection::Open);
+    contribute(&mut ledger, study, 0, 0..3);
+    for i in 0..2 {
+        let attest = Attest { study, round: ROUND, sum: content(1) };
+        assert_eq!(ledger.one(Who::Hospital(i), Payload::Attest(attest)), Ok(()));
+    }
+    assert_eq!(ledger.one(Who::Researcher(1), withdraw(study)), Err(Rejection::Releasable { study }));
+}
+
+#[test]
+fn a_custodian_that_gives_nobody_what_it_disclosed_is_named_and_what_it_said_stays() {
+    let (mut ledger, study, (aggregator, custodian, others)) = disclosed();
+    let not_before = Timestamp::new(ledger.now + HALF_MS / 2);
+    let early = Err(Rejection::TooEarly { not_before });
+    assert_eq!(accuse(&mut ledger, aggregator, study, custodian, Fault::Disclosed), early);
+    ledger.now = not_before.get();
+    let nothing = Err(Rejection::NothingOwed { study });
+    assert_eq!(accuse(&mut ledger, custodian, study, aggregator, Fault::Disclosed), nothing);
+    for i in [aggregator, others[0], others[1]] {
+        assert_eq!(phase(&ledger, study), Phase::Combining { round: ROUND });
+        assert_eq!(accuse(&mut ledger, i, study, custodian, Fault::Disclosed), Ok(()));
+    }
+    // The same, asked again, would tell nothing.
+    assert_eq!(phase(&ledger, study), Phase::Failed);
+    let round = &ledger.state.study(&study).expect("a study").course.rounds[0];
+    assert!(round.is_blamed(&ledger.consortium.hospital(custodian)) && may_be_known(&ledger, study, 1));
+}
+
+#[test]
+fn a_round_whose_result_nobody_has_any_more_is_over_in_the_end() {
+    let (mut ledger, study, _) = disclosed();
+    let fail = || Payload::FailRound(FailRound { study, round: ROUND });
+    let not_before = Timestamp::new(ledger.now + HALF_MS / 2 * 3);
+    ledger.now = not_before.get() - 100;
+    assert_eq!(ledger.one(Who::Hospital(0), fail()), Err(Rejection::TooEarly { not_before }));
+    ledger.now += 100;
+    renew(&mut ledger);
+    assert_eq!(ledger.one(Who::Hospital(0), fail()), Ok(()));
+    assert_eq!(phase(&ledger, study), Phase::Failed);
+    let course = ledger.state.study(&study).expect("a study").course;
+    assert!(course.rounds.len() == 1 && may_be_known(&ledger, study, 1));
+    // One that ended before anything was disclosed is not known to anybody; of an open one all were given it. Where custodians are not
+    // believed, what they could read may be known.
+    for (protection, key_sets, known) in
+        [(Protection::Guarded, 1, false), (Protection::Guarded, 2, true), (Protection::Open, 1, true)]
+    {
+        let mut ledger = Ledger::new(5);
+        let study = self::opened(&mut ledger, protection);
+        contribute(&mut ledger, study, 0, 0..5);
+        if protection == Protection::Guarded {
+            let aggregator = roles(&ledger, study).0;
+            seal(&mut ledger, study, aggregator);
+        }
+        assert!(may_be_known(&ledger, study, key_sets), "it still runs");
+        assert_eq!(ledger.one(Who::Researcher(1), Payload::WithdrawStudy(WithdrawStudy { study })), Ok(()));
+        assert_eq!(may_be_known(&ledger, study, key_sets), known);
+    }
+    // Nothing can be read before it is sealed.
+    let mut ledger = Ledger::new(5);
+    let study = self::opened(&mut ledger, Protection::Guarded);
+    contribute(&mut ledger, study, 0, 0..5);
+    assert_eq!(ledger.one(Who::Researcher(1), Payload::WithdrawStudy(WithdrawStudy { study })), Ok(()));
+    assert!(!may_be_known(&ledger, study, 2));
+}
+
+#[test]
+fn a_custodian_that_contributes_and_gives_its_key_to_nobody_is_named_before_the_round_is_over() {
+    let mut ledger = Ledger::new(5);
+    let study = opened(&mut ledger, Protection::Guarded);
+    let opened = ledger.now;
+    let (aggregator, custodian, others) = roles(&ledger, study);
+    contribute(&mut ledger, study, 0, custodian..custodian + 1);
+    let early = Err(Rejection::TooEarly { not_before: Timestamp::new(opened + HALF_MS) });
+    assert_eq!(accuse(&mut ledger, others[0], study, custodian, Fault::Keys), early);
+    // An ally that contributes late puts nothing off.
+    ledger.now = opened + HALF_MS - 1;
+    contribute(&mut ledger, study, 0, aggregator..aggregator + 1);
+    ledger.now = opened + HALF_MS;
+    let nothing = Err(Rejection::NothingOwed { study });
+    assert_eq!(accuse(&mut ledger, others[0], study, aggregator, Fault::Keys), nothing);
+    assert_eq!(accuse(&mut ledger, others[0], study, custodian, Fault::Contribution), nothing);
+    for i in &others {
+        assert_eq!(accuse(&mut ledger, *i, study, custodian, Fault::Keys), Ok(()));
+    }
+    renew(&mut ledger);
+    let fail = Payload::FailRound(FailRound { study, round: ROUND });
+    assert_eq!(ledger.one(Who::Hospital(others[0]), fail), Ok(()));
+    let round = ledger.state.study(&study).expect("a study").course.running_round().expect("a round");
+    assert!(round.roster.len() == 4 && !round.has(&ledger.consortium.hospital(custodian)));
 }
 
 /// After a round of so many contributions that ended so: what is left of each hospital's loss.

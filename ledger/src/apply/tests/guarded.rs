@@ -113,6 +113,21 @@ fn keys_for_guarded_studies_are_checked() {
     refused(|keys| keys.sets.clear());
     refused(|keys| keys.sets.push(set(1, 1).sets[0]));
     register(&mut ledger, 0);
+    // Not another member's either, not in part: as hers they could be drawn when they are used up.
+    let mine = set(1, 1);
+    let shared = [
+        RegisterGuardKeys { sealing_key: keys(0).sealing_key, ..mine.clone() },
+        RegisterGuardKeys {
+            sets: vec![KeySet { public_key: keys(0).sets[0].public_key, ..mine.sets[0] }],
+            ..mine.clone()
+        },
+        RegisterGuardKeys { sets: vec![KeySet { server_key: keys(0).sets[0].server_key, ..mine.sets[0] }], ..mine },
+    ];
+    for others in shared {
+        let outcome = ledger.one(Who::Hospital(1), Payload::RegisterGuardKeys(others));
+        assert_eq!(outcome, Err(Rejection::GuardKeys));
+    }
+    register(&mut ledger, 0);
     let hospital = ledger.consortium.hospital(0);
     assert_eq!(ledger.state.guard_keys(&hospital).map(|kept| kept.keys.clone()), Some(keys(0)));
 }
@@ -409,8 +424,10 @@ fn a_guarded_round_from_contributions_to_release() {
     }
     assert_eq!(disclose(&mut ledger, custodian, study, 0), Ok(()));
     assert_eq!(disclose(&mut ledger, custodian, study, 0), Err(Rejection::AlreadyAttested { study }));
-    assert_eq!(fail(&mut ledger, study, 0), Err(Rejection::Releasable { study }));
-    assert_eq!(release(&mut ledger), Ok(()));
+    let early = Payload::FailRound(FailRound { study, round: RoundNumber::new(0) });
+    assert!(matches!(ledger.one(Who::Hospital(0), early), Err(Rejection::TooEarly { .. })));
+    ledger.now += ledger.consortium.genesis.deadlines.round_ms;
+    assert_eq!(release(&mut ledger), Ok(()), "whoever has it releases it, however late");
     let phase = ledger.state.study(&study).expect("a study").course.phase;
     assert_eq!(phase, Phase::Released { round: RoundNumber::new(0), sum: content(1) });
 }
@@ -531,6 +548,23 @@ fn a_round_may_repeat_what_the_same_hospitals_had_released_before_it() {
     released(&mut ledger, again, &all);
     assert_eq!(ledger.state.repeatable(&again, round), [(first, round), (beside, round)]);
     assert_eq!(ledger.state.repeatable(&beside, round), []);
+    // What passed is known of a round, too, that ended when nobody had what its custodian disclosed; of one that was not so far it is not.
+    let unseen = |ledger: &mut Ledger, name: u8, is_disclosed: bool| {
+        let study = opened(ledger, name, &all);
+        let drawn = roles(ledger, study);
+        contribute_all(ledger, study, 0, &all);
+        assert_eq!(seal(ledger, position(ledger, drawn.aggregator), study, 0), Ok(()));
+        if is_disclosed {
+            assert_eq!(disclose(ledger, position(ledger, drawn.custodian), study, 0), Ok(()));
+        }
+        renew(ledger);
+        assert_eq!(fail(ledger, study, 0), Ok(()));
+        study
+    };
+    let (told, untold) = (unseen(&mut ledger, 7, true), unseen(&mut ledger, 8, false));
+    let last = opened(&mut ledger, 9, &all);
+    let repeatable = ledger.state.repeatable(&last, round);
+    assert!(repeatable.contains(&(told, round)) && !repeatable.contains(&(untold, round)));
 }
 
 #[test]

@@ -160,11 +160,17 @@ fn whose_other_sets_are_not_what_they_should_be_is_named_and_the_round_goes_on_w
     let accused = ledger.consortium.hospital(i);
     let owed = Err(Rejection::NothingOwed { study });
     ledger.show_lots(study);
-    assert_eq!(accuse(&mut ledger, study, others[0], accused, Fault::KeySets), owed, "not opened yet");
+    for fault in [Fault::KeySets, Fault::Keys] {
+        assert_eq!(accuse(&mut ledger, study, others[0], accused, fault), owed, "not opened yet");
+    }
     assert_eq!(open(&mut ledger, study, i, SETS - 1), Ok(()));
     let innocent = ledger.consortium.hospital(others[1]);
     assert_eq!(accuse(&mut ledger, study, others[0], innocent, Fault::KeySets), owed, "not the custodian");
-    for fault in [Fault::Keys, Fault::Contribution, Fault::Malformed, Fault::Veil, Fault::Sum] {
+    let round_ms = ledger.consortium.genesis.deadlines.round_ms;
+    let not_before = round(&ledger, study).opened.time.plus_millis(round_ms / 4 * 3);
+    let early = Err(Rejection::TooEarly { not_before });
+    assert_eq!(accuse(&mut ledger, study, others[0], accused, Fault::Keys), early, "lots and seeds take time");
+    for fault in [Fault::Contribution, Fault::Malformed, Fault::Veil, Fault::Sum] {
         assert_eq!(accuse(&mut ledger, study, others[0], accused, fault), owed, "not before all have contributed");
     }
     // Two have contributed before the others have looked: that stops nobody.

@@ -11,6 +11,7 @@ use consilium_protocol::genesis::Deadlines;
 use consilium_protocol::ids::{ContentHash, Height, HospitalId, ResearcherId, RoundNumber, StudyId, Timestamp};
 use consilium_protocol::kem::KemPublicKey;
 use consilium_protocol::lots::Draw;
+use consilium_protocol::policy::DisclosurePolicy;
 use consilium_protocol::study::StudySpec;
 use consilium_protocol::tx::{Blob, Fault, VeilCommitment};
 
@@ -206,11 +207,56 @@ impl Round {
         self.is_given() && self.guard.is_none_or(|guard| guard.is_sealed())
     }
 
+    /// Whether the result is known, or may be yet. What ended without is not, unless all had contributed to it and whoever adds up could
+    /// open it with the researcher: in a guarded round that takes what the custodian discloses, by what it says, or may have given away
+    /// where it is not believed.
+    pub fn may_be_known(&self, policy: &DisclosurePolicy) -> bool {
+        match (self.ended, &self.guard) {
+            (None | Some((_, RoundEnd::Released)), _) => true,
+            (Some(_), None) => self.is_given(),
+            (Some(_), Some(_)) if policy.believes_custodians() => self.result().is_some(),
+            (Some(_), Some(_)) => self.is_exposed(),
+        }
+    }
+
+    /// Whether a hospital owes others something of the kind: what it committed to, or took on with its role.
+    pub fn owes(&self, hospital: &HospitalId, fault: Fault) -> bool {
+        let guard = self.guard.as_ref();
+        let contribution = self.contributions.get(hospital);
+        let is_custodian = guard.is_some_and(|guard| guard.roles.custodian == *hospital);
+        match fault {
+            // Keys are looked at, and needed, before anybody contributes.
+            Fault::KeySets => is_custodian && !self.spare.sets.is_empty() && self.spare.are_open(),
+            Fault::Keys if !self.is_complete() => is_custodian && self.draws().is_none() && self.spare.are_open(),
+            // Nothing else is owed before all have contributed, and what is drawn then is drawn.
+            _ if !self.is_given() => false,
+            Fault::Keys => is_custodian,
+            Fault::Contribution => contribution.is_some(),
+            // Of a guarded round the aggregator alone can open what was contributed, unless its maker was drawn to show it: nobody else
+            // could say so.
+            Fault::Malformed => contribution.is_some() && (guard.is_none() || self.examined == Some(*hospital)),
+            Fault::Proof => self.examined == Some(*hospital),
+            Fault::Veil => contribution.is_some() && guard.is_some_and(Guard::is_sealed),
+            Fault::Counts => contribution.is_some_and(|c| c.veil.is_some_and(|veil| veil.counts.is_some())),
+            Fault::Witness => guard.is_some_and(|guard| guard.witnessed.is_some() && guard.roles.is_witness(hospital)),
+            Fault::Sum => guard.is_some_and(|guard| guard.sealed.is_some() && guard.roles.aggregator == *hospital),
+            Fault::Disclosed => is_custodian && guard.is_some_and(|guard| guard.disclosed.is_some()),
+        }
+    }
+
     /// From when on others may say that something cannot be had: half of the round's time is over, and a quarter of it since anything
     /// came onto the ledger. A node may be behind, or away for a while.
+    ///
+    /// Of the custodian's keys, which all need before they can contribute, it is a fixed part of the round's time, so that nobody puts it
+    /// off by contributing late: half, or three quarters where lots are shown and sets of keys opened before.
     pub fn accusable_from(&self, deadlines: &Deadlines) -> Timestamp {
+        let quarter = deadlines.round_ms / 4;
+        if !self.is_complete() {
+            let quarters = if self.spare.sets.is_empty() { 2 } else { 3 };
+            return self.opened.time.plus_millis(quarters * quarter);
+        }
         let half = self.opened.time.plus_millis(deadlines.round_ms / 2);
-        half.max(self.advanced.plus_millis(deadlines.round_ms / 4))
+        half.max(self.advanced.plus_millis(quarter))
     }
 
     /// Whether more than half of the roster say that the hospital does not give what it committed to.
@@ -327,8 +373,10 @@ impl Course {
     /// Nobody can contribute to a guarded round without the custodian's public key, which the custodian has, nor before its other sets of
     /// keys were found to be what they should be. So one that it did not contribute to, or that it is blamed for, goes on without it and
     /// with everybody else, whether they could contribute or not.
+    ///
+    /// Where the custodian has disclosed what passed, nothing comes after: it may be known, and the same asked again would tell nothing.
     pub fn next_roster(&self, members: usize, min_hospitals: u32) -> Option<Vec<HospitalId>> {
-        let running = self.running_round()?;
+        let running = self.running_round().filter(|round| round.result().is_none())?;
         let custodian = running.guard.map(|guard| guard.roles.custodian);
         let absent = custodian.filter(|id| !running.contributions.contains_key(id) || running.is_blamed(id));
         let left: Vec<HospitalId> = match (running.draws(), absent) {
