@@ -1,4 +1,4 @@
-# Everything a developer runs. Each recipe is one command that the README names, or one that checks the tree.
+# Everything a developer runs.
 
 export CARGO_TARGET_DIR := env("CARGO_TARGET_DIR", home_directory() / ".cache/consilium-target")
 
@@ -39,7 +39,7 @@ nightly queries="10000" seed="1" rounds="200" studies="100000" sequences="10000"
 # All benches; the table in docs/performance.md is made from them
 bench:
     cargo bench --workspace
-    cargo bench -p consilium-engine --features bench-fheuint64 --bench fheuint64
+    cargo bench -p consilium-engine --features bench-fheuint64 --bench fheuint64 --bench guard
 
 # The demo
 demo:

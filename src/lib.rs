@@ -26,7 +26,8 @@
 //! - [`worker`]: the process of its own in which tables are read and queries run, from both sides;
 //! - [`replica`]: the ledger as this hospital has it, and the other members;
 //! - [`net`]: TLS pinned to the genesis file, and the client;
-//! - [`home`]: keys, configuration and state on disk.
+//! - [`home`]: keys, configuration and state on disk;
+//! - [`vocabulary`]: the diseases that consents and studies name.
 //!
 //! Start with [`studies`].
 

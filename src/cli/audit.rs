@@ -12,6 +12,8 @@ use consilium_ledger::audit::{AuditReport, Focus, audit as replay};
 use consilium_ledger::block::Block;
 use consilium_ledger::certificate::Certificate;
 use consilium_ledger::export::{ExportError, ExportReader, ExportWriter};
+use consilium_ledger::state::consent::{Subject, SubjectKey};
+use consilium_ledger::state::reading::UseRecord;
 use consilium_protocol::genesis::Genesis;
 use consilium_protocol::ids::{StudyId, SubjectId};
 use consilium_protocol::study::{StudySpec, study_id};
@@ -289,11 +291,14 @@ pub(crate) fn figures(report: &AuditReport) -> String {
         .iter()
         .map(|(kind, k)| format!("{} {}", kind.replace('_', " "), term::number(k.accepted + k.rejected)))
         .collect();
+    let rejections: Vec<String> =
+        report.rejections.iter().map(|(kind, n)| format!("{} {}", kind.replace('_', " "), term::number(*n))).collect();
     let grants = match report.figures.grants {
         0 => "none".to_string(),
         grants => {
             let each = report.figures.grant_bytes as f64 / grants as f64;
-            format!("{} granted, {each:.1} bytes of ledger each", term::number(grants))
+            let revoked = term::number(report.figures.revocations);
+            format!("{} granted, {each:.1} bytes of ledger each; {revoked} revoked", term::number(grants))
         }
     };
     term::facts([
@@ -301,6 +306,7 @@ pub(crate) fn figures(report: &AuditReport) -> String {
         ("certificates", format!("{}, with {} signatures of members", report.certificates, report.member_signatures)),
         ("transactions", format!("{} accepted, {} rejected", term::number(accepted), term::number(rejected))),
         ("by kind", kinds.join(", ")),
+        ("rejected for", if report.rejections.is_empty() { "nothing".to_string() } else { rejections.join(", ") }),
         ("consents", grants),
         ("state", report.head.app_hash.to_string()),
     ])
@@ -329,11 +335,23 @@ pub(crate) fn report_json(report: &AuditReport) -> Value {
             json!({ "height": entry.height, "time_ms": entry.time, "txs": txs, "events": events })
         })
         .collect();
+    let subject = |(key, subject): &(SubjectKey, Subject)| {
+        json!({ "hospital": key.hospital, "subject": key.subject, "documents": subject.documents.len(),
+            "current": subject.current().count() })
+    };
+    let subjects: Vec<Value> = report.subjects.iter().map(subject).collect();
+    let used = |(key, used): &(SubjectKey, UseRecord)| {
+        let data = if used.data.is_empty() { String::new() } else { data_in_words(&used.data) };
+        json!({ "hospital": key.hospital, "subject": key.subject, "study": used.study, "round": used.round,
+            "height": used.opened.height, "time_ms": used.opened.time, "permitted": used.allowed, "data": data,
+            "contributed": used.contributed, "outcome": used.outcome })
+    };
+    let uses: Vec<Value> = report.uses.iter().map(used).collect();
     json!({
         "intact": true, "height": report.head.moment.height, "app_hash": report.head.app_hash,
         "certificates": report.certificates, "member_signatures": report.member_signatures, "transactions": kinds,
         "rejections": report.rejections, "grants": report.figures.grants, "bytes_per_grant": report.bytes_per_grant(),
-        "revocations": report.figures.revocations, "trail": trail,
+        "revocations": report.figures.revocations, "trail": trail, "subjects": subjects, "uses": uses,
     })
 }
 

@@ -36,7 +36,7 @@ use crate::net::tls::Identity;
 #[command(name = "consilium", version, propagate_version = true, max_term_width = 110)]
 #[command(after_help = "\
 Examples:
-  consilium demo                                    four hospitals, one study, start to end, on this machine
+  consilium demo                                    four hospitals, two studies, start to end, on this machine
   consilium init hospital --name \"North Clinic\" --address north.example:7400 --store /srv/omop
   consilium study check study.toml                  what would be computed, what leaves, what is wrong
   consilium study submit study.toml && consilium study watch

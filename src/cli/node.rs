@@ -7,6 +7,7 @@ use consilium_engine::store::StoreError;
 use consilium_protocol::genesis::{Genesis, Member};
 use consilium_protocol::ids::{Height, TxHash};
 use consilium_protocol::policy::DisclosurePolicy;
+use consilium_protocol::privacy::MicroRho;
 use consilium_protocol::wire;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -194,6 +195,7 @@ pub(crate) async fn status(args: &StatusArgs, global: &Global) -> Result<(), Fai
     if own {
         report["failing"] = json!(failing);
     }
+    let privacy = privacy_table(&status, &home.genesis()?);
     term::show(global.json, &report, |_| {
         let mut text = term::facts([
             ("hospital", status.name.clone()),
@@ -209,6 +211,9 @@ pub(crate) async fn status(args: &StatusArgs, global: &Global) -> Result<(), Fai
             ("ledger file", term::bytes(status.ledger_bytes)),
             ("release", status.version.clone()),
         ]);
+        if let Some(table) = &privacy {
+            text.push_str(&format!("\nWhat private studies have spent\n\n{table}\n"));
+        }
         if !failing.is_empty() {
             text.push_str("\nWhat this hospital owes to studies and cannot do\n\n");
             text.push_str(&study::failing_text(&failing));
@@ -220,6 +225,19 @@ pub(crate) async fn status(args: &StatusArgs, global: &Global) -> Result<(), Fai
     } else {
         Err(Failure::not_ready(format!("the node is {}", with_reason(&status))))
     }
+}
+
+/// What private studies have spent of each hospital's budget; none where they have spent nothing.
+fn privacy_table(status: &wire::StatusReply, genesis: &Genesis) -> Option<String> {
+    let budget = genesis.policy.privacy_budget;
+    let spent = |member: &Member| {
+        let of_member = |spent: &&wire::PrivacySpent| spent.hospital == member.id.to_string();
+        let spent = status.privacy_spent.iter().find(of_member).map_or(0, |spent| spent.micro_rho);
+        let spent = MicroRho::new(spent);
+        [member.name.clone(), spent.to_string(), budget.saturating_sub(spent).to_string()]
+    };
+    let is_spent = status.privacy_spent.iter().any(|spent| spent.micro_rho > 0);
+    is_spent.then(|| term::table(["hospital", "rho spent", "left"], genesis.member.iter().map(spent)))
 }
 
 fn with_reason(status: &wire::StatusReply) -> String {
@@ -275,6 +293,8 @@ pub(crate) fn status_json(s: &wire::StatusReply) -> serde_json::Value {
         "members": s.members, "waiting_transactions": s.waiting_transactions, "transactions": s.transactions,
         "subjects": s.subjects, "documents": s.documents, "studies": s.studies, "grants": s.grants,
         "grant_bytes": s.grant_bytes, "ledger_bytes": s.ledger_bytes, "version": s.version,
+        "privacy_spent": s.privacy_spent.iter().map(|spent| json!({ "hospital": spent.hospital,
+            "rho": MicroRho::new(spent.micro_rho).to_string() })).collect::<Vec<_>>(),
     })
 }
 
@@ -289,7 +309,8 @@ pub(crate) async fn transaction(args: &TxArgs, global: &Global) -> Result<(), Fa
         (true, _, "") => "accepted",
         (true, ..) => "rejected",
     };
-    let report = json!({ "tx": args.hash, "outcome": outcome, "height": reply.height, "rejection": reply.rejection });
+    let report = json!({ "tx": args.hash, "outcome": outcome, "height": reply.height, "rejection": reply.rejection,
+        "message": reply.message });
     term::show(global.json, &report, |_| match outcome {
         "unknown" => "this node has never seen it; hand it in again".to_string(),
         "waiting" => "waits for a block".to_string(),

@@ -1,6 +1,7 @@
 //! What a hospital's data steward does: `inbox`, `approve`, `reject`, `researcher …`.
 
 use clap::Subcommand;
+use consilium_protocol::genesis::Genesis;
 use consilium_protocol::ids::{ResearcherId, StudyId, TxHash};
 use consilium_protocol::study::StudySpec;
 use consilium_protocol::tx::{AccreditResearcher, Approve, Payload, Reject, Signer, Vote};
@@ -112,6 +113,7 @@ pub(crate) async fn inbox(_: &InboxArgs, global: &Global) -> Result<(), Failure>
         held.push((study, earlier::ask(&node, &spec, Some(&study)).await?));
     }
     held.retain(|(_, earlier)| !earlier.is_empty());
+    let genesis = home.genesis()?;
     let report = json!({
         "studies": studies.studies.iter().map(study::summary_json).collect::<Vec<_>>(),
         "proposals": proposals.iter().map(|p| proposal_json(p)).collect::<Vec<_>>(),
@@ -123,7 +125,10 @@ pub(crate) async fn inbox(_: &InboxArgs, global: &Global) -> Result<(), Failure>
         if !failing.is_empty() {
             text.push_str("What this hospital owes to studies and cannot do\n\n");
             text.push_str(&study::failing_text(&failing));
-            text.push_str("\nIt is tried again by itself until the round's deadline.\n\n");
+            if failing.iter().any(|one| !one.waits && !one.over) {
+                text.push_str("\nWhat is not said to wait is tried again by itself until the round's deadline.\n");
+            }
+            text.push('\n');
         }
         if studies.studies.is_empty() {
             text.push_str("no study waits for your decision\n");
@@ -141,7 +146,7 @@ pub(crate) async fn inbox(_: &InboxArgs, global: &Global) -> Result<(), Failure>
         }
         if !proposals.is_empty() {
             text.push_str("\nOpen votes\n\n");
-            text.push_str(&proposal_table(&proposals));
+            text.push_str(&proposal_table(&proposals, &genesis));
             text.push_str(&format!("\n\nNext: {}\n", global.next("researcher vote <proposal> [--against]")));
         }
         text
@@ -287,6 +292,7 @@ async fn find_proposal(text: &str, node: &Node) -> Result<TxHash, Failure> {
 async fn list(global: &Global) -> Result<(), Failure> {
     let home = Home::open(&global.home)?;
     let node = connect(&home, global).await?;
+    let genesis = home.genesis()?;
     let reply = node.ledger().researchers(wire::ResearchersRequest {}).await.map_err(refused)?.into_inner();
     let report = json!({
         "researchers": reply.researchers.iter().map(|r| json!({ "researcher": r.researcher, "name": r.name,
@@ -295,28 +301,40 @@ async fn list(global: &Global) -> Result<(), Failure> {
     });
     term::show(global.json, &report, |_| {
         let researchers = term::table(
-            ["researcher", "name", "organisation", "since block"],
-            reply
-                .researchers
-                .iter()
-                .map(|r| [r.researcher.clone(), r.name.clone(), r.organisation.clone(), r.height.to_string()]),
+            ["researcher", "name", "organisation", "own of", "since block"],
+            reply.researchers.iter().map(|r| {
+                let own_of = own_of(&r.hospital, &genesis);
+                [r.researcher.clone(), r.name.clone(), r.organisation.clone(), own_of, r.height.to_string()]
+            }),
         );
         let proposals: Vec<&wire::Proposal> = reply.proposals.iter().collect();
         if proposals.is_empty() {
             return researchers;
         }
-        format!("{researchers}\n\nVotes\n\n{}", proposal_table(&proposals))
+        format!("{researchers}\n\nVotes\n\n{}", proposal_table(&proposals, &genesis))
     });
     Ok(())
 }
 
-fn proposal_table(proposals: &[&wire::Proposal]) -> String {
+/// The member whose own a researcher is: it has no role in their guarded studies.
+fn own_of(hospital: &str, genesis: &Genesis) -> String {
+    let member = genesis.member.iter().find(|member| member.id.to_string() == hospital);
+    match (member, hospital) {
+        (Some(member), _) => member.name.clone(),
+        (None, "") => "no member".to_string(),
+        (None, other) => other.to_string(),
+    }
+}
+
+fn proposal_table(proposals: &[&wire::Proposal], genesis: &Genesis) -> String {
     term::table(
-        ["proposal", "what", "for", "against", "outcome"],
+        ["proposal", "what", "own of", "by the key", "for", "against", "outcome"],
         proposals.iter().map(|p| {
             [
                 hex::encode(p.proposal.get(..4).unwrap_or_default()),
                 p.what.clone(),
+                own_of(&p.hospital, genesis),
+                p.researcher.parse::<ResearcherId>().map_or_else(|_| p.researcher.clone(), |id| id.short()),
                 format!("{}/{}", p.in_favour, p.members),
                 p.against.to_string(),
                 p.outcome.clone(),
@@ -327,5 +345,5 @@ fn proposal_table(proposals: &[&wire::Proposal]) -> String {
 
 fn proposal_json(p: &wire::Proposal) -> serde_json::Value {
     json!({ "proposal": hex::encode(&p.proposal), "what": p.what, "in_favour": p.in_favour, "against": p.against,
-        "members": p.members, "outcome": p.outcome })
+        "members": p.members, "outcome": p.outcome, "researcher": p.researcher, "hospital": p.hospital })
 }

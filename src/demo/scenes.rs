@@ -62,7 +62,7 @@ pub(super) async fn play(args: &Args, folder: &Path, global: &Global) -> Result<
     let mut stage = Stage::new(global.json);
     let count = args.hospitals as usize;
     stage.say(&format!(
-        "\nConsilium: {count} hospitals, {} patients each, one study that none of them could do alone.\n",
+        "\nConsilium: {count} hospitals, {} patients each, two studies that none of them could do alone.\n",
         term::number(u64::from(args.patients))
     ));
 

@@ -170,7 +170,7 @@ pub fn replace_with(
     })
 }
 
-/// Deletes a file, if there is one. What it held may still be on the disk below; see docs/threat-model.md.
+/// Deletes a file, if there is one. What it held may still be on the disk below; see docs/cryptography.md.
 ///
 /// # Errors
 /// [`FileError`].

@@ -10,6 +10,9 @@
 //! | `failing.json` | hospital | what its node cannot do for studies now, for its steward |
 //! | `retry/` | hospital | which studies its steward wants tried again, until the node takes notice |
 //! | `rounds/` | hospital | what was contributed and added up, by round |
+//! | `cohorts.bin`, `remembered/` | hospital | whom earlier studies counted, encrypted |
+//! | `pairs/`, `secrets/pairs/` | hospital | what is shared with other hospitals for a study, while it runs |
+//! | `guard/`, `secrets/guard/` | hospital | keys for guarded rounds, until these end |
 //! | `studies/<id>/` | researcher | the study and the key that opens its result |
 //! | `secrets/wallet.words` | patient | the master secret as words |
 

@@ -18,7 +18,7 @@ use crate::worker::once::{self, OnceError};
 
 /// `study check`
 #[derive(clap::Args, Debug)]
-#[command(after_help = "Example:\n  consilium study check examples/studies/glycaemia.toml")]
+#[command(after_help = "Example:\n  consilium study check examples/studies/stroke.toml")]
 pub(crate) struct Args {
     /// The study file
     file: PathBuf,
@@ -65,6 +65,8 @@ pub(super) async fn run(args: &Args, global: &Global) -> Result<(), Failure> {
         "valid": true, "protection": spec.protection.name(), "protected": protected, "title": spec.title, "purpose": spec.purpose,
         "reads": reads.tables().iter().map(|t| json!({ "table": t.name, "columns": t.columns })).collect::<Vec<_>>(),
         "domains": domains, "cells": layout.cells(), "bytes": bytes, "canonical_bytes": spec.to_canonical().len(),
+        "computes": spec.statistics.iter().map(|s| json!({ "statistic": s.name, "what": in_words(s, &spec) })).collect::<Vec<_>>(),
+        "for_consortium": if consortium.known { "own" } else { "usual" },
         "held_against": earlier,
     });
     term::show(global.json, &report, |_| {
@@ -79,6 +81,11 @@ pub(super) async fn run(args: &Args, global: &Global) -> Result<(), Failure> {
             term::bytes(bytes as u64)
         ));
         text.push_str(&protected.in_words(&spec, &consortium));
+        if !consortium.known && !consortium.policy.allows(&spec.protection) {
+            text.push_str(
+                "\nNote: most consortia allow no open studies; protection = \"guarded\" is allowed by all.\n",
+            );
+        }
         if !earlier.is_empty() {
             text.push_str(&format!("\n{}", earlier::in_words(&earlier)));
         }

@@ -36,18 +36,21 @@ pub(crate) async fn ask(node: &Node, spec: &StudySpec, own: Option<&StudyId>) ->
     }
     let listed = node.ledger().studies(wire::StudiesRequest { undecided: false }).await.map_err(refused)?.into_inner();
     for summary in listed.studies {
-        let may_be_known = matches!(summary.phase.as_str(), "released" | "collecting" | "combining");
+        let has_no_round = matches!(summary.phase.as_str(), "proposed" | "approved" | "rejected" | "expired");
         let id = StudyId::try_from(summary.study.as_slice())?;
-        if !may_be_known || summary.protection == "private" || own == Some(&id) {
+        if has_no_round || summary.protection == "private" || own == Some(&id) {
             continue;
         }
         let request = wire::StudyRequest { study: summary.study.clone() };
         let reply = node.ledger().study(request).await.map_err(refused)?.into_inner();
+        if !reply.rounds.iter().any(|round| round.may_be_known) {
+            continue;
+        }
         let other = StudySpec::from_canonical(&reply.spec)?;
         let asked_again = match other.protection {
             Protection::Guarded => {
-                let released = reply.rounds.iter().rfind(|round| round.outcome == "released");
-                let passed = released.and_then(|round| Some(round.guard.as_ref()?.passed.clone()));
+                let ended = reply.rounds.iter().rfind(|round| round.may_be_known && round.outcome != "running");
+                let passed = ended.and_then(|round| Some(round.guard.as_ref()?.passed.clone()));
                 // What is not known yet is not known from it.
                 let released = passed.map(|passed| guarded::released(&other, &passed)).transpose()?.unwrap_or_default();
                 statistics_again(spec, &Repeatable { spec: other.clone(), released }).into_iter().collect()

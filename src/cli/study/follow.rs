@@ -7,7 +7,7 @@ use consilium_protocol::tx::{Fault, Payload, Signer, WithdrawStudy};
 use consilium_protocol::wire;
 use serde_json::{Value, json};
 
-use super::{Now, WhichArgs, check, earlier, fetch, here, locate};
+use super::{Now, WhichArgs, check, earlier, fetch, here, locate, protection};
 use crate::cli::{Failure, Global, connect, term};
 use crate::home::{Home, Role};
 use crate::net::client::refused;
@@ -33,13 +33,14 @@ pub(super) async fn list(global: &Global) -> Result<(), Failure> {
 /// Studies as a table.
 pub(crate) fn summaries(studies: &[wire::StudySummary]) -> String {
     term::table(
-        ["study", "title", "purpose", "researcher", "phase", "approved", "proposed"],
+        ["study", "title", "protection", "purpose", "researcher", "phase", "approved", "proposed"],
         studies.iter().map(|s| {
             let against = if s.rejections > 0 { format!(", {} against", s.rejections) } else { String::new() };
             let moment = term::moment(s.proposed_ms);
             [
                 hex::encode(s.study.get(..4).unwrap_or_default()),
                 s.title.clone(),
+                s.protection.clone(),
                 s.purpose.clone(),
                 format!("{}, {}", s.researcher_name, s.organisation),
                 s.phase.clone(),
@@ -55,6 +56,7 @@ pub(crate) fn summaries(studies: &[wire::StudySummary]) -> String {
 pub(crate) fn summary_json(s: &wire::StudySummary) -> Value {
     json!({
         "study": hex::encode(&s.study), "title": s.title, "purpose": s.purpose, "phase": s.phase,
+        "protection": s.protection,
         "researcher": s.researcher, "researcher_name": s.researcher_name, "organisation": s.organisation,
         "approvals": s.approvals, "rejections": s.rejections, "members": s.members,
         "proposed_height": s.proposed_height, "proposed_ms": s.proposed_ms,
@@ -75,7 +77,8 @@ pub(super) async fn show(args: &WhichArgs, global: &Global) -> Result<(), Failur
     };
     let earlier = if is_final(&summary.phase) { Vec::new() } else { earlier::ask(&node, &spec, Some(&study)).await? };
     let failing = if own { here::failing_here(&home, Some(&study)) } else { Vec::new() };
-    let told = here::asked_elsewhere(&home.genesis()?, &study, &reply).await;
+    let genesis = home.genesis()?;
+    let told = here::asked_elsewhere(&genesis, &study, &reply).await;
     let report = json!({
         "summary": summary_json(&summary),
         "spec": spec,
@@ -92,6 +95,7 @@ pub(super) async fn show(args: &WhichArgs, global: &Global) -> Result<(), Failur
             ("title", summary.title.clone()),
             ("researcher", format!("{}, {}", summary.researcher_name, summary.organisation)),
             ("purpose", summary.purpose.clone()),
+            ("protection", protection::in_brief(&spec, &genesis.policy)),
             ("phase", summary.phase.clone()),
             ("proposed", format!("{}, block {}", term::moment(summary.proposed_ms), summary.proposed_height)),
             ("deadline", term::moment(reply.deadline_ms)),
@@ -115,6 +119,9 @@ pub(super) async fn show(args: &WhichArgs, global: &Global) -> Result<(), Failur
         if !reply.rounds.is_empty() {
             text.push_str("\n\nRounds\n\n");
             text.push_str(&rounds(&reply.rounds));
+            if let Some(roles) = roles(&reply.rounds, &reply.decisions) {
+                text.push_str(&format!("\n\nWho had a role\n\n{roles}"));
+            }
             let waited = waited_for(&reply.rounds, &reply.decisions);
             if !waited.is_empty() {
                 text.push_str(&format!("\n\nWho kept others waiting\n\n{waited}"));
@@ -128,7 +135,8 @@ pub(super) async fn show(args: &WhichArgs, global: &Global) -> Result<(), Failur
             let over = failing.iter().all(|f| f.over);
             text.push_str(&format!("\n\nWhat this hospital {} do\n\n", if over { "could not" } else { "cannot" }));
             text.push_str(&here::failing_text(&failing));
-        } else if !told.is_empty() {
+        }
+        if !told.is_empty() {
             let running = !is_final(&summary.phase);
             text.push_str(&format!("\n\nWhat it {} for\n\n", if running { "waits" } else { "waited" }));
             text.push_str(&here::told_text(&told, running));
@@ -171,10 +179,33 @@ fn rounds(rounds: &[wire::Round]) -> String {
     )
 }
 
+/// Whom lots gave a role in each round, and whose contribution they had examined. None where no lot was drawn.
+fn roles(rounds: &[wire::Round], decisions: &[wire::Decision]) -> Option<String> {
+    let named = |id: &str| if id.is_empty() { "none".to_string() } else { name(decisions, id) };
+    let drawn: Vec<[String; 5]> = rounds
+        .iter()
+        .filter(|r| r.guard.is_some() || !r.examined.is_empty())
+        .map(|r| {
+            let guard = r.guard.clone().unwrap_or_default();
+            [
+                r.number.to_string(),
+                named(&guard.aggregator),
+                named(&guard.custodian),
+                named(&guard.witness),
+                named(&r.examined),
+            ]
+        })
+        .collect();
+    (!drawn.is_empty()).then(|| term::table(["round", "aggregator", "custodian", "witness", "examined"], drawn))
+}
+
+fn name(decisions: &[wire::Decision], id: &str) -> String {
+    decisions.iter().find(|d| d.hospital == id).map_or_else(|| id.to_string(), |d| d.name.clone())
+}
+
 /// Of each round who did not give what others needed, as far as these say, and whose turn it was when it ended.
 pub(crate) fn waited_for(rounds: &[wire::Round], decisions: &[wire::Decision]) -> String {
-    let name =
-        |id: &str| decisions.iter().find(|d| d.hospital == id).map_or_else(|| id.to_string(), |d| d.name.clone());
+    let name = |id: &str| name(decisions, id);
     let mut lines: Vec<String> = Vec::new();
     for round in rounds {
         for said in &round.accusations {
@@ -192,6 +223,11 @@ pub(crate) fn waited_for(rounds: &[wire::Round], decisions: &[wire::Decision]) -
         if let (Some(guard), "failed", false) = (&round.guard, round.outcome.as_str(), is_blamed)
             && round.contributions.len() == round.roster.len()
         {
+            if guard.disclosed_height > 0 {
+                let custodian = name(&guard.custodian);
+                lines.push(format!("round {}: nobody had what {custodian}, its custodian, disclosed", round.number));
+                continue;
+            }
             let mut turns = Vec::new();
             if guard.sealed_height == 0 {
                 turns.push(("aggregator", &guard.aggregator));
@@ -296,6 +332,14 @@ pub(crate) fn standing(reply: &wire::StudyReply) -> String {
     text
 }
 
+/// Likewise, for machines.
+fn standing_json(reply: &wire::StudyReply) -> Value {
+    let mut report = summary_json(&reply.summary.clone().unwrap_or_default());
+    report["round"] = reply.rounds.last().map_or(Value::Null, round_json);
+    report["standing"] = json!(standing(reply));
+    report
+}
+
 /// Whether nothing more will happen to a study in this phase.
 pub(crate) fn is_final(phase: &str) -> bool {
     matches!(phase, "released" | "rejected" | "withdrawn" | "expired" | "failed")
@@ -323,7 +367,7 @@ pub(super) async fn watch(args: &WhichArgs, global: &Global) -> Result<(), Failu
         if standing != last {
             spinner.suspend(|| {
                 if global.json {
-                    term::line(summary_json(&summary));
+                    term::line(standing_json(&reply));
                 } else {
                     term::line(&standing);
                 }
@@ -405,6 +449,8 @@ mod tests {
         (sealed.number, sealed.guard.as_mut().expect("a guard").sealed_height) = (4, 9);
         let mut witnessed = guarded.clone();
         (witnessed.number, witnessed.guard.as_mut().expect("a guard").witness) = (5, "a".to_string());
+        let mut unseen = sealed.clone();
+        (unseen.number, unseen.guard.as_mut().expect("a guard").disclosed_height) = (9, 12);
         let mut undrawn = round(7, &all, &all);
         undrawn.lots_missing = vec!["c".to_string()];
         assert_eq!(after(&undrawn), "lots awaited");
@@ -427,6 +473,7 @@ mod tests {
             closed,
             undrawn,
             named,
+            unseen,
         ];
         let said = waited_for(&rounds, &decisions);
         let lines = [
@@ -439,8 +486,15 @@ mod tests {
             "round 6: it was the turn of East, its custodian, to open its other sets of keys",
             "round 7: no lot was shown by West",
             "round 8: North does not give the contribution that it committed to, say East, West (more than half of the roster)",
+            "round 9: nobody had what West, its custodian, disclosed",
         ];
         assert_eq!(said, lines.join("\n"));
+        assert_eq!(roles(&rounds[..3], &decisions), None);
+        let seen = wire::Round { examined: "b".to_string(), ..round(9, &all, &all) };
+        let table = roles(&[rounds[5].clone(), seen], &decisions).expect("lots were drawn");
+        let cells: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
+        assert!(cells.contains(&vec!["5", "East", "West", "North", "none"]), "{table}");
+        assert!(cells.contains(&vec!["9", "none", "none", "none", "East"]), "{table}");
         assert_eq!(
             waited_for(&[wire::Round { outcome: "released".to_string(), ..round(0, &all, &all) }], &decisions),
             ""

@@ -83,6 +83,25 @@ pub(super) fn possible(spec: &StudySpec, genesis: &Genesis) -> Result<(), Failur
     Ok(())
 }
 
+/// How a study is protected, in a line.
+pub(super) fn in_brief(spec: &StudySpec, policy: &DisclosurePolicy) -> String {
+    let least = spec.threshold(policy);
+    match spec.protection {
+        Protection::Open => {
+            format!(
+                "open: the researcher's program hides joint counts below {least}, and could be changed to show them"
+            )
+        }
+        Protection::Guarded => {
+            let totals = if spec.totals == Totals::Hidden { "; totals are hidden" } else { "" };
+            format!("guarded: joint counts below {least} are opened by nobody{totals}")
+        }
+        Protection::Private { rho } => {
+            format!("private: noise, for rho = {rho} of a budget of {} at each hospital", policy.privacy_budget)
+        }
+    }
+}
+
 /// Whether enough hospitals have enough of their privacy budgets left.
 pub(super) fn affordable(spec: &StudySpec, genesis: &Genesis, now: &Now) -> Result<(), Failure> {
     let (asked, left) = (spec.protection.loss(), now.left(genesis));
