@@ -103,8 +103,8 @@ async fn attempt(studies: &Studies, due: &Due) -> Result<(), DriveError> {
         Duty::OpenRound => Payload::OpenRound(OpenRound { study }),
         Duty::Release { round, is_late } => match guarded::keep(studies, study, *round).await {
             Ok(()) => Payload::Release(Release { study, round: *round }),
-            // What nobody has any more must not be called released.
-            Err(_) if *is_late => Payload::FailRound(FailRound { study, round: *round }),
+            // What nobody has any more must not be called released; what only this hospital cannot keep, others may have.
+            Err(GuardedError::Owed(_)) if *is_late => Payload::FailRound(FailRound { study, round: *round }),
             Err(error) => return Err(error.into()),
         },
         Duty::FailRound { round } => Payload::FailRound(FailRound { study, round: *round }),
