@@ -332,10 +332,7 @@ mod tests {
         for shown in [false, true] {
             let mut ledger = Ledger::new(4);
             let study = ledger.opened(&[0, 1, 2, 3]);
-            for i in 0..4 {
-                let contribute = ledger.consortium.contribution(i, study, 0, None);
-                assert_eq!(ledger.one(Who::Hospital(i), Payload::Contribute(contribute)), Ok(()));
-            }
+            ledger.contribute(study, 0, 0..4);
             if shown {
                 ledger.show_lots(study);
             }
@@ -354,10 +351,7 @@ mod tests {
     fn a_study_that_is_tried_again_is_not_held_against_what_gave_no_result() {
         let mut ledger = Ledger::new(4);
         let study = ledger.opened(&[0, 1, 2, 3]);
-        for i in 0..4 {
-            let contribute = ledger.consortium.contribution(i, study, 0, None);
-            assert_eq!(ledger.one(Who::Hospital(i), Payload::Contribute(contribute)), Ok(()));
-        }
+        ledger.contribute(study, 0, 0..4);
         ledger.show_lots(study);
         ledger.now += ledger.consortium.genesis.deadlines.round_ms;
         assert_eq!(ledger.one(Who::Hospital(0), Payload::FailRound(FailRound { study, round: ROUND })), Ok(()));

@@ -148,10 +148,7 @@ mod tests {
         let mut ledger = Ledger::new(3);
         let study = ledger.opened(&[0, 1, 2]);
         assert_eq!(of(&ledger, study), (vec![], 0, vec![]));
-        for i in 0..3 {
-            let contribute = ledger.consortium.contribution(i, study, 0, None);
-            assert_eq!(ledger.one(Who::Hospital(i), Payload::Contribute(contribute)), Ok(()));
-        }
+        ledger.contribute(study, 0, 0..3);
         for i in 0..2 {
             let attest = Attest { study, round: ROUND, sum: content(9) };
             assert_eq!(ledger.one(Who::Hospital(i), Payload::Attest(attest)), Ok(()));
@@ -175,10 +172,7 @@ mod tests {
     fn what_shows_how_a_contribution_was_made_goes_when_another_is_drawn_to_show_it() {
         let mut ledger = Ledger::new(4);
         let study = ledger.opened(&[0, 1, 2, 3]);
-        for i in 0..4 {
-            let contribute = ledger.consortium.contribution(i, study, 0, None);
-            assert_eq!(ledger.one(Who::Hospital(i), Payload::Contribute(contribute)), Ok(()));
-        }
+        ledger.contribute(study, 0, 0..4);
         let forgotten = |ledger: &Ledger, i: usize| {
             let on_disk =
                 Kept { pieces: ALL.map(|piece| KeptPiece { study, round: ROUND, piece }).to_vec(), ..Kept::default() };

@@ -31,7 +31,7 @@ pub(super) fn apply(context: &mut Context<'_>, payload: &RegisterGuardKeys) -> O
         known.any(|set| hashes.contains(&set.public_key.hash) || hashes.contains(&set.server_key.hash))
             || sealing.contains(&Some(&payload.sealing_key))
     };
-    // Nor are another member's: as hers they could be drawn while it is used up.
+    // Nor are another member's registered twice: drawn with the one, they would still be free with the other.
     let has_registered = |(id, kept): (&HospitalId, &GuardKeys)| {
         let mut sets = kept.keys.sets.iter().flat_map(|set| [set.public_key.hash, set.server_key.hash]);
         *id != hospital && (kept.keys.sealing_key == payload.sealing_key || sets.any(|hash| hashes.contains(&hash)))

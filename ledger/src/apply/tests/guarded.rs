@@ -113,7 +113,7 @@ fn keys_for_guarded_studies_are_checked() {
     refused(|keys| keys.sets.clear());
     refused(|keys| keys.sets.push(set(1, 1).sets[0]));
     register(&mut ledger, 0);
-    // Not another member's either, not in part: as hers they could be drawn when they are used up.
+    // Not another member's either, not in part: drawn with the one, they would still be free with the other.
     let mine = set(1, 1);
     let shared = [
         RegisterGuardKeys { sealing_key: keys(0).sealing_key, ..mine.clone() },

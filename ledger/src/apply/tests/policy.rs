@@ -125,10 +125,7 @@ fn failed_with_one_that_is_out_of_budget(contributions: usize) -> Phase {
     run(2, &[2, 3, 4]);
     let study = run(3, &[0, 1, 2, 3, 4]);
     let round = RoundNumber::new(0);
-    for i in 0..contributions {
-        let payload = ledger.consortium.contribution(i, study, 0, None);
-        assert_eq!(ledger.one(Who::Hospital(i), Payload::Contribute(payload)), Ok(()));
-    }
+    ledger.contribute(study, 0, 0..contributions);
     ledger.now += ledger.consortium.genesis.deadlines.round_ms;
     assert_eq!(ledger.one(Who::Hospital(0), Payload::FailRound(FailRound { study, round })), Ok(()));
     phase(&ledger, study)
@@ -148,10 +145,7 @@ fn another_round_is_charged_too_and_fails_where_nothing_is_left() {
     (0..3).for_each(|i| assert_eq!(ledger.approve(i, study), Ok(())));
     assert_eq!(open(&mut ledger, study), Ok(()));
     for (round, loss) in [(0, 100), (1, 100)] {
-        for i in 0..3 {
-            let payload = ledger.consortium.contribution(i, study, round, None);
-            assert_eq!(ledger.one(Who::Hospital(i), Payload::Contribute(payload)), Ok(()));
-        }
+        ledger.contribute(study, round, 0..3);
         ledger.now += ledger.consortium.genesis.deadlines.round_ms;
         let fail = FailRound { study, round: RoundNumber::new(round) };
         assert_eq!(ledger.one(Who::Hospital(0), Payload::FailRound(fail)), Ok(()));

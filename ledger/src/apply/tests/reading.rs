@@ -63,10 +63,7 @@ fn a_round_reads_consent_as_of_its_block() {
     assert_eq!(ledger.state.permissions(&study, FIRST, &hospital), Ok(permissions));
 
     // The next round reads anew.
-    for i in 0..3 {
-        let contribute = ledger.consortium.contribution(i, study, 0, None);
-        assert_eq!(ledger.one(Who::Hospital(i), Payload::Contribute(contribute)), Ok(()));
-    }
+    ledger.contribute(study, 0, 0..3);
     ledger.now += 5_000;
     assert_eq!(ledger.one(Who::Hospital(0), Payload::FailRound(FailRound { study, round: FIRST })), Ok(()));
     assert_eq!(names(&ledger, study, RoundNumber::new(1), 0), [3, 4, 5]);
