@@ -500,6 +500,14 @@ pub struct KeySet {
     pub server_key: Blob,
 }
 
+impl KeySet {
+    /// Of the public and of the server key.
+    #[must_use]
+    pub const fn hashes(&self) -> [ContentHash; 2] {
+        [self.public_key.hash, self.server_key.hash]
+    }
+}
+
 /// See [`Payload::ShowLot`].
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct ShowLot {

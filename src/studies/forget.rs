@@ -17,7 +17,7 @@ use std::time::Duration;
 use consilium_ledger::state::State;
 use consilium_ledger::state::study::RoundEnd;
 use consilium_protocol::ids::{ContentHash, HospitalId, StudyId};
-use consilium_protocol::tx::RegisterGuardKeys;
+use consilium_protocol::tx::{KeySet, RegisterGuardKeys};
 use tracing::{info, warn};
 
 use super::Studies;
@@ -53,13 +53,9 @@ pub(super) async fn run(studies: Arc<Studies>) {
 /// Deletes what has served, once; tells how many files went.
 fn forget(studies: &Studies) -> Result<usize, FileError> {
     let (vault, kept) = (&studies.vault, &studies.kept);
-    let on_disk = Kept {
-        paired: vault.paired(),
-        encapsulated: kept.pairs.kept(),
-        pieces: kept.rounds.kept(),
-        sets: vault.guard_keys(),
-        keys: vault.kept_guard_keys(),
-    };
+    let (sets, keys) = vault.kept_guard_keys();
+    let on_disk =
+        Kept { paired: vault.paired(), encapsulated: kept.pairs.kept(), pieces: kept.rounds.kept(), sets, keys };
     let served = studies.replica.chain.read(|state| served(state, &studies.replica.hospital, on_disk));
     // A ledger that cannot be read has been reported where it failed.
     let Ok(served) = served else { return Ok(0) };
@@ -90,9 +86,9 @@ fn served(state: &State, own: &HospitalId, on_disk: Kept) -> Kept {
         on_disk.sets.into_iter().partition(|set| use_of(state, own, set) == Use::Ended);
     let running = state.studies().filter_map(|study| study.course.running_round()?.guard);
     let drawn = running.filter_map(|guard| guard.roles.keys);
-    let mut needed: BTreeSet<ContentHash> = drawn.flat_map(|set| [set.public_key.hash, set.server_key.hash]).collect();
+    let mut needed: BTreeSet<ContentHash> = drawn.flat_map(|set| set.hashes()).collect();
     let free = wanted.iter().flat_map(|keys| &keys.sets);
-    needed.extend(free.flat_map(|set| [set.public_key.hash, set.server_key.hash]));
+    needed.extend(free.flat_map(KeySet::hashes));
     Kept {
         paired: on_disk.paired.into_iter().filter(has_ended).collect(),
         encapsulated: on_disk.encapsulated.into_iter().filter(|(study, _)| has_ended(study)).collect(),

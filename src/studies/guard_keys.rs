@@ -50,6 +50,15 @@ pub(super) async fn register(studies: Arc<Studies>) {
     let replica = &studies.replica;
     loop {
         tokio::time::sleep(LOOK).await;
+        match studies.vault.complete_guard_keys().await {
+            Ok(0) => {}
+            Ok(sets) => info!(sets, "keys for guarded rounds were missing and are made again"),
+            Err(error) => {
+                warn!(%error, "keys for guarded rounds are missing and cannot be made again");
+                tokio::time::sleep(RETRY).await;
+                continue;
+            }
+        }
         let kept = studies.vault.guard_keys();
         let seen = replica.chain.read(|state| {
             let guarded = state.studies().any(|study| study.proposal.spec.protection == Protection::Guarded);

@@ -2,7 +2,7 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `secrets/guard/<hash>.set` | what all of it is made of, named by the hash of the key to which others seal; written last: where it is, the others are complete |
+//! | `secrets/guard/<hash>.set` | what all of it is made of, named by the hash of the key to which others seal; written first: a key without its set is nobody's, and one that is missing is made again |
 //! | `guard/<hash>.key` | a public key (16 KiB, for the hospitals of a round) or a server key (29 MiB, for its aggregator), by its hash; others' too, once they were fetched |
 //!
 //! Where the consortium's policy asks for several sets of custodian's keys, of which one is drawn, their public and server keys are
@@ -165,9 +165,15 @@ impl GuardKeyring {
         Ok(found.ok_or(GuardKeyError::Gone)?.sealing_key())
     }
 
-    /// The public and server keys of this home, the own and others'.
-    pub fn keys(&self) -> Vec<ContentHash> {
+    fn keys(&self) -> Vec<ContentHash> {
         names(&self.keys, ".key")
+    }
+
+    /// All that is here: what the ledger is told of the own keys, by round, and the public and server keys, the own and others'.
+    /// A set that is being made is among the first if anything of it is among the second.
+    pub fn kept(&self) -> (Vec<RegisterGuardKeys>, Vec<ContentHash>) {
+        let keys = self.keys();
+        (self.announced(), keys)
     }
 
     /// What the ledger is told of all keys of this home, by round. What cannot be read is left out.
@@ -181,16 +187,13 @@ impl GuardKeyring {
     /// [`GuardKeyError`].
     pub fn make(&self, sets: u32) -> Result<RegisterGuardKeys, GuardKeyError> {
         let mut seeds = Zeroizing::new(Vec::new());
-        let mut made = Vec::new();
+        let (mut made, mut last) = (Vec::new(), None);
         for _ in 0..sets {
             let seed: [u8; KeySeed::BYTES] = random_bytes()?;
             let keys = GuardKeys::from_seed(&KeySeed::from_bytes(seed));
-            // Where there is but one, it will be the drawn one.
-            if sets == 1 {
-                self.keep_keys(&keys)?;
-            }
             seeds.push(seed);
             made.push(announced(&keys));
+            last = Some(keys);
         }
         let sealing = random_bytes()?;
         let sealing_key = KemSecretKey::from_seed(Zeroizing::new(sealing)).public_key();
@@ -199,7 +202,30 @@ impl GuardKeyring {
         // Writing to a vector cannot fail.
         let bytes = Zeroizing::new(borsh::to_vec(&set).unwrap_or_default());
         files::create(&self.set_path(&name_of(&sealing_key)), &bytes, Readable::ByOwner)?;
+        // Where there is but one, it will be the drawn one.
+        if let (1, Some(keys)) = (sets, last) {
+            self.keep_keys(&keys)?;
+        }
         Ok(announced)
+    }
+
+    /// Makes again what is missing of the public and server keys that others will ask for: it could not be written, or was deleted.
+    /// Blocks for a second for each; tells how many.
+    ///
+    /// # Errors
+    /// [`FileError`].
+    pub fn complete(&self) -> Result<usize, FileError> {
+        let mut made = 0;
+        for secrets in self.all() {
+            let (&[KeySet { public_key, server_key }], [seed]) = (&*secrets.announced.sets, &*secrets.seeds) else {
+                continue;
+            };
+            if ![public_key, server_key].iter().all(|key| self.key_path(&key.hash).exists()) {
+                self.keep_keys(&GuardKeys::from_seed(&KeySeed::from_bytes(*seed)))?;
+                made += 1;
+            }
+        }
+        Ok(made)
     }
 
     fn keep_keys(&self, keys: &GuardKeys) -> Result<(), FileError> {
@@ -333,6 +359,40 @@ mod tests {
         assert!(!are_made_of(&[others[0], (longer, seeds[1])]));
         let crafted = KeySet { server_key: drawn.server_key, ..made.sets[2] };
         assert!(!are_made_of(&[others[0], (crafted, seeds[1])]), "the last of them");
+    }
+
+    #[test]
+    fn a_key_is_never_here_without_its_set_and_is_made_again_where_it_is_missing() {
+        let home = tempfile::tempdir().expect("a temporary folder");
+        let keys = keyring(home.path());
+        let is_over = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                (0..3).for_each(|_| drop(keys.make(1).expect("keys")));
+                is_over.store(true, std::sync::atomic::Ordering::SeqCst);
+            });
+            while !is_over.load(std::sync::atomic::Ordering::SeqCst) {
+                let (sets, kept) = keys.kept();
+                let of_sets: Vec<_> = sets.iter().flat_map(|of| of.sets[0].hashes()).collect();
+                assert!(kept.iter().all(|key| of_sets.contains(key)), "what has no set would be deleted");
+            }
+        });
+        assert_eq!(keys.complete().expect("complete"), 0);
+
+        // The disk is full, or somebody else's, when the keys are to be written.
+        std::fs::remove_dir_all(&keys.keys).expect("removed");
+        std::fs::write(&keys.keys, b"").expect("a file");
+        assert!(matches!(keys.make(1), Err(GuardKeyError::File(_))));
+        assert!(keys.complete().is_err());
+        std::fs::remove_file(&keys.keys).expect("removed");
+        files::create_private_dir(&keys.keys).expect("a folder");
+        assert_eq!(keys.complete().expect("made again"), 4);
+        for set in keys.announced() {
+            assert!(set.sets[0].hashes().iter().all(|hash| keys.key(hash).is_some()));
+        }
+        // Which of several will be drawn is not known.
+        keys.make(2).expect("two sets");
+        assert_eq!(keys.complete().expect("complete"), 0);
     }
 
     #[test]

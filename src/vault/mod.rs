@@ -202,6 +202,16 @@ impl Vault {
         Ok(tokio::task::spawn_blocking(move || keys.make(sets)).await.map_err(|_| RoleError::Stopped)??)
     }
 
+    /// Makes again what is missing of the keys that others will ask for; tells how many.
+    ///
+    /// # Errors
+    /// [`RoleError`].
+    pub async fn complete_guard_keys(&self) -> Result<usize, RoleError> {
+        let keys = self.guard_keys.clone();
+        let made = tokio::task::spawn_blocking(move || keys.complete()).await.map_err(|_| RoleError::Stopped)?;
+        Ok(made.map_err(GuardKeyError::from)?)
+    }
+
     /// As custodian: what the sets of keys are made of that were not drawn. Those of the one that was are there from then on.
     ///
     /// # Errors
@@ -232,9 +242,10 @@ impl Vault {
         self.guard_keys.keep(hash, bytes)
     }
 
-    /// The public and server keys for guarded rounds that are here, by their hashes.
-    pub fn kept_guard_keys(&self) -> Vec<ContentHash> {
-        self.guard_keys.keys()
+    /// All keys for guarded rounds that are here: the own ones as [`guard_keys`](Self::guard_keys) has them, and the public and
+    /// server keys, the own and others', by their hashes.
+    pub fn kept_guard_keys(&self) -> (Vec<RegisterGuardKeys>, Vec<ContentHash>) {
+        self.guard_keys.kept()
     }
 
     /// Deletes what the keys for a round are made of, which must have ended, by the key to which others sealed.

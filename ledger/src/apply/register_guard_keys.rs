@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use consilium_protocol::ids::{ContentHash, HospitalId};
-use consilium_protocol::tx::{Blob, MAX_GUARD_KEY_BYTES, RegisterGuardKeys};
+use consilium_protocol::tx::{Blob, KeySet, MAX_GUARD_KEY_BYTES, RegisterGuardKeys};
 
 use super::{Context, Outcome, count};
 use crate::event::Event;
@@ -21,8 +21,7 @@ pub(super) fn apply(context: &mut Context<'_>, payload: &RegisterGuardKeys) -> O
         return Err(Rejection::GuardKeys);
     }
     // What a role was drawn with is used up, and what was beside it may be known to everybody: for good.
-    let hashes: BTreeSet<ContentHash> =
-        sets.iter().flat_map(|set| [set.public_key.hash, set.server_key.hash]).collect();
+    let hashes: BTreeSet<ContentHash> = sets.iter().flat_map(KeySet::hashes).collect();
     let has_used = |round: &Round| {
         let Some(roles) = round.guard.as_ref().map(|guard| &guard.roles) else { return false };
         let mut known = roles.keys.iter().chain(&round.spare.sets);
@@ -33,7 +32,7 @@ pub(super) fn apply(context: &mut Context<'_>, payload: &RegisterGuardKeys) -> O
     };
     // Nor are another member's registered twice: drawn with the one, they would still be free with the other.
     let has_registered = |(id, kept): (&HospitalId, &GuardKeys)| {
-        let mut sets = kept.keys.sets.iter().flat_map(|set| [set.public_key.hash, set.server_key.hash]);
+        let mut sets = kept.keys.sets.iter().flat_map(KeySet::hashes);
         *id != hospital && (kept.keys.sealing_key == payload.sealing_key || sets.any(|hash| hashes.contains(&hash)))
     };
     if context.state.studies().any(|study| study.course.rounds.iter().any(has_used))
