@@ -33,6 +33,9 @@ pub enum FetchError {
     /// The member is unknown.
     #[error("hospital {0:?} is no member")]
     NoMember(HospitalId),
+    /// It is this hospital.
+    #[error("this hospital does not have what it committed to itself any more")]
+    Own,
     /// The member does not answer or refuses.
     #[error("hospital {0:?} did not give what it committed to")]
     Refused(HospitalId),
@@ -48,6 +51,7 @@ struct Other {
 
 /// The other members.
 pub struct Peers {
+    own: HospitalId,
     others: BTreeMap<HospitalId, Other>,
 }
 
@@ -67,7 +71,7 @@ impl Peers {
             tokio::spawn(spread(member.name.clone(), client.clone(), waiting));
             others.insert(member.id, Other { client, queue });
         }
-        Ok(Self { others })
+        Ok(Self { own, others })
     }
 
     /// Spreads a transaction; never waits.
@@ -88,6 +92,9 @@ impl Peers {
     }
 
     async fn try_fetch(&self, from: HospitalId, wanted: &Wanted) -> Result<Vec<u8>, FetchError> {
+        if from == self.own {
+            return Err(FetchError::Own);
+        }
         let other = self.others.get(&from).ok_or(FetchError::NoMember(from))?;
         let (study, round) =
             wanted.of.map_or((Vec::new(), 0), |(study, round)| (study.as_bytes().to_vec(), round.get()));

@@ -104,6 +104,7 @@ impl DriveError {
 const fn of_fetch(error: &FetchError) -> &'static str {
     match error {
         FetchError::NotCommitted(_) => "forged",
+        FetchError::Own => "lost",
         FetchError::NoMember(_) | FetchError::Refused(_) => "others_unreachable",
     }
 }

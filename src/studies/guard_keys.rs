@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use consilium_ledger::rejection::Rejection;
 use consilium_ledger::state::State;
-use consilium_protocol::ids::HospitalId;
+use consilium_protocol::ids::{ContentHash, HospitalId};
 use consilium_protocol::study::Protection;
 use consilium_protocol::tx::{Payload, RegisterGuardKeys};
 use tracing::{info, warn};
@@ -45,12 +45,20 @@ pub(super) fn use_of(state: &State, hospital: &HospitalId, keys: &RegisterGuardK
     drawn.map(|round| if round.ended.is_some() { Use::Ended } else { Use::Running }).next().unwrap_or(Use::Free)
 }
 
+/// The public keys with which a hospital is the custodian of rounds that run.
+fn drawn(state: &State, hospital: &HospitalId) -> Vec<ContentHash> {
+    let running = state.studies().filter_map(|study| study.course.running_round()?.guard);
+    let own = running.filter(|guard| guard.roles.custodian == *hospital);
+    own.filter_map(|guard| Some(guard.roles.keys?.public_key.hash)).collect()
+}
+
 /// Has a set made and registers it as soon as the ledger has a guarded study, and whenever a role was drawn with the last one.
 pub(super) async fn register(studies: Arc<Studies>) {
     let replica = &studies.replica;
     loop {
         tokio::time::sleep(LOOK).await;
-        match studies.vault.complete_guard_keys().await {
+        let drawn = replica.chain.read(|state| drawn(state, &replica.hospital)).unwrap_or_default();
+        match studies.vault.complete_guard_keys(drawn).await {
             Ok(0) => {}
             Ok(sets) => info!(sets, "keys for guarded rounds were missing and are made again"),
             Err(error) => {

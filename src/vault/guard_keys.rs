@@ -115,10 +115,17 @@ impl GuardKeyring {
         self.keys.join(format!("{hash}.key"))
     }
 
-    /// A public or server key, the own or one that was fetched, if it is here.
+    /// A public or server key, the own or one that was fetched, if it is here. A file that is not what its name says is deleted,
+    /// so that the key is made or fetched again.
     pub fn key(&self, hash: &ContentHash) -> Option<Vec<u8>> {
-        let bytes = files::read_bytes(&self.key_path(hash), GuardServerKey::ENCODED_BYTES as u64).ok()?;
-        (hash::content(&bytes) == *hash).then_some(bytes)
+        let path = self.key_path(hash);
+        let bytes = files::read_bytes(&path, GuardServerKey::ENCODED_BYTES as u64).ok()?;
+        if hash::content(&bytes) == *hash {
+            return Some(bytes);
+        }
+        warn!(key = %path.display(), "it was damaged on disk, and is deleted");
+        let _ = files::delete(&path).inspect_err(|error| warn!(%error, "a damaged key is still there"));
+        None
     }
 
     /// Keeps another hospital's key, whose hash was checked.
@@ -209,18 +216,19 @@ impl GuardKeyring {
         Ok(announced)
     }
 
-    /// Makes again what is missing of the public and server keys that others will ask for: it could not be written, or was deleted.
-    /// Blocks for a second for each; tells how many.
+    /// Makes again what is missing of the public and server keys that others will ask for, which are those of the drawn sets (by
+    /// the hashes of their public keys) and of those that no other stands beside: it could not be written, or is lost. Blocks for
+    /// a second for each; tells how many sets.
     ///
     /// # Errors
     /// [`FileError`].
-    pub fn complete(&self) -> Result<usize, FileError> {
+    pub fn complete(&self, drawn: &[ContentHash]) -> Result<usize, FileError> {
         let mut made = 0;
         for secrets in self.all() {
-            let (&[KeySet { public_key, server_key }], [seed]) = (&*secrets.announced.sets, &*secrets.seeds) else {
-                continue;
-            };
-            if ![public_key, server_key].iter().all(|key| self.key_path(&key.hash).exists()) {
+            let sets = &secrets.announced.sets;
+            let is_asked_for = |set: &KeySet| sets.len() == 1 || drawn.contains(&set.public_key.hash);
+            let is_missing = |set: &KeySet| !set.hashes().iter().all(|hash| self.key_path(hash).exists());
+            for (_, seed) in sets.iter().zip(&secrets.seeds).filter(|(set, _)| is_asked_for(set) && is_missing(set)) {
                 self.keep_keys(&GuardKeys::from_seed(&KeySeed::from_bytes(*seed)))?;
                 made += 1;
             }
@@ -378,22 +386,24 @@ mod tests {
                 std::thread::sleep(std::time::Duration::from_millis(1));
             }
         });
-        assert_eq!(keys.complete().expect("complete"), 0);
+        assert_eq!(keys.complete(&[]).expect("complete"), 0);
 
         // The disk is full, or somebody else's, when the keys are to be written.
         std::fs::remove_dir_all(&keys.keys).expect("removed");
         std::fs::write(&keys.keys, b"").expect("a file");
         assert!(matches!(keys.make(1), Err(GuardKeyError::File(_))));
-        assert!(keys.complete().is_err());
+        assert!(keys.complete(&[]).is_err());
         std::fs::remove_file(&keys.keys).expect("removed");
         files::create_private_dir(&keys.keys).expect("a folder");
-        assert_eq!(keys.complete().expect("made again"), 3);
+        assert_eq!(keys.complete(&[]).expect("made again"), 3);
         for set in keys.announced() {
             assert!(set.sets[0].hashes().iter().all(|hash| keys.key(hash).is_some()));
         }
-        // Which of several will be drawn is not known.
-        keys.make(2).expect("two sets");
-        assert_eq!(keys.complete().expect("complete"), 0);
+        // Which of several will be drawn is not known before.
+        let drawn = keys.make(2).expect("two sets").sets[1];
+        assert_eq!(keys.complete(&[]).expect("complete"), 0);
+        assert_eq!(keys.complete(&[drawn.public_key.hash]).expect("made again"), 1);
+        assert!(drawn.hashes().iter().all(|hash| keys.key(hash).is_some()));
     }
 
     #[test]
@@ -405,8 +415,9 @@ mod tests {
         keys.keep(&hash, b"key").expect("kept");
         assert_eq!(keys.key(&hash).as_deref(), Some(&b"key"[..]));
         keys.keep(&hash, b"kex").expect("kept");
-        assert_eq!(keys.key(&hash), None);
         assert_eq!(keys.keys(), [hash]);
+        assert_eq!(keys.key(&hash), None);
+        assert!(keys.keys().is_empty(), "so that it is made or fetched again");
         files::replace(&keys.set_path(&hash), b"no set", Readable::ByOwner).expect("a file");
         assert!(matches!(keys.set(&hash), Err(GuardKeyError::Malformed(_))));
         assert!(matches!(keys.secret_key(&hash), Err(GuardKeyError::Gone)));

@@ -202,13 +202,14 @@ impl Vault {
         Ok(tokio::task::spawn_blocking(move || keys.make(sets)).await.map_err(|_| RoleError::Stopped)??)
     }
 
-    /// Makes again what is missing of the keys that others will ask for; tells how many.
+    /// Makes again what is missing of the keys that others will ask for, given the public keys that this hospital was drawn with;
+    /// tells of how many sets.
     ///
     /// # Errors
     /// [`RoleError`].
-    pub async fn complete_guard_keys(&self) -> Result<usize, RoleError> {
+    pub async fn complete_guard_keys(&self, drawn: Vec<ContentHash>) -> Result<usize, RoleError> {
         let keys = self.guard_keys.clone();
-        let made = tokio::task::spawn_blocking(move || keys.complete()).await.map_err(|_| RoleError::Stopped)?;
+        let made = tokio::task::spawn_blocking(move || keys.complete(&drawn)).await.map_err(|_| RoleError::Stopped)?;
         Ok(made.map_err(GuardKeyError::from)?)
     }
 
