@@ -199,7 +199,7 @@ fn guard_keys(world: &World, hospital: usize) -> Result<Vec<PathBuf>, Failure> {
 }
 
 #[test]
-fn keys_that_are_damaged_or_lost_on_disk_are_made_again() {
+fn keys_that_are_damaged_on_disk_are_made_again() {
     alone(async || {
         let world = World::ready(200, PATIENT).await?;
         let node = world.node().await?;
@@ -211,10 +211,10 @@ fn keys_that_are_damaged_or_lost_on_disk_are_made_again() {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         for hospital in 0..4 {
-            for (i, key) in guard_keys(&world, hospital)?.into_iter().enumerate() {
+            for key in guard_keys(&world, hospital)? {
                 let mut bytes = std::fs::read(&key)?;
                 bytes[100] ^= 1;
-                if (hospital + i).is_multiple_of(2) { std::fs::remove_file(key)? } else { std::fs::write(key, bytes)? }
+                std::fs::write(key, bytes)?;
             }
         }
         for position in 0..4 {
