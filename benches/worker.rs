@@ -53,7 +53,7 @@ fn study(sql: &str) -> StudySpec {
 fn worker(criterion: &mut Criterion) {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS).enable_all().build().expect("tokio");
-    let config = StoreConfig { folder: folder(), tables: Default::default() };
+    let config = StoreConfig::of(folder());
     let link = LinkSecret::from_seed([9; 32]);
     let store = runtime.block_on(Store::open(&config)).expect("an open store");
     let subjects: Vec<_> =

@@ -80,7 +80,7 @@ fn gate(criterion: &mut Criterion) {
         }
         context
     });
-    let config = StoreConfig { folder, tables: Default::default() };
+    let config = StoreConfig::of(folder);
     let store = runtime.block_on(Store::open(&config)).expect("an open store");
     let link = LinkSecret::from_seed([9; 32]);
     let subjects = runtime.block_on(store.subjects(&link)).expect("subjects");

@@ -199,7 +199,7 @@ pub(crate) fn hospital(args: &HospitalArgs, path: &std::path::Path) -> Result<Me
     let store = std::path::absolute(&args.store)?;
     let config = NodeConfig {
         listen: Listen { grpc: SocketAddr::new(bind, port), consensus: SocketAddr::new(bind, consensus_port), metrics },
-        store: StoreConfig { folder: store, tables: Default::default() },
+        store: StoreConfig::of(store),
         policy: None,
         limits: LimitsConfig::default(),
         consensus: ConsensusTiming::default(),

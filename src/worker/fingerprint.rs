@@ -4,7 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-/// Names, sizes and times of change of a folder's files, and of those in folders right below it, which hold a table's parts.
+use consilium_engine::store::{PARTS_DEPTH, csv_bytes};
+
+/// Names, sizes and times of change of a folder's files, and of those in folders below it, which hold a table's parts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Fingerprint(Vec<(PathBuf, u64, Option<SystemTime>)>);
 
@@ -12,12 +14,12 @@ impl Fingerprint {
     /// What cannot be looked at is left out: opening the store says what is wrong.
     pub(super) fn of(folder: &Path) -> Self {
         let mut found = Vec::new();
-        let mut folders = vec![(folder.to_path_buf(), true)];
-        while let Some((folder, descend)) = folders.pop() {
+        let mut folders = vec![(folder.to_path_buf(), 0)];
+        while let Some((folder, depth)) = folders.pop() {
             for entry in fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok) {
                 let Ok(metadata) = fs::metadata(entry.path()) else { continue };
-                if metadata.is_dir() && descend {
-                    folders.push((entry.path(), false));
+                if metadata.is_dir() && depth < PARTS_DEPTH {
+                    folders.push((entry.path(), depth + 1));
                 }
                 found.push((entry.path(), metadata.len(), metadata.modified().ok()));
             }
@@ -28,8 +30,7 @@ impl Fingerprint {
 
     /// The bytes of all CSV files, which are kept in memory while the store is open.
     pub(super) fn csv_bytes(&self) -> u64 {
-        let is_csv = |path: &Path| path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("csv"));
-        self.0.iter().filter(|(path, ..)| is_csv(path)).map(|(_, bytes, _)| bytes).sum()
+        self.0.iter().map(|(path, ..)| csv_bytes(path)).fold(0, u64::saturating_add)
     }
 }
 
@@ -50,5 +51,12 @@ mod tests {
         assert_eq!(with_parts.csv_bytes(), 12);
         fs::write(folder.path().join("death/part-0.parquet"), "xy").expect("a file");
         assert_ne!(with_parts, Fingerprint::of(folder.path()));
+        let deep = folder.path().join("measurement/year=2020/month=1");
+        fs::create_dir_all(&deep).expect("folders");
+        fs::write(deep.join("part-0.tsv"), "x").expect("a file");
+        let with_deep = Fingerprint::of(folder.path());
+        assert_eq!(with_deep.csv_bytes(), 13);
+        fs::write(deep.join("part-0.tsv"), "xy").expect("a file");
+        assert_ne!(with_deep, Fingerprint::of(folder.path()));
     }
 }

@@ -90,12 +90,7 @@ pub fn link() -> LinkSecret {
 }
 
 pub fn worker(store: &Path, bounds: Bounds) -> Worker {
-    Worker::new(Settings {
-        program: Program::at(program()),
-        store: StoreConfig { folder: store.to_path_buf(), tables: Default::default() },
-        link: link(),
-        bounds,
-    })
+    Worker::new(Settings { program: Program::at(program()), store: StoreConfig::of(store), link: link(), bounds })
 }
 
 fn spec(sql: &str) -> StudySpec {

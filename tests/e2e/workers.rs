@@ -88,7 +88,7 @@ impl Vaults {
                 hospital: found.member.id,
                 policy,
                 own_policy: policy,
-                store: StoreConfig { folder: found.store.clone(), tables: Default::default() },
+                store: StoreConfig::of(found.store.clone()),
                 program: Program::at(program()),
                 bounds: BOUNDS,
             };

@@ -91,6 +91,18 @@ pub enum CohortError {
         /// As written.
         name: String,
     },
+    /// A table that is there and cannot be read.
+    #[error("table `{name}` of this hospital cannot be read; its steward finds the reason with `consilium doctor`")]
+    UnreadableTable {
+        /// As written.
+        name: String,
+    },
+    /// A column that is there and cannot be read.
+    #[error("column `{name}` of this hospital cannot be read; its steward finds the reason with `consilium doctor`")]
+    UnreadableColumn {
+        /// As written.
+        name: String,
+    },
     /// A column that is not there.
     #[error("there is no column `{name}` here; check its spelling and its table's alias")]
     UnknownColumn {
@@ -274,6 +286,8 @@ impl CohortError {
             Self::FileAsTable { .. } => "file_as_table",
             Self::QualifiedTable { .. } => "qualified_table",
             Self::UnknownTable { .. } => "unknown_table",
+            Self::UnreadableTable { .. } => "unreadable_table",
+            Self::UnreadableColumn { .. } => "unreadable_column",
             Self::UnknownColumn { .. } => "unknown_column",
             Self::WithheldColumn { .. } => "withheld_column",
             Self::AmbiguousColumn { .. } => "ambiguous_column",
@@ -317,6 +331,9 @@ impl CohortError {
                 | Self::Evaluation
                 | Self::Store(_)
                 | Self::StoreChanged
+                // A value somewhere is why.
+                | Self::UnreadableTable { .. }
+                | Self::UnreadableColumn { .. }
                 // Planning knows how large a hospital's tables are.
                 | Self::Planner
                 | Self::Internal

@@ -35,8 +35,8 @@ pub struct Reads {
 pub struct TableRead {
     /// The table.
     pub name: String,
-    /// The domain that consent must open; `None` for vocabularies.
-    pub domain: Option<Domain>,
+    /// The domains that consent must open; none for vocabularies.
+    pub domains: Vec<Domain>,
     /// Whether its rows have days, so that consent's windows are about them.
     pub dated: bool,
     /// The columns, by name.
@@ -51,13 +51,13 @@ impl Reads {
 
     /// The domains that consent must open for the query to find anything.
     pub fn domains(&self) -> BTreeSet<Domain> {
-        self.tables.iter().filter_map(|table| table.domain).collect()
+        self.tables.iter().flat_map(|table| table.domains.iter().copied()).collect()
     }
 
     /// Of what a patient opens, what the query reads: of each domain its tables with dates, those without, or both.
     pub fn of(&self, allowed: &AllowedData) -> AllowedData {
         let part = |(domain, opened): (Domain, &Opened)| {
-            let reads = |dated| self.tables.iter().any(|t| t.domain == Some(domain) && t.dated == dated);
+            let reads = |dated| self.tables.iter().any(|t| t.domains.contains(&domain) && t.dated == dated);
             let days = if reads(true) { opened.days.clone() } else { Windows::none() };
             (domain, Opened { undated: opened.undated && reads(false), days })
         };
@@ -234,7 +234,7 @@ fn reads(plan: &LogicalPlan) -> Result<Reads, CohortError> {
     }
     let table = |(name, (table, columns)): (String, (Arc<Table>, BTreeSet<String>))| TableRead {
         name,
-        domain: table.domain(),
+        domains: table.domains().to_vec(),
         dated: matches!(table.role, Role::Patients { dating: Dating::Column(_) | Dating::Unsaid, .. }),
         columns: columns.into_iter().collect(),
     };

@@ -149,7 +149,8 @@ pub(crate) async fn run_through(
         let Planned { plan, columns, reads } = plan(&planned, &spec).await?;
         Ok((physical(&planned.state(), &plan).await?, columns, reads))
     });
-    let (plan, columns, reads) = planning.await.unwrap_or(Err(CohortError::Planner))?;
+    let planned = planning.await.unwrap_or(Err(CohortError::Planner));
+    let (plan, columns, reads) = planned.map_err(|error| as_of(store, error))?;
     let plan = watch(plan, deadline).map_err(|_| CohortError::Internal)?;
     let collecting = Collecting {
         schema: result_schema(&plan, &columns)?,
@@ -171,6 +172,18 @@ pub(crate) async fn run_through(
         Ok(Ok(collected)) => collected.map(|collected| collected.cohort(reads, people)),
         Ok(Err(_)) => Err(CohortError::Internal),
         Err(_) => Err(CohortError::TimedOut { limit_s: limits.time.as_secs() }),
+    }
+}
+
+/// What a name that the query engine does not know is to this store.
+fn as_of(store: &Store, error: CohortError) -> CohortError {
+    let own = |name: &str| name.rsplit('.').next().unwrap_or(name).to_ascii_lowercase();
+    match error {
+        CohortError::UnknownTable { name } if store.is_unreadable(&own(&name)) => CohortError::UnreadableTable { name },
+        CohortError::UnknownColumn { name } if store.has_unreadable(&own(&name)) => {
+            CohortError::UnreadableColumn { name }
+        }
+        error => error,
     }
 }
 

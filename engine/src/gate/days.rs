@@ -6,7 +6,7 @@ use arrow::array::{Array, AsArray, BooleanArray};
 use arrow::buffer::BooleanBuffer;
 use arrow::datatypes::{Date32Type, Int64Type};
 use arrow::record_batch::RecordBatch;
-use consilium_protocol::consent::{Domain, Opened};
+use consilium_protocol::consent::{AllowedData, Domain, Opened};
 
 use super::people::{CLOSED, People};
 use crate::store::table::Dating;
@@ -39,6 +39,19 @@ impl Days {
         }
     }
 
+    /// What both open.
+    fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::None, _) | (_, Self::None) => Self::None,
+            (Self::All, days) | (days, Self::All) => days,
+            (Self::Within(one), Self::Within(other)) => {
+                let both = one.iter().flat_map(|(a, b)| other.iter().map(|(c, d)| (*a.max(c), *b.min(d))));
+                let both: Vec<(i32, i32)> = both.filter(|(from, to)| from <= to).collect();
+                if both.is_empty() { Self::None } else { Self::Within(both) }
+            }
+        }
+    }
+
     /// Whether every day between these two is open, them included.
     pub(super) fn span(&self, one: i32, other: i32) -> bool {
         let (first, last) = (one.min(other), one.max(other));
@@ -61,10 +74,17 @@ pub(crate) struct RowGate {
 }
 
 impl RowGate {
-    pub(crate) fn new(people: &Arc<People>, domain: Domain, dating: Dating) -> Self {
-        let of = |domain, dating| people.classes.iter().map(|allowed| Days::of(allowed.of(domain), dating)).collect();
-        let deaths = of(Domain::Death, Dating::Column(0));
-        Self { people: Arc::clone(people), by_class: of(domain, dating), deaths }
+    /// The gate of a table that these domains open together.
+    pub(crate) fn new(people: &Arc<People>, domains: &[Domain], dating: Dating) -> Self {
+        let of = |domains: &[Domain], dating| {
+            let days = |allowed: &AllowedData| {
+                let each = domains.iter().map(|domain| Days::of(allowed.of(*domain), dating));
+                each.reduce(Days::and).unwrap_or(Days::None)
+            };
+            people.classes.iter().map(days).collect()
+        };
+        let deaths = of(&[Domain::Death], Dating::Column(0));
+        Self { people: Arc::clone(people), by_class: of(domains, dating), deaths }
     }
 
     /// Whether no row at all can pass.
@@ -111,5 +131,41 @@ impl RowGate {
             passing = &passing & nulls.inner();
         }
         BooleanArray::new(passing, None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_two_domains_open_is_what_both_open() {
+        use Days::{All, None, Within};
+        let cases = [
+            (All, All, All),
+            (All, None, None),
+            (All, Within(vec![(1, 5)]), Within(vec![(1, 5)])),
+            (Within(vec![(1, 5), (8, 9)]), Within(vec![(3, 8)]), Within(vec![(3, 5), (8, 8)])),
+            (Within(vec![(1, 5)]), Within(vec![(6, 8)]), None),
+            (Within(vec![(1, 5)]), None, None),
+        ];
+        for (one, other, both) in cases {
+            assert_eq!(one.clone().and(other.clone()), both, "{one:?} {other:?}");
+            assert_eq!(other.clone().and(one.clone()), both, "{other:?} {one:?}");
+        }
+    }
+
+    #[test]
+    fn a_table_of_several_domains_opens_where_each_does() {
+        let open =
+            |opened: &[Domain]| opened.iter().map(|domain| (*domain, Opened::everything())).collect::<AllowedData>();
+        let people = Arc::new(People::of(
+            &[(1, 0), (2, 1)],
+            &[open(&[Domain::Condition, Domain::Drug]), open(&[Domain::Condition])],
+        ));
+        let by_class = |domains: &[Domain]| RowGate::new(&people, domains, Dating::Column(0)).by_class.to_vec();
+        assert_eq!(by_class(&[Domain::Condition]), [Days::All, Days::All]);
+        assert_eq!(by_class(&[Domain::Condition, Domain::Drug]), [Days::All, Days::None]);
+        assert_eq!(by_class(&[]), [Days::None, Days::None], "no domain opens nothing");
     }
 }

@@ -99,7 +99,7 @@ pub(crate) struct GatedTable {
 impl GatedTable {
     pub(crate) fn new(table: &Arc<Table>, reader: &Arc<Reader>, gate: &Gate) -> Self {
         let row_gate = match table.role {
-            Role::Patients { domain, dating, .. } => Some(RowGate::new(&gate.people, domain, dating)),
+            Role::Patients { domains, dating, .. } => Some(RowGate::new(&gate.people, domains, dating)),
             Role::Vocabulary => None,
         };
         let hidden = |reach: &Reach| row_gate.as_ref().is_some_and(|gate| gate.hides(*reach));

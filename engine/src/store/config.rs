@@ -7,16 +7,28 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use consilium_protocol::consent::Domain;
 use serde::{Deserialize, Serialize};
 
+use super::text::Nulls;
+
 /// The `[store]` section of a node's configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, BorshSerialize, BorshDeserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StoreConfig {
-    /// The folder with one Parquet or CSV file per table, or a sub-folder of Parquet parts.
+    /// The folder with one Parquet or CSV file per table, or a sub-folder of parts.
     #[borsh(serialize_with = "path::write", deserialize_with = "path::read")]
     pub folder: PathBuf,
     /// Tables that are not OMOP's, by the name of their file without its ending.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tables: BTreeMap<String, TableConfig>,
+    /// What stands for no value where a file holds texts, beside an empty field.
+    #[serde(default, skip_serializing_if = "Nulls::are_usual")]
+    pub nulls: Nulls,
+}
+
+impl StoreConfig {
+    /// The tables of a folder, with nothing else said of them.
+    pub fn of(folder: impl Into<PathBuf>) -> Self {
+        Self { folder: folder.into(), tables: BTreeMap::new(), nulls: Nulls::default() }
+    }
 }
 
 /// What a table is that OMOP does not name. Without such a declaration a file is not a table.

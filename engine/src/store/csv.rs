@@ -1,212 +1,335 @@
 //! CSV files, read whole into memory and typed by the table's definition.
 //!
-//! Fields are first read as text and then converted column by column, so that a bad field is found by its place and
-//! never quoted. Comma, semicolon and tab separate; in tab-separated files (Athena's vocabularies) quotes mean nothing.
+//! Comma, semicolon, tab and bar separate. Quotes mean what RFC 4180 says; in tab-separated files whose header line has none
+//! (Athena's vocabularies) they mean nothing. A field that is not what its column holds closes the column, a line that is no
+//! row the table; of a vocabulary, whose texts have no line breaks, that line alone is left out.
 
+use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Seek, SeekFrom};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::TimestampMicrosecondArray;
-use arrow::array::{ArrayRef, AsArray, BooleanArray, Date32Array, Float64Array, Int64Array, StringArray};
-use arrow::compute::kernels::cast_utils::Parser;
-use arrow::csv::ReaderBuilder;
-use arrow::csv::reader::Format;
-use arrow::datatypes::{DataType, Field, Schema, TimestampMicrosecondType};
-use arrow::error::ArrowError;
-use arrow::record_batch::RecordBatch;
-use consilium_protocol::ids::Date;
+use arrow::array::{
+    ArrayRef, BooleanBuilder, Date32Builder, Float64Builder, Int64Builder, StringBuilder, TimestampMicrosecondBuilder,
+};
+use csv::ByteRecord;
+use flate2::bufread::MultiGzDecoder;
 
-use super::config::StoreConfig;
 use super::error::StoreError;
-use super::folder::{shown, unreadable};
+use super::folder::{Format, Part, shown, unreadable};
 use super::kind::Kind;
-use super::layout::lay_out;
-use super::table::{Source, Table};
+use super::layout::Lines;
+use super::names;
+use super::text::{self, Nulls};
 
-const BATCH_ROWS: usize = 8_192;
+/// How many rows are handed on at once.
+pub(super) const BATCH_ROWS: usize = 8_192;
 
-/// Reads a table.
-pub(super) fn read(name: &str, folder: &Path, path: &Path, config: &StoreConfig) -> Result<Table, StoreError> {
-    let csv = Csv::open(folder, path)?;
-    let declared = config.tables.contains_key(name);
-    let kinds = if declared { csv.find_kinds()? } else { vec![None; csv.header.len()] };
-    let types: Vec<(String, Option<Kind>)> = csv.header.iter().cloned().zip(kinds).collect();
-    let layout = lay_out(name, &csv.file, &types, config)?;
-    let mut table = Table {
-        name: name.to_string(),
-        role: layout.role,
-        columns: layout.columns,
-        withheld: layout.withheld,
-        rows: None,
-        key: None,
-        source: Source::Empty,
-    };
-    let schema = table.schema();
-    let mut batches = Vec::new();
-    let mut rows = 0;
-    csv.scan(&layout.positions, |texts| {
-        let columns = (0..table.columns.len()).map(|i| {
-            let (column, texts) = (&table.columns[i], texts.column(i).as_string::<i32>());
-            convert(texts, column.kind).map_err(|at| StoreError::BadField {
-                file: csv.file.clone(),
-                line: line(rows + at),
-                column: column.name.clone(),
-                expected: column.kind.words(),
-            })
-        });
-        let columns = columns.collect::<Result<Vec<ArrayRef>, StoreError>>()?;
-        rows += texts.num_rows();
-        let batch = RecordBatch::try_new(Arc::clone(&schema), columns);
-        batches.push(batch.map_err(|_| StoreError::NotCsv { file: csv.file.clone() })?);
-        Ok(())
-    })?;
-    table.rows = Some(rows);
-    table.source = Source::Memory(Arc::new(batches));
-    Ok(table)
-}
+/// The largest CSV table that is read into memory, in bytes before any compression.
+pub const CSV_BYTES: u64 = 4 << 30;
 
-/// The line of a row, after the header.
-fn line(row: usize) -> u64 {
-    row as u64 + 2
-}
+/// How much of a file is looked at to find out how it is written.
+const START_BYTES: usize = 1 << 16;
 
-struct Csv {
-    file: String,
-    at: std::path::PathBuf,
-    path: std::path::PathBuf,
-    skip: u64,
+/// A CSV file and how it is written.
+pub(super) struct Csv<'a> {
+    folder: &'a Path,
+    part: &'a Part,
+    gzip: bool,
     delimiter: u8,
-    header: Vec<String>,
+    quoted: bool,
+    /// The columns' plain names.
+    pub(super) names: Vec<String>,
 }
 
-impl Csv {
-    fn open(folder: &Path, path: &Path) -> Result<Self, StoreError> {
-        let (file, at) = (shown(path), folder.join(path));
-        let mut reader = BufReader::new(File::open(&at).map_err(|e| unreadable(path, &e))?);
-        let start = reader.fill_buf().map_err(|e| unreadable(path, &e))?;
-        let skip = if start.starts_with(b"\xEF\xBB\xBF") { 3 } else { 0 };
-        let first: &[u8] = start.split(|b| *b == b'\n').next().unwrap_or_default();
-        let most = |delimiter: &u8| first.iter().filter(|b| *b == delimiter).count();
-        let delimiter = [b',', b';', b'\t'].into_iter().rev().max_by_key(most).unwrap_or(b',');
-        let mut format = Format::default().with_header(true).with_delimiter(delimiter);
-        if delimiter == b'\t' {
-            format = format.with_quote(0);
+/// A file's lines, one by one; the header is the first.
+struct Source(BufReader<Box<dyn Read>>);
+
+impl<'a> Csv<'a> {
+    /// Finds out how a file is written.
+    pub(super) fn open(folder: &'a Path, part: &'a Part, format: Format) -> Result<Self, StoreError> {
+        let gzip = format == Format::Csv { gzip: true };
+        let mut csv = Self { folder, part, gzip, delimiter: b',', quoted: true, names: Vec::new() };
+        let mut source = csv.source()?;
+        let mut start = Vec::new();
+        let mut limited = source.0.by_ref().take(START_BYTES as u64);
+        limited.read_until(b'\n', &mut start).map_err(|e| csv.failed(&e))?;
+        if start.len() == START_BYTES || start.contains(&0) || std::str::from_utf8(&start).is_err() {
+            return Err(StoreError::NotCsv { file: csv.shown() });
         }
-        reader.seek(SeekFrom::Start(skip)).map_err(|e| unreadable(path, &e))?;
-        let (schema, _) = format
-            .infer_schema(reader, Some(0))
-            .map_err(|_| StoreError::MalformedRow { file: file.clone(), line: 1 })?;
-        let header = schema.fields().iter().map(|f| f.name().trim().to_ascii_lowercase()).collect();
-        Ok(Self { file, at, path: path.to_path_buf(), skip, delimiter, header })
+        let count = |delimiter: &u8| start.iter().filter(|b| *b == delimiter).count();
+        csv.delimiter = [b'|', b',', b';', b'\t'].into_iter().max_by_key(count).unwrap_or(b',');
+        csv.quoted = csv.delimiter != b'\t' || start.contains(&b'"');
+        let mut header = ByteRecord::new();
+        let read = csv.reader(&start[..]).read_byte_record(&mut header);
+        if !read.is_ok_and(|is_there| is_there) {
+            return Err(StoreError::NoHeader { file: csv.shown() });
+        }
+        csv.names = header.iter().map(|name| names::plain(&String::from_utf8_lossy(name))).collect();
+        Ok(csv)
     }
 
-    /// Hands the columns at `positions`, as text, to `take`, batch by batch.
-    fn scan(
-        &self,
-        positions: &[usize],
-        mut take: impl FnMut(&RecordBatch) -> Result<(), StoreError>,
-    ) -> Result<(), StoreError> {
-        let mut reader = File::open(&self.at).map_err(|e| unreadable(&self.path, &e))?;
-        reader.seek(SeekFrom::Start(self.skip)).map_err(|e| unreadable(&self.path, &e))?;
-        // Names that no file can have twice.
-        let fields: Vec<Field> =
-            (0..self.header.len()).map(|i| Field::new(i.to_string(), DataType::Utf8, true)).collect();
-        let mut builder = ReaderBuilder::new(Arc::new(Schema::new(fields)))
-            .with_header(true)
-            .with_delimiter(self.delimiter)
-            .with_batch_size(BATCH_ROWS)
-            .with_projection(positions.to_vec());
-        if self.delimiter == b'\t' {
-            builder = builder.with_quote(0);
+    fn shown(&self) -> String {
+        shown(&self.part.path)
+    }
+
+    fn failed(&self, error: &io::Error) -> StoreError {
+        match error.kind() {
+            io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof if self.gzip => {
+                StoreError::DamagedGzip { file: self.shown() }
+            }
+            _ => unreadable(&self.part.path, error),
         }
-        let reader = builder.build(BufReader::new(reader)).map_err(|e| self.malformed(&e))?;
-        for batch in reader {
-            take(&batch.map_err(|e| self.malformed(&e))?)?;
+    }
+
+    /// The file's text from its start.
+    fn source(&self) -> Result<Source, StoreError> {
+        let mut file = File::open(self.folder.join(&self.part.path)).map_err(|e| self.failed(&e))?;
+        let raw: Box<dyn Read> = match self.gzip {
+            true => Box::new(MultiGzDecoder::new(BufReader::new(file))),
+            false => {
+                file.seek(SeekFrom::Start(0)).map_err(|e| self.failed(&e))?;
+                Box::new(file)
+            }
+        };
+        let mut source = BufReader::with_capacity(START_BYTES, raw);
+        if source.fill_buf().map_err(|e| self.failed(&e))?.starts_with(b"\xEF\xBB\xBF") {
+            source.consume(3);
+        }
+        Ok(Source(source))
+    }
+
+    fn reader<R: Read>(&self, source: R) -> csv::Reader<R> {
+        csv::ReaderBuilder::new()
+            .has_headers(false)
+            .flexible(true)
+            .delimiter(self.delimiter)
+            .quoting(self.quoted)
+            .from_reader(source)
+    }
+
+    /// Whether a record is a row of the table. Empty fields beyond the last column, as spreadsheets write them, are none.
+    fn is_row(&self, record: &ByteRecord) -> bool {
+        record.len() >= self.names.len() && record.iter().skip(self.names.len()).all(<[u8]>::is_empty)
+    }
+
+    /// Hands every row to `take`, with its line. A record that is none is an error.
+    pub(super) fn rows(&self, mut take: impl FnMut(u64, &ByteRecord)) -> Result<(), StoreError> {
+        let mut bytes = Counted { inner: self.source()?.0, left: CSV_BYTES, is_over: false };
+        let mut last_byte = Last { inner: &mut bytes, byte: 0 };
+        let mut reader = self.reader(&mut last_byte);
+        let mut record = ByteRecord::new();
+        let (mut is_header, mut last, mut ends_open) = (true, 0, false);
+        loop {
+            match reader.read_byte_record(&mut record) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) => {
+                    let error = match error.into_kind() {
+                        csv::ErrorKind::Io(error) => error,
+                        _ => io::ErrorKind::Other.into(),
+                    };
+                    drop(reader);
+                    if bytes.is_over {
+                        return Err(StoreError::TooLargeForCsv { file: self.shown() });
+                    }
+                    return Err(self.failed(&error));
+                }
+            }
+            last = record.position().map_or(0, csv::Position::line);
+            if std::mem::take(&mut is_header) {
+                continue;
+            }
+            if !self.is_row(&record) {
+                return Err(StoreError::MalformedRow { file: self.shown(), line: last });
+            }
+            // A last quotation that was never closed takes in the rest of the file, line breaks and all.
+            ends_open = record.iter().next_back().is_some_and(|field| field.contains(&b'\n'));
+            take(last, &record);
+        }
+        drop(reader);
+        if ends_open && last_byte.byte != b'"' {
+            return Err(StoreError::MalformedRow { file: self.shown(), line: last });
         }
         Ok(())
     }
 
-    /// What is wrong with a row. Of Arrow's message only the line is used, and only from the one message that is known
-    /// to have nothing of the row before it.
-    fn malformed(&self, error: &ArrowError) -> StoreError {
-        let file = self.file.clone();
-        let line = match error {
-            ArrowError::CsvError(text) => text.strip_prefix("incorrect number of fields for line ").and_then(|rest| {
-                let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
-                rest[..digits].parse::<u64>().ok()
-            }),
-            _ => None,
-        };
-        match line {
-            Some(line) => StoreError::MalformedRow { file, line },
-            None => StoreError::NotCsv { file },
-        }
-    }
-
-    /// What each column of a table that nobody defined holds, by all of its fields.
-    fn find_kinds(&self) -> Result<Vec<Option<Kind>>, StoreError> {
-        const BY_STRICTNESS: [Kind; 4] = [Kind::Integer, Kind::Number, Kind::Date, Kind::Moment];
-        let mut possible = vec![BY_STRICTNESS.to_vec(); self.header.len()];
-        let every: Vec<usize> = (0..self.header.len()).collect();
-        self.scan(&every, |texts| {
-            for (column, kinds) in texts.columns().iter().zip(&mut possible) {
-                kinds.retain(|kind| convert(column.as_string::<i32>(), *kind).is_ok());
+    /// As [`rows`](Self::rows), line by line: a line that is no row is left out, whatever its quotes, and counted.
+    pub(super) fn lines(
+        &self,
+        mut take: impl FnMut(u64, &ByteRecord),
+        mut left_out: impl FnMut(u64),
+    ) -> Result<(), StoreError> {
+        let mut source = self.source()?.0;
+        let (mut line, mut record) = (Vec::new(), ByteRecord::new());
+        let (mut number, mut bytes) = (0, 0u64);
+        loop {
+            line.clear();
+            let read = source.read_until(b'\n', &mut line).map_err(|e| self.failed(&e))?;
+            if read == 0 {
+                return Ok(());
             }
-            Ok(())
-        })?;
-        Ok(possible.iter().map(|kinds| Some(kinds.first().copied().unwrap_or(Kind::Text))).collect())
-    }
-}
-
-/// Converts a column of text; the error is the position of the first field that is not of the kind.
-fn convert(texts: &StringArray, kind: Kind) -> Result<ArrayRef, usize> {
-    fn each<T>(texts: &StringArray, parse: impl Fn(&str) -> Option<T>) -> Result<Vec<Option<T>>, usize> {
-        let field = |(i, text): (usize, Option<&str>)| match text.map(str::trim) {
-            None | Some("") => Ok(None),
-            Some(text) => parse(text).map(Some).ok_or(i),
-        };
-        texts.iter().enumerate().map(field).collect()
-    }
-    Ok(match kind {
-        Kind::Subject | Kind::Key | Kind::Code | Kind::Integer => Arc::new(Int64Array::from(each(texts, integer)?)),
-        Kind::Number => {
-            let number = |text: &str| text.parse::<f64>().ok().filter(|n| n.is_finite());
-            Arc::new(Float64Array::from(each(texts, number)?))
+            bytes += read as u64;
+            if bytes > CSV_BYTES {
+                return Err(StoreError::TooLargeForCsv { file: self.shown() });
+            }
+            number += 1;
+            while line.last().is_some_and(|byte| matches!(byte, b'\n' | b'\r')) {
+                line.pop();
+            }
+            if number == 1 || line.is_empty() {
+                continue;
+            }
+            let is_read = if self.quoted && line.contains(&b'"') {
+                self.reader(&line[..]).read_byte_record(&mut record).is_ok_and(|is_there| is_there)
+            } else {
+                record.clear();
+                line.split(|byte| *byte == self.delimiter).for_each(|field| record.push_field(field));
+                true
+            };
+            if is_read && self.is_row(&record) {
+                take(number, &record);
+            } else {
+                left_out(number);
+            }
         }
-        Kind::Date => Arc::new(Date32Array::from(each(texts, day)?)),
-        Kind::Moment => Arc::new(TimestampMicrosecondArray::from(each(texts, moment)?)),
-        Kind::Text => Arc::new(texts.clone()),
-        Kind::Truth => Arc::new(BooleanArray::from(each(texts, |text| text.parse::<bool>().ok())?)),
-    })
-}
-
-/// Whole numbers, also as exports of numeric columns write them: `12.0`.
-fn integer(text: &str) -> Option<i64> {
-    let whole =
-        text.split_once('.').filter(|(_, zeros)| zeros.bytes().all(|b| b == b'0')).map_or(text, |(whole, _)| whole);
-    whole.parse().ok()
-}
-
-/// `2024-02-29`, `20240229`, or the day of `2024-02-29 12:00:00`.
-fn day(text: &str) -> Option<i32> {
-    let text = match text.as_bytes().get(10) {
-        Some(b' ' | b'T') => text.get(..10)?,
-        _ => text,
-    };
-    if text.len() == 8 && text.bytes().all(|b| b.is_ascii_digit()) {
-        let number = |digits: &str| digits.parse::<u32>().ok();
-        let (year, month, day) = (number(&text[..4])?, number(&text[4..6])?, number(&text[6..])?);
-        return Date::from_ymd(i32::try_from(year).ok()?, month, day).map(Date::days);
     }
-    text.parse::<Date>().ok().map(Date::days)
 }
 
-/// Microseconds since 1970, without a time zone; a day alone is its midnight.
-fn moment(text: &str) -> Option<i64> {
-    if let Some(day) = day(text).filter(|_| text.len() <= 10) {
-        return Some(i64::from(day) * 86_400_000_000);
+/// A reader that stops after so many bytes.
+struct Counted<R> {
+    inner: R,
+    left: u64,
+    is_over: bool,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        match self.left.checked_sub(read as u64) {
+            Some(left) => self.left = left,
+            None => {
+                self.is_over = true;
+                return Err(io::ErrorKind::Other.into());
+            }
+        }
+        Ok(read)
     }
-    TimestampMicrosecondType::parse(text)
+}
+
+/// A reader that remembers the last byte that is no line break.
+struct Last<R> {
+    inner: R,
+    byte: u8,
+}
+
+impl<R: Read> Read for Last<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        let last = buffer[..read].iter().rfind(|byte| !matches!(byte, b'\n' | b'\r'));
+        self.byte = last.copied().unwrap_or(self.byte);
+        Ok(read)
+    }
+}
+
+/// A column while it is read.
+pub(super) struct Reading {
+    kind: Kind,
+    /// Whether what stands for nothing does so here.
+    has_marks: bool,
+    builder: Builder,
+    /// Fields that are not what the column holds.
+    pub(super) bad: Lines,
+    /// What was read, in batches.
+    pub(super) arrays: Vec<ArrayRef>,
+}
+
+enum Builder {
+    Whole(Int64Builder),
+    Number(Float64Builder),
+    Date(Date32Builder),
+    Moment(TimestampMicrosecondBuilder),
+    Text(StringBuilder),
+    Truth(BooleanBuilder),
+}
+
+impl Reading {
+    pub(super) fn new(kind: Kind, has_marks: bool) -> Self {
+        let builder = match kind {
+            Kind::Subject | Kind::Key | Kind::Code | Kind::Integer => Builder::Whole(Int64Builder::new()),
+            Kind::Number => Builder::Number(Float64Builder::new()),
+            Kind::Date => Builder::Date(Date32Builder::new()),
+            Kind::Moment => Builder::Moment(TimestampMicrosecondBuilder::new()),
+            Kind::Text => Builder::Text(StringBuilder::new()),
+            Kind::Truth => Builder::Truth(BooleanBuilder::new()),
+        };
+        Self { kind, has_marks, builder, bad: Lines::default(), arrays: Vec::new() }
+    }
+
+    /// Takes in a field.
+    pub(super) fn take(&mut self, field: &[u8], (file, line): (usize, u64), nulls: &Nulls) {
+        let Ok(field) = std::str::from_utf8(field) else {
+            self.bad.add(file, line);
+            self.put(None);
+            return;
+        };
+        let bare = text::bare(field);
+        let is_null = if self.has_marks { nulls.has(bare) } else { bare.is_empty() || bare == text::NULL_TEXT };
+        let field = if self.kind == Kind::Text { field.trim() } else { bare };
+        if !self.put((!is_null).then_some(field)) {
+            self.bad.add(file, line);
+        }
+    }
+
+    /// Puts a field's value, or NULL; tells whether it has one if it should.
+    fn put(&mut self, field: Option<&str>) -> bool {
+        macro_rules! put {
+            ($builder:expr, $parse:expr) => {{
+                let value = field.and_then($parse);
+                $builder.append_option(value);
+                value.is_some() || field.is_none()
+            }};
+        }
+        match &mut self.builder {
+            Builder::Whole(builder) => put!(builder, text::integer),
+            Builder::Number(builder) => put!(builder, text::number),
+            Builder::Date(builder) => put!(builder, text::day),
+            Builder::Moment(builder) => put!(builder, text::moment),
+            Builder::Text(builder) => put!(builder, Some),
+            Builder::Truth(builder) => put!(builder, text::truth),
+        }
+    }
+
+    /// Ends a batch.
+    pub(super) fn end_batch(&mut self) {
+        self.arrays.push(match &mut self.builder {
+            Builder::Whole(builder) => Arc::new(builder.finish()),
+            Builder::Number(builder) => Arc::new(builder.finish()),
+            Builder::Date(builder) => Arc::new(builder.finish()),
+            Builder::Moment(builder) => Arc::new(builder.finish()),
+            Builder::Text(builder) => Arc::new(builder.finish()),
+            Builder::Truth(builder) => Arc::new(builder.finish()),
+        });
+    }
+}
+
+/// What each column of a table that nobody defined holds, by all of its fields.
+pub(super) fn kinds(files: &[Csv<'_>], nulls: &Nulls) -> Result<Vec<(String, Option<Kind>)>, StoreError> {
+    const BY_STRICTNESS: [Kind; 4] = [Kind::Integer, Kind::Number, Kind::Date, Kind::Moment];
+    let mut possible: BTreeMap<&str, Vec<Kind>> = BTreeMap::new();
+    for file in files {
+        file.rows(|_, record| {
+            for (name, field) in file.names.iter().zip(record) {
+                let kinds = possible.entry(name).or_insert_with(|| BY_STRICTNESS.to_vec());
+                kinds.retain(|kind| {
+                    let mut reading = Reading::new(*kind, true);
+                    reading.take(field, (0, 0), nulls);
+                    reading.bad.count == 0
+                });
+            }
+        })?;
+    }
+    let kind = |kinds: &Vec<Kind>| kinds.first().copied().unwrap_or(Kind::Text);
+    Ok(possible.iter().map(|(name, kinds)| ((*name).to_string(), Some(kind(kinds)))).collect())
 }

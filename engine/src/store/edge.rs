@@ -1,179 +1,362 @@
-//! From a file's types to those that queries see, without a failure: a day or moment that the other type cannot hold is
-//! NULL.
+//! From what a file holds to what queries see, without a failure: a value that the other type cannot hold is NULL.
 //!
-//! The query engine's own conversion of these would stop a query at the first such row, or take it for another day.
+//! | file | read as | values that do not fit |
+//! |---|---|---|
+//! | integers of any width, doubles, decimals, texts | whole numbers | fractions, doubles beyond 2^53, more than 64 bits |
+//! | numbers, decimals, texts | numbers | |
+//! | dates, moments of any unit and zone, texts | dates, moments | years beyond 0001 to 9999 |
+//! | texts, dictionaries of texts | texts | |
+//!
+//! The query engine's own conversions of these would stop a query at the first such row, or take it for another day. Whether
+//! there are such values is looked for when the store is opened ([`Fit::Checked`]); then the column is closed as a whole.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, ArrowPrimitiveType, AsArray, PrimitiveArray};
+use arrow::array::timezone::Tz;
+use arrow::array::{
+    Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanArray, PrimitiveArray, StringArray, new_null_array,
+};
+use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{
-    DataType, Date32Type, Date64Type, FieldRef, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType,
-    TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType,
+    DataType, Date32Type, Date64Type, Field, FieldRef, Float64Type, Int64Type, Schema, SchemaRef, TimeUnit,
+    TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType,
 };
 use arrow::record_batch::RecordBatch;
+use arrow::temporal_conversions::as_datetime_with_timezone;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
-use datafusion::common::{Result, internal_err};
+use datafusion::common::{Result, ScalarValue, internal_err};
 use datafusion::logical_expr::ColumnarValue;
 use datafusion::physical_expr::PhysicalExpr;
-use datafusion::physical_expr::expressions::CastExpr;
-use datafusion::physical_expr_adapter::{
-    DefaultPhysicalExprAdapterFactory, PhysicalExprAdapter, PhysicalExprAdapterFactory,
-};
+use datafusion::physical_expr::expressions::{self, CastExpr, Column};
+use datafusion::physical_expr_adapter::{PhysicalExprAdapter, PhysicalExprAdapterFactory};
 
-/// Makes conversions between days and moments total, and leaves those that cannot fail to the query engine.
-#[derive(Debug)]
-pub(super) struct TotalEdge;
+use super::kind::Kind;
+use super::names::{Place, place};
+use super::table::{self, Table};
+use super::text::{self, DAY_US, Nulls};
 
-impl PhysicalExprAdapterFactory for TotalEdge {
-    fn create(&self, logical: SchemaRef, physical: SchemaRef) -> Result<Arc<dyn PhysicalExprAdapter>> {
-        let inner = DefaultPhysicalExprAdapterFactory.create(logical, Arc::clone(&physical))?;
-        Ok(Arc::new(Adapter { inner, physical }))
-    }
+/// Whether a type's values can be read as what a column holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fit {
+    /// As they are, or as every reader would.
+    Plain,
+    /// All of them, after a mending that is worth a word.
+    Mended(&'static str),
+    /// Those that are what the column holds.
+    Checked(&'static str),
+    /// None.
+    Not,
 }
 
-#[derive(Debug)]
-struct Adapter {
-    inner: Arc<dyn PhysicalExprAdapter>,
-    physical: SchemaRef,
-}
-
-impl PhysicalExprAdapter for Adapter {
-    fn rewrite(&self, expr: Arc<dyn PhysicalExpr>) -> Result<Arc<dyn PhysicalExpr>> {
-        let rewritten = self.inner.rewrite(expr)?;
-        rewritten
-            .transform_up(|expr| {
-                let Some(cast) = expr.downcast_ref::<CastExpr>() else { return Ok(Transformed::no(expr)) };
-                let from = cast.expr().data_type(&self.physical)?;
-                if !is_dated(&from) || from == *cast.cast_type() {
-                    return Ok(Transformed::no(expr));
-                }
-                let total = Dated { inner: Arc::clone(cast.expr()), field: Arc::clone(cast.target_field()) };
-                Ok(Transformed::yes(Arc::new(total) as Arc<dyn PhysicalExpr>))
-            })
-            .data()
-    }
-}
-
-fn is_dated(found: &DataType) -> bool {
-    matches!(found, DataType::Date32 | DataType::Date64 | DataType::Timestamp(..))
-}
-
-/// A day or moment as another type.
-#[derive(Debug)]
-struct Dated {
-    inner: Arc<dyn PhysicalExpr>,
-    field: FieldRef,
-}
-
-impl PartialEq for Dated {
-    fn eq(&self, other: &Self) -> bool {
-        self.inner.eq(&other.inner) && self.field == other.field
-    }
-}
-
-impl Eq for Dated {}
-
-impl Hash for Dated {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.inner.hash(state);
-        self.field.hash(state);
-    }
-}
-
-impl fmt::Display for Dated {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} as {}", self.inner, self.field.data_type())
-    }
-}
-
-impl PhysicalExpr for Dated {
-    fn return_field(&self, _: &Schema) -> Result<FieldRef> {
-        Ok(Arc::clone(&self.field))
-    }
-
-    fn evaluate(&self, batch: &RecordBatch) -> Result<ColumnarValue> {
-        let array = self.inner.evaluate(batch)?.into_array(batch.num_rows())?;
-        Ok(ColumnarValue::Array(convert(&array, self.field.data_type())?))
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn PhysicalExpr>> {
-        vec![&self.inner]
-    }
-
-    fn with_new_children(self: Arc<Self>, mut children: Vec<Arc<dyn PhysicalExpr>>) -> Result<Arc<dyn PhysicalExpr>> {
-        match (children.pop(), children.is_empty()) {
-            (Some(inner), true) => Ok(Arc::new(Self { inner, field: Arc::clone(&self.field) })),
-            _ => internal_err!("a conversion has one input"),
+/// Whether values of a type can be read as what a column holds.
+pub(super) fn fit(found: &DataType, kind: Kind) -> Fit {
+    use Kind::{Code, Date, Integer, Key, Moment, Number, Subject, Text, Truth};
+    let is_text = is_text(found);
+    match (kind, found) {
+        // A column without a single value, as some programs write it.
+        (kind, DataType::Null) if kind != Subject => Fit::Plain,
+        (kind, DataType::Dictionary(_, values)) => fit(values, kind),
+        (Text, _) if is_text => Fit::Plain,
+        (Text, _) => Fit::Not,
+        (_, _) if is_text => Fit::Checked("kept as texts; every value fits"),
+        (Subject | Key | Code | Integer, DataType::UInt64) => Fit::Checked("kept without a sign; every value fits"),
+        (Subject | Key | Code | Integer, found) if found.is_integer() => Fit::Plain,
+        (Subject | Key | Code | Integer, found) if found.is_floating() => {
+            Fit::Checked("kept as doubles; every value fits")
         }
-    }
-
-    fn fmt_sql(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
+        (Subject | Key | Code | Integer, found) if found.is_decimal() => {
+            Fit::Checked("kept as decimals; every value fits")
+        }
+        (Number, found) if found.is_numeric() => Fit::Plain,
+        (Date | Moment, DataType::Date32 | DataType::Date64 | DataType::Timestamp(_, None)) => Fit::Plain,
+        (Date | Moment, DataType::Timestamp(_, Some(zone))) if zone.parse::<Tz>().is_ok() => {
+            Fit::Mended("with a time zone, read as the zone's own time")
+        }
+        (Truth, DataType::Boolean) => Fit::Plain,
+        _ => Fit::Not,
     }
 }
 
-const DAY_S: i128 = 86_400;
+/// What a declared table's column of this type holds.
+pub(super) fn kind_of(found: &DataType) -> Option<Kind> {
+    match found {
+        DataType::Dictionary(_, values) => kind_of(values),
+        found if is_text(found) => Some(Kind::Text),
+        found if found.is_integer() => Some(Kind::Integer),
+        found if found.is_numeric() => Some(Kind::Number),
+        DataType::Date32 | DataType::Date64 => Some(Kind::Date),
+        DataType::Timestamp(..) => Some(Kind::Moment),
+        DataType::Boolean => Some(Kind::Truth),
+        _ => None,
+    }
+}
+
+fn is_text(found: &DataType) -> bool {
+    matches!(found, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
+}
+
+/// The rows of a column that had a value and have none after it was read, by their positions.
+pub(super) fn misfits(before: &ArrayRef, after: &ArrayRef, nulls: &Nulls) -> Result<Vec<usize>> {
+    let lost = (0..after.len()).filter(|row| after.is_null(*row) && before.is_valid(*row));
+    let values = plain(before)?;
+    Ok(if let Some(doubles) = values.as_primitive_opt::<Float64Type>() {
+        lost.filter(|row| !doubles.value(*row).is_nan()).collect()
+    } else if let Some(texts) = values.as_string_opt::<i32>() {
+        lost.filter(|row| !nulls.has(text::bare(texts.value(*row)))).collect()
+    } else {
+        lost.collect()
+    })
+}
+
+/// The column as one of few types: a dictionary's values, texts of one kind, doubles of one width.
+fn plain(array: &ArrayRef) -> Result<ArrayRef> {
+    let to = match array.data_type() {
+        DataType::Dictionary(_, values) if is_text(values) => DataType::Utf8,
+        DataType::Dictionary(_, values) => (**values).clone(),
+        found if is_text(found) => DataType::Utf8,
+        DataType::Float16 | DataType::Float32 => DataType::Float64,
+        _ => return Ok(Arc::clone(array)),
+    };
+    cast(array, &to)
+}
+
+/// Arrow's own conversion, with NULL for what does not fit.
+fn cast(array: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
+    Ok(cast_with_options(array, to, &CastOptions { safe: true, ..CastOptions::default() })?)
+}
+
+/// A column as what queries see. Types that do not [fit] are an error, values that do not are NULL.
+pub(super) fn convert(array: &ArrayRef, kind: Kind, nulls: &Nulls) -> Result<ArrayRef> {
+    let (to, array) = (kind.data_type(), &plain(array)?);
+    if *array.data_type() == to {
+        return Ok(Arc::clone(array));
+    }
+    if let Some(texts) = array.as_string_opt::<i32>() {
+        return of_texts(texts, kind, nulls);
+    }
+    match (fit(array.data_type(), kind), &to) {
+        (Fit::Not, _) => internal_err!("a type that does not fit"),
+        (_, DataType::Int64) if array.data_type().is_floating() => {
+            let doubles = array.as_primitive::<Float64Type>();
+            Ok(Arc::new(doubles.unary_opt::<_, Int64Type>(text::whole)))
+        }
+        (_, DataType::Int64) if array.data_type().is_decimal() => whole_decimals(array),
+        (_, DataType::Date32 | DataType::Timestamp(..)) => dated(array, &to),
+        _ => cast(array, &to),
+    }
+}
+
+fn of_texts(texts: &StringArray, kind: Kind, nulls: &Nulls) -> Result<ArrayRef> {
+    fn each<T>(
+        texts: &StringArray,
+        nulls: &Nulls,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> impl Iterator<Item = Option<T>> {
+        texts.iter().map(move |field| field.map(text::bare).filter(|field| !nulls.has(field)).and_then(&parse))
+    }
+    Ok(match kind {
+        Kind::Subject | Kind::Key | Kind::Code | Kind::Integer => {
+            Arc::new(each(texts, nulls, text::integer).collect::<PrimitiveArray<Int64Type>>())
+        }
+        Kind::Number => Arc::new(each(texts, nulls, text::number).collect::<PrimitiveArray<Float64Type>>()),
+        Kind::Date => Arc::new(each(texts, nulls, text::day).collect::<PrimitiveArray<Date32Type>>()),
+        Kind::Moment => {
+            Arc::new(each(texts, nulls, text::moment).collect::<PrimitiveArray<TimestampMicrosecondType>>())
+        }
+        Kind::Truth => Arc::new(each(texts, nulls, text::truth).collect::<BooleanArray>()),
+        Kind::Text => return internal_err!("texts are texts"),
+    })
+}
+
+/// Whole numbers of decimals; a fraction is none, where Arrow's conversion would cut it off.
+fn whole_decimals(array: &ArrayRef) -> Result<ArrayRef> {
+    let whole = cast(array, &DataType::Int64)?;
+    let back = cast(&whole, array.data_type())?;
+    let same = arrow::compute::kernels::cmp::eq(array, &back)?;
+    Ok(arrow::compute::nullif(&whole, &arrow::compute::not(&same)?)?)
+}
 
 /// Days and moments in nanoseconds since 1970, which 128 bits hold for every type, and from there to the other type.
-fn convert(array: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
+fn dated(array: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
     const SECOND: i128 = 1_000_000_000;
+    const DAY: i128 = 86_400 * SECOND;
     match array.data_type() {
-        DataType::Date32 => counted::<Date32Type>(array, DAY_S * SECOND, to),
-        DataType::Date64 => counted::<Date64Type>(array, SECOND / 1_000, to),
-        DataType::Timestamp(TimeUnit::Second, _) => counted::<TimestampSecondType>(array, SECOND, to),
-        DataType::Timestamp(TimeUnit::Millisecond, _) => counted::<TimestampMillisecondType>(array, SECOND / 1_000, to),
-        DataType::Timestamp(TimeUnit::Microsecond, _) => counted::<TimestampMicrosecondType>(array, 1_000, to),
-        DataType::Timestamp(TimeUnit::Nanosecond, _) => counted::<TimestampNanosecondType>(array, 1, to),
+        DataType::Null => Ok(new_null_array(to, array.len())),
+        DataType::Date32 => counted::<Date32Type>(array, None, DAY, to),
+        DataType::Date64 => counted::<Date64Type>(array, None, SECOND / 1_000, to),
+        DataType::Timestamp(unit, zone) => {
+            let zone = zone.as_deref();
+            match unit {
+                TimeUnit::Second => counted::<TimestampSecondType>(array, zone, SECOND, to),
+                TimeUnit::Millisecond => counted::<TimestampMillisecondType>(array, zone, SECOND / 1_000, to),
+                TimeUnit::Microsecond => counted::<TimestampMicrosecondType>(array, zone, SECOND / 1_000_000, to),
+                TimeUnit::Nanosecond => counted::<TimestampNanosecondType>(array, zone, 1, to),
+            }
+        }
         _ => internal_err!("neither day nor moment"),
     }
 }
 
-/// Of values that count so many nanoseconds each.
-fn counted<T: ArrowPrimitiveType>(array: &ArrayRef, unit: i128, to: &DataType) -> Result<ArrayRef>
+/// Of values that count so many nanoseconds each, in a zone's own time.
+fn counted<T: ArrowPrimitiveType>(array: &ArrayRef, zone: Option<&str>, unit: i128, to: &DataType) -> Result<ArrayRef>
 where
     T::Native: Into<i64>,
 {
     let array: &PrimitiveArray<T> = array.as_primitive();
-    let nanoseconds = |value: T::Native| i128::from(value.into()) * unit;
+    let zone = match zone {
+        None | Some("UTC" | "Z" | "+00:00" | "Etc/UTC") => None,
+        Some(zone) => Some(zone.parse::<Tz>()?),
+    };
+    let microseconds = |value: T::Native| -> Option<i64> {
+        let micros = match zone {
+            None => i64::try_from((i128::from(value.into()) * unit).div_euclid(1_000)).ok()?,
+            Some(zone) => {
+                as_datetime_with_timezone::<T>(value.into(), zone)?.naive_local().and_utc().timestamp_micros()
+            }
+        };
+        text::MOMENTS.contains(&micros).then_some(micros)
+    };
     Ok(match to {
         DataType::Date32 => {
-            let day = |value| i32::try_from(nanoseconds(value).div_euclid(DAY_S * 1_000_000_000)).ok();
+            let day = |value| i32::try_from(microseconds(value)?.div_euclid(DAY_US)).ok();
             Arc::new(array.unary_opt::<_, Date32Type>(day))
         }
         DataType::Timestamp(TimeUnit::Microsecond, None) => {
-            let moment = |value| i64::try_from(nanoseconds(value).div_euclid(1_000)).ok();
-            Arc::new(array.unary_opt::<_, TimestampMicrosecondType>(moment))
+            Arc::new(array.unary_opt::<_, TimestampMicrosecondType>(microseconds))
         }
         _ => return internal_err!("neither day nor moment"),
     })
 }
 
-#[cfg(test)]
-mod tests {
-    use arrow::array::{Array, Date32Array, Date64Array, TimestampSecondArray};
+/// A value that a folder's name gives to a column; `None` if it is not what the column holds.
+pub(super) fn given(value: Option<&str>, kind: Kind, nulls: &Nulls) -> Option<ScalarValue> {
+    let before: ArrayRef = Arc::new(StringArray::from(vec![value]));
+    let after = convert(&before, kind, nulls).ok()?;
+    let fits = misfits(&before, &after, nulls).ok()?.is_empty();
+    if fits { ScalarValue::try_from_array(&after, 0).ok() } else { None }
+}
 
-    use super::*;
+/// Reads each file of a table, whatever its columns' order, capitals and types, as the table's columns.
+#[derive(Debug)]
+pub(super) struct Edge {
+    table: String,
+    columns: Vec<table::Column>,
+    nulls: Arc<Nulls>,
+}
 
-    const MOMENT: DataType = DataType::Timestamp(TimeUnit::Microsecond, None);
+impl Edge {
+    pub(super) fn new(table: &Table, nulls: &Arc<Nulls>) -> Self {
+        Self { table: table.name.clone(), columns: table.columns.clone(), nulls: Arc::clone(nulls) }
+    }
 
-    fn converted(array: impl Array + 'static, to: &DataType) -> Vec<Option<i64>> {
-        let array = convert(&(Arc::new(array) as ArrayRef), to).expect("a conversion");
-        match to {
-            DataType::Date32 => array.as_primitive::<Date32Type>().iter().map(|day| day.map(i64::from)).collect(),
-            _ => array.as_primitive::<TimestampMicrosecondType>().iter().collect(),
+    /// A column of the table out of a file's columns.
+    fn reader(&self, column: &table::Column, names: &[String], physical: &Schema) -> Result<Arc<dyn PhysicalExpr>> {
+        let to = column.kind.data_type();
+        let Place::At(position) = place(&self.table, names, &column.name) else {
+            return Ok(expressions::lit(ScalarValue::try_from(&to)?));
+        };
+        let field = physical.field(position);
+        let raw: Arc<dyn PhysicalExpr> = Arc::new(Column::new(field.name(), position));
+        Ok(match field.data_type() {
+            found if *found == to => raw,
+            // The query engine's own, which cannot fail either, and by which it leaves out row groups.
+            found if found.is_numeric() && to == DataType::Float64 => Arc::new(CastExpr::new(raw, to, None)),
+            found if found.is_signed_integer() && to == DataType::Int64 => Arc::new(CastExpr::new(raw, to, None)),
+            _ => Arc::new(Read {
+                raw,
+                kind: column.kind,
+                nulls: Arc::clone(&self.nulls),
+                field: Arc::new(Field::new(&column.name, to, true)),
+            }),
+        })
+    }
+}
+
+impl PhysicalExprAdapterFactory for Edge {
+    fn create(&self, logical: SchemaRef, physical: SchemaRef) -> Result<Arc<dyn PhysicalExprAdapter>> {
+        let names: Vec<String> = physical.fields().iter().map(|field| super::names::plain(field.name())).collect();
+        let readers = logical.fields().iter().map(|field| {
+            match self.columns.iter().find(|column| column.name == *field.name()) {
+                Some(column) => self.reader(column, &names, &physical),
+                None => internal_err!("a column that the table does not have"),
+            }
+        });
+        Ok(Arc::new(Adapter { readers: readers.collect::<Result<_>>()?, logical }))
+    }
+}
+
+#[derive(Debug)]
+struct Adapter {
+    logical: SchemaRef,
+    /// For each of its columns, what reads it.
+    readers: Vec<Arc<dyn PhysicalExpr>>,
+}
+
+impl PhysicalExprAdapter for Adapter {
+    fn rewrite(&self, expr: Arc<dyn PhysicalExpr>) -> Result<Arc<dyn PhysicalExpr>> {
+        let read = |expr: Arc<dyn PhysicalExpr>| match expr.downcast_ref::<Column>() {
+            Some(column) => Ok(Transformed::yes(Arc::clone(&self.readers[self.logical.index_of(column.name())?]))),
+            None => Ok(Transformed::no(expr)),
+        };
+        expr.transform_up(read).data()
+    }
+}
+
+/// A file's column as what queries see.
+#[derive(Debug, Clone)]
+struct Read {
+    raw: Arc<dyn PhysicalExpr>,
+    kind: Kind,
+    nulls: Arc<Nulls>,
+    field: FieldRef,
+}
+
+impl PartialEq for Read {
+    fn eq(&self, other: &Self) -> bool {
+        self.raw.eq(&other.raw) && self.kind == other.kind && self.nulls == other.nulls && self.field == other.field
+    }
+}
+
+impl Eq for Read {}
+
+impl Hash for Read {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.raw.hash(state);
+        self.nulls.hash(state);
+        self.field.hash(state);
+    }
+}
+
+impl fmt::Display for Read {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} as {}", self.raw, self.field.data_type())
+    }
+}
+
+impl PhysicalExpr for Read {
+    fn return_field(&self, _: &Schema) -> Result<FieldRef> {
+        Ok(Arc::clone(&self.field))
+    }
+
+    fn evaluate(&self, batch: &RecordBatch) -> Result<ColumnarValue> {
+        let array = self.raw.evaluate(batch)?.into_array(batch.num_rows())?;
+        Ok(ColumnarValue::Array(convert(&array, self.kind, &self.nulls)?))
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn PhysicalExpr>> {
+        vec![&self.raw]
+    }
+
+    fn with_new_children(self: Arc<Self>, mut children: Vec<Arc<dyn PhysicalExpr>>) -> Result<Arc<dyn PhysicalExpr>> {
+        match (children.pop(), children.is_empty()) {
+            (Some(raw), true) => Ok(Arc::new(Self { raw, ..(*self).clone() })),
+            _ => internal_err!("a column is read of one input"),
         }
     }
 
-    #[test]
-    fn what_the_other_type_cannot_hold_is_null() {
-        let seconds = || TimestampSecondArray::from(vec![Some(i64::MIN), Some(-1), None, Some(86_400), Some(i64::MAX)]);
-        assert_eq!(converted(seconds(), &DataType::Date32), [None, Some(-1), None, Some(1), None]);
-        assert_eq!(converted(seconds(), &MOMENT), [None, Some(-1_000_000), None, Some(86_400_000_000), None]);
-        let days = Date32Array::from(vec![i32::MIN, -1, i32::MAX]);
-        assert_eq!(converted(days, &MOMENT), [None, Some(-86_400_000_000), None]);
-        let milliseconds = Date64Array::from(vec![i64::MIN, -1, 86_400_000, i64::MAX]);
-        assert_eq!(converted(milliseconds, &DataType::Date32), [None, Some(-1), Some(1), None]);
+    fn fmt_sql(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }

@@ -23,7 +23,7 @@ pub enum StoreError {
         reason: String,
     },
     /// No table of people.
-    #[error("there is no PERSON.csv, person.parquet or folder person with Parquet files; export OMOP's PERSON table")]
+    #[error("there is no PERSON.csv, person.parquet or folder person with such files; export OMOP's PERSON table")]
     NoPerson,
     /// Two files for one table.
     #[error("table `{table}` has two sources, {first} and {second}; remove one")]
@@ -43,14 +43,6 @@ pub enum StoreError {
         /// The column.
         column: String,
     },
-    /// A column twice.
-    #[error("{file} has two columns `{column}`; rename or remove one")]
-    DuplicateColumn {
-        /// The file.
-        file: String,
-        /// The column.
-        column: String,
-    },
     /// A row with another number of fields than the header, or a broken quotation.
     #[error(
         "{file}: line {line} is not a row of the table (fields missing, too many, or a quote left open); repair it"
@@ -58,40 +50,75 @@ pub enum StoreError {
     MalformedRow {
         /// The file.
         file: String,
-        /// The line, counted from 1, the header included; quoted line breaks not counted.
+        /// The line, counted from 1, the header included.
         line: u64,
     },
     /// A row in no known encoding, or otherwise unreadable where no line can be told.
-    #[error("{file} is not readable as UTF-8 CSV; convert it to UTF-8, or export it as Parquet")]
+    #[error("{file} has no line of UTF-8 text at its start; convert it to UTF-8, or export it as Parquet")]
     NotCsv {
         /// The file.
         file: String,
     },
-    /// A field that is not of its column's type.
-    #[error("{file}: line {line}, column `{column}` is not {expected}; repair the field or empty it")]
-    BadField {
+    /// No header line.
+    #[error(
+        "{file} has no header line with the names of the table's columns; export it with one, or write it as the first line"
+    )]
+    NoHeader {
         /// The file.
         file: String,
-        /// The line, counted from 1, the header included; quoted line breaks not counted.
-        line: u64,
-        /// The column.
-        column: String,
-        /// What the column holds.
-        #[borsh(serialize_with = "words::write", deserialize_with = "words::read")]
-        expected: &'static str,
     },
-    /// A column of a type that cannot hold what the table's definition says.
-    #[error("{file}: column `{column}` is of type {found}, not {expected}; export it with the right type")]
-    WrongType {
+    /// A file of 0 bytes for a table that nobody but a declaration defines.
+    #[error("{file} has 0 bytes, so that its columns are unknown; export it")]
+    Nothing {
+        /// The file.
+        file: String,
+    },
+    /// A column that the table cannot do without, and that cannot be read.
+    #[error(
+        "{file}: column `{column}` cannot be read, and the table not without it: {why}; mend these, or export it anew"
+    )]
+    Column {
         /// The file.
         file: String,
         /// The column.
         column: String,
-        /// What the column holds.
-        #[borsh(serialize_with = "words::write", deserialize_with = "words::read")]
-        expected: &'static str,
-        /// The type in the file.
-        found: String,
+        /// Why: counts and places.
+        why: String,
+    },
+    /// A folder with parts of two formats.
+    #[error("{folder} has parts of two formats, {one} and {other}; keep those of one export")]
+    Mixture {
+        /// The folder.
+        folder: String,
+        /// One part.
+        one: String,
+        /// Another.
+        other: String,
+    },
+    /// Something in a table's folder that is no part of it.
+    #[error(
+        "{folder} has {part} in it, which is no part of the table (a CSV or Parquet file, or a folder called column=value); \
+         move it out"
+    )]
+    NoPart {
+        /// The folder.
+        folder: String,
+        /// What is in it.
+        part: String,
+    },
+    /// A folder that another program has not finished writing.
+    #[error("{folder} was not written to its end ({mark} is still in it); write it again")]
+    Unfinished {
+        /// The folder.
+        folder: String,
+        /// What shows it.
+        mark: String,
+    },
+    /// A compressed file that is cut short or otherwise damaged.
+    #[error("{file} is no intact gzip file (cut short or damaged); copy or export it again")]
+    DamagedGzip {
+        /// The file.
+        file: String,
     },
     /// A Parquet file that is cut short or otherwise damaged.
     #[error("{file} is no intact Parquet file (cut short or damaged); copy or export it again")]
@@ -137,11 +164,15 @@ impl StoreError {
             Self::NoPerson => "no_person",
             Self::TwoSources { .. } => "two_sources",
             Self::MissingColumn { .. } => "missing_column",
-            Self::DuplicateColumn { .. } => "duplicate_column",
             Self::MalformedRow { .. } => "malformed_row",
             Self::NotCsv { .. } => "not_csv",
-            Self::BadField { .. } => "bad_field",
-            Self::WrongType { .. } => "wrong_type",
+            Self::NoHeader { .. } => "no_header",
+            Self::Nothing { .. } => "nothing",
+            Self::Column { .. } => "column",
+            Self::Mixture { .. } => "mixture",
+            Self::NoPart { .. } => "no_part",
+            Self::Unfinished { .. } => "unfinished",
+            Self::DamagedGzip { .. } => "damaged_gzip",
             Self::Damaged { .. } => "damaged",
             Self::TooLargeForCsv { .. } => "too_large_for_csv",
             Self::NullPerson { .. } => "null_person",

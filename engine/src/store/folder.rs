@@ -1,29 +1,111 @@
 //! Which files of a folder are tables.
+//!
+//! A table is a file (`person.csv`, `PERSON.tsv.gz`, `person.snappy.parquet`), or a folder of parts, as Spark writes it
+//! (`person`, `person.parquet`, `person.csv`), whose parts may lie in folders `column=value`, as Hive has them. Names that begin
+//! with `_` or `.` are other programs' own.
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use super::config::StoreConfig;
 use super::error::StoreError;
 use super::omop;
 
+/// How deep below the store's folder a table's parts may lie.
+pub const PARTS_DEPTH: usize = 8;
+
+/// How a file is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Format {
+    /// Texts with a mark between them; compressed by gzip or not.
+    Csv {
+        gzip: bool,
+    },
+    Parquet,
+}
+
+impl Format {
+    /// The word for it.
+    pub(super) const fn word(self) -> &'static str {
+        match self {
+            Self::Csv { .. } => "csv",
+            Self::Parquet => "parquet",
+        }
+    }
+
+    /// The format of a file, by the endings of its name, and the name before them.
+    fn of(name: &str) -> Option<(&str, Self)> {
+        const COMPRESSIONS: [&str; 6] = [".snappy", ".gz", ".gzip", ".zstd", ".lz4", ".brotli"];
+        let without = |name: &'_ str, ending: &str| {
+            let at = name.len().checked_sub(ending.len())?;
+            let (name, found) = name.split_at_checked(at)?;
+            (!name.is_empty() && found.eq_ignore_ascii_case(ending)).then_some(at)
+        };
+        if let Some(at) = without(name, ".parquet") {
+            let name = &name[..at];
+            let compressed = COMPRESSIONS.iter().find_map(|ending| without(name, ending));
+            return Some((&name[..compressed.unwrap_or(at)], Self::Parquet));
+        }
+        let (name, gzip) = match without(name, ".gz") {
+            Some(at) => (&name[..at], true),
+            None => (name, false),
+        };
+        let at = [".csv", ".tsv"].iter().find_map(|ending| without(name, ending))?;
+        Some((&name[..at], Self::Csv { gzip }))
+    }
+}
+
+/// One file of a table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Part {
+    /// The path within the store's folder.
+    pub(crate) path: PathBuf,
+    /// The length in bytes.
+    pub(crate) bytes: u64,
+    /// The values that the names of its folders give to columns, in order; `None` for NULL.
+    pub(crate) given: Vec<(String, Option<String>)>,
+}
+
 /// The files of one table.
-pub(super) enum Found {
-    /// One CSV file, with its length.
-    Csv(PathBuf, u64),
-    /// Parquet files, with their lengths, in order of their names.
-    Parquet(Vec<(PathBuf, u64)>),
-    /// A file of 0 bytes.
-    Nothing(PathBuf),
+#[derive(Debug)]
+pub(super) struct Found {
+    /// As messages name it: the file, or the folder.
+    pub(super) shown: String,
+    pub(super) format: Format,
+    /// In order of their names; none for a file of 0 bytes.
+    pub(super) parts: Vec<Part>,
+    /// What stands before the table's name in the file's.
+    pub(super) prefix: String,
 }
 
 /// What a folder holds.
+#[derive(Debug)]
 pub(super) struct Contents {
-    /// The tables by name.
-    pub(super) tables: BTreeMap<String, Found>,
+    /// The tables by name, and why one cannot be one.
+    pub(super) tables: BTreeMap<String, Result<Found, StoreError>>,
     /// Files that are no tables, and why.
-    pub(super) ignored: Vec<(String, &'static str)>,
+    pub(super) ignored: Vec<(String, String)>,
+}
+
+/// How many bytes of text a CSV file holds, which are in memory while the store is open; 0 for any other file. Of a gzip file
+/// it is what its end says, or eight times its size where that is more: the end of a file of several parts tells of the last.
+pub fn csv_bytes(path: &Path) -> u64 {
+    let Some((_, Format::Csv { gzip })) = path.file_name().and_then(|name| Format::of(name.to_str()?)) else {
+        return 0;
+    };
+    let bytes = fs::metadata(path).map_or(0, |metadata| if metadata.is_file() { metadata.len() } else { 0 });
+    if !gzip {
+        return bytes;
+    }
+    let last_four = || -> std::io::Result<u64> {
+        let (mut file, mut last) = (fs::File::open(path)?, [0; 4]);
+        file.seek(SeekFrom::End(-4))?;
+        file.read_exact(&mut last)?;
+        Ok(u32::from_le_bytes(last).into())
+    };
+    last_four().unwrap_or_default().max(bytes.saturating_mul(8))
 }
 
 /// A path within the store's folder, as messages name it.
@@ -35,40 +117,80 @@ pub(super) fn unreadable(path: &Path, error: &std::io::Error) -> StoreError {
     StoreError::Unreadable { file: shown(path), reason: error.kind().to_string() }
 }
 
+/// An entry of the store's folder that may be a table.
+struct Entry {
+    path: PathBuf,
+    /// `None` for a folder.
+    bytes: Option<u64>,
+    format: Option<Format>,
+    /// The name without its endings, in lower case.
+    stem: String,
+}
+
 /// Finds the tables of a folder. Paths in the result are relative to it.
 pub(super) fn list(config: &StoreConfig) -> Result<Contents, StoreError> {
     let folder = &config.folder;
     if !folder.is_dir() {
         return Err(StoreError::NoFolder { folder: shown(folder) });
     }
-    let mut contents = Contents { tables: BTreeMap::new(), ignored: Vec::new() };
+    let mut ignored = Vec::new();
+    let mut candidates = Vec::new();
     for (path, bytes) in entries(folder, Path::new(""))? {
-        let Some((name, found)) = recognise(folder, &path, bytes, config, &mut contents.ignored)? else { continue };
-        if let Some(first) = contents.tables.get(&name) {
-            let first = match first {
-                Found::Csv(path, _) | Found::Nothing(path) => shown(path),
-                Found::Parquet(parts) => parts.first().map_or_else(|| name.clone(), |(path, _)| shown(path)),
-            };
-            return Err(StoreError::TwoSources { table: name, first, second: shown(&path) });
+        match recognise(path, bytes) {
+            Ok(entry) => candidates.push(entry),
+            Err((path, why)) => ignored.push((shown(&path), why.to_string())),
         }
-        contents.tables.insert(name, found);
+    }
+    let is_table = |name: &str| omop::definition(name).is_some() || config.tables.contains_key(name);
+    let prefix = prefix_of_person(&candidates);
+    let mut tables: BTreeMap<String, Result<Found, StoreError>> = BTreeMap::new();
+    // Under their own names first: what has something before its name is a table only where no other is.
+    let (own, others): (Vec<Entry>, Vec<Entry>) = candidates.into_iter().partition(|entry| is_table(&entry.stem));
+    let own = own.into_iter().map(|entry| (entry.stem.clone(), String::new(), entry));
+    let mut named: Vec<(String, String, Entry)> = own.collect();
+    let present: Vec<String> = named.iter().map(|(name, ..)| name.clone()).collect();
+    for entry in others {
+        match prefixed(&entry.stem, prefix.as_deref()) {
+            Some((_, name)) if present.iter().any(|of| of == name) => {
+                ignored.push((shown(&entry.path), format!("there is a file of the table `{name}`'s own name")));
+            }
+            Some((before, name)) => named.push((name.to_string(), before.to_string(), entry)),
+            None => ignored.push((shown(&entry.path), why_none(&entry))),
+        }
+    }
+    for (name, before, entry) in named {
+        let path = entry.path.clone();
+        let Some(found) = parts(folder, entry, before).transpose() else {
+            ignored.push((shown(&path), "a folder without CSV or Parquet files".to_string()));
+            continue;
+        };
+        let second = match tables.get(&name) {
+            None => found,
+            Some(Err(error)) => Err(error.clone()),
+            Some(Ok(first)) => {
+                let first = first.shown.clone();
+                Err(StoreError::TwoSources { table: name.clone(), first, second: shown(&path) })
+            }
+        };
+        tables.insert(name, second);
     }
     for name in config.tables.keys() {
-        if !contents.tables.contains_key(name) {
-            let what = "there is no such CSV file, Parquet file or folder of Parquet files in the store's folder; \
-                        add it or remove the declaration";
-            return Err(StoreError::Declaration { table: name.clone(), what });
+        if !tables.contains_key(name) {
+            let what = "there is no such CSV file, Parquet file or folder of them in the store's folder; add it or remove the \
+                        declaration";
+            tables.insert(name.clone(), Err(StoreError::Declaration { table: name.clone(), what }));
         }
     }
-    Ok(contents)
+    ignored.sort();
+    Ok(Contents { tables, ignored })
 }
 
 /// The entries of a folder in order of their names, relative to the store's folder; folders have no length.
 fn entries(folder: &Path, within: &Path) -> Result<Vec<(PathBuf, Option<u64>)>, StoreError> {
     let at = folder.join(within);
     let mut found = Vec::new();
-    for entry in fs::read_dir(&at).map_err(|e| unreadable(&at, &e))? {
-        let entry = entry.map_err(|e| unreadable(&at, &e))?;
+    for entry in fs::read_dir(&at).map_err(|e| unreadable(within, &e))? {
+        let entry = entry.map_err(|e| unreadable(within, &e))?;
         let path = within.join(entry.file_name());
         let metadata = fs::metadata(entry.path()).map_err(|e| unreadable(&path, &e))?;
         found.push((path, metadata.is_file().then_some(metadata.len())));
@@ -77,44 +199,153 @@ fn entries(folder: &Path, within: &Path) -> Result<Vec<(PathBuf, Option<u64>)>, 
     Ok(found)
 }
 
-fn recognise(
-    folder: &Path,
-    path: &Path,
-    bytes: Option<u64>,
-    config: &StoreConfig,
-    ignored: &mut Vec<(String, &'static str)>,
-) -> Result<Option<(String, Found)>, StoreError> {
-    let mut ignore = |why| {
-        ignored.push((shown(path), why));
-        Ok(None)
+fn recognise(path: PathBuf, bytes: Option<u64>) -> Result<Entry, (PathBuf, &'static str)> {
+    let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
+        return Err((path, "its name is not UTF-8"));
     };
-    let (Some(stem), ending) = (path.file_stem().and_then(|s| s.to_str()), ending(path)) else {
-        return ignore("its name is not UTF-8");
+    let (stem, format) = match (Format::of(name), bytes) {
+        (Some((stem, format)), _) => (stem.to_ascii_lowercase(), Some(format)),
+        (None, None) => (name.to_ascii_lowercase(), None),
+        (None, Some(_)) => return Err((path, "neither CSV nor Parquet (.csv, .tsv, .csv.gz, .tsv.gz, .parquet)")),
     };
-    let name = stem.to_ascii_lowercase();
-    let known = omop::definition(&name).is_some() || config.tables.contains_key(&name);
-    let declared = "not an OMOP table that studies may read, and not declared under [store.tables]";
-    match (bytes, ending.as_str()) {
-        (None, "") if known => {
-            let parts: Vec<(PathBuf, u64)> = entries(folder, path)?
-                .into_iter()
-                .filter(|(part, _)| self::ending(part) == "parquet")
-                .filter_map(|(part, bytes)| Some((part, bytes?)))
-                .collect();
-            if parts.is_empty() {
-                return ignore("a folder without Parquet files");
-            }
-            Ok(Some((name, Found::Parquet(parts))))
-        }
-        (None, _) => ignore("a folder that is no table"),
-        (Some(0), "csv" | "parquet") if known => Ok(Some((name, Found::Nothing(path.to_path_buf())))),
-        (Some(bytes), "csv") if known => Ok(Some((name, Found::Csv(path.to_path_buf(), bytes)))),
-        (Some(bytes), "parquet") if known => Ok(Some((name, Found::Parquet(vec![(path.to_path_buf(), bytes)])))),
-        (Some(_), "csv" | "parquet") => ignore(declared),
-        (Some(_), _) => ignore("neither .csv nor .parquet"),
+    Ok(Entry { path, bytes, format, stem })
+}
+
+/// Why a file or folder is no table.
+fn why_none(entry: &Entry) -> String {
+    match (omop::closed(&entry.stem), entry.bytes) {
+        (Some(why), _) => format!("closed to every study: {why}"),
+        (None, None) => "a folder that is no table".to_string(),
+        (None, Some(_)) => "not an OMOP table that studies may read, and not declared under [store.tables]".to_string(),
     }
 }
 
-fn ending(path: &Path) -> String {
-    path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_ascii_lowercase()
+/// Divides a name into what stands before a table's name, and the table's name; the longest that there is.
+fn split_prefix(stem: &str) -> Option<(&str, &'static str)> {
+    if omop::closed(stem).is_some() {
+        return None;
+    }
+    let tables = omop::TABLES.iter().map(|definition| definition.name);
+    let split = |name: &'static str| {
+        let before = stem.strip_suffix(name)?;
+        before.ends_with(['_', '-', '.', ' ']).then_some((before, name))
+    };
+    tables.filter_map(split).max_by_key(|(_, name)| name.len())
+}
+
+/// What stands before PERSON's name, where only one file could be PERSON.
+fn prefix_of_person(entries: &[Entry]) -> Option<String> {
+    if entries.iter().any(|entry| entry.stem == "person") {
+        return None;
+    }
+    let mut persons =
+        entries.iter().filter_map(|entry| split_prefix(&entry.stem)).filter(|(_, name)| *name == "person");
+    match (persons.next(), persons.next()) {
+        (Some((before, _)), None) => Some(before.to_string()),
+        _ => None,
+    }
+}
+
+/// The table that a file is of whose name has something before it: the same as PERSON's, or anything before a vocabulary's.
+fn prefixed<'a>(stem: &'a str, of_person: Option<&str>) -> Option<(&'a str, &'static str)> {
+    let (before, name) = split_prefix(stem)?;
+    let is_vocabulary = omop::definition(name).is_some_and(|definition| definition.domains.is_empty());
+    (of_person == Some(before) || is_vocabulary).then_some((before, name))
+}
+
+/// The files of a table; `None` where a folder has none.
+fn parts(folder: &Path, entry: Entry, prefix: String) -> Result<Option<Found>, StoreError> {
+    let shown = shown(&entry.path);
+    let Some(bytes) = entry.bytes else {
+        let mut found = Vec::new();
+        walk(folder, &entry.path, &[], &mut found)?;
+        let Some((_, format)) = found.first() else { return Ok(None) };
+        let format = *format;
+        if let Some((other, _)) = found.iter().find(|(_, of)| *of != format) {
+            let (one, other) = (self::shown(&found[0].0.path), self::shown(&other.path));
+            return Err(StoreError::Mixture { folder: shown, one, other });
+        }
+        // Spark writes nothing at all for a part without rows.
+        let keep = |part: &Part| part.bytes > 0 || format == Format::Parquet;
+        let parts = found.into_iter().map(|(part, _)| part).filter(keep).collect();
+        return Ok(Some(Found { shown, format, parts, prefix }));
+    };
+    let Some(format) = entry.format else { return Ok(None) };
+    let part = Part { path: entry.path, bytes, given: Vec::new() };
+    Ok(Some(Found { shown, format, parts: if bytes == 0 { Vec::new() } else { vec![part] }, prefix }))
+}
+
+/// Finds the parts in a folder and in those below it.
+fn walk(
+    folder: &Path,
+    within: &Path,
+    given: &[(String, Option<String>)],
+    found: &mut Vec<(Part, Format)>,
+) -> Result<(), StoreError> {
+    for (path, bytes) in entries(folder, within)? {
+        let odd = || StoreError::NoPart { folder: shown(within), part: shown(&path) };
+        let name = path.file_name().and_then(|name| name.to_str()).ok_or_else(odd)?;
+        if name == "_temporary" {
+            return Err(StoreError::Unfinished { folder: shown(within), mark: name.to_string() });
+        }
+        if name.starts_with(['_', '.']) {
+            continue;
+        }
+        match bytes {
+            Some(bytes) => {
+                let (_, format) = Format::of(name).ok_or_else(odd)?;
+                found.push((Part { path: path.clone(), bytes, given: given.to_vec() }, format));
+            }
+            None => {
+                let (column, value) = name.split_once('=').filter(|_| given.len() + 2 < PARTS_DEPTH).ok_or_else(odd)?;
+                let value = (value != "__HIVE_DEFAULT_PARTITION__").then(|| value.to_string());
+                let given: Vec<_> = given.iter().cloned().chain([(super::names::plain(column), value)]).collect();
+                walk(folder, &path, &given, found)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    #[test]
+    fn names_tell_how_files_are_written() {
+        let csv = Format::Csv { gzip: false };
+        let gzip = Format::Csv { gzip: true };
+        let cases = [
+            ("person.csv", Some(("person", csv))),
+            ("PERSON.TSV", Some(("PERSON", csv))),
+            ("person.csv.gz", Some(("person", gzip))),
+            ("part-00000-1f.c000.snappy.parquet", Some(("part-00000-1f.c000", Format::Parquet))),
+            ("person.gz.parquet", Some(("person", Format::Parquet))),
+            ("person.parquet", Some(("person", Format::Parquet))),
+            ("person.gz", None),
+            ("person.txt", None),
+            (".csv", None),
+            ("person", None),
+            ("é.csv", Some(("é", csv))),
+        ];
+        for (name, expected) in cases {
+            assert_eq!(Format::of(name), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_compressed_file_counts_as_what_it_holds() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = |name: &str| folder.path().join(name);
+        fs::write(path("a.csv"), "12345").expect("written");
+        fs::write(path("a.parquet"), "12345").expect("written");
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        gzip.write_all(&[b'7'; 1 << 20]).expect("compressed");
+        fs::write(path("b.tsv.gz"), gzip.finish().expect("compressed")).expect("written");
+        fs::write(path("c.csv.gz"), "xx").expect("written");
+        let counted = ["a.csv", "a.parquet", "b.tsv.gz", "c.csv.gz", "absent.csv"].map(|name| csv_bytes(&path(name)));
+        assert_eq!(counted, [5, 0, 1 << 20, 16, 0]);
+    }
 }

@@ -1,12 +1,11 @@
 //! Which tables have a column whose values no two rows share. Queries that join by it are known not to multiply rows.
 
 use std::collections::HashSet;
-use std::path::Path;
 
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::Int64Type;
 
-use super::config::TableConfig;
+use super::config::StoreConfig;
 use super::error::StoreError;
 use super::omop;
 use super::parquet;
@@ -16,12 +15,12 @@ use super::table::{Role, Source, Table};
 ///
 /// # Errors
 /// When a table that was declared to have one row a patient has several.
-pub(super) fn find(folder: &Path, table: &Table, declared: Option<&TableConfig>) -> Result<Option<usize>, StoreError> {
+pub(super) fn find(config: &StoreConfig, table: &Table) -> Result<Option<usize>, StoreError> {
     match table.role {
         Role::Patients { subject, .. } if table.name == "person" => Ok(Some(subject)),
-        Role::Patients { subject, .. } if declared.is_some_and(|declared| declared.single) => {
+        Role::Patients { subject, .. } if config.tables.get(&table.name).is_some_and(|declared| declared.single) => {
             let mut seen = Seen { takes_null: true, ..Seen::default() };
-            read(folder, table, subject, &mut seen)?;
+            read(config, table, subject, &mut seen)?;
             if seen.each_once() {
                 return Ok(Some(subject));
             }
@@ -34,17 +33,19 @@ pub(super) fn find(folder: &Path, table: &Table, declared: Option<&TableConfig>)
             let key = omop::key(&table.name);
             let Some(key) = table.columns.iter().position(|column| key == Some(&column.name)) else { return Ok(None) };
             let mut seen = Seen::default();
-            read(folder, table, key, &mut seen)?;
+            read(config, table, key, &mut seen)?;
             Ok(seen.each_once().then_some(key))
         }
     }
 }
 
-fn read(folder: &Path, table: &Table, column: usize, seen: &mut Seen) -> Result<(), StoreError> {
+fn read(config: &StoreConfig, table: &Table, column: usize, seen: &mut Seen) -> Result<(), StoreError> {
     match &table.source {
         Source::Empty => {}
         Source::Memory(batches) => batches.iter().for_each(|batch| seen.take(batch.column(column))),
-        Source::Parquet(parts) => parquet::column(folder, parts, &table.columns[column], |array| seen.take(array))?,
+        // Several files with one value each: it is no key.
+        Source::Parquet(_) if column >= table.columns.len() - table.given => seen.refused = true,
+        Source::Parquet(parts) => parquet::column(config, table, parts, column, |array| seen.take(array))?,
     }
     Ok(())
 }

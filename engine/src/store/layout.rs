@@ -1,124 +1,252 @@
-//! From the columns of a file and the definition of a table to what studies may read.
+//! From the columns of a table's files and its definition to what studies may read.
 
-use arrow::datatypes::{DataType, TimeUnit};
+use consilium_protocol::consent::Domain;
 
 use super::config::{StoreConfig, TableConfig};
 use super::error::StoreError;
 use super::kind::Kind;
-use super::omop;
+use super::names::{Place, place};
+use super::omop::{self, Definition};
 use super::table::{Column, Dating, Role};
 
-/// Which columns of a file are read, and as what.
+/// What a table is to have.
 #[derive(Debug)]
-pub(super) struct Layout {
-    pub(super) role: Role,
+pub(super) struct Wanted {
+    pub(super) table: String,
     pub(super) columns: Vec<Column>,
-    /// For each of `columns` its position in the file.
-    pub(super) positions: Vec<usize>,
-    pub(super) withheld: Vec<String>,
-}
-
-/// Lays a table out. `types` are the file's columns, by their names as the file writes them, with what they hold where
-/// the file says so (Parquet) or where it was found out (CSV of a declared table).
-pub(super) fn lay_out(
-    name: &str,
-    file: &str,
-    types: &[(String, Option<Kind>)],
-    config: &StoreConfig,
-) -> Result<Layout, StoreError> {
-    let names: Vec<String> = types.iter().map(|(column, _)| column.trim().to_ascii_lowercase()).collect();
-    for (i, column) in names.iter().enumerate() {
-        if names[..i].contains(column) {
-            return Err(StoreError::DuplicateColumn { file: file.to_string(), column: column.clone() });
-        }
-    }
-    let wanted = match (config.tables.get(name), omop::definition(name)) {
-        (Some(table), _) => declared(name, file, table, &names, types)?,
-        (None, Some(table)) => Wanted {
-            columns: table.columns.iter().map(|(c, k)| ((*c).to_string(), *k)).collect(),
-            domain: table.domain,
-            date: table.date.map(str::to_string),
-            dated: table.date.is_some(),
-        },
-        (None, None) => Wanted { columns: Vec::new(), domain: None, date: None, dated: false },
-    };
-    let mut layout =
-        Layout { role: Role::Vocabulary, columns: Vec::new(), positions: Vec::new(), withheld: Vec::new() };
-    for (column, kind) in &wanted.columns {
-        if let Some(position) = names.iter().position(|n| n == column) {
-            layout.columns.push(Column { name: column.clone(), kind: *kind });
-            layout.positions.push(position);
-        }
-    }
-    layout.withheld = names.iter().filter(|n| layout.columns.iter().all(|c| c.name != **n)).cloned().collect();
-    let missing = |column: &str| StoreError::MissingColumn { file: file.to_string(), column: column.to_string() };
-    if let Some(domain) = wanted.domain {
-        let subject =
-            layout.columns.iter().position(|c| c.kind == Kind::Subject).ok_or_else(|| missing("person_id"))?;
-        let place = |date: &String| layout.columns.iter().position(|c| c.name == *date).ok_or_else(|| missing(date));
-        let dating = match wanted.date.as_ref().map(place).transpose()? {
-            Some(position) => Dating::Column(position),
-            None if wanted.dated => Dating::Unsaid,
-            None => Dating::Undated,
-        };
-        layout.role = Role::Patients { subject, domain, dating };
-    } else if layout.columns.is_empty() {
-        return Err(missing(wanted.columns.first().map_or(name, |(column, _)| column)));
-    }
-    Ok(layout)
-}
-
-struct Wanted {
-    columns: Vec<(String, Kind)>,
-    domain: Option<consilium_protocol::consent::Domain>,
+    domains: &'static [Domain],
     date: Option<String>,
     /// Whether its rows are of some day, said or not.
     dated: bool,
 }
 
-fn declared(
-    name: &str,
-    file: &str,
-    table: &TableConfig,
-    names: &[String],
-    types: &[(String, Option<Kind>)],
-) -> Result<Wanted, StoreError> {
-    let find = |column: &str| {
-        let column = column.to_ascii_lowercase();
-        match names.iter().position(|n| *n == column) {
-            Some(position) => Ok((column, types[position].1)),
-            None => Err(StoreError::MissingColumn { file: file.to_string(), column }),
+impl Wanted {
+    /// What OMOP's definition says.
+    pub(super) fn of(definition: &Definition) -> Self {
+        let column = |(name, kind): &(&str, Kind)| Column { name: (*name).to_string(), kind: *kind };
+        Self {
+            table: definition.name.to_string(),
+            columns: definition.columns.iter().map(column).collect(),
+            domains: definition.domains,
+            date: definition.date.map(str::to_string),
+            dated: definition.date.is_some(),
         }
-    };
-    let say = |what| StoreError::Declaration { table: name.to_string(), what };
-    let (subject, kind) = find(&table.subject)?;
-    if kind != Some(Kind::Integer) {
-        return Err(say("the subject column must hold the whole numbers of PERSON.person_id; add such a column"));
     }
-    let date = table.date.as_deref().map(find).transpose()?;
-    if date.as_ref().is_some_and(|(_, kind)| !matches!(kind, Some(Kind::Date | Kind::Moment))) {
-        return Err(say("the date column must hold dates; name another, or export it as dates"));
-    }
-    let listed: Vec<String> = match &table.columns {
-        Some(columns) => columns.clone(),
-        None => names.to_vec(),
-    };
-    let mut columns = vec![(subject.clone(), Kind::Subject)];
-    columns.extend(date.iter().map(|(column, _)| (column.clone(), Kind::Date)));
-    for column in listed {
-        let (column, kind) = find(&column)?;
-        match kind {
-            _ if columns.iter().any(|(known, _)| *known == column) => {}
-            Some(kind) => columns.push((column, kind)),
-            None if table.columns.is_some() => {
-                return Err(say("a listed column is of a type that no study can read (nested or binary); unlist it"));
+
+    /// What a declaration says of a table whose files have these columns, with what they hold where a study can read it.
+    pub(super) fn declared(
+        name: &str,
+        table: &TableConfig,
+        file: &str,
+        types: &[(String, Option<Kind>)],
+    ) -> Result<Self, StoreError> {
+        let find = |column: &str| {
+            let column = column.to_ascii_lowercase();
+            match types.iter().find(|(name, _)| *name == column) {
+                Some((_, kind)) => Ok((column, *kind)),
+                None => Err(StoreError::MissingColumn { file: file.to_string(), column }),
             }
-            None => {}
+        };
+        let say = |what| StoreError::Declaration { table: name.to_string(), what };
+        let (subject, kind) = find(&table.subject)?;
+        if kind != Some(Kind::Integer) {
+            return Err(say("the subject column must hold the whole numbers of PERSON.person_id; add such a column"));
+        }
+        let date = table.date.as_deref().map(find).transpose()?;
+        if date.as_ref().is_some_and(|(_, kind)| !matches!(kind, Some(Kind::Date | Kind::Moment))) {
+            return Err(say("the date column must hold dates; name another, or export it as dates"));
+        }
+        let listed: Vec<String> = match &table.columns {
+            Some(columns) => columns.clone(),
+            None => types.iter().map(|(name, _)| name.clone()).collect(),
+        };
+        let mut columns = vec![Column { name: subject, kind: Kind::Subject }];
+        columns.extend(date.iter().map(|(column, _)| Column { name: column.clone(), kind: Kind::Date }));
+        for column in listed {
+            let (name, kind) = find(&column)?;
+            match kind {
+                _ if columns.iter().any(|known| known.name == name) => {}
+                Some(kind) => columns.push(Column { name, kind }),
+                None if table.columns.is_some() => {
+                    return Err(say(
+                        "a listed column is of a type that no study can read (nested or binary); unlist it",
+                    ));
+                }
+                None => {}
+            }
+        }
+        // Whatever studies may read of it: a row with a date among what they may not read is of a day all the same.
+        let dated = types.iter().any(|(_, kind)| matches!(kind, Some(Kind::Date | Kind::Moment)));
+        Ok(Self {
+            table: name.to_string(),
+            columns,
+            domains: alone(table.domain),
+            date: date.map(|(date, _)| date),
+            dated,
+        })
+    }
+
+    /// Whose rows a table with these columns has.
+    pub(super) fn role(&self, columns: &[Column], file: &str) -> Result<Role, StoreError> {
+        let missing = || StoreError::MissingColumn { file: file.to_string(), column: self.first().to_string() };
+        if self.is_vocabulary() {
+            return if columns.is_empty() { Err(missing()) } else { Ok(Role::Vocabulary) };
+        }
+        let subject = columns.iter().position(|column| column.kind == Kind::Subject).ok_or_else(missing)?;
+        let date = self.date.as_ref().and_then(|date| columns.iter().position(|column| column.name == *date));
+        let dating = match date {
+            Some(position) => Dating::Column(position),
+            // Rows that are of some day, which cannot be read, are read only where every day may be.
+            None if self.dated => Dating::Unsaid,
+            None => Dating::Undated,
+        };
+        Ok(Role::Patients { subject, domains: self.domains, dating })
+    }
+
+    /// The column that the table cannot be without: the subject, or a vocabulary's first.
+    pub(super) fn first(&self) -> &str {
+        let subject = self.columns.iter().find(|column| column.kind == Kind::Subject);
+        subject.or_else(|| self.columns.first()).map_or("", |column| &column.name)
+    }
+
+    /// Whether what stands for nothing in a file does so in this column.
+    pub(super) fn has_marks(&self, column: &Column) -> bool {
+        column.kind != Kind::Text || !self.is_vocabulary() || omop::is_mark(&column.name)
+    }
+
+    /// Whether it is nobody's.
+    pub(super) const fn is_vocabulary(&self) -> bool {
+        self.domains.is_empty()
+    }
+}
+
+/// One domain.
+fn alone(domain: Domain) -> &'static [Domain] {
+    const ALL: &[Domain] = &Domain::ALL;
+    ALL.iter().position(|of| *of == domain).map_or(&[], |at| &ALL[at..=at])
+}
+
+/// A file of a table, as far as its columns go.
+pub(super) struct Columns<'a> {
+    pub(super) file: String,
+    /// The columns' plain names.
+    pub(super) names: &'a [String],
+    /// What its folders' names give.
+    pub(super) given: &'a [(String, Option<String>)],
+}
+
+/// Where a file has a column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum From {
+    At(usize),
+    /// The position among what the folders' names give.
+    Given(usize),
+}
+
+/// What became of the columns that a table is to have.
+#[derive(Debug, Default)]
+pub(super) struct Survey {
+    /// The columns that all files have, each with where these have it.
+    pub(super) there: Vec<(Column, Vec<From>)>,
+    /// Those that cannot be read, and why.
+    pub(super) unreadable: Vec<(Column, String)>,
+    /// Those that were read after a mending, and which.
+    pub(super) mended: Vec<(String, String)>,
+    /// Columns of the files that no study may read.
+    pub(super) withheld: Vec<String>,
+}
+
+/// Looks for a table's columns in its files. `has_header` says whether a file without any of them may have lost its header line.
+pub(super) fn survey(wanted: &Wanted, files: &[Columns<'_>], has_header: bool) -> Result<Survey, StoreError> {
+    let mut survey = Survey::default();
+    let find = |file: &Columns<'_>, column: &Column| match place(&wanted.table, file.names, &column.name) {
+        Place::At(position) => Ok(Some(From::At(position))),
+        Place::Twice => Err(format!("{} has two columns of that name", file.file)),
+        Place::Nowhere => Ok(file.given.iter().position(|(given, _)| *given == column.name).map(From::Given)),
+    };
+    for column in &wanted.columns {
+        let found: Result<Vec<Option<From>>, String> = files.iter().map(|file| find(file, column)).collect();
+        let found = match found {
+            Ok(found) => found,
+            Err(twice) => {
+                survey.unreadable.push((column.clone(), twice));
+                continue;
+            }
+        };
+        match found.iter().position(Option::is_none) {
+            None => survey.there.push((column.clone(), found.into_iter().flatten().collect())),
+            Some(absent) if found.iter().any(Option::is_some) => {
+                survey
+                    .unreadable
+                    .push((column.clone(), format!("{} does not have it, and others do", files[absent].file)));
+            }
+            Some(_) => {}
         }
     }
-    // Whatever studies may read of it: a row with a date among what they may not read is of a day all the same.
-    let dated = types.iter().any(|(_, kind)| matches!(kind, Some(Kind::Date | Kind::Moment)));
-    Ok(Wanted { columns, domain: Some(table.domain), date: date.map(|(column, _)| column), dated })
+    for file in files {
+        let has = |column: &Column| !matches!(place(&wanted.table, file.names, &column.name), Place::Nowhere);
+        if has_header && !wanted.columns.iter().any(has) {
+            return Err(StoreError::NoHeader { file: file.file.clone() });
+        }
+    }
+    let is_wanted = |name: &str| {
+        let former = |column: &Column| omop::former_name(&wanted.table, &column.name);
+        wanted.columns.iter().any(|column| column.name == name || former(column) == Some(name))
+    };
+    for file in files {
+        for name in file.names.iter().chain(file.given.iter().map(|(name, _)| name)) {
+            if !name.is_empty() && !is_wanted(name) && !survey.withheld.contains(name) {
+                survey.withheld.push(name.clone());
+            }
+        }
+    }
+    for (column, places) in &survey.there {
+        let former = omop::former_name(&wanted.table, &column.name);
+        let is_former = |(file, from): (&Columns<'_>, &From)| match (from, former) {
+            (From::At(position), Some(former)) => file.names.get(*position).is_some_and(|name| name == former),
+            _ => false,
+        };
+        if let Some(former) = former.filter(|_| files.iter().zip(places).any(is_former)) {
+            survey.mended.push((column.name.clone(), format!("called `{former}`, its name in OMOP 5.3")));
+        }
+    }
+    Ok(survey)
+}
+
+/// Places in a table's files: what is wrong with them is not said, nor what stands there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Lines {
+    pub(super) count: u64,
+    /// The first of them: the file's position, and the line, counted from 1, the header included.
+    first: Vec<(usize, u64)>,
+}
+
+impl Lines {
+    const NAMED: usize = 5;
+
+    pub(super) fn add(&mut self, file: usize, line: u64) {
+        self.count += 1;
+        if self.first.len() < Self::NAMED {
+            self.first.push((file, line));
+        }
+    }
+
+    /// In words: `lines 3, 17 and more`, with the files' names where there are several.
+    pub(super) fn places(&self, unit: &str, files: &[String]) -> String {
+        let place = |(file, line): &(usize, u64)| match files {
+            [_] => line.to_string(),
+            files => format!("{line} of {}", files.get(*file).map_or("", String::as_str)),
+        };
+        let plural = if self.count == 1 { "" } else { "s" };
+        let more = if self.count > self.first.len() as u64 { " and more" } else { "" };
+        format!("{unit}{plural} {}{more}", self.first.iter().map(place).collect::<Vec<_>>().join(", "))
+    }
+}
+
+/// Fields that are not what a column holds, in words.
+pub(super) fn not_what(bad: &Lines, kind: Kind, unit: &str, files: &[String]) -> String {
+    let are = if bad.count == 1 { "1 value is".to_string() } else { format!("{} values are", bad.count) };
+    format!("{are} not {} ({})", kind.words(), bad.places(unit, files))
 }
 
 /// Checks the declarations that need no file.
@@ -131,46 +259,9 @@ pub(super) fn check_declarations(config: &StoreConfig) -> Result<(), StoreError>
                 "a table's name has characters out of a-z, 0-9 and _, and does not start with a digit; rename it",
             );
         }
-        if omop::definition(name).is_some() {
+        if omop::definition(name).is_some() || omop::closed(name).is_some() {
             return say("OMOP defines this table already; remove the declaration");
         }
     }
     Ok(())
-}
-
-/// What a column of this Arrow type holds in a declared table.
-pub(super) fn kind_of(data_type: &DataType) -> Option<Kind> {
-    match data_type {
-        t if t.is_integer() && *t != DataType::UInt64 => Some(Kind::Integer),
-        DataType::Float32 | DataType::Float64 | DataType::Decimal128(..) => Some(Kind::Number),
-        DataType::Date32 | DataType::Date64 => Some(Kind::Date),
-        DataType::Timestamp(..) => Some(Kind::Moment),
-        DataType::Boolean => Some(Kind::Truth),
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => Some(Kind::Text),
-        DataType::Dictionary(_, values) if matches!(**values, DataType::Utf8) => Some(Kind::Text),
-        _ => None,
-    }
-}
-
-/// Whether every value of this Arrow type can be read as what the column holds, without a failure.
-pub(super) fn holds(data_type: &DataType, kind: Kind) -> bool {
-    let whole = |t: &DataType| t.is_integer() && *t != DataType::UInt64;
-    match kind {
-        // A column without a single value, as some programs write it.
-        kind if *data_type == DataType::Null => kind != Kind::Subject,
-        Kind::Subject | Kind::Key | Kind::Code | Kind::Integer => whole(data_type),
-        Kind::Number => {
-            whole(data_type) || matches!(data_type, DataType::Float32 | DataType::Float64 | DataType::Decimal128(..))
-        }
-        Kind::Date => {
-            matches!(data_type, DataType::Date32 | DataType::Date64)
-                || matches!(data_type, DataType::Timestamp(_, None))
-        }
-        Kind::Moment => {
-            matches!(data_type, DataType::Date32 | DataType::Timestamp(TimeUnit::Second | TimeUnit::Millisecond, None))
-                || matches!(data_type, DataType::Timestamp(TimeUnit::Microsecond | TimeUnit::Nanosecond, None))
-        }
-        Kind::Text => kind_of(data_type) == Some(Kind::Text),
-        Kind::Truth => *data_type == DataType::Boolean,
-    }
 }

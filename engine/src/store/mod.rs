@@ -1,8 +1,16 @@
 //! A hospital's tables, as files in a folder, by the names of the OMOP Common Data Model 5.4.
 //!
 //! [`Store::open`] finds the files, decides by the catalogue which of their columns exist for studies at all, and checks
-//! what can be checked without a query. CSV files are read into memory then and there; Parquet files are read when a
-//! query runs, piece by piece. Nothing of this is reachable by a query except through [`crate::gate`].
+//! what can be checked without a query. It takes exports as they come, and is exact about what it cannot read: a column, or
+//! a table, is closed, with the reason in [`Store::summary`], and only studies that name it are told. Without PERSON's ids
+//! alone there is no store. CSV files are read into memory then and there; Parquet files are read when a query runs, piece by
+//! piece. Nothing of this is reachable by a query except through [`crate::gate`].
+//!
+//! ```text
+//!  folder ──► which files are tables          csv, parquet ──► their columns and values
+//!    │              │                               │  names, text, edge: as what they are read
+//!    └── omop, config: what a table is to have ──► load ──► Table ──► scan (for the gate alone)
+//! ```
 
 mod config;
 mod csv;
@@ -12,6 +20,8 @@ mod folder;
 mod key;
 pub(crate) mod kind;
 mod layout;
+mod load;
+mod names;
 pub(crate) mod omop;
 mod parquet;
 pub(crate) mod reach;
@@ -19,6 +29,9 @@ pub(crate) mod scan;
 mod subjects;
 mod summary;
 pub(crate) mod table;
+#[cfg(test)]
+mod tests;
+mod text;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -27,21 +40,23 @@ use std::sync::{Arc, Mutex, PoisonError};
 use consilium_protocol::ids::SubjectId;
 
 pub use config::{StoreConfig, TableConfig};
+pub use csv::CSV_BYTES;
 pub use error::StoreError;
+pub use folder::{PARTS_DEPTH, csv_bytes};
 pub use subjects::Subjects;
-pub use summary::{IgnoredFile, StoreSummary, TableSummary};
+pub use summary::{Column, IgnoredFile, StoreSummary, TableSummary, UnreadableTable};
+pub use text::Nulls;
 
 use crate::pseudonym::LinkSecret;
-use folder::{Contents, Found, shown};
+use folder::{Contents, shown};
 use scan::Reader;
-use table::{Dating, Role, Source, Table};
-
-/// The largest CSV file that is read into memory.
-pub const CSV_BYTES: u64 = 4 << 30;
+use table::{Dating, Role, Table};
 
 /// An open store. Holds rows: it prints as names and sizes only.
 pub struct Store {
     tables: BTreeMap<String, Arc<Table>>,
+    /// Tables that cannot be read, and why.
+    unreadable: BTreeMap<String, StoreError>,
     ignored: Vec<IgnoredFile>,
     people: Vec<i64>,
     subjects: Mutex<Option<(SubjectId, Arc<Subjects>)>>,
@@ -52,7 +67,7 @@ impl Store {
     /// Opens a folder of tables.
     ///
     /// # Errors
-    /// [`StoreError`], naming file, line and column, when anything is wrong with a file that is a table.
+    /// [`StoreError`], naming file, line and column, when the folder or a declaration cannot be used, or PERSON's ids cannot be read.
     pub async fn open(config: &StoreConfig) -> Result<Self, StoreError> {
         let config = config.clone();
         let unreadable = StoreError::Unreadable { file: shown(&config.folder), reason: "interrupted".to_string() };
@@ -61,38 +76,24 @@ impl Store {
 
     fn open_now(config: &StoreConfig) -> Result<Self, StoreError> {
         layout::check_declarations(config)?;
-        let Contents { tables: found, ignored } = folder::list(config)?;
-        let person_file = match found.get("person") {
-            Some(Found::Csv(path, _) | Found::Nothing(path)) => shown(path),
-            Some(Found::Parquet(_)) => "person (Parquet)".to_string(),
-            None => return Err(StoreError::NoPerson),
-        };
-        let mut tables = BTreeMap::new();
-        let mut ignored: Vec<_> =
-            ignored.into_iter().map(|(file, why)| IgnoredFile { name: file, reason: why.to_string() }).collect();
-        for (name, found) in &found {
-            let mut table = match found {
-                Found::Csv(path, bytes) if *bytes > CSV_BYTES => {
-                    return Err(StoreError::TooLargeForCsv { file: shown(path) });
-                }
-                Found::Csv(path, _) => csv::read(name, &config.folder, path, config)?,
-                Found::Parquet(parts) => parquet::read(name, &config.folder, parts, config)?,
-                Found::Nothing(path) => match omop::definition(name) {
-                    Some(definition) => Table::empty(definition),
-                    None => {
-                        let reason = "empty (0 bytes), so its columns are unknown".to_string();
-                        ignored.push(IgnoredFile { name: shown(path), reason });
-                        continue;
-                    }
-                },
-            };
-            table.key = key::find(&config.folder, &table, config.tables.get(name))?;
-            tables.insert(name.clone(), Arc::new(table));
+        let Contents { tables: mut found, ignored } = folder::list(config)?;
+        let person = load::read("person", &found.remove("person").ok_or(StoreError::NoPerson)??, config)?;
+        let people = subjects::people(config, &person)?;
+        let (mut tables, mut unreadable) = (BTreeMap::new(), BTreeMap::new());
+        let others = found.into_iter().map(|(name, found)| {
+            let table = found.and_then(|found| load::read(&name, &found, config));
+            (name, table)
+        });
+        for (name, table) in std::iter::once(("person".to_string(), Ok(person))).chain(others) {
+            let keyed = table.and_then(|table| Ok(Table { key: key::find(config, &table)?, ..table }));
+            match keyed {
+                Ok(table) => drop(tables.insert(name, Arc::new(table))),
+                Err(error) => drop(unreadable.insert(name, error)),
+            }
         }
-        let person = tables.get("person").ok_or(StoreError::NoPerson)?;
-        let people = subjects::people(&config.folder, person, &person_file)?;
-        let reader = Arc::new(Reader::new(&config.folder)?);
-        Ok(Self { tables, ignored, people, subjects: Mutex::new(None), reader })
+        let ignored = ignored.into_iter().map(|(name, reason)| IgnoredFile { name, reason }).collect();
+        let reader = Arc::new(Reader::new(config)?);
+        Ok(Self { tables, unreadable, ignored, people, subjects: Mutex::new(None), reader })
     }
 
     /// The people of the store with their subjects under this secret; derived once, then kept.
@@ -118,24 +119,48 @@ impl Store {
 
     /// What the store holds, for people.
     pub fn summary(&self) -> StoreSummary {
+        let column = |(name, what): &(String, String)| Column { name: name.clone(), what: what.clone() };
         let summarise = |table: &Arc<Table>| TableSummary {
             name: table.name.clone(),
-            format: match table.source {
-                Source::Empty => "empty",
-                Source::Memory(_) => "csv",
-                Source::Parquet(_) => "parquet",
-            },
-            domain: table.domain(),
+            file: table.notes.file.clone(),
+            files: table.notes.files,
+            prefix: (!table.notes.prefix.is_empty()).then(|| table.notes.prefix.clone()),
+            format: table.notes.format,
+            domains: table.domains().to_vec(),
             date: match table.role {
                 Role::Patients { dating: Dating::Column(date), .. } => table.columns.get(date).map(|c| c.name.clone()),
                 _ => None,
             },
             day_unsaid: matches!(table.role, Role::Patients { dating: Dating::Unsaid, .. }),
+            date_of_omop: omop::definition(&table.name).and_then(|definition| definition.date).map(str::to_string),
             rows: table.rows,
             readable: table.columns.iter().map(|c| c.name.clone()).collect(),
-            withheld: table.withheld.clone(),
+            mended: table.notes.mended.iter().map(column).collect(),
+            unreadable: table.notes.unreadable.iter().map(column).collect(),
+            withheld: table.notes.withheld.clone(),
+            left_out: table.notes.left_out.as_ref().map(|(count, _)| *count),
+            left_out_lines: table.notes.left_out.as_ref().map(|(_, lines)| lines.clone()),
         };
-        StoreSummary { tables: self.tables.values().map(summarise).collect(), ignored: self.ignored.clone() }
+        let unreadable = |(name, error): (&String, &StoreError)| UnreadableTable {
+            name: name.clone(),
+            kind: error.kind(),
+            reason: error.to_string(),
+        };
+        StoreSummary {
+            tables: self.tables.values().map(summarise).collect(),
+            unreadable: self.unreadable.iter().map(unreadable).collect(),
+            ignored: self.ignored.clone(),
+        }
+    }
+
+    /// Whether a table of this name is there and cannot be read.
+    pub(crate) fn is_unreadable(&self, table: &str) -> bool {
+        self.unreadable.contains_key(table)
+    }
+
+    /// Whether some table has a column of this name that cannot be read.
+    pub(crate) fn has_unreadable(&self, column: &str) -> bool {
+        self.tables.values().any(|table| table.notes.unreadable.iter().any(|(name, _)| name == column))
     }
 
     pub(crate) fn tables(&self) -> impl Iterator<Item = &Arc<Table>> {

@@ -1,119 +1,189 @@
-//! Parquet files: their layout is read when the store is opened, their rows when a query runs.
+//! Parquet files: their layout is read when the store is opened, their rows when a query runs. A column whose type does not
+//! tell that every value can be read is read once when the store is opened, too.
 
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray};
-use arrow::datatypes::{Int64Type, SchemaRef};
+use arrow::array::ArrayRef;
+use arrow::datatypes::{DataType, SchemaRef, TimeUnit};
+use datafusion::datasource::file_format::parquet::Int96Coercer;
 use datafusion::parquet::arrow::ProjectionMask;
-use datafusion::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use datafusion::parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
+};
 
 use super::config::StoreConfig;
+use super::edge::{Fit, convert, fit, given, kind_of, misfits};
 use super::error::StoreError;
-use super::folder::{shown, unreadable};
+use super::folder::{Found, Part, shown, unreadable};
 use super::kind::Kind;
-use super::layout::{Layout, holds, kind_of, lay_out};
-use super::table::{Column, ParquetPart, Source, Table};
+use super::layout::{Columns, From, Lines, Survey, Wanted, not_what, survey};
+use super::names::{Place, place, plain};
+use super::table::{Column, Table};
+use super::text::Nulls;
 
-/// Reads the layout of a table of one file or several.
+/// A Parquet file's layout.
+pub(super) struct Layout {
+    metadata: ArrowReaderMetadata,
+    names: Vec<String>,
+}
+
+impl Layout {
+    fn schema(&self) -> &SchemaRef {
+        self.metadata.schema()
+    }
+
+    /// What each column holds, by its plain name, for a table that nobody defined.
+    pub(super) fn kinds(&self) -> Vec<(String, Option<Kind>)> {
+        let kinds = self.schema().fields().iter().map(|field| kind_of(field.data_type()));
+        self.names.iter().cloned().zip(kinds).collect()
+    }
+}
+
+/// Reads the layouts of a table's files.
+pub(super) fn layouts(folder: &Path, found: &Found) -> Result<Vec<Layout>, StoreError> {
+    found.parts.iter().map(|part| layout(folder, part)).collect()
+}
+
+fn layout(folder: &Path, part: &Part) -> Result<Layout, StoreError> {
+    let damaged = |_| StoreError::Damaged { file: shown(&part.path) };
+    let file = File::open(folder.join(&part.path)).map_err(|e| unreadable(&part.path, &e))?;
+    let mut metadata = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new()).map_err(damaged)?;
+    // The oldest kind of moments in nanoseconds would end in 2262.
+    let coercer = Int96Coercer::new(metadata.parquet_schema(), metadata.schema(), &TimeUnit::Microsecond);
+    if let Some(schema) = coercer.coerce() {
+        let options = ArrowReaderOptions::new().with_schema(Arc::new(schema));
+        metadata = ArrowReaderMetadata::try_new(Arc::clone(metadata.metadata()), options).map_err(damaged)?;
+    }
+    let names = metadata.schema().fields().iter().map(|field| plain(field.name())).collect();
+    Ok(Layout { metadata, names })
+}
+
+/// Looks for a table's columns in its files, and whether their values can be read; with how many rows there are.
 pub(super) fn read(
-    name: &str,
+    wanted: &Wanted,
     folder: &Path,
-    files: &[(PathBuf, u64)],
-    config: &StoreConfig,
-) -> Result<Table, StoreError> {
-    let mut first: Option<Layout> = None;
-    let (mut parts, mut rows) = (Vec::new(), 0usize);
-    for (path, bytes) in files {
-        let file = shown(path);
-        let builder = open(folder, path)?;
-        let schema = Arc::clone(builder.schema());
-        let types: Vec<(String, Option<Kind>)> =
-            schema.fields().iter().map(|f| (f.name().clone(), kind_of(f.data_type()))).collect();
-        let layout = lay_out(name, &file, &types, config)?;
-        check_types(&file, &schema, &layout)?;
-        rows =
-            rows.saturating_add(usize::try_from(builder.metadata().file_metadata().num_rows()).unwrap_or(usize::MAX));
-        parts.push(ParquetPart { path: path.clone(), bytes: *bytes });
-        match &first {
-            None => first = Some(layout),
-            Some(first) => {
-                let absent = first.columns.iter().find(|c| !layout.columns.contains(c));
-                let absent = absent.or_else(|| layout.columns.iter().find(|c| !first.columns.contains(c)));
-                if let Some(column) = absent {
-                    return Err(StoreError::MissingColumn { file, column: column.name.clone() });
+    found: &Found,
+    layouts: &[Layout],
+    nulls: &Nulls,
+) -> Result<(Survey, usize), StoreError> {
+    let files: Vec<Columns<'_>> = (found.parts.iter().zip(layouts))
+        .map(|(part, layout)| Columns { file: shown(&part.path), names: &layout.names, given: &part.given })
+        .collect();
+    let mut survey = survey(wanted, &files, false)?;
+    for (column, places) in std::mem::take(&mut survey.there) {
+        match check(&column, &places, folder, found, layouts, nulls)? {
+            Ok(mended) => {
+                survey.mended.extend(mended.map(|how| (column.name.clone(), how.to_string())));
+                survey.there.push((column, places));
+            }
+            Err(why) => survey.unreadable.push((column, why)),
+        }
+    }
+    let rows = layouts.iter().map(|layout| layout.metadata.metadata().file_metadata().num_rows());
+    let rows = rows.map(|rows| usize::try_from(rows).unwrap_or(usize::MAX)).fold(0, usize::saturating_add);
+    Ok((survey, rows))
+}
+
+/// Whether every value of a column can be read: the mending that this takes, or why not.
+fn check(
+    column: &Column,
+    places: &[From],
+    folder: &Path,
+    found: &Found,
+    layouts: &[Layout],
+    nulls: &Nulls,
+) -> Result<Result<Option<&'static str>, String>, StoreError> {
+    let (mut mended, mut bad) = (None, Lines::default());
+    for (at, (part, layout)) in found.parts.iter().zip(layouts).enumerate() {
+        match places[at] {
+            From::Given(position) => {
+                let value = part.given[position].1.as_deref();
+                if given(value, column.kind, nulls).is_none() {
+                    bad.add(at, 0);
+                }
+            }
+            From::At(position) => {
+                let data_type = layout.schema().field(position).data_type();
+                match fit(data_type, column.kind) {
+                    Fit::Plain => {}
+                    Fit::Mended(how) => mended = Some(how),
+                    Fit::Checked(how) => {
+                        mended = Some(how);
+                        let mut before = 0;
+                        each(folder, part, layout, position, |array| {
+                            let read = convert(array, column.kind, nulls).map_err(|_| ())?;
+                            let misfits = misfits(array, &read, nulls).map_err(|_| ())?;
+                            misfits.into_iter().for_each(|row| bad.add(at, (before + row + 1) as u64));
+                            before += array.len();
+                            Ok(())
+                        })?;
+                    }
+                    Fit::Not => {
+                        let (file, found) = (shown(&part.path), words(data_type));
+                        return Ok(Err(format!("{file} has {found} there, not {}", column.kind.words())));
+                    }
                 }
             }
         }
     }
-    let Some(layout) = first else { return Err(StoreError::NoPerson) };
-    Ok(Table {
-        name: name.to_string(),
-        role: layout.role,
-        columns: layout.columns,
-        withheld: layout.withheld,
-        rows: Some(rows),
-        key: None,
-        source: Source::Parquet(Arc::new(parts)),
-    })
+    if bad.count > 0 {
+        let files: Vec<String> = found.parts.iter().map(|part| shown(&part.path)).collect();
+        return Ok(Err(not_what(&bad, column.kind, "row", &files)));
+    }
+    Ok(Ok(mended))
 }
 
-fn open(folder: &Path, path: &Path) -> Result<ParquetRecordBatchReaderBuilder<File>, StoreError> {
-    let file = File::open(folder.join(path)).map_err(|e| unreadable(path, &e))?;
-    ParquetRecordBatchReaderBuilder::try_new(file).map_err(|_| StoreError::Damaged { file: shown(path) })
+/// A type of Arrow's that does not fit, in words.
+fn words(found: &DataType) -> &'static str {
+    match found {
+        found if found.is_numeric() => "numbers",
+        found if found.is_nested() => "nested values",
+        DataType::Boolean => "truth values",
+        DataType::Date32 | DataType::Date64 | DataType::Timestamp(..) => "dates",
+        DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => "bytes",
+        DataType::Null => "no values at all",
+        _ => "values of another type",
+    }
 }
 
-fn check_types(file: &str, schema: &SchemaRef, layout: &Layout) -> Result<(), StoreError> {
-    for (column, position) in layout.columns.iter().zip(&layout.positions) {
-        let field = schema.field(*position);
-        // The reader finds columns by their exact name.
-        if *field.name() != column.name {
-            let what = "a name in lower case";
-            return Err(StoreError::WrongType {
-                file: file.to_string(),
-                column: column.name.clone(),
-                expected: what,
-                found: "a name with capitals".to_string(),
-            });
-        }
-        if !holds(field.data_type(), column.kind) {
-            return Err(StoreError::WrongType {
-                file: file.to_string(),
-                column: column.name.clone(),
-                expected: column.kind.words(),
-                found: field.data_type().to_string(),
-            });
-        }
+/// Hands every batch of one column of a file to `take`.
+fn each(
+    folder: &Path,
+    part: &Part,
+    layout: &Layout,
+    position: usize,
+    mut take: impl FnMut(&ArrayRef) -> Result<(), ()>,
+) -> Result<(), StoreError> {
+    let damaged = || StoreError::Damaged { file: shown(&part.path) };
+    let file = File::open(folder.join(&part.path)).map_err(|e| unreadable(&part.path, &e))?;
+    let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, layout.metadata.clone());
+    let mask = ProjectionMask::roots(builder.parquet_schema(), [position]);
+    for batch in builder.with_projection(mask).build().map_err(|_| damaged())? {
+        take(batch.map_err(|_| damaged())?.column(0)).map_err(|()| damaged())?;
     }
     Ok(())
 }
 
-/// Every value of PERSON's `person_id`, in the order of the files; `None` where it is NULL.
-pub(super) fn person_ids(
-    folder: &Path,
-    parts: &[ParquetPart],
-    mut take: impl FnMut(Option<i64>),
-) -> Result<(), StoreError> {
-    let person = Column { name: "person_id".to_string(), kind: Kind::Subject };
-    column(folder, parts, &person, |ids| ids.as_primitive::<Int64Type>().iter().for_each(&mut take))
-}
-
-/// Every value of one column, in the order of the files, in the type that queries see.
+/// Every value of one column, in the order of the files, as queries see it.
 pub(super) fn column(
-    folder: &Path,
-    parts: &[ParquetPart],
-    column: &Column,
+    config: &StoreConfig,
+    table: &Table,
+    parts: &[Part],
+    column: usize,
     mut take: impl FnMut(&ArrayRef),
 ) -> Result<(), StoreError> {
+    let (folder, column) = (&config.folder, &table.columns[column]);
     for part in parts {
-        let damaged = || StoreError::Damaged { file: shown(&part.path) };
-        let builder = open(folder, &part.path)?;
-        let mask = ProjectionMask::columns(builder.parquet_schema(), [column.name.as_str()]);
-        for batch in builder.with_projection(mask).build().map_err(|_| damaged())? {
-            let batch = batch.map_err(|_| damaged())?;
-            take(&arrow::compute::cast(batch.column(0), &column.kind.data_type()).map_err(|_| damaged())?);
-        }
+        let layout = layout(folder, part)?;
+        let Place::At(position) = place(&table.name, &layout.names, &column.name) else {
+            return Err(StoreError::MissingColumn { file: shown(&part.path), column: column.name.clone() });
+        };
+        each(folder, part, &layout, position, |array| {
+            take(&convert(array, column.kind, &config.nulls).map_err(|_| ())?);
+            Ok(())
+        })?;
     }
     Ok(())
 }

@@ -32,8 +32,8 @@ pub(crate) struct Reach {
 /// Up to when the values reach that are no dates: table, column, and the column with the last day.
 ///
 /// An era's numbers count what happened until its end. `gap_days` and the counts would tell, with the end hidden, that
-/// there was more. Where somebody went from a visit is known when it ends. `preceding_visit_…` says that there was an
-/// earlier visit, and not when.
+/// there was more. Where somebody went from a visit is known when it ends, and why a plan stopped. `preceding_visit_…` says
+/// that there was an earlier visit, and not when; so does an episode's number and parent of another one.
 const REACHING: &[(&str, &str, Reaching)] = &[
     ("visit_occurrence", "discharged_to_concept_id", Reaching::Until("visit_end_date")),
     ("visit_occurrence", "preceding_visit_occurrence_id", Reaching::Elsewhere),
@@ -42,13 +42,20 @@ const REACHING: &[(&str, &str, Reaching)] = &[
     ("condition_era", "condition_occurrence_count", Reaching::Until("condition_era_end_date")),
     ("drug_exposure", "days_supply", Reaching::Days),
     ("drug_era", "drug_exposure_count", Reaching::Until("drug_era_end_date")),
+    ("payer_plan_period", "stop_reason_concept_id", Reaching::Until("payer_plan_period_end_date")),
+    ("payer_plan_period", "stop_reason_source_concept_id", Reaching::Until("payer_plan_period_end_date")),
+    ("episode", "episode_parent_id", Reaching::Elsewhere),
+    ("episode", "episode_number", Reaching::Elsewhere),
     ("drug_era", "gap_days", Reaching::Until("drug_era_end_date")),
 ];
 
-/// What tells of a death: by OMOP's convention an observation period ends with it at the latest, and one of the places to
-/// which a visit discharges is death.
+/// What tells of a death: by OMOP's convention an observation period ends with it at the latest, as a payer's plan does, which
+/// it may have stopped; and one of the places to which a visit discharges is death.
 const OF_DEATH: &[(&str, &str)] = &[
     ("observation_period", "observation_period_end_date"),
+    ("payer_plan_period", "payer_plan_period_end_date"),
+    ("payer_plan_period", "stop_reason_concept_id"),
+    ("payer_plan_period", "stop_reason_source_concept_id"),
     ("visit_occurrence", "discharged_to_concept_id"),
     ("visit_detail", "discharged_to_concept_id"),
 ];
@@ -105,7 +112,7 @@ mod tests {
 
     #[test]
     fn every_date_but_the_row_s_own_reaches() {
-        for definition in omop::TABLES.iter().filter(|definition| definition.domain.is_some()) {
+        for definition in omop::TABLES.iter().filter(|definition| !definition.domains.is_empty()) {
             for (column, kind) in
                 definition.columns.iter().filter(|(_, kind)| matches!(kind, Kind::Date | Kind::Moment))
             {

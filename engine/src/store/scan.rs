@@ -1,15 +1,14 @@
 //! Reads a table's raw rows. Only the gate calls this; the session of a study knows no object store.
 
-use std::path::Path;
 use std::sync::Arc;
 
-use arrow::datatypes::SchemaRef;
-use datafusion::common::Result;
-use datafusion::config::ConfigOptions;
+use datafusion::common::{Result, internal_err};
+use datafusion::config::{ConfigOptions, TableParquetOptions};
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
+use datafusion::datasource::table_schema::TableSchema;
 use datafusion::execution::TaskContext;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::execution::runtime_env::RuntimeEnv;
@@ -19,10 +18,12 @@ use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::{SessionConfig, SessionContext};
 
-use super::edge::TotalEdge;
+use super::config::StoreConfig;
+use super::edge::{self, Edge};
 use super::error::StoreError;
-use super::folder::shown;
-use super::table::{Source, Table};
+use super::folder::{Part, shown};
+use super::table::{Column, Source, Table, schema};
+use super::text::Nulls;
 
 /// The name, known only here, under which the raw scans find the store's folder.
 const FOLDER: &str = "store://folder";
@@ -35,19 +36,22 @@ const SPLIT_BYTES: usize = 1 << 20;
 pub(crate) struct Reader {
     url: ObjectStoreUrl,
     runtime: Arc<RuntimeEnv>,
+    nulls: Arc<Nulls>,
 }
 
 impl Reader {
     /// A reader that reads nothing, for tables without rows.
     pub(crate) fn of_nothing() -> Result<Self> {
-        Ok(Self { url: ObjectStoreUrl::parse(FOLDER)?, runtime: Arc::new(RuntimeEnv::default()) })
+        Ok(Self { url: ObjectStoreUrl::parse(FOLDER)?, runtime: Arc::default(), nulls: Arc::default() })
     }
 
-    pub(crate) fn new(folder: &Path) -> std::result::Result<Self, StoreError> {
+    pub(crate) fn new(config: &StoreConfig) -> std::result::Result<Self, StoreError> {
+        let folder = &config.folder;
         let unreadable =
             || StoreError::Unreadable { file: shown(folder), reason: "not a folder of local files".to_string() };
         let files = LocalFileSystem::new_with_prefix(folder).map_err(|_| unreadable())?;
         let reader = Self::of_nothing().map_err(|_| unreadable())?;
+        let reader = Self { nulls: Arc::new(config.nulls.clone()), ..reader };
         reader.runtime.register_object_store(reader.url.as_ref(), Arc::new(files));
         Ok(reader)
     }
@@ -80,38 +84,50 @@ impl Reader {
                 }
                 Ok(MemorySourceConfig::try_new_exec(&parts, schema, Some(projection))?)
             }
-            Source::Parquet(parts) => {
-                let mut files = Vec::with_capacity(parts.len());
-                for part in parts.iter() {
-                    let segments = part.path.iter().map(|s| s.to_string_lossy().into_owned());
-                    let path = ObjectPath::from_iter(segments);
-                    files.push(PartitionedFile::new(path.to_string(), part.bytes));
-                }
-                self.parquet(schema, files, projection, predicate, partitions)
-            }
+            Source::Parquet(parts) => self.parquet(table, parts, projection, predicate, partitions),
         }
     }
 
     fn parquet(
         &self,
-        schema: SchemaRef,
-        files: Vec<PartitionedFile>,
+        table: &Table,
+        parts: &[Part],
         projection: Vec<usize>,
         predicate: Option<Arc<dyn PhysicalExpr>>,
         partitions: usize,
     ) -> Result<Arc<dyn ExecutionPlan>> {
+        let (in_files, given) = table.columns.split_at(table.columns.len() - table.given);
+        let files = parts.iter().map(|part| self.file(part, given)).collect::<Result<Vec<_>>>()?;
+        let schema =
+            TableSchema::builder(schema(in_files)).with_table_partition_cols(schema(given).fields().clone()).build();
         let mut source = ParquetSource::new(schema);
         if let Some(predicate) = predicate {
             source = source.with_predicate(predicate);
         }
+        let mut options = TableParquetOptions::default();
+        options.global.coerce_int96 = Some("us".to_string());
+        let source = source.with_table_parquet_options(options);
         let config = FileScanConfigBuilder::new(self.url.clone(), Arc::new(source))
             .with_projection_indices(Some(projection))?
             .with_file_group(FileGroup::new(files))
-            .with_expr_adapter(Some(Arc::new(TotalEdge)))
+            .with_expr_adapter(Some(Arc::new(Edge::new(table, &self.nulls))))
             .build();
         let plan: Arc<dyn ExecutionPlan> = DataSourceExec::from_data_source(config);
         let mut options = ConfigOptions::new();
         options.optimizer.repartition_file_min_size = SPLIT_BYTES;
         Ok(plan.repartitioned(partitions, &options)?.unwrap_or(plan))
+    }
+
+    /// A file with the values that the names of its folders give.
+    fn file(&self, part: &Part, columns: &[Column]) -> Result<PartitionedFile> {
+        let segments = part.path.iter().map(|s| s.to_string_lossy().into_owned());
+        let mut file = PartitionedFile::new(ObjectPath::from_iter(segments).to_string(), part.bytes);
+        for column in columns {
+            let value = part.given.iter().find(|(name, _)| *name == column.name);
+            let value = value.and_then(|(_, value)| edge::given(value.as_deref(), column.kind, &self.nulls));
+            let Some(value) = value else { return internal_err!("a folder that does not give a value") };
+            file.partition_values.push(value);
+        }
+        Ok(file)
     }
 }

@@ -1,12 +1,12 @@
 //! The people of a hospital and their names on the ledger.
 
 use std::fmt;
-use std::path::Path;
 
 use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
 use consilium_protocol::ids::SubjectId;
 
+use super::config::StoreConfig;
 use super::error::StoreError;
 use super::parquet;
 use super::table::{Role, Source, Table};
@@ -58,7 +58,8 @@ impl fmt::Debug for Subjects {
 }
 
 /// Reads and checks the ids of PERSON; ascending.
-pub(super) fn people(folder: &Path, person: &Table, file: &str) -> Result<Vec<i64>, StoreError> {
+pub(super) fn people(config: &StoreConfig, person: &Table) -> Result<Vec<i64>, StoreError> {
+    let file = &person.notes.file;
     let Role::Patients { subject, .. } = person.role else { return Err(StoreError::NoPerson) };
     let mut people = Vec::with_capacity(person.rows.unwrap_or_default());
     let mut nulls = 0usize;
@@ -73,7 +74,9 @@ pub(super) fn people(folder: &Path, person: &Table, file: &str) -> Result<Vec<i6
                 batch.column(subject).as_primitive::<Int64Type>().iter().for_each(&mut take);
             }
         }
-        Source::Parquet(parts) => parquet::person_ids(folder, parts, take)?,
+        Source::Parquet(parts) => parquet::column(config, person, parts, subject, |ids| {
+            ids.as_primitive::<Int64Type>().iter().for_each(&mut take);
+        })?,
     }
     if nulls > 0 {
         return Err(StoreError::NullPerson { file: file.to_string() });

@@ -11,6 +11,8 @@ use crate::worker::words;
 pub struct StoreSummary {
     /// The tables, by name.
     pub tables: Vec<TableSummary>,
+    /// Tables that are there and cannot be read.
+    pub unreadable: Vec<UnreadableTable>,
     /// Files that are no tables, and why.
     pub ignored: Vec<IgnoredFile>,
 }
@@ -20,22 +22,59 @@ pub struct StoreSummary {
 pub struct TableSummary {
     /// Its name, as queries write it.
     pub name: String,
+    /// The file, or the folder of files.
+    pub file: String,
+    /// How many files.
+    pub files: usize,
+    /// What stands before the table's name in the file's, if something does.
+    pub prefix: Option<String>,
     /// `csv`, `parquet`, or `empty` for a file of 0 bytes.
     #[borsh(serialize_with = "words::write", deserialize_with = "words::read")]
     pub format: &'static str,
-    /// The domain that consent must open; `None` for vocabularies, which anybody may read.
-    pub domain: Option<Domain>,
+    /// The domains that consent must open; none for vocabularies, which anybody may read.
+    pub domains: Vec<Domain>,
     /// The column that consent's windows are about.
     pub date: Option<String>,
-    /// Whether it has dates and none is declared to be that of its rows, so that it is read only under consent to all
-    /// days.
+    /// Whether it has dates and that of its rows is not declared, or cannot be read, so that it is read only under consent to
+    /// all days.
     pub day_unsaid: bool,
+    /// The column that should be: OMOP's.
+    pub date_of_omop: Option<String>,
     /// How many rows, where that is cheap to know.
     pub rows: Option<usize>,
     /// The columns that studies may read.
     pub readable: Vec<String>,
+    /// Those of them that were mended on the way, and how.
+    pub mended: Vec<Column>,
+    /// Columns that studies might read if they could be read, and why they cannot.
+    pub unreadable: Vec<Column>,
     /// The columns of the file that no study may read.
     pub withheld: Vec<String>,
+    /// How many lines of a vocabulary were left out, for they are no rows.
+    pub left_out: Option<u64>,
+    /// Which, in words.
+    pub left_out_lines: Option<String>,
+}
+
+/// A column that something is to be said of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, BorshSerialize, BorshDeserialize)]
+pub struct Column {
+    /// Its name, as queries write it.
+    pub name: String,
+    /// What there is to say. No value.
+    pub what: String,
+}
+
+/// A table that cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, BorshSerialize, BorshDeserialize)]
+pub struct UnreadableTable {
+    /// Its name, as queries would write it.
+    pub name: String,
+    /// The kind of problem.
+    #[borsh(serialize_with = "words::write", deserialize_with = "words::read")]
+    pub kind: &'static str,
+    /// What is wrong and what to do.
+    pub reason: String,
 }
 
 /// A file that is no table.

@@ -1,12 +1,12 @@
 //! A hospital's table: its columns, whose rows they are, and where they lie.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use consilium_protocol::consent::Domain;
 
+use super::folder::Part;
 use super::kind::Kind;
 use super::omop::{self, Definition};
 
@@ -26,8 +26,8 @@ pub(crate) enum Role {
     Patients {
         /// The position of the column that says whose.
         subject: usize,
-        /// The domain that consent must open.
-        domain: Domain,
+        /// The domains that consent must open, each on the row's day.
+        domains: &'static [Domain],
         /// Which day, as consent's windows mean it, a row is of.
         dating: Dating,
     },
@@ -64,16 +64,28 @@ pub(crate) enum Source {
     /// In memory, read from a CSV file.
     Memory(Arc<Vec<RecordBatch>>),
     /// In Parquet files.
-    Parquet(Arc<Vec<ParquetPart>>),
+    Parquet(Arc<Vec<Part>>),
 }
 
-/// One Parquet file.
-#[derive(Clone, Debug)]
-pub(crate) struct ParquetPart {
-    /// The path within the store's folder.
-    pub(crate) path: PathBuf,
-    /// The length in bytes.
-    pub(crate) bytes: u64,
+/// What people are told of how a table was read. Names, counts and places only.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Notes {
+    /// The file, or the folder of files.
+    pub(crate) file: String,
+    /// `csv`, `parquet`, or `empty` for a file of 0 bytes.
+    pub(crate) format: &'static str,
+    /// How many files.
+    pub(crate) files: usize,
+    /// What stands before the table's name in the file's.
+    pub(crate) prefix: String,
+    /// The columns that no study may read.
+    pub(crate) withheld: Vec<String>,
+    /// Columns that were mended on the way, and how.
+    pub(crate) mended: Vec<(String, String)>,
+    /// Columns that cannot be read, and why.
+    pub(crate) unreadable: Vec<(String, String)>,
+    /// How many lines of a vocabulary were left out, and which.
+    pub(crate) left_out: Option<(u64, String)>,
 }
 
 /// A table of the store. Never Debug: it may hold rows.
@@ -85,14 +97,22 @@ pub(crate) struct Table {
     pub(crate) role: Role,
     /// The columns that studies may read, in order.
     pub(crate) columns: Vec<Column>,
-    /// The columns of the file that no study may read.
-    pub(crate) withheld: Vec<String>,
+    /// How many of them, the last, Parquet files do not have: the names of their folders give the value.
+    pub(crate) given: usize,
     /// How many rows, where that is known.
     pub(crate) rows: Option<usize>,
     /// The column whose values no two rows share, where that was checked.
     pub(crate) key: Option<usize>,
     /// Where they are.
     pub(crate) source: Source,
+    /// How it was read.
+    pub(crate) notes: Notes,
+}
+
+/// Columns with the types that queries see.
+pub(crate) fn schema<'a>(columns: impl IntoIterator<Item = &'a Column>) -> SchemaRef {
+    let field = |column: &Column| Field::new(&column.name, column.kind.data_type(), true);
+    Arc::new(Schema::new(columns.into_iter().map(field).collect::<Vec<_>>()))
 }
 
 impl Table {
@@ -101,30 +121,30 @@ impl Table {
         let columns: Vec<Column> =
             definition.columns.iter().map(|(name, kind)| Column { name: (*name).to_string(), kind: *kind }).collect();
         let position = |name: &str| columns.iter().position(|column| column.name == name);
-        let role = match definition.domain {
-            Some(domain) => Role::Patients {
+        let role = match definition.domains {
+            [] => Role::Vocabulary,
+            domains => Role::Patients {
                 subject: columns.iter().position(|c| c.kind == Kind::Subject).unwrap_or_default(),
-                domain,
+                domains,
                 dating: definition.date.and_then(position).map_or(Dating::Undated, Dating::Column),
             },
-            None => Role::Vocabulary,
         };
         let key = omop::key(definition.name).and_then(position);
         let name = definition.name.to_string();
-        Self { name, role, columns, withheld: Vec::new(), rows: Some(0), key, source: Source::Empty }
+        let notes = Notes { format: "empty", ..Notes::default() };
+        Self { name, role, columns, given: 0, rows: Some(0), key, source: Source::Empty, notes }
     }
 
     /// What queries see: the readable columns with their types.
     pub(crate) fn schema(&self) -> SchemaRef {
-        let field = |column: &Column| Field::new(&column.name, column.kind.data_type(), true);
-        Arc::new(Schema::new(self.columns.iter().map(field).collect::<Vec<_>>()))
+        schema(&self.columns)
     }
 
-    /// The domain that opens the table; `None` for vocabularies.
-    pub(crate) fn domain(&self) -> Option<Domain> {
+    /// The domains that open the table together; none for vocabularies.
+    pub(crate) fn domains(&self) -> &'static [Domain] {
         match self.role {
-            Role::Patients { domain, .. } => Some(domain),
-            Role::Vocabulary => None,
+            Role::Patients { domains, .. } => domains,
+            Role::Vocabulary => &[],
         }
     }
 }

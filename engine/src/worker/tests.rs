@@ -47,7 +47,7 @@ impl Hospital {
     }
 
     fn config(&self) -> StoreConfig {
-        StoreConfig { folder: self.folder.path().to_path_buf(), tables: Default::default() }
+        StoreConfig::of(self.folder.path().to_path_buf())
     }
 
     fn start(&self) -> Start {
@@ -278,7 +278,7 @@ fn what_does_not_fit_is_refused_and_the_worker_goes_on() {
 
 #[test]
 fn what_cannot_be_opened_is_said_at_once() {
-    let missing = StoreConfig { folder: PathBuf::from("/there/is/no/such/folder"), tables: Default::default() };
+    let missing = StoreConfig::of(PathBuf::from("/there/is/no/such/folder"));
     let mut served = Served::new(Start { version: VERSION, store: Some(missing), link: None, threads: 1 });
     let (Reply::Refused(Refusal::Store(error)), _) = served.reply() else { panic!("opened") };
     assert_eq!(error, StoreError::NoFolder { folder: "/there/is/no/such/folder".to_string() });
@@ -295,11 +295,10 @@ fn an_error_that_a_pipe_carries_is_the_same_error() {
         Refusal::Cohort(CohortError::TooLarge { what: "text (more than 16 KiB)" }),
         Refusal::Cohort(CohortError::Memory { limit_mib: 7 }),
         Refusal::Cohort(CohortError::Store(StoreError::NoPerson)),
-        Refusal::Store(StoreError::BadField {
+        Refusal::Store(StoreError::Column {
             file: "PERSON.csv".to_string(),
-            line: 3,
-            column: "year_of_birth".to_string(),
-            expected: "a whole number",
+            column: "person_id".to_string(),
+            why: "1 value is not a whole number (line 3)".to_string(),
         }),
         Refusal::Panicked,
     ];

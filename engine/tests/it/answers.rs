@@ -27,7 +27,7 @@ async fn open() -> (Store, tempfile::TempDir) {
     fs::write(folder.path().join("observation.csv"), observation).expect("written");
     let concept = "concept_id,concept_name\n8840,a\n8507,b\n,c\n";
     fs::write(folder.path().join("concept.csv"), concept).expect("written");
-    let config = StoreConfig { folder: folder.path().to_path_buf(), tables: Default::default() };
+    let config = StoreConfig::of(folder.path().to_path_buf());
     (Store::open(&config).await.expect("a store"), folder)
 }
 
@@ -357,7 +357,7 @@ async fn minus_zero_is_zero() {
         let rows = format!("1,1,1,2020-01-02,{one}\n2,1,2,2020-01-01,{two}\n");
         let head = "measurement_id,person_id,measurement_concept_id,measurement_date,value_as_number\n";
         fs::write(folder.path().join("measurement.csv"), format!("{head}{rows}")).expect("written");
-        let config = StoreConfig { folder: folder.path().to_path_buf(), tables: Default::default() };
+        let config = StoreConfig::of(folder.path().to_path_buf());
         let store = Store::open(&config).await.expect("a store");
         let mut wrong = Vec::new();
         for (sql, expected) in ZEROS {

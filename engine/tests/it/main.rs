@@ -5,6 +5,7 @@
 mod answers;
 mod attacks;
 mod caps;
+mod exports;
 mod families;
 mod gate;
 mod guard;

@@ -8,19 +8,22 @@ use consilium_engine::store::{Store, StoreConfig, StoreError};
 use super::hospital;
 
 async fn open(folder: &Path) -> Result<Store, StoreError> {
-    Store::open(&StoreConfig { folder: folder.to_path_buf(), tables: Default::default() }).await
+    Store::open(&StoreConfig::of(folder.to_path_buf())).await
 }
 
-/// The error of a folder with a good PERSON and one more file.
-async fn error_of(file: &str, content: &[u8]) -> StoreError {
+/// What is said of one more file beside a good PERSON: of its table, or of a column.
+async fn said_of(file: &str, content: &[u8]) -> String {
     let folder = tempfile::tempdir().expect("a folder");
     fs::write(folder.path().join("PERSON.csv"), "person_id,gender_concept_id\n1,8507\n2,8532\n").expect("written");
     fs::write(folder.path().join(file), content).expect("written");
-    let error = open(folder.path()).await.expect_err("refused");
-    let said = format!("{error} {error:?}");
-    assert!(!said.contains("CANARY") && !said.contains("9876543"), "{said}");
-    assert!(said.contains(file), "{said}");
-    error
+    let summary = open(folder.path()).await.expect("an open store").summary();
+    let all = format!("{summary:?}");
+    assert!(!all.contains("CANARY") && !all.contains("9876543"), "{all}");
+    if let [unreadable] = &summary.unreadable[..] {
+        return unreadable.reason.clone();
+    }
+    let columns = summary.tables.iter().flat_map(|table| &table.unreadable);
+    columns.map(|column| format!("{}: {}", column.name, column.what)).collect::<Vec<_>>().join("; ")
 }
 
 #[tokio::test]
@@ -31,30 +34,23 @@ async fn what_is_wrong_is_named_by_file_line_and_column_but_never_by_value() {
     let header = "condition_occurrence_id,person_id,condition_concept_id,condition_start_date\n";
     let condition = |rows: &str| format!("{header}{rows}").into_bytes();
     let file = "condition_occurrence.csv";
-    let short = error_of(file, &condition("1,1,201826,2020-01-01\n2,CANARY,9876543\n")).await;
-    assert_eq!(short, StoreError::MalformedRow { file: file.to_string(), line: 3 });
-    let long = error_of(file, &condition("1,1,201826,2020-01-01,CANARY\n")).await;
-    assert_eq!(long, StoreError::MalformedRow { file: file.to_string(), line: 2 });
-    let text = error_of(file, &condition("1,1,201826,2020-01-01\n2,1,CANARY 9876543,2020-01-01\n")).await;
-    assert!(matches!(text, StoreError::BadField { line: 3, ref column, .. } if column == "condition_concept_id"));
-    let date = error_of(file, &condition("1,1,201826,9876543\n")).await;
-    assert!(matches!(date, StoreError::BadField { line: 2, ref column, .. } if column == "condition_start_date"));
-    let quote = error_of(file, &condition("1,1,\"CANARY,2020-01-01\n2,2,9876543,2020-01-01\n")).await;
-    assert!(matches!(quote, StoreError::MalformedRow { .. } | StoreError::NotCsv { .. }), "{quote:?}");
-    let latin = error_of(
-        file,
-        b"condition_occurrence_id,person_id,condition_concept_id,condition_start_date\n1,1,\xE9CANARY,\n",
-    )
-    .await;
-    assert!(matches!(latin, StoreError::NotCsv { .. }), "{latin:?}");
-    let undated = error_of(file, b"person_id,condition_concept_id\n1,2\n").await;
-    assert!(matches!(undated, StoreError::MissingColumn { ref column, .. } if column == "condition_start_date"));
-    let nobodys = error_of(file, b"condition_concept_id,condition_start_date\n1,2020-01-01\n").await;
-    assert!(matches!(nobodys, StoreError::MissingColumn { ref column, .. } if column == "person_id"));
-    let twice = error_of(file, b"person_id,PERSON_ID,condition_start_date\n1,1,2020-01-01\n").await;
-    assert!(matches!(twice, StoreError::DuplicateColumn { .. }));
-    let no_parquet = error_of("measurement.parquet", b"CANARY 9876543, and no Parquet at all").await;
-    assert!(matches!(no_parquet, StoreError::Damaged { .. }));
+    let row = |line| StoreError::MalformedRow { file: file.to_string(), line }.to_string();
+    assert_eq!(said_of(file, &condition("1,1,201826,2020-01-01\n2,CANARY,9876543\n")).await, row(3));
+    assert_eq!(said_of(file, &condition("1,1,201826,2020-01-01,CANARY\n")).await, row(2));
+    assert_eq!(said_of(file, &condition("1,1,\"CANARY,2020-01-01\n2,2,9876543,2020-01-01\n")).await, row(2));
+    let text = said_of(file, &condition("1,1,201826,2020-01-01\n2,1,CANARY 9876543,2020-01-01\n")).await;
+    assert_eq!(text, "condition_concept_id: 1 value is not a whole number (line 3)");
+    let date = said_of(file, &condition("1,1,201826,9876543\n")).await;
+    assert_eq!(date, "condition_start_date: 1 value is not a date (YYYY-MM-DD) (line 2)");
+    let latin = said_of(file, &[header.as_bytes(), b"1,1,\xE9CANARY,\n"].concat()).await;
+    assert_eq!(latin, "condition_concept_id: 1 value is not a whole number (line 2)");
+    let nobodys = said_of(file, b"condition_concept_id,condition_start_date\n1,2020-01-01\n").await;
+    let missing = StoreError::MissingColumn { file: file.to_string(), column: "person_id".to_string() };
+    assert_eq!(nobodys, missing.to_string());
+    let twice = said_of(file, b"person_id,PERSON_ID,condition_start_date\n1,1,2020-01-01\n").await;
+    assert!(twice.contains("`person_id`") && twice.contains("two columns of that name"), "{twice}");
+    let no_parquet = said_of("measurement.parquet", b"CANARY 9876543, and no Parquet at all").await;
+    assert_eq!(no_parquet, StoreError::Damaged { file: "measurement.parquet".to_string() }.to_string());
 }
 
 #[tokio::test]
@@ -77,8 +73,10 @@ async fn a_parquet_file_cut_anywhere_is_named() {
     let whole = fs::read(&file).expect("a file");
     for length in [1, 4, 100, whole.len() / 2, whole.len() - 9, whole.len() - 1] {
         fs::write(&file, &whole[..length]).expect("written");
-        let outcome = Store::open(&hospital::config(folder.path())).await;
-        assert_eq!(outcome.err(), Some(StoreError::Damaged { file: "measurement.parquet".to_string() }), "{length}");
+        let summary = Store::open(&hospital::config(folder.path())).await.expect("an open store").summary();
+        let damaged = StoreError::Damaged { file: "measurement.parquet".to_string() }.to_string();
+        let [unreadable] = &summary.unreadable[..] else { panic!("{length}: {summary:?}") };
+        assert_eq!((unreadable.name.as_str(), &unreadable.reason), ("measurement", &damaged), "{length}");
     }
 }
 
@@ -139,20 +137,24 @@ async fn declarations_are_checked() {
         let text = format!("folder = {:?}\n{more}", folder.path().display().to_string());
         toml::from_str::<StoreConfig>(&text)
     };
-    let refused = [
+    for text in [
         "[tables.person]\nsubject = \"person_id\"\ndomain = \"person\"",
         "[tables.Labs]\nsubject = \"patient\"\ndomain = \"person\"",
-        "[tables.absent]\nsubject = \"patient\"\ndomain = \"person\"",
-        "[tables.labs]\nsubject = \"code\"\ndomain = \"measurement\"",
-        "[tables.labs]\nsubject = \"patient\"\ndomain = \"measurement\"\ndate = \"score\"",
-    ];
-    for text in refused {
+    ] {
         let outcome = Store::open(&config(text).expect("a configuration")).await;
         assert!(matches!(outcome, Err(StoreError::Declaration { .. })), "{text}: {:?}", outcome.err());
     }
-    let unknown = "[tables.labs]\nsubject = \"patient\"\ndomain = \"measurement\"\ncolumns = [\"absent\"]";
-    let outcome = Store::open(&config(unknown).expect("a configuration")).await;
-    assert!(matches!(outcome, Err(StoreError::MissingColumn { ref column, .. }) if column == "absent"));
+    let closed = [
+        ("[tables.absent]\nsubject = \"patient\"\ndomain = \"person\"", "declaration"),
+        ("[tables.labs]\nsubject = \"code\"\ndomain = \"measurement\"", "declaration"),
+        ("[tables.labs]\nsubject = \"patient\"\ndomain = \"measurement\"\ndate = \"score\"", "declaration"),
+        ("[tables.labs]\nsubject = \"patient\"\ndomain = \"measurement\"\ncolumns = [\"absent\"]", "missing_column"),
+    ];
+    for (text, kind) in closed {
+        let store = Store::open(&config(text).expect("a configuration")).await.expect("an open store");
+        let [unreadable] = &store.summary().unreadable[..] else { panic!("{text}: {:?}", store.summary()) };
+        assert_eq!(unreadable.kind, kind, "{text}: {}", unreadable.reason);
+    }
     assert!(config("typo = 1").is_err(), "unknown fields are refused");
 }
 

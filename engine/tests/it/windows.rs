@@ -69,7 +69,7 @@ async fn the_example_of_the_documentation_hides_nobody_from_a_study() {
     }
     fs::write(folder.path().join("person.csv"), person).expect("written");
     fs::write(folder.path().join("condition_occurrence.csv"), condition).expect("written");
-    let config = StoreConfig { folder: folder.path().to_path_buf(), tables: Default::default() };
+    let config = StoreConfig::of(folder.path().to_path_buf());
     let store = Store::open(&config).await.expect("an open store");
     let permissions = by_class(&store, std::slice::from_ref(&allowed)).await;
     for (sql, expected) in [

@@ -121,7 +121,7 @@ impl Scope<'_> {
 /// One of OMOP's tables.
 pub(super) fn table(name: &str, place: u32) -> Option<Relation> {
     let definition = omop::definition(name)?;
-    let (table, is_vocabulary) = (definition.name, definition.domain.is_none());
+    let (table, is_vocabulary) = (definition.name, definition.domains.is_empty());
     let column = |(column, kind): &(&'static str, Kind)| {
         let source = Source::new(table, column, place);
         let measured = |unit| Form::Measured(Quantity::raw(source.clone(), unit));

@@ -98,5 +98,5 @@ pub(super) struct Restriction {
 
 /// Whether one of OMOP's tables is of patients, and no vocabulary.
 pub(super) fn is_of_patients(table: &str) -> bool {
-    omop::definition(table).is_some_and(|definition| definition.domain.is_some())
+    omop::definition(table).is_some_and(|definition| !definition.domains.is_empty())
 }

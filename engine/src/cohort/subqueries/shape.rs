@@ -57,7 +57,7 @@ pub(super) fn reads_patients(plan: &LogicalPlan) -> Result<bool> {
     plan.apply_with_subqueries(|node| {
         if let LogicalPlan::TableScan(scan) = node {
             let provider = source_as_provider(&scan.source)?;
-            found |= provider.downcast_ref::<GatedTable>().is_none_or(|gated| gated.table.domain().is_some());
+            found |= provider.downcast_ref::<GatedTable>().is_none_or(|gated| !gated.table.domains().is_empty());
         }
         Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
     })?;

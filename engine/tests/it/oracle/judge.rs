@@ -126,7 +126,7 @@ impl<'a> Judge<'a> {
     pub(super) async fn over(session: &'a Session, small: &Small) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         small.write(folder.path());
-        let config = StoreConfig { folder: folder.path().to_path_buf(), tables: BTreeMap::new() };
+        let config = StoreConfig::of(folder.path().to_path_buf());
         let store = Store::open(&config).await.expect("a store that opens");
         let link = hospital::link();
         let permissions = small.permissions(&store, &link).await;

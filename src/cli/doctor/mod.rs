@@ -1,10 +1,14 @@
 //! `consilium doctor`: what is wrong with a hospital's set-up, and what to do.
 
+mod store;
+
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use consilium_engine::store::Store;
+use consilium_engine::store::{Store, StoreConfig, StoreError, StoreSummary};
 use consilium_protocol::wire;
 use serde::Serialize;
+use serde_json::json;
 
 use super::{Failure, Global, counted, study, term};
 use crate::home::config::{self, NodeConfig};
@@ -15,7 +19,15 @@ use crate::worker;
 
 /// `consilium doctor`
 #[derive(clap::Args, Debug)]
-pub struct Args {}
+#[command(after_help = "\
+Examples:
+  consilium doctor                       everything about this hospital's home
+  consilium doctor --store export/       only how the tables of a folder are read; nothing need be set up")]
+pub struct Args {
+    /// Look at the tables of this folder only; no home is needed
+    #[arg(long, value_name = "DIR")]
+    store: Option<PathBuf>,
+}
 
 /// One thing looked at.
 #[derive(Serialize)]
@@ -33,7 +45,29 @@ enum Verdict {
     Bad,
 }
 
-pub(crate) async fn run(_: &Args, global: &Global) -> Result<(), Failure> {
+pub(crate) async fn run(args: &Args, global: &Global) -> Result<(), Failure> {
+    match &args.store {
+        Some(folder) => of_store(folder.clone(), global).await,
+        None => of_home(global).await,
+    }
+}
+
+/// How the tables of a folder are read, before anything is set up.
+async fn of_store(folder: PathBuf, global: &Global) -> Result<(), Failure> {
+    let config = StoreConfig::of(folder);
+    let summary = open(&config).await.map_err(|error| Failure::new(error.to_string()))?;
+    term::show(global.json, &summary, |summary| store::page(&config.folder, summary));
+    Ok(())
+}
+
+async fn open(config: &StoreConfig) -> Result<StoreSummary, StoreError> {
+    let spinner = term::spinner("reading the tables");
+    let opened = Store::open(config).await;
+    spinner.finish_and_clear();
+    opened.map(|store| store.summary())
+}
+
+async fn of_home(global: &Global) -> Result<(), Failure> {
     let home = Home::open_as(&global.home, Role::Hospital)?;
     let mut findings = Vec::new();
     let mut find = |what, verdict, detail: String| findings.push(Finding { what, verdict, detail });
@@ -51,30 +85,13 @@ pub(crate) async fn run(_: &Args, global: &Global) -> Result<(), Failure> {
         true => find("secrets", Verdict::Good, "readable by their owner alone".to_string()),
         false => find("secrets", Verdict::Bad, format!("others can read {}; chmod 600 them", exposed.join(", "))),
     }
+    let mut tables = None;
     if let Ok(config) = NodeConfig::read(home.path()) {
-        match Store::open(&config.store).await {
-            Ok(store) => {
-                let summary = store.summary();
-                for table in &summary.tables {
-                    let rows = table.rows.map_or(String::new(), |rows| format!("{}, ", counted(rows as u64, "row")));
-                    let readable = counted(table.readable.len() as u64, "column");
-                    let detail = format!("{}: {rows}{readable} readable, {} never", table.name, table.withheld.len());
-                    match (table.format, table.rows) {
-                        ("empty", _) => {
-                            find("table", Verdict::Warning, format!("{}: its file has 0 bytes; export it", table.name))
-                        }
-                        (_, Some(0)) => find("table", Verdict::Warning, format!("{detail}; is the export complete?")),
-                        _ if table.day_unsaid => {
-                            let what = "it has dates, and which of them is the day of a row is not said, so only consent to \
-                                        all days opens it; name the column with `date` under [store.tables]";
-                            find("table", Verdict::Warning, format!("{detail}; {what}"));
-                        }
-                        _ => find("table", Verdict::Good, detail),
-                    }
-                }
-                for ignored in &summary.ignored {
-                    find("file", Verdict::Warning, format!("{}: {}", ignored.name, ignored.reason));
-                }
+        match open(&config.store).await {
+            Ok(summary) => {
+                let verdict = if store::has_warnings(&summary) { Verdict::Warning } else { Verdict::Good };
+                find("store", verdict, format!("{}; see below", counted(summary.tables.len() as u64, "table")));
+                tables = Some((config.store.folder, summary));
             }
             Err(error) => find("store", Verdict::Bad, error.to_string()),
         }
@@ -120,7 +137,8 @@ pub(crate) async fn run(_: &Args, global: &Global) -> Result<(), Failure> {
 
     let warned = findings.iter().any(|f| f.verdict == Verdict::Warning);
     let bad = findings.iter().filter(|f| f.verdict == Verdict::Bad).count();
-    term::show(global.json, &findings, |findings| {
+    let seen = json!({ "findings": findings, "store": tables.as_ref().map(|(_, summary)| summary) });
+    term::show(global.json, &seen, |_| {
         let table = term::table(
             ["", "what", "finding"],
             findings.iter().map(|f| {
@@ -132,7 +150,9 @@ pub(crate) async fn run(_: &Args, global: &Global) -> Result<(), Failure> {
                 [mark.to_string(), f.what.to_string(), f.detail.clone()]
             }),
         );
-        if warned { format!("{table}\n\n??  worth a look, the node works all the same") } else { table }
+        let mark = if warned { "\n\n??  worth a look, the node works all the same" } else { "" };
+        let tables = tables.iter().map(|(folder, summary)| format!("\n\n{}", store::page(folder, summary)));
+        format!("{table}{mark}{}", tables.collect::<String>())
     });
     if bad == 0 {
         Ok(())

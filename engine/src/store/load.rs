@@ -1,0 +1,140 @@
+//! From a table's files to the table.
+
+use std::sync::Arc;
+
+use arrow::record_batch::RecordBatch;
+
+use super::config::StoreConfig;
+use super::csv::{self, Csv, Reading};
+use super::error::StoreError;
+use super::folder::{Format, Found, shown};
+use super::layout::{Columns, From, Lines, Survey, Wanted, not_what, survey};
+use super::omop;
+use super::parquet;
+use super::table::{Column, Notes, Source, Table};
+
+/// Reads a table: CSV with its rows, Parquet without.
+pub(super) fn read(name: &str, found: &Found, config: &StoreConfig) -> Result<Table, StoreError> {
+    let (folder, nulls) = (&*config.folder, &config.nulls);
+    let wanted =
+        |types: &dyn Fn() -> Result<Vec<_>, StoreError>| match (config.tables.get(name), omop::definition(name)) {
+            (Some(declared), _) => Wanted::declared(name, declared, &found.shown, &types()?),
+            (None, Some(definition)) => Ok(Wanted::of(definition)),
+            (None, None) => Err(StoreError::MissingColumn { file: found.shown.clone(), column: name.to_string() }),
+        };
+    if found.parts.is_empty() {
+        return match omop::definition(name) {
+            Some(definition) => {
+                let mut table = Table::empty(definition);
+                table.notes.file.clone_from(&found.shown);
+                Ok(table)
+            }
+            None => Err(StoreError::Nothing { file: found.shown.clone() }),
+        };
+    }
+    let (wanted, mut survey, rows, source, left_out) = match found.format {
+        Format::Parquet => {
+            let layouts = parquet::layouts(folder, found)?;
+            let wanted = wanted(&|| Ok(layouts.iter().flat_map(parquet::Layout::kinds).collect()))?;
+            let (survey, rows) = parquet::read(&wanted, folder, found, &layouts, nulls)?;
+            (wanted, survey, rows, Source::Parquet(Arc::new(found.parts.clone())), Lines::default())
+        }
+        Format::Csv { .. } => {
+            let open = |part| Csv::open(folder, part, found.format);
+            let files = found.parts.iter().map(open).collect::<Result<Vec<_>, _>>()?;
+            let wanted = wanted(&|| csv::kinds(&files, nulls))?;
+            let Loaded { survey, rows, batches, left_out } = load(&wanted, found, &files, config)?;
+            (wanted, survey, rows, Source::Memory(Arc::new(batches)), left_out)
+        }
+    };
+    // What the folders' names give stands behind what the files have.
+    if matches!(source, Source::Parquet(_)) {
+        survey.there.sort_by_key(|(_, places)| matches!(places.first(), Some(From::Given(_))));
+    }
+    let columns: Vec<Column> = survey.there.iter().map(|(column, _)| column.clone()).collect();
+    let given = survey.there.iter().filter(|(_, places)| matches!(places.first(), Some(From::Given(_)))).count();
+    if let Some((column, why)) = survey.unreadable.iter().find(|(column, _)| column.name == wanted.first()) {
+        return Err(StoreError::Column { file: found.shown.clone(), column: column.name.clone(), why: why.clone() });
+    }
+    let role = wanted.role(&columns, &found.shown)?;
+    let files: Vec<String> = found.parts.iter().map(|part| shown(&part.path)).collect();
+    Ok(Table {
+        name: name.to_string(),
+        role,
+        columns,
+        given,
+        rows: Some(rows),
+        key: None,
+        source,
+        notes: Notes {
+            file: found.shown.clone(),
+            format: found.format.word(),
+            files: files.len(),
+            prefix: found.prefix.clone(),
+            withheld: survey.withheld,
+            mended: survey.mended,
+            unreadable: survey.unreadable.into_iter().map(|(column, why)| (column.name, why)).collect(),
+            left_out: (left_out.count > 0).then(|| (left_out.count, left_out.places("line", &files))),
+        },
+    })
+}
+
+/// A CSV table in memory.
+struct Loaded {
+    survey: Survey,
+    rows: usize,
+    batches: Vec<RecordBatch>,
+    left_out: Lines,
+}
+
+fn load(wanted: &Wanted, found: &Found, files: &[Csv<'_>], config: &StoreConfig) -> Result<Loaded, StoreError> {
+    let names: Vec<String> = found.parts.iter().map(|part| shown(&part.path)).collect();
+    let columns: Vec<Columns<'_>> = (names.iter().zip(files).zip(&found.parts))
+        .map(|((file, csv), part)| Columns { file: file.clone(), names: &csv.names, given: &part.given })
+        .collect();
+    let mut survey = survey(wanted, &columns, true)?;
+    let reading = |(column, _): &(Column, Vec<From>)| Reading::new(column.kind, wanted.has_marks(column));
+    let mut readings: Vec<Reading> = survey.there.iter().map(reading).collect();
+    let (mut rows, mut left_out) = (0usize, Lines::default());
+    for (at, file) in files.iter().enumerate() {
+        let given = &found.parts[at].given;
+        let take = |line: u64, record: &::csv::ByteRecord| {
+            for (reading, (_, places)) in readings.iter_mut().zip(&survey.there) {
+                let field = match places[at] {
+                    From::At(position) => &record[position],
+                    From::Given(position) => given[position].1.as_deref().unwrap_or_default().as_bytes(),
+                };
+                reading.take(field, (at, line), &config.nulls);
+            }
+            rows += 1;
+            if rows.is_multiple_of(csv::BATCH_ROWS) {
+                readings.iter_mut().for_each(Reading::end_batch);
+            }
+        };
+        if wanted.is_vocabulary() {
+            file.lines(take, |line| left_out.add(at, line))?;
+        } else {
+            file.rows(take)?;
+        }
+    }
+    readings.iter_mut().for_each(Reading::end_batch);
+    let mut kept = Vec::new();
+    for ((column, places), reading) in std::mem::take(&mut survey.there).into_iter().zip(readings) {
+        if reading.bad.count > 0 {
+            let why = not_what(&reading.bad, column.kind, "line", &names);
+            survey.unreadable.push((column, why));
+        } else {
+            survey.there.push((column, places));
+            kept.push(reading.arrays);
+        }
+    }
+    let schema = super::table::schema(survey.there.iter().map(|(column, _)| column));
+    let height = kept.first().map_or(0, Vec::len);
+    let batch = |i: usize| {
+        let columns = kept.iter().map(|arrays| Arc::clone(&arrays[i])).collect();
+        RecordBatch::try_new(Arc::clone(&schema), columns).map_err(|_| StoreError::NotCsv { file: found.shown.clone() })
+    };
+    let batches = (0..height).map(batch).collect::<Result<Vec<_>, _>>()?;
+    let batches = batches.into_iter().filter(|batch| batch.num_rows() > 0).collect();
+    Ok(Loaded { survey, rows, batches, left_out })
+}

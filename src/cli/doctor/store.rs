@@ -1,0 +1,107 @@
+//! How a hospital's tables were read, as a page for whoever made the export.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use consilium_engine::store::{Column, StoreSummary, TableSummary};
+
+use crate::cli::{counted, term};
+
+/// Whether there is something in a store that somebody should look at.
+pub(super) fn has_warnings(summary: &StoreSummary) -> bool {
+    !summary.unreadable.is_empty() || summary.tables.iter().any(|table| !remarks(table).is_empty())
+}
+
+/// What a data manager should look at in a table, columns aside.
+fn remarks(table: &TableSummary) -> Vec<String> {
+    let mut remarks = Vec::new();
+    match (table.format, table.rows) {
+        ("empty", _) => remarks.push("its file has 0 bytes; export it".to_string()),
+        (_, Some(0)) => remarks.push("0 rows; is the export complete?".to_string()),
+        _ => {}
+    }
+    if table.day_unsaid {
+        let what = match &table.date_of_omop {
+            Some(date) => format!("the day of a row, `{date}`, is missing or unreadable, so only consent to all days opens it"),
+            None => "it has dates, and which of them is the day of a row is not said, so only consent to all days opens it; \
+                     name the column with `date` under [store.tables]"
+                .to_string(),
+        };
+        remarks.push(what);
+    }
+    if let (Some(count), Some(lines)) = (table.left_out, &table.left_out_lines) {
+        remarks.push(format!(
+            "{} left out, which {} no rows: {lines}",
+            counted(count, "line"),
+            if count == 1 { "is" } else { "are" }
+        ));
+    }
+    for Column { name, what } in &table.unreadable {
+        remarks.push(format!("`{name}` is unreadable: {what}"));
+    }
+    remarks
+}
+
+/// The page.
+pub(super) fn page(folder: &Path, summary: &StoreSummary) -> String {
+    let numbers = |numbers: &dyn Fn(&TableSummary) -> Option<usize>, header: &str| {
+        let shown = |table| numbers(table).map_or_else(|| "?".to_string(), |number| term::number(number as u64));
+        let shown: Vec<String> = summary.tables.iter().map(shown).collect();
+        let width = shown.iter().map(String::len).chain([header.len()]).max().unwrap_or_default();
+        (format!("{header:>width$}"), shown.into_iter().map(|number| format!("{number:>width$}")).collect::<Vec<_>>())
+    };
+    let rows = numbers(&|table| table.rows, "rows");
+    let readable = numbers(&|table| Some(table.readable.len()), "readable");
+    let mended = numbers(&|table| Some(table.mended.len()), "mended");
+    let unreadable = numbers(&|table| Some(table.unreadable.len()), "unreadable");
+    let never = numbers(&|table| Some(table.withheld.len()), "never");
+    let header = ["", "table", "file", &rows.0, &readable.0, &mended.0, &unreadable.0, &never.0];
+    let row = |(i, table): (usize, &TableSummary)| {
+        let mark = if remarks(table).is_empty() { "ok" } else { "??" };
+        let file = match table.files {
+            0 | 1 => table.file.clone(),
+            files => format!("{} ({})", table.file, counted(files as u64, "file")),
+        };
+        let cells = [mark, &table.name, &file, &rows.1[i], &readable.1[i], &mended.1[i], &unreadable.1[i], &never.1[i]];
+        cells.map(str::to_string)
+    };
+    let mut text = format!(
+        "Tables in {}
+
+{}
+
+Columns: readable by studies, and mended of these; unreadable, so that a study that names them is not \
+         computed here; never read by any.
+",
+        folder.display(),
+        term::table(header, summary.tables.iter().enumerate().map(row))
+    );
+    let mut section = |title: &str, lines: Vec<String>| {
+        if !lines.is_empty() {
+            let _ = write!(text, "\n{title}\n");
+            for line in lines {
+                let _ = writeln!(text, "  {line}");
+            }
+        }
+    };
+    section(
+        "Unreadable tables: a study that names one is not computed here",
+        summary.unreadable.iter().map(|table| format!("{}: {}", table.name, table.reason)).collect(),
+    );
+    let of = |lines: &dyn Fn(&TableSummary) -> Vec<String>| -> Vec<String> {
+        let named = |table: &TableSummary| {
+            lines(table).into_iter().map(|line| format!("{}: {line}", table.name)).collect::<Vec<_>>()
+        };
+        summary.tables.iter().flat_map(named).collect()
+    };
+    section("To look at", of(&remarks));
+    section(
+        "Mended: read all the same",
+        of(&|table| {
+            let under = table.prefix.iter().map(|prefix| format!("its file's name begins with `{prefix}`"));
+            under.chain(table.mended.iter().map(|Column { name, what }| format!("`{name}` is {what}"))).collect()
+        }),
+    );
+    section("No tables", summary.ignored.iter().map(|file| format!("{}: {}", file.name, file.reason)).collect());
+    text
+}
