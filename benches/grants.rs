@@ -41,6 +41,7 @@ async fn world() -> World {
         policy: DisclosurePolicy::default(),
         deadlines: Deadlines::default(),
         heartbeat_ms: 1_000,
+        tables: Vec::new(),
     };
     let mut consortium = Consortium::found(plan).unwrap_or_else(|f| panic!("{}", f.message()));
     for hospital in &consortium.hospitals {

@@ -55,7 +55,7 @@ fn worker(criterion: &mut Criterion) {
         tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS).enable_all().build().expect("tokio");
     let config = StoreConfig::of(folder());
     let link = LinkSecret::from_seed([9; 32]);
-    let store = runtime.block_on(Store::open(&config)).expect("an open store");
+    let store = runtime.block_on(Store::open(&config, &[])).expect("an open store");
     let subjects: Vec<_> =
         runtime.block_on(store.subjects(&link)).expect("subjects").iter().map(|(_, subject)| *subject).collect();
     let permissions = Permissions {
@@ -73,6 +73,7 @@ fn worker(criterion: &mut Criterion) {
         Worker::new(Settings {
             program: Program::at(env!("CARGO_BIN_EXE_consilium")),
             store: config.clone(),
+            catalogue: Vec::new(),
             link: LinkSecret::from_seed([9; 32]),
             bounds: Bounds {
                 memory_bytes: 4 << 30,

@@ -81,7 +81,7 @@ fn gate(criterion: &mut Criterion) {
         context
     });
     let config = StoreConfig::of(folder);
-    let store = runtime.block_on(Store::open(&config)).expect("an open store");
+    let store = runtime.block_on(Store::open(&config, &[])).expect("an open store");
     let link = LinkSecret::from_seed([9; 32]);
     let subjects = runtime.block_on(store.subjects(&link)).expect("subjects");
     let people: Vec<_> = subjects.iter().copied().collect();

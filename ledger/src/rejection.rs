@@ -67,6 +67,20 @@ pub enum SpecFault {
     Malformed,
     /// The study breaks a rule.
     Invalid,
+    /// It has a table otherwise than the consortium's catalogue.
+    Catalogue,
+}
+
+impl std::fmt::Display for SpecFault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::TooLong => "they are too many",
+            Self::Version => "they are of another version of the format",
+            Self::Malformed => "they are not in the canonical form",
+            Self::Invalid => "it breaks a rule",
+            Self::Catalogue => "its tables are not as this consortium's catalogue has them",
+        })
+    }
 }
 
 impl From<&CanonicalError> for SpecFault {
@@ -241,9 +255,7 @@ pub enum Rejection {
     },
 
     /// The study's bytes are no valid study.
-    #[error(
-        "these bytes are no valid study ({0:?}); check the study file with `consilium study check`, then submit it"
-    )]
+    #[error("these bytes are no valid study ({0}); check the study file with `consilium study check`, then submit it")]
     Spec(SpecFault),
     /// A key for pairs, or what was encapsulated to such keys, is not of the form that it must have.
     #[error("a key for this study's pairs is none, or what was encapsulated is of the wrong length; restart the node")]

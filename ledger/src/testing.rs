@@ -7,7 +7,8 @@ use consilium_ledger::block::{Block, Header};
 use consilium_ledger::certificate::{Certificate, VoteKind, vote_digest};
 use consilium_ledger::state::State;
 use consilium_ledger::state::consent::SubjectKey;
-use consilium_protocol::consent::{Action, Base, Basis, Effect, Purpose, Rule, Scope, Terms};
+use consilium_protocol::catalogue::{CatalogueColumn, CatalogueTable, ColumnKind};
+use consilium_protocol::consent::{Action, Base, Basis, Domain, Effect, Purpose, Rule, Scope, Terms};
 use consilium_protocol::genesis::{Deadlines, GENESIS_VERSION, Genesis, Member};
 use consilium_protocol::hash::tagged;
 use consilium_protocol::ids::{
@@ -43,6 +44,26 @@ fn lot_key(i: u8) -> LotKey {
     let mut seed = Zeroizing::new([i + 1; 32]);
     seed[31] = 0;
     LotKey::from_seed(seed).expect("a scalar")
+}
+
+/// A table of the consortium's own.
+pub(crate) fn labs() -> CatalogueTable {
+    let column = |name: &str, kind| CatalogueColumn {
+        name: name.to_string(),
+        kind,
+        description: String::new(),
+        values: Vec::new(),
+    };
+    CatalogueTable {
+        name: "labs".to_string(),
+        description: String::new(),
+        subject: "patient".to_string(),
+        domain: Domain::Measurement,
+        date: Some("taken".to_string()),
+        undated: false,
+        single: false,
+        columns: vec![column("taken", ColumnKind::Date), column("score", ColumnKind::Number)],
+    }
 }
 
 /// What looks like a study's public key.
@@ -92,6 +113,7 @@ impl Consortium {
             consent_base: Base::Deny,
             deadlines: Deadlines { approval_ms: 10_000, grace_ms: 1_000, round_ms: 5_000 },
             disease: Vec::new(),
+            table: vec![labs()],
             member: member.collect(),
         };
         genesis.check().expect("a valid genesis");
@@ -237,6 +259,7 @@ pub(crate) fn spec(name: u8) -> StudySpec {
         min_joint_count: 0,
         totals: Totals::Shown,
         cohort: Cohort { sql: "SELECT subject FROM person".to_string(), subject: "subject".to_string() },
+        tables: Vec::new(),
         variables: Vec::new(),
         dimensions: Vec::new(),
         statistics: vec![Statistic { name: "n".to_string(), kind: StatisticKind::Count, by: Vec::new() }],

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
 
+use crate::catalogue::{self, CatalogueError, CatalogueTable};
 use crate::consent::{Base, DiseaseTree, Diseases};
 use crate::hash::tagged;
 use crate::ids::{BlockHash, ChainId, ContentHash, HospitalId, LedgerId, Timestamp};
@@ -40,6 +41,9 @@ pub struct Genesis {
     /// The disease vocabulary that purposes are matched with.
     #[serde(default)]
     pub disease: Vec<Diseases>,
+    /// The tables that it has beside OMOP's, in ascending order of their names.
+    #[serde(default)]
+    pub table: Vec<CatalogueTable>,
     /// The founding members, in ascending order of their ids.
     pub member: Vec<Member>,
 }
@@ -122,6 +126,9 @@ pub enum GenesisError {
     /// A policy that does not protect.
     #[error(transparent)]
     Policy(#[from] PolicyError),
+    /// A table of its own that cannot be one.
+    #[error(transparent)]
+    Catalogue(#[from] CatalogueError),
     /// A minimum that the founding members cannot reach.
     #[error(
         "the policy wants {wanted} hospitals a round, but there are only {members} members; lower it or wait for more"
@@ -194,6 +201,7 @@ impl Genesis {
             return Err(GenesisError::Version(self.version));
         }
         self.policy.check()?;
+        catalogue::check(&self.table)?;
         let (round_ms, slot_seconds) = (self.deadlines.round_ms, self.policy.slot_seconds);
         if self.policy.slot_ms().saturating_mul(MIN_SLOTS) > round_ms {
             return Err(GenesisError::Slots { round_ms, slot_seconds });
@@ -336,6 +344,7 @@ mod tests {
             consent_base: Base::Deny,
             deadlines: Deadlines::default(),
             disease: Vec::new(),
+            table: Vec::new(),
             member: members,
         }
     }
@@ -393,6 +402,10 @@ mod tests {
         assert_eq!(policy.check(), Err(GenesisError::Policy(PolicyError::TooFewHospitals)));
         policy.policy.min_hospitals = 4;
         assert_eq!(policy.check(), Err(GenesisError::Unreachable { wanted: 4, members: 3 }));
+        let mut table = genesis();
+        let text = "name = \"Labs\"\nsubject = \"patient\"\ndomain = \"measurement\"";
+        table.table.push(toml::from_str(text).expect("a table"));
+        assert!(matches!(table.check(), Err(GenesisError::Catalogue(_))));
         let mut slots = genesis();
         slots.deadlines.round_ms = 60_000;
         assert_eq!(slots.check(), Ok(()));

@@ -3,7 +3,7 @@
 //! This crate has no disk, no clock and no data engine: only names, meanings and byte strings.
 //!
 //! - [`ids`] names actors, subjects, studies and documents; [`keys`] signs; [`wallet`] holds a patient's keys.
-//! - [`genesis`] founds a consortium; [`policy`] says what may be released, [`privacy`] counts what
+//! - [`genesis`] founds a consortium, [`catalogue`] says which tables it has beside OMOP's; [`policy`] says what may be released, [`privacy`] counts what
 //!   private studies lose.
 //! - [`consent`] says what a patient allows, and decides what may be read.
 //! - [`study`] says what a researcher asks for.
@@ -14,6 +14,7 @@
 //!
 //! Start with [`tx::Payload`]: it lists everything that can happen.
 
+pub mod catalogue;
 pub mod consent;
 pub mod genesis;
 pub mod hash;

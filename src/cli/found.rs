@@ -114,6 +114,9 @@ pub struct GenesisArgs {
     /// A TOML file with [[disease]] entries (code, name, parents)
     #[arg(long, value_name = "FILE")]
     pub(crate) diseases: Option<PathBuf>,
+    /// Files with [[table]] entries: tables of the consortium's own, see `consilium table`
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tables: Vec<PathBuf>,
     /// The members' files
     #[arg(required = true)]
     pub(crate) members: Vec<PathBuf>,
@@ -175,6 +178,7 @@ pub(crate) fn genesis(args: &GenesisArgs, global: &Global) -> Result<(), Failure
             round_ms: args.round_seconds.saturating_mul(1_000),
         },
         disease,
+        table: super::table::read(&args.tables)?,
         member: members,
     };
     genesis.check()?;

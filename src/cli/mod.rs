@@ -10,7 +10,9 @@ mod layout;
 pub(crate) mod node;
 pub(crate) mod patients;
 mod steward;
+mod store;
 pub(crate) mod study;
+mod table;
 pub mod term;
 pub(crate) mod terms;
 pub(crate) mod wording;
@@ -123,6 +125,10 @@ enum Command {
     Audit(audit::AuditArgs),
     /// Find out what is wrong with this hospital's set-up
     Doctor(doctor::Args),
+    /// The tables that a consortium has beside OMOP's: draft, list
+    Table(table::Args),
+    /// A hospital's tables: where those of the catalogue are
+    Store(store::Args),
     /// Show the whole thing: four hospitals on this machine, start to end
     Demo(crate::demo::Args),
 }
@@ -167,6 +173,8 @@ fn run(cli: Cli) -> Result<(), Failure> {
             Command::Export(args) => audit::export(&args, &global).await,
             Command::Audit(args) => audit::audit(&args, &global).await,
             Command::Doctor(args) => doctor::run(&args, &global).await,
+            Command::Table(args) => table::run(&args, &global),
+            Command::Store(args) => store::run(args, &global).await,
             Command::Demo(args) => crate::demo::run(args, &global).await,
         }
     });

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use consilium_protocol::catalogue::CatalogueTable;
 use consilium_protocol::consent::Base;
 use consilium_protocol::genesis::{Deadlines, GENESIS_VERSION, Genesis, Member};
 use consilium_protocol::ids::{ChainId, Timestamp};
@@ -40,6 +41,8 @@ pub struct Plan {
     pub deadlines: Deadlines,
     /// How long an idle ledger waits between blocks.
     pub heartbeat_ms: u64,
+    /// The tables that the consortium has beside OMOP's.
+    pub tables: Vec<CatalogueTable>,
 }
 
 /// A hospital of the consortium, and its node's process while it runs.
@@ -134,6 +137,7 @@ impl Consortium {
             consent_base: Base::Deny,
             deadlines: plan.deadlines,
             disease: crate::vocabulary::diseases(),
+            table: plan.tables.clone(),
             member: members,
         };
         genesis.check()?;

@@ -76,6 +76,7 @@ pub(super) async fn play(args: &Args, folder: &Path, global: &Global) -> Result<
         policy: DisclosurePolicy { open_studies: true, slot_seconds: 1, ..DisclosurePolicy::default() },
         deadlines: Deadlines { approval_ms: 3_600_000, grace_ms: 5_000, round_ms: 60_000 },
         heartbeat_ms: 2_000,
+        tables: Vec::new(),
     })?;
     stage.end(&format!("{count} hospitals found a consortium: keys, certificates, one genesis file"));
 

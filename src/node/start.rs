@@ -184,6 +184,7 @@ pub async fn run(home: &Path, stop: CancellationToken) -> Result<(), NodeError> 
         policy: genesis.policy,
         own_policy: config.policy.unwrap_or_default().over(&genesis.policy),
         store: config.store.clone(),
+        catalogue: genesis.table.clone(),
         program: Program::own(),
         bounds: config.limits.bounds(),
     };

@@ -36,6 +36,7 @@ use std::sync::Arc;
 use consilium_engine::pseudonym::LinkSecret;
 use consilium_engine::store::{StoreConfig, StoreError};
 use consilium_engine::worker::Refusal;
+use consilium_protocol::catalogue::CatalogueTable;
 use consilium_protocol::ids::{ContentHash, HospitalId, LedgerId, RoundNumber, StudyId};
 use consilium_protocol::kem::KemPublicKey;
 use consilium_protocol::lots::{self, Draw, LotKey, LotProof};
@@ -70,6 +71,8 @@ pub struct Terms {
     pub own_policy: DisclosurePolicy,
     /// Where its tables are.
     pub store: StoreConfig,
+    /// The consortium's own tables, which these may be.
+    pub catalogue: Vec<CatalogueTable>,
     /// The program that is started to read them.
     pub program: Program,
     /// What a study may use up.
@@ -150,8 +153,8 @@ impl Vault {
     pub async fn open(home: &Path, terms: Terms) -> Result<Self, OpenError> {
         let link = LinkSecret::from_seed(*secrets::read(home, Kind::Link)?);
         let (lots, pairs) = (pairs::read_lot_key(home)?, Pairs::open(home)?);
-        let (program, store) = (terms.program.clone(), terms.store.clone());
-        let worker = Worker::new(Settings { program, store, link, bounds: terms.bounds });
+        let (program, store, catalogue) = (terms.program.clone(), terms.store.clone(), terms.catalogue.clone());
+        let worker = Worker::new(Settings { program, store, catalogue, link, bounds: terms.bounds });
         worker.open().await?;
         let guard_keys = Arc::new(GuardKeyring::open(home)?);
         let cohorts = Cohorts::open(home)?;

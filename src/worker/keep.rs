@@ -10,6 +10,7 @@ use consilium_engine::statistics::{Compared, Layout};
 use consilium_engine::store::{StoreConfig, StoreSummary};
 use consilium_engine::worker::frame::Caps;
 use consilium_engine::worker::{Counted, EarlierStudy, HeldAgainst, Refusal, Reply, Request, Start, StudyJob, VERSION};
+use consilium_protocol::catalogue::CatalogueTable;
 use consilium_protocol::consent::Roll;
 use consilium_protocol::study::StudySpec;
 use tokio::sync::Mutex;
@@ -46,6 +47,8 @@ pub struct Settings {
     pub program: Program,
     /// The hospital's tables.
     pub store: StoreConfig,
+    /// The consortium's own tables, which these may be.
+    pub catalogue: Vec<CatalogueTable>,
     /// The key of its pseudonyms.
     pub link: LinkSecret,
     /// What a study may use up at most.
@@ -211,7 +214,7 @@ impl Worker {
     }
 
     async fn start(&self, subjects: usize) -> Result<(Kept, StoreSummary), Trouble> {
-        let Settings { program, store, link, bounds } = &self.settings;
+        let Settings { program, store, catalogue, link, bounds } = &self.settings;
         // Taken before it reads: a file that changes meanwhile is noticed at the next study.
         let fingerprint = Fingerprint::of(&store.folder);
         let room = SUBJECTS.max(2 * subjects as u64);
@@ -219,6 +222,7 @@ impl Worker {
         let start = Start {
             version: VERSION,
             store: Some(store.clone()),
+            catalogue: catalogue.clone(),
             link: Some(link.into()),
             threads: u32::try_from(bounds.threads).unwrap_or(1),
         };

@@ -7,6 +7,7 @@ use consilium_engine::cohort::{CohortError, Reads};
 use consilium_engine::store::{StoreConfig, StoreError, StoreSummary};
 use consilium_engine::worker::frame::Caps;
 use consilium_engine::worker::{Refusal, Reply, Request, Start, VERSION};
+use consilium_protocol::catalogue::CatalogueTable;
 use consilium_protocol::study::StudySpec;
 
 use super::fingerprint::Fingerprint;
@@ -82,7 +83,7 @@ pub async fn check(spec: &StudySpec) -> Result<Reads, OnceError> {
 }
 
 async fn check_by(program: &Program, bounds: &Bounds, spec: &StudySpec) -> Result<Reads, OnceError> {
-    let start = Start { version: VERSION, store: None, link: None, threads: 1 };
+    let start = Start { version: VERSION, store: None, catalogue: Vec::new(), link: None, threads: 1 };
     let (mut process, ..) = Process::start(program, &start, bounds, 0).await?;
     reads(&mut process, &Request::Check(spec.to_canonical()), bounds).await
 }
@@ -92,9 +93,14 @@ async fn check_by(program: &Program, bounds: &Bounds, spec: &StudySpec) -> Resul
 ///
 /// # Errors
 /// [`OnceError`].
-pub async fn attempt(store: &StoreConfig, spec: &StudySpec) -> Result<(Reads, StoreSummary), OnceError> {
+pub async fn attempt(
+    store: &StoreConfig,
+    catalogue: &[CatalogueTable],
+    spec: &StudySpec,
+) -> Result<(Reads, StoreSummary), OnceError> {
     let held = Fingerprint::of(&store.folder).csv_bytes().saturating_mul(BY_CSV_BYTE);
-    let start = Start { version: VERSION, store: Some(store.clone()), link: None, threads: 1 };
+    let start =
+        Start { version: VERSION, store: Some(store.clone()), catalogue: catalogue.to_vec(), link: None, threads: 1 };
     let opening = Bounds { time: OPENING, processor: OPENING, ..PLANNING };
     let (mut process, _, summary) = Process::start(&Program::own(), &start, &opening, held).await?;
     let summary = summary.ok_or(OnceError::Worker(WorkerError::Protocol))?;

@@ -18,6 +18,7 @@ mod hostile;
 mod isolation;
 mod key_sets;
 mod killed;
+mod own_tables;
 mod slots;
 mod small;
 mod stolen;

@@ -90,7 +90,13 @@ pub fn link() -> LinkSecret {
 }
 
 pub fn worker(store: &Path, bounds: Bounds) -> Worker {
-    Worker::new(Settings { program: Program::at(program()), store: StoreConfig::of(store), link: link(), bounds })
+    Worker::new(Settings {
+        program: Program::at(program()),
+        store: StoreConfig::of(store),
+        catalogue: Vec::new(),
+        link: link(),
+        bounds,
+    })
 }
 
 fn spec(sql: &str) -> StudySpec {

@@ -1,6 +1,7 @@
 //! A running consortium for a test, with a small study.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -38,6 +39,38 @@ pub fn program() -> PathBuf {
     PathBuf::from(env!("CARGO_BIN_EXE_consilium"))
 }
 
+/// Runs the program over a home.
+pub fn consilium(home: &Path, args: &[&str]) -> Output {
+    Command::new(program()).args(args).arg("--home").arg(home).output().unwrap()
+}
+
+/// What it printed.
+pub fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+/// The text of a command that must end with this exit code.
+pub fn run(home: &Path, args: &[&str], exit: i32) -> String {
+    let output = consilium(home, args);
+    let text = said(&output);
+    assert_eq!(output.status.code(), Some(exit), "{args:?}: {text}");
+    assert!(!text.contains("panicked"), "{text}");
+    text
+}
+
+/// Runs a command until it says something.
+pub async fn until_said(home: &Path, args: &[&str], words: &str) -> String {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        let text = said(&consilium(home, args));
+        if text.contains(words) {
+            return text;
+        }
+        assert!(Instant::now() < deadline, "{args:?} never says `{words}`: {text}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
 /// Deadlines short enough for a test.
 pub const QUICK: Deadlines = Deadlines { approval_ms: 600_000, grace_ms: 10_000, round_ms: 6_000 };
 
@@ -64,6 +97,7 @@ pub fn plan(folder: PathBuf, deadlines: Deadlines) -> Plan {
         },
         deadlines,
         heartbeat_ms: 1_000,
+        tables: Vec::new(),
     }
 }
 

@@ -3,8 +3,8 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Duration;
 
 use consilium::cli::{Failure, opened, propose};
 use consilium::demo::acts::follow;
@@ -13,37 +13,7 @@ use consilium_protocol::ids::StudyId;
 use consilium_protocol::study::StudySpec;
 use consilium_protocol::wallet::Wallet;
 
-use crate::support::{QUICK, World, alone, headcount, program};
-
-fn consilium(home: &Path, args: &[&str]) -> Output {
-    Command::new(program()).args(args).arg("--home").arg(home).output().unwrap()
-}
-
-fn said(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
-}
-
-/// The text of a command that must end with this exit code.
-fn run(home: &Path, args: &[&str], exit: i32) -> String {
-    let output = consilium(home, args);
-    let text = said(&output);
-    assert_eq!(output.status.code(), Some(exit), "{args:?}: {text}");
-    assert!(!text.contains("panicked"), "{text}");
-    text
-}
-
-/// Runs a command until it says something.
-async fn until_said(home: &Path, args: &[&str], words: &str) -> String {
-    let deadline = Instant::now() + Duration::from_secs(30);
-    loop {
-        let text = said(&consilium(home, args));
-        if text.contains(words) {
-            return text;
-        }
-        assert!(Instant::now() < deadline, "{args:?} never says `{words}`: {text}");
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-}
+use crate::support::{QUICK, World, alone, headcount, program, run, said, until_said};
 
 /// A study over a table that no store of the demo has.
 fn devices() -> StudySpec {

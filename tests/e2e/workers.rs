@@ -89,6 +89,7 @@ impl Vaults {
                 policy,
                 own_policy: policy,
                 store: StoreConfig::of(found.store.clone()),
+                catalogue: Vec::new(),
                 program: Program::at(program()),
                 bounds: BOUNDS,
             };

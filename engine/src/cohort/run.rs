@@ -97,7 +97,7 @@ impl std::fmt::Debug for Cohort {
 }
 
 /// Checks a study's query against OMOP's tables, without any data: what a hospital would refuse by the query alone is
-/// refused here. Tables that only one hospital declares are unknown here.
+/// refused here. Beside OMOP's tables it knows those that the study brings along.
 ///
 /// # Errors
 /// Any [`CohortError`] that does not [depend on data](CohortError::depends_on_data).
@@ -109,7 +109,8 @@ pub async fn check(spec: &StudySpec) -> Result<Reads, CohortError> {
 async fn check_here(spec: StudySpec) -> Result<Reads, CohortError> {
     let reader = Arc::new(Reader::of_nothing().map_err(|_| CohortError::Internal)?);
     let gate = Gate::shut();
-    let tables = omop::TABLES.iter().map(|definition| Arc::new(Table::empty(definition)));
+    let own = spec.tables.iter().filter(|own| omop::definition(&own.name).is_none()).map(Table::empty_own);
+    let tables = omop::TABLES.iter().map(Table::empty).chain(own).map(Arc::new);
     let tables = tables.map(|table| GatedTable::new(&table, &reader, &gate)).collect();
     let resources = session::Resources { memory_bytes: 64 << 20, threads: 1 };
     let context = session::open(tables, resources).map_err(|_| CohortError::Internal)?;
@@ -141,7 +142,11 @@ pub(crate) async fn run_through(
     limits: &Limits,
 ) -> Result<Cohort, CohortError> {
     let deadline = Instant::now() + limits.time;
-    let tables = store.tables().map(|table| GatedTable::new(table, store.reader(), &gate)).collect();
+    // What a table of the consortium's own means, the study says: its proofs were made with that.
+    let is_known = |table: &&Arc<Table>| {
+        omop::definition(&table.name).is_some() || spec.tables.iter().any(|own| own.name == table.name)
+    };
+    let tables = store.tables().filter(is_known).map(|table| GatedTable::new(table, store.reader(), &gate)).collect();
     let resources = session::Resources { memory_bytes: limits.memory_bytes, threads: limits.threads };
     let context = session::open(tables, resources).map_err(|_| CohortError::Internal)?;
     let (planned, spec) = (context.clone(), spec.clone());

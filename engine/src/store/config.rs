@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use consilium_protocol::consent::Domain;
 use serde::{Deserialize, Serialize};
 
 use super::text::Nulls;
@@ -16,7 +15,7 @@ pub struct StoreConfig {
     /// The folder with one Parquet or CSV file per table, or a sub-folder of parts.
     #[borsh(serialize_with = "path::write", deserialize_with = "path::read")]
     pub folder: PathBuf,
-    /// Tables that are not OMOP's, by the name of their file without its ending.
+    /// Where the tables of the consortium's catalogue are, by name, where that is not plain.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tables: BTreeMap<String, TableConfig>,
     /// What stands for no value where a file holds texts, beside an empty field.
@@ -31,25 +30,16 @@ impl StoreConfig {
     }
 }
 
-/// What a table is that OMOP does not name. Without such a declaration a file is not a table.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, BorshSerialize, BorshDeserialize)]
+/// Where a hospital has a table of the consortium's catalogue, as far as names differ.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, BorshSerialize, BorshDeserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TableConfig {
-    /// The column with the patient's `person_id`, as in PERSON.
-    pub subject: String,
-    /// The domain that a consent must open for the table to be read.
-    pub domain: Domain,
-    /// The column with the day of a row, which consent's windows are about. Without it, a table that has no dates is read
-    /// under any consent to its domain, whatever its window, and one that has some only under consent to all days.
+    /// The name of its file or folder, without endings; the table's own where this is missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub date: Option<String>,
-    /// Whether the table has at most one row a patient, as a registry has. It is checked when the store is opened, and
-    /// queries may count on it.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub single: bool,
-    /// The columns that studies may read; all of them where this is missing.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub columns: Option<Vec<String>>,
+    pub file: Option<String>,
+    /// By the catalogue's name of a column, or of the subject, the name that it has there; the same where it is not listed.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub columns: BTreeMap<String, String>,
 }
 
 /// A path in the pipe to a worker: the operating system's own bytes, as far as it has them.

@@ -4,7 +4,6 @@
 //! (Athena's vocabularies) they mean nothing. A field that is not what its column holds closes the column, a line that is no
 //! row the table; of a vocabulary, whose texts have no line breaks, that line alone is left out.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
@@ -21,6 +20,7 @@ use super::folder::{Format, Part, shown, unreadable};
 use super::kind::Kind;
 use super::layout::Lines;
 use super::names;
+use super::table::{Column, Values};
 use super::text::{self, Nulls};
 
 /// How many rows are handed on at once.
@@ -235,7 +235,7 @@ impl<R: Read> Read for Last<R> {
 
 /// A column while it is read.
 pub(super) struct Reading {
-    kind: Kind,
+    column: Column,
     /// Whether what stands for nothing does so here.
     has_marks: bool,
     builder: Builder,
@@ -255,8 +255,8 @@ enum Builder {
 }
 
 impl Reading {
-    pub(super) fn new(kind: Kind, has_marks: bool) -> Self {
-        let builder = match kind {
+    pub(super) fn new(column: &Column, has_marks: bool) -> Self {
+        let builder = match column.kind {
             Kind::Subject | Kind::Key | Kind::Code | Kind::Integer => Builder::Whole(Int64Builder::new()),
             Kind::Number => Builder::Number(Float64Builder::new()),
             Kind::Date => Builder::Date(Date32Builder::new()),
@@ -264,7 +264,7 @@ impl Reading {
             Kind::Text => Builder::Text(StringBuilder::new()),
             Kind::Truth => Builder::Truth(BooleanBuilder::new()),
         };
-        Self { kind, has_marks, builder, bad: Lines::default(), arrays: Vec::new() }
+        Self { column: column.clone(), has_marks, builder, bad: Lines::default(), arrays: Vec::new() }
     }
 
     /// Takes in a field.
@@ -275,8 +275,16 @@ impl Reading {
             return;
         };
         let bare = text::bare(field);
+        if let Some(Values::Texts(_)) = self.column.values.as_deref() {
+            // A listed value is one, whatever else it might stand for.
+            let listed = [field, bare].into_iter().find_map(|text| self.column.values.as_ref()?.text(text));
+            if !self.put(listed) || (listed.is_none() && !nulls.has(bare)) {
+                self.bad.add(file, line);
+            }
+            return;
+        }
         let is_null = if self.has_marks { nulls.has(bare) } else { bare.is_empty() || bare == text::NULL_TEXT };
-        let field = if self.kind == Kind::Text { field.trim() } else { bare };
+        let field = if self.column.kind == Kind::Text { field.trim() } else { bare };
         if !self.put((!is_null).then_some(field)) {
             self.bad.add(file, line);
         }
@@ -291,8 +299,12 @@ impl Reading {
                 value.is_some() || field.is_none()
             }};
         }
+        let values = self.column.values.as_deref();
         match &mut self.builder {
-            Builder::Whole(builder) => put!(builder, text::integer),
+            Builder::Whole(builder) => {
+                let is_listed = |whole: &i64| values.is_none_or(|values| values.has_whole(*whole));
+                put!(builder, |field| text::integer(field).filter(is_listed))
+            }
             Builder::Number(builder) => put!(builder, text::number),
             Builder::Date(builder) => put!(builder, text::day),
             Builder::Moment(builder) => put!(builder, text::moment),
@@ -312,24 +324,4 @@ impl Reading {
             Builder::Truth(builder) => Arc::new(builder.finish()),
         });
     }
-}
-
-/// What each column of a table that nobody defined holds, by all of its fields.
-pub(super) fn kinds(files: &[Csv<'_>], nulls: &Nulls) -> Result<Vec<(String, Option<Kind>)>, StoreError> {
-    const BY_STRICTNESS: [Kind; 4] = [Kind::Integer, Kind::Number, Kind::Date, Kind::Moment];
-    let mut possible: BTreeMap<&str, Vec<Kind>> = BTreeMap::new();
-    for file in files {
-        file.rows(|_, record| {
-            for (name, field) in file.names.iter().zip(record) {
-                let kinds = possible.entry(name).or_insert_with(|| BY_STRICTNESS.to_vec());
-                kinds.retain(|kind| {
-                    let mut reading = Reading::new(*kind, true);
-                    reading.take(field, (0, 0), nulls);
-                    reading.bad.count == 0
-                });
-            }
-        })?;
-    }
-    let kind = |kinds: &Vec<Kind>| kinds.first().copied().unwrap_or(Kind::Text);
-    Ok(possible.iter().map(|(name, kinds)| ((*name).to_string(), Some(kind(kinds)))).collect())
 }

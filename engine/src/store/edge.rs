@@ -34,7 +34,7 @@ use datafusion::physical_expr_adapter::{PhysicalExprAdapter, PhysicalExprAdapter
 
 use super::kind::Kind;
 use super::names::{Place, place};
-use super::table::{self, Table};
+use super::table::{self, Table, Values};
 use super::text::{self, DAY_US, Nulls};
 
 /// Whether a type's values can be read as what a column holds.
@@ -44,30 +44,40 @@ pub(super) enum Fit {
     Plain,
     /// All of them, after a mending that is worth a word.
     Mended(&'static str),
-    /// Those that are what the column holds.
-    Checked(&'static str),
+    /// Those that are what the column holds, after a mending that is worth a word or without any.
+    Checked(Option<&'static str>),
     /// None.
     Not,
 }
 
 /// Whether values of a type can be read as what a column holds.
-pub(super) fn fit(found: &DataType, kind: Kind) -> Fit {
+pub(super) fn fit(found: &DataType, column: &table::Column) -> Fit {
+    match fit_kind(found, column.kind) {
+        // Whatever their type, they may be others than those listed.
+        Fit::Plain if column.values.is_some() => Fit::Checked(None),
+        fit => fit,
+    }
+}
+
+fn fit_kind(found: &DataType, kind: Kind) -> Fit {
     use Kind::{Code, Date, Integer, Key, Moment, Number, Subject, Text, Truth};
     let is_text = is_text(found);
     match (kind, found) {
         // A column without a single value, as some programs write it.
         (kind, DataType::Null) if kind != Subject => Fit::Plain,
-        (kind, DataType::Dictionary(_, values)) => fit(values, kind),
+        (kind, DataType::Dictionary(_, values)) => fit_kind(values, kind),
         (Text, _) if is_text => Fit::Plain,
         (Text, _) => Fit::Not,
-        (_, _) if is_text => Fit::Checked("kept as texts; every value fits"),
-        (Subject | Key | Code | Integer, DataType::UInt64) => Fit::Checked("kept without a sign; every value fits"),
+        (_, _) if is_text => Fit::Checked(Some("kept as texts; every value fits")),
+        (Subject | Key | Code | Integer, DataType::UInt64) => {
+            Fit::Checked(Some("kept without a sign; every value fits"))
+        }
         (Subject | Key | Code | Integer, found) if found.is_integer() => Fit::Plain,
         (Subject | Key | Code | Integer, found) if found.is_floating() => {
-            Fit::Checked("kept as doubles; every value fits")
+            Fit::Checked(Some("kept as doubles; every value fits"))
         }
         (Subject | Key | Code | Integer, found) if found.is_decimal() => {
-            Fit::Checked("kept as decimals; every value fits")
+            Fit::Checked(Some("kept as decimals; every value fits"))
         }
         (Number, found) if found.is_numeric() => Fit::Plain,
         (Date | Moment, DataType::Date32 | DataType::Date64 | DataType::Timestamp(_, None)) => Fit::Plain,
@@ -75,21 +85,8 @@ pub(super) fn fit(found: &DataType, kind: Kind) -> Fit {
             Fit::Mended("with a time zone, read as the zone's own time")
         }
         (Truth, DataType::Boolean) => Fit::Plain,
+        (Truth, found) if found.is_integer() => Fit::Checked(Some("kept as 0 and 1; every value fits")),
         _ => Fit::Not,
-    }
-}
-
-/// What a declared table's column of this type holds.
-pub(super) fn kind_of(found: &DataType) -> Option<Kind> {
-    match found {
-        DataType::Dictionary(_, values) => kind_of(values),
-        found if is_text(found) => Some(Kind::Text),
-        found if found.is_integer() => Some(Kind::Integer),
-        found if found.is_numeric() => Some(Kind::Number),
-        DataType::Date32 | DataType::Date64 => Some(Kind::Date),
-        DataType::Timestamp(..) => Some(Kind::Moment),
-        DataType::Boolean => Some(Kind::Truth),
-        _ => None,
     }
 }
 
@@ -104,6 +101,7 @@ pub(super) fn misfits(before: &ArrayRef, after: &ArrayRef, nulls: &Nulls) -> Res
     Ok(if let Some(doubles) = values.as_primitive_opt::<Float64Type>() {
         lost.filter(|row| !doubles.value(*row).is_nan()).collect()
     } else if let Some(texts) = values.as_string_opt::<i32>() {
+        // A listed value is never lost, whatever else it might stand for.
         lost.filter(|row| !nulls.has(text::bare(texts.value(*row)))).collect()
     } else {
         lost.collect()
@@ -128,7 +126,27 @@ fn cast(array: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
 }
 
 /// A column as what queries see. Types that do not [fit] are an error, values that do not are NULL.
-pub(super) fn convert(array: &ArrayRef, kind: Kind, nulls: &Nulls) -> Result<ArrayRef> {
+pub(super) fn convert(array: &ArrayRef, column: &table::Column, nulls: &Nulls) -> Result<ArrayRef> {
+    match &column.values {
+        None => convert_kind(array, column.kind, nulls),
+        Some(values) => listed(array, column.kind, values, nulls),
+    }
+}
+
+/// Those values that are listed.
+fn listed(array: &ArrayRef, kind: Kind, values: &Values, nulls: &Nulls) -> Result<ArrayRef> {
+    if kind != Kind::Text {
+        let wholes = convert_kind(array, kind, nulls)?;
+        let of_list =
+            wholes.as_primitive::<Int64Type>().iter().map(|value| value.filter(|value| values.has_whole(*value)));
+        return Ok(Arc::new(of_list.collect::<PrimitiveArray<Int64Type>>()));
+    }
+    let texts = plain(array)?;
+    let Some(texts) = texts.as_string_opt::<i32>() else { return Ok(new_null_array(&DataType::Utf8, array.len())) };
+    Ok(Arc::new(texts.iter().map(|text| text.and_then(|text| values.text(text))).collect::<StringArray>()))
+}
+
+fn convert_kind(array: &ArrayRef, kind: Kind, nulls: &Nulls) -> Result<ArrayRef> {
     let (to, array) = (kind.data_type(), &plain(array)?);
     if *array.data_type() == to {
         return Ok(Arc::clone(array));
@@ -136,13 +154,19 @@ pub(super) fn convert(array: &ArrayRef, kind: Kind, nulls: &Nulls) -> Result<Arr
     if let Some(texts) = array.as_string_opt::<i32>() {
         return of_texts(texts, kind, nulls);
     }
-    match (fit(array.data_type(), kind), &to) {
+    match (fit_kind(array.data_type(), kind), &to) {
         (Fit::Not, _) => internal_err!("a type that does not fit"),
         (_, DataType::Int64) if array.data_type().is_floating() => {
             let doubles = array.as_primitive::<Float64Type>();
             Ok(Arc::new(doubles.unary_opt::<_, Int64Type>(text::whole)))
         }
         (_, DataType::Int64) if array.data_type().is_decimal() => whole_decimals(array),
+        (_, DataType::Boolean) if array.data_type().is_integer() => {
+            let truth = |whole: i64| [false, true].get(usize::try_from(whole).ok()?).copied();
+            let wholes = cast(array, &DataType::Int64)?;
+            let truths = wholes.as_primitive::<Int64Type>().iter().map(|whole| whole.and_then(truth));
+            Ok(Arc::new(truths.collect::<BooleanArray>()))
+        }
         (_, DataType::Date32 | DataType::Timestamp(..)) => dated(array, &to),
         _ => cast(array, &to),
     }
@@ -231,9 +255,9 @@ where
 }
 
 /// A value that a folder's name gives to a column; `None` if it is not what the column holds.
-pub(super) fn given(value: Option<&str>, kind: Kind, nulls: &Nulls) -> Option<ScalarValue> {
+pub(super) fn given(value: Option<&str>, column: &table::Column, nulls: &Nulls) -> Option<ScalarValue> {
     let before: ArrayRef = Arc::new(StringArray::from(vec![value]));
-    let after = convert(&before, kind, nulls).ok()?;
+    let after = convert(&before, column, nulls).ok()?;
     let fits = misfits(&before, &after, nulls).ok()?.is_empty();
     if fits { ScalarValue::try_from_array(&after, 0).ok() } else { None }
 }
@@ -254,19 +278,21 @@ impl Edge {
     /// A column of the table out of a file's columns.
     fn reader(&self, column: &table::Column, names: &[String], physical: &Schema) -> Result<Arc<dyn PhysicalExpr>> {
         let to = column.kind.data_type();
-        let Place::At(position) = place(&self.table, names, &column.name) else {
+        let Place::At(position) = place(&self.table, names, column) else {
             return Ok(expressions::lit(ScalarValue::try_from(&to)?));
         };
         let field = physical.field(position);
         let raw: Arc<dyn PhysicalExpr> = Arc::new(Column::new(field.name(), position));
         Ok(match field.data_type() {
-            found if *found == to => raw,
+            found if *found == to && column.values.is_none() => raw,
             // The query engine's own, which cannot fail either, and by which it leaves out row groups.
             found if found.is_numeric() && to == DataType::Float64 => Arc::new(CastExpr::new(raw, to, None)),
-            found if found.is_signed_integer() && to == DataType::Int64 => Arc::new(CastExpr::new(raw, to, None)),
+            found if found.is_signed_integer() && to == DataType::Int64 && column.values.is_none() => {
+                Arc::new(CastExpr::new(raw, to, None))
+            }
             _ => Arc::new(Read {
                 raw,
-                kind: column.kind,
+                column: column.clone(),
                 nulls: Arc::clone(&self.nulls),
                 field: Arc::new(Field::new(&column.name, to, true)),
             }),
@@ -308,14 +334,14 @@ impl PhysicalExprAdapter for Adapter {
 #[derive(Debug, Clone)]
 struct Read {
     raw: Arc<dyn PhysicalExpr>,
-    kind: Kind,
+    column: table::Column,
     nulls: Arc<Nulls>,
     field: FieldRef,
 }
 
 impl PartialEq for Read {
     fn eq(&self, other: &Self) -> bool {
-        self.raw.eq(&other.raw) && self.kind == other.kind && self.nulls == other.nulls && self.field == other.field
+        self.raw.eq(&other.raw) && self.column == other.column && self.nulls == other.nulls && self.field == other.field
     }
 }
 
@@ -342,7 +368,7 @@ impl PhysicalExpr for Read {
 
     fn evaluate(&self, batch: &RecordBatch) -> Result<ColumnarValue> {
         let array = self.raw.evaluate(batch)?.into_array(batch.num_rows())?;
-        Ok(ColumnarValue::Array(convert(&array, self.kind, &self.nulls)?))
+        Ok(ColumnarValue::Array(convert(&array, &self.column, &self.nulls)?))
     }
 
     fn children(&self) -> Vec<&Arc<dyn PhysicalExpr>> {

@@ -67,12 +67,6 @@ pub enum StoreError {
         /// The file.
         file: String,
     },
-    /// A file of 0 bytes for a table that nobody but a declaration defines.
-    #[error("{file} has 0 bytes, so that its columns are unknown; export it")]
-    Nothing {
-        /// The file.
-        file: String,
-    },
     /// A column that the table cannot do without, and that cannot be read.
     #[error(
         "{file}: column `{column}` cannot be read, and the table not without it: {why}; mend these, or export it anew"
@@ -144,9 +138,19 @@ pub enum StoreError {
         /// The file.
         file: String,
     },
-    /// A declaration that cannot be used.
+    /// Several rows of one patient, where the consortium's catalogue says that there is one.
+    #[error(
+        "{file} has several rows of one patient, and table `{table}` has one a patient by the consortium's catalogue; keep one"
+    )]
+    NotSingle {
+        /// The table.
+        table: String,
+        /// The file.
+        file: String,
+    },
+    /// Where a table is said to be cannot be used.
     #[error("`[store.tables.{table}]`: {what}")]
-    Declaration {
+    Mapping {
         /// The table.
         table: String,
         /// What is wrong and what to do.
@@ -167,7 +171,6 @@ impl StoreError {
             Self::MalformedRow { .. } => "malformed_row",
             Self::NotCsv { .. } => "not_csv",
             Self::NoHeader { .. } => "no_header",
-            Self::Nothing { .. } => "nothing",
             Self::Column { .. } => "column",
             Self::Mixture { .. } => "mixture",
             Self::NoPart { .. } => "no_part",
@@ -177,7 +180,8 @@ impl StoreError {
             Self::TooLargeForCsv { .. } => "too_large_for_csv",
             Self::NullPerson { .. } => "null_person",
             Self::DuplicatePerson { .. } => "duplicate_person",
-            Self::Declaration { .. } => "declaration",
+            Self::NotSingle { .. } => "not_single",
+            Self::Mapping { .. } => "mapping",
         }
     }
 }

@@ -9,6 +9,8 @@ use std::fs;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
+use consilium_protocol::catalogue::CatalogueTable;
+
 use super::config::StoreConfig;
 use super::error::StoreError;
 use super::omop;
@@ -118,6 +120,7 @@ pub(super) fn unreadable(path: &Path, error: &std::io::Error) -> StoreError {
 }
 
 /// An entry of the store's folder that may be a table.
+#[derive(Clone)]
 struct Entry {
     path: PathBuf,
     /// `None` for a folder.
@@ -127,8 +130,22 @@ struct Entry {
     stem: String,
 }
 
+/// The tables that a file's name without its endings stands for.
+fn tables_of(stem: &str, config: &StoreConfig, catalogue: &[CatalogueTable]) -> Vec<String> {
+    let file = |own: &CatalogueTable| {
+        let said = config.tables.get(&own.name).and_then(|mapping| mapping.file.as_ref());
+        said.unwrap_or(&own.name).eq_ignore_ascii_case(stem)
+    };
+    let own = catalogue.iter().filter(|own| omop::definition(&own.name).is_none() && file(own));
+    omop::definition(stem)
+        .map(|definition| definition.name.to_string())
+        .into_iter()
+        .chain(own.map(|own| own.name.clone()))
+        .collect()
+}
+
 /// Finds the tables of a folder. Paths in the result are relative to it.
-pub(super) fn list(config: &StoreConfig) -> Result<Contents, StoreError> {
+pub(super) fn list(config: &StoreConfig, catalogue: &[CatalogueTable]) -> Result<Contents, StoreError> {
     let folder = &config.folder;
     if !folder.is_dir() {
         return Err(StoreError::NoFolder { folder: shown(folder) });
@@ -141,13 +158,19 @@ pub(super) fn list(config: &StoreConfig) -> Result<Contents, StoreError> {
             Err((path, why)) => ignored.push((shown(&path), why.to_string())),
         }
     }
-    let is_table = |name: &str| omop::definition(name).is_some() || config.tables.contains_key(name);
     let prefix = prefix_of_person(&candidates);
     let mut tables: BTreeMap<String, Result<Found, StoreError>> = BTreeMap::new();
     // Under their own names first: what has something before its name is a table only where no other is.
-    let (own, others): (Vec<Entry>, Vec<Entry>) = candidates.into_iter().partition(|entry| is_table(&entry.stem));
-    let own = own.into_iter().map(|entry| (entry.stem.clone(), String::new(), entry));
-    let mut named: Vec<(String, String, Entry)> = own.collect();
+    let mut named: Vec<(String, String, Entry)> = Vec::new();
+    let mut others = Vec::new();
+    for entry in candidates {
+        let own = tables_of(&entry.stem, config, catalogue);
+        if own.is_empty() {
+            others.push(entry);
+        } else {
+            named.extend(own.into_iter().map(|name| (name, String::new(), entry.clone())));
+        }
+    }
     let present: Vec<String> = named.iter().map(|(name, ..)| name.clone()).collect();
     for entry in others {
         match prefixed(&entry.stem, prefix.as_deref()) {
@@ -173,13 +196,6 @@ pub(super) fn list(config: &StoreConfig) -> Result<Contents, StoreError> {
             }
         };
         tables.insert(name, second);
-    }
-    for name in config.tables.keys() {
-        if !tables.contains_key(name) {
-            let what = "there is no such CSV file, Parquet file or folder of them in the store's folder; add it or remove the \
-                        declaration";
-            tables.insert(name.clone(), Err(StoreError::Declaration { table: name.clone(), what }));
-        }
     }
     ignored.sort();
     Ok(Contents { tables, ignored })
@@ -216,7 +232,9 @@ fn why_none(entry: &Entry) -> String {
     match (omop::closed(&entry.stem), entry.bytes) {
         (Some(why), _) => format!("closed to every study: {why}"),
         (None, None) => "a folder that is no table".to_string(),
-        (None, Some(_)) => "not an OMOP table that studies may read, and not declared under [store.tables]".to_string(),
+        (None, Some(_)) => {
+            "neither an OMOP table that studies may read nor one of the consortium's catalogue".to_string()
+        }
     }
 }
 
@@ -273,6 +291,16 @@ fn parts(folder: &Path, entry: Entry, prefix: String) -> Result<Option<Found>, S
     let Some(format) = entry.format else { return Ok(None) };
     let part = Part { path: entry.path, bytes, given: Vec::new() };
     Ok(Some(Found { shown, format, parts: if bytes == 0 { Vec::new() } else { vec![part] }, prefix }))
+}
+
+/// The files of one table, by the path of its file or folder.
+pub(super) fn single(path: &Path) -> Result<Found, StoreError> {
+    let none = |why: &str| StoreError::Unreadable { file: shown(path), reason: why.to_string() };
+    let metadata = fs::metadata(path).map_err(|e| unreadable(path, &e))?;
+    let within = PathBuf::from(path.file_name().ok_or_else(|| none("no file or folder"))?);
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let entry = recognise(within, metadata.is_file().then_some(metadata.len())).map_err(|(_, why)| none(why))?;
+    parts(folder, entry, String::new())?.ok_or_else(|| none("no CSV or Parquet file in it"))
 }
 
 /// Finds the parts in a folder and in those below it.

@@ -14,18 +14,17 @@ use super::table::{Role, Source, Table};
 /// The position of a table's key, if it is one in the rows that are there. PERSON's is checked with its people.
 ///
 /// # Errors
-/// When a table that was declared to have one row a patient has several.
-pub(super) fn find(config: &StoreConfig, table: &Table) -> Result<Option<usize>, StoreError> {
+/// When a table that promises one row a patient (`single`) has several.
+pub(super) fn find(config: &StoreConfig, table: &Table, single: bool) -> Result<Option<usize>, StoreError> {
     match table.role {
         Role::Patients { subject, .. } if table.name == "person" => Ok(Some(subject)),
-        Role::Patients { subject, .. } if config.tables.get(&table.name).is_some_and(|declared| declared.single) => {
+        Role::Patients { subject, .. } if single => {
             let mut seen = Seen { takes_null: true, ..Seen::default() };
             read(config, table, subject, &mut seen)?;
             if seen.each_once() {
                 return Ok(Some(subject));
             }
-            let what = "it has several rows of one patient, and is declared as `single`; remove that, or the rows";
-            Err(StoreError::Declaration { table: table.name.clone(), what })
+            Err(StoreError::NotSingle { table: table.name.clone(), file: table.notes.file.clone() })
         }
         // No other table of patients promises a row each: OMOP means `death` to, and hospitals have more.
         Role::Patients { .. } => Ok(None),

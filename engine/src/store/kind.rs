@@ -1,6 +1,8 @@
 //! What columns hold.
 
 use arrow::datatypes::{DataType, TimeUnit};
+use consilium_protocol::catalogue::{CatalogueColumn, ColumnKind};
+use consilium_protocol::study::CategoryValue;
 
 /// What a column holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +28,22 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
+    /// What a column of a consortium's own table holds.
+    pub(crate) fn of(column: &CatalogueColumn) -> Self {
+        match column.kind {
+            ColumnKind::Integer => Self::Integer,
+            ColumnKind::Number => Self::Number,
+            ColumnKind::Date => Self::Date,
+            ColumnKind::Datetime => Self::Moment,
+            ColumnKind::Boolean => Self::Truth,
+            ColumnKind::Concept => Self::Code,
+            ColumnKind::Key => Self::Key,
+            // A code, which no sum is made of.
+            ColumnKind::Category if matches!(column.values.first(), Some(CategoryValue::Integer(_))) => Self::Code,
+            ColumnKind::Category => Self::Text,
+        }
+    }
+
     /// The Arrow type that queries see.
     pub(crate) fn data_type(self) -> DataType {
         match self {

@@ -1,13 +1,16 @@
 //! From the columns of a table's files and its definition to what studies may read.
 
+use std::collections::BTreeMap;
+
+use consilium_protocol::catalogue::CatalogueTable;
 use consilium_protocol::consent::Domain;
 
-use super::config::{StoreConfig, TableConfig};
+use super::config::StoreConfig;
 use super::error::StoreError;
 use super::kind::Kind;
 use super::names::{Place, place};
 use super::omop::{self, Definition};
-use super::table::{Column, Dating, Role};
+use super::table::{Column, Dating, Notes, Role, Source, Table};
 
 /// What a table is to have.
 #[derive(Debug)]
@@ -18,72 +21,33 @@ pub(super) struct Wanted {
     date: Option<String>,
     /// Whether its rows are of some day, said or not.
     dated: bool,
+    /// Whether it promises at most one row a patient.
+    pub(super) single: bool,
 }
 
 impl Wanted {
     /// What OMOP's definition says.
     pub(super) fn of(definition: &Definition) -> Self {
-        let column = |(name, kind): &(&str, Kind)| Column { name: (*name).to_string(), kind: *kind };
         Self {
             table: definition.name.to_string(),
-            columns: definition.columns.iter().map(column).collect(),
+            columns: definition.columns.iter().map(Column::of_omop).collect(),
             domains: definition.domains,
             date: definition.date.map(str::to_string),
             dated: definition.date.is_some(),
+            single: false,
         }
     }
 
-    /// What a declaration says of a table whose files have these columns, with what they hold where a study can read it.
-    pub(super) fn declared(
-        name: &str,
-        table: &TableConfig,
-        file: &str,
-        types: &[(String, Option<Kind>)],
-    ) -> Result<Self, StoreError> {
-        let find = |column: &str| {
-            let column = column.to_ascii_lowercase();
-            match types.iter().find(|(name, _)| *name == column) {
-                Some((_, kind)) => Ok((column, *kind)),
-                None => Err(StoreError::MissingColumn { file: file.to_string(), column }),
-            }
-        };
-        let say = |what| StoreError::Declaration { table: name.to_string(), what };
-        let (subject, kind) = find(&table.subject)?;
-        if kind != Some(Kind::Integer) {
-            return Err(say("the subject column must hold the whole numbers of PERSON.person_id; add such a column"));
-        }
-        let date = table.date.as_deref().map(find).transpose()?;
-        if date.as_ref().is_some_and(|(_, kind)| !matches!(kind, Some(Kind::Date | Kind::Moment))) {
-            return Err(say("the date column must hold dates; name another, or export it as dates"));
-        }
-        let listed: Vec<String> = match &table.columns {
-            Some(columns) => columns.clone(),
-            None => types.iter().map(|(name, _)| name.clone()).collect(),
-        };
-        let mut columns = vec![Column { name: subject, kind: Kind::Subject }];
-        columns.extend(date.iter().map(|(column, _)| Column { name: column.clone(), kind: Kind::Date }));
-        for column in listed {
-            let (name, kind) = find(&column)?;
-            match kind {
-                _ if columns.iter().any(|known| known.name == name) => {}
-                Some(kind) => columns.push(Column { name, kind }),
-                None if table.columns.is_some() => {
-                    return Err(say(
-                        "a listed column is of a type that no study can read (nested or binary); unlist it",
-                    ));
-                }
-                None => {}
-            }
-        }
-        // Whatever studies may read of it: a row with a date among what they may not read is of a day all the same.
-        let dated = types.iter().any(|(_, kind)| matches!(kind, Some(Kind::Date | Kind::Moment)));
-        Ok(Self {
-            table: name.to_string(),
-            columns,
+    /// What the consortium's catalogue says of a table, whose files have other names for some of its columns.
+    pub(super) fn own(table: &CatalogueTable, called: &BTreeMap<String, String>) -> Self {
+        Self {
+            table: table.name.clone(),
+            columns: Column::of_catalogue(table, called),
             domains: alone(table.domain),
-            date: date.map(|(date, _)| date),
-            dated,
-        })
+            date: table.date.clone(),
+            dated: !table.undated,
+            single: table.single,
+        }
     }
 
     /// Whose rows a table with these columns has.
@@ -93,6 +57,11 @@ impl Wanted {
             return if columns.is_empty() { Err(missing()) } else { Ok(Role::Vocabulary) };
         }
         let subject = columns.iter().position(|column| column.kind == Kind::Subject).ok_or_else(missing)?;
+        Ok(self.role_of(subject, columns))
+    }
+
+    /// That of patients, one of these columns being the subject.
+    pub(super) fn role_of(&self, subject: usize, columns: &[Column]) -> Role {
         let date = self.date.as_ref().and_then(|date| columns.iter().position(|column| column.name == *date));
         let dating = match date {
             Some(position) => Dating::Column(position),
@@ -100,7 +69,27 @@ impl Wanted {
             None if self.dated => Dating::Unsaid,
             None => Dating::Undated,
         };
-        Ok(Role::Patients { subject, domains: self.domains, dating })
+        Role::Patients { subject, domains: self.domains, dating }
+    }
+
+    /// The table without rows, for checking queries where there is no data, and for a file of 0 bytes.
+    pub(super) fn without_rows(&self) -> Table {
+        let subject = self.columns.iter().position(|column| column.kind == Kind::Subject);
+        let role = subject.map_or(Role::Vocabulary, |subject| self.role_of(subject, &self.columns));
+        let key = match omop::key(&self.table) {
+            Some(key) => self.columns.iter().position(|column| column.name == key),
+            None => subject.filter(|_| self.single),
+        };
+        Table {
+            name: self.table.clone(),
+            role,
+            columns: self.columns.clone(),
+            given: 0,
+            rows: Some(0),
+            key,
+            source: Source::Empty,
+            notes: Notes { format: "empty", ..Notes::default() },
+        }
     }
 
     /// The column that the table cannot be without: the subject, or a vocabulary's first.
@@ -159,10 +148,13 @@ pub(super) struct Survey {
 /// Looks for a table's columns in its files. `has_header` says whether a file without any of them may have lost its header line.
 pub(super) fn survey(wanted: &Wanted, files: &[Columns<'_>], has_header: bool) -> Result<Survey, StoreError> {
     let mut survey = Survey::default();
-    let find = |file: &Columns<'_>, column: &Column| match place(&wanted.table, file.names, &column.name) {
+    let find = |file: &Columns<'_>, column: &Column| match place(&wanted.table, file.names, column) {
         Place::At(position) => Ok(Some(From::At(position))),
         Place::Twice => Err(format!("{} has two columns of that name", file.file)),
-        Place::Nowhere => Ok(file.given.iter().position(|(given, _)| *given == column.name).map(From::Given)),
+        Place::Nowhere => {
+            let own = column.called.as_ref().unwrap_or(&column.name);
+            Ok(file.given.iter().position(|(given, _)| given == own).map(From::Given))
+        }
     };
     for column in &wanted.columns {
         let found: Result<Vec<Option<From>>, String> = files.iter().map(|file| find(file, column)).collect();
@@ -184,14 +176,15 @@ pub(super) fn survey(wanted: &Wanted, files: &[Columns<'_>], has_header: bool) -
         }
     }
     for file in files {
-        let has = |column: &Column| !matches!(place(&wanted.table, file.names, &column.name), Place::Nowhere);
+        let has = |column: &Column| !matches!(place(&wanted.table, file.names, column), Place::Nowhere);
         if has_header && !wanted.columns.iter().any(has) {
             return Err(StoreError::NoHeader { file: file.file.clone() });
         }
     }
     let is_wanted = |name: &str| {
         let former = |column: &Column| omop::former_name(&wanted.table, &column.name);
-        wanted.columns.iter().any(|column| column.name == name || former(column) == Some(name))
+        let own = |column: &Column| column.called.as_deref().unwrap_or(&column.name) == name;
+        wanted.columns.iter().any(|column| own(column) || former(column) == Some(name))
     };
     for file in files {
         for name in file.names.iter().chain(file.given.iter().map(|(name, _)| name)) {
@@ -208,6 +201,9 @@ pub(super) fn survey(wanted: &Wanted, files: &[Columns<'_>], has_header: bool) -
         };
         if let Some(former) = former.filter(|_| files.iter().zip(places).any(is_former)) {
             survey.mended.push((column.name.clone(), format!("called `{former}`, its name in OMOP 5.3")));
+        }
+        if let Some(called) = &column.called {
+            survey.mended.push((column.name.clone(), format!("called `{called}`")));
         }
     }
     Ok(survey)
@@ -244,23 +240,24 @@ impl Lines {
 }
 
 /// Fields that are not what a column holds, in words.
-pub(super) fn not_what(bad: &Lines, kind: Kind, unit: &str, files: &[String]) -> String {
+pub(super) fn not_what(bad: &Lines, column: &Column, unit: &str, files: &[String]) -> String {
     let are = if bad.count == 1 { "1 value is".to_string() } else { format!("{} values are", bad.count) };
-    format!("{are} not {} ({})", kind.words(), bad.places(unit, files))
+    format!("{are} not {} ({})", column.words(), bad.places(unit, files))
 }
 
-/// Checks the declarations that need no file.
-pub(super) fn check_declarations(config: &StoreConfig) -> Result<(), StoreError> {
-    for name in config.tables.keys() {
-        let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
-        let say = |what| Err(StoreError::Declaration { table: name.clone(), what });
-        if name.is_empty() || !name.bytes().all(plain) || name.as_bytes()[0].is_ascii_digit() {
-            return say(
-                "a table's name has characters out of a-z, 0-9 and _, and does not start with a digit; rename it",
-            );
+/// Checks what the configuration says of tables.
+pub(super) fn check_mapping(config: &StoreConfig, catalogue: &[CatalogueTable]) -> Result<(), StoreError> {
+    for (name, mapping) in &config.tables {
+        let say = |what| Err(StoreError::Mapping { table: name.clone(), what });
+        if omop::is_of_omop(name) {
+            return say("OMOP defines this table; remove the section, its file is found by its name");
         }
-        if omop::definition(name).is_some() || omop::closed(name).is_some() {
-            return say("OMOP defines this table already; remove the declaration");
+        let Some(table) = catalogue.iter().find(|table| table.name == *name) else {
+            return say("the consortium's catalogue has no such table, see `consilium table list`; remove the section");
+        };
+        let is_known = |column: &String| table.subject == *column || table.column(column).is_some();
+        if !mapping.columns.keys().all(is_known) {
+            return say("a column is listed that the table does not have, see `consilium table list`; remove it");
         }
     }
     Ok(())

@@ -9,42 +9,28 @@ use super::csv::{self, Csv, Reading};
 use super::error::StoreError;
 use super::folder::{Format, Found, shown};
 use super::layout::{Columns, From, Lines, Survey, Wanted, not_what, survey};
-use super::omop;
 use super::parquet;
 use super::table::{Column, Notes, Source, Table};
 
 /// Reads a table: CSV with its rows, Parquet without.
-pub(super) fn read(name: &str, found: &Found, config: &StoreConfig) -> Result<Table, StoreError> {
+pub(super) fn read(wanted: &Wanted, found: &Found, config: &StoreConfig) -> Result<Table, StoreError> {
     let (folder, nulls) = (&*config.folder, &config.nulls);
-    let wanted =
-        |types: &dyn Fn() -> Result<Vec<_>, StoreError>| match (config.tables.get(name), omop::definition(name)) {
-            (Some(declared), _) => Wanted::declared(name, declared, &found.shown, &types()?),
-            (None, Some(definition)) => Ok(Wanted::of(definition)),
-            (None, None) => Err(StoreError::MissingColumn { file: found.shown.clone(), column: name.to_string() }),
-        };
     if found.parts.is_empty() {
-        return match omop::definition(name) {
-            Some(definition) => {
-                let mut table = Table::empty(definition);
-                table.notes.file.clone_from(&found.shown);
-                Ok(table)
-            }
-            None => Err(StoreError::Nothing { file: found.shown.clone() }),
-        };
+        let mut table = wanted.without_rows();
+        table.notes.file.clone_from(&found.shown);
+        return Ok(table);
     }
-    let (wanted, mut survey, rows, source, left_out) = match found.format {
+    let (mut survey, rows, source, left_out) = match found.format {
         Format::Parquet => {
             let layouts = parquet::layouts(folder, found)?;
-            let wanted = wanted(&|| Ok(layouts.iter().flat_map(parquet::Layout::kinds).collect()))?;
-            let (survey, rows) = parquet::read(&wanted, folder, found, &layouts, nulls)?;
-            (wanted, survey, rows, Source::Parquet(Arc::new(found.parts.clone())), Lines::default())
+            let (survey, rows) = parquet::read(wanted, folder, found, &layouts, nulls)?;
+            (survey, rows, Source::Parquet(Arc::new(found.parts.clone())), Lines::default())
         }
         Format::Csv { .. } => {
             let open = |part| Csv::open(folder, part, found.format);
             let files = found.parts.iter().map(open).collect::<Result<Vec<_>, _>>()?;
-            let wanted = wanted(&|| csv::kinds(&files, nulls))?;
-            let Loaded { survey, rows, batches, left_out } = load(&wanted, found, &files, config)?;
-            (wanted, survey, rows, Source::Memory(Arc::new(batches)), left_out)
+            let Loaded { survey, rows, batches, left_out } = load(wanted, found, &files, config)?;
+            (survey, rows, Source::Memory(Arc::new(batches)), left_out)
         }
     };
     // What the folders' names give stands behind what the files have.
@@ -59,7 +45,7 @@ pub(super) fn read(name: &str, found: &Found, config: &StoreConfig) -> Result<Ta
     let role = wanted.role(&columns, &found.shown)?;
     let files: Vec<String> = found.parts.iter().map(|part| shown(&part.path)).collect();
     Ok(Table {
-        name: name.to_string(),
+        name: wanted.table.clone(),
         role,
         columns,
         given,
@@ -93,7 +79,7 @@ fn load(wanted: &Wanted, found: &Found, files: &[Csv<'_>], config: &StoreConfig)
         .map(|((file, csv), part)| Columns { file: file.clone(), names: &csv.names, given: &part.given })
         .collect();
     let mut survey = survey(wanted, &columns, true)?;
-    let reading = |(column, _): &(Column, Vec<From>)| Reading::new(column.kind, wanted.has_marks(column));
+    let reading = |(column, _): &(Column, Vec<From>)| Reading::new(column, wanted.has_marks(column));
     let mut readings: Vec<Reading> = survey.there.iter().map(reading).collect();
     let (mut rows, mut left_out) = (0usize, Lines::default());
     for (at, file) in files.iter().enumerate() {
@@ -121,7 +107,7 @@ fn load(wanted: &Wanted, found: &Found, files: &[Csv<'_>], config: &StoreConfig)
     let mut kept = Vec::new();
     for ((column, places), reading) in std::mem::take(&mut survey.there).into_iter().zip(readings) {
         if reading.bad.count > 0 {
-            let why = not_what(&reading.bad, column.kind, "line", &names);
+            let why = not_what(&reading.bad, &column, "line", &names);
             survey.unreadable.push((column, why));
         } else {
             survey.there.push((column, places));

@@ -24,6 +24,7 @@ mod load;
 mod names;
 pub(crate) mod omop;
 mod parquet;
+mod propose;
 pub(crate) mod reach;
 pub(crate) mod scan;
 mod subjects;
@@ -37,18 +38,22 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use consilium_protocol::catalogue::CatalogueTable;
 use consilium_protocol::ids::SubjectId;
 
 pub use config::{StoreConfig, TableConfig};
 pub use csv::CSV_BYTES;
 pub use error::StoreError;
 pub use folder::{PARTS_DEPTH, csv_bytes};
+pub use omop::is_of_omop;
+pub use propose::{ProposedColumn, as_name, propose};
 pub use subjects::Subjects;
 pub use summary::{Column, IgnoredFile, StoreSummary, TableSummary, UnreadableTable};
 pub use text::Nulls;
 
 use crate::pseudonym::LinkSecret;
-use folder::{Contents, shown};
+use folder::{Contents, Found, shown};
+use layout::Wanted;
 use scan::Reader;
 use table::{Dating, Role, Table};
 
@@ -57,6 +62,8 @@ pub struct Store {
     tables: BTreeMap<String, Arc<Table>>,
     /// Tables that cannot be read, and why.
     unreadable: BTreeMap<String, StoreError>,
+    /// Tables of the catalogue for which there is no file.
+    absent: Vec<String>,
     ignored: Vec<IgnoredFile>,
     people: Vec<i64>,
     subjects: Mutex<Option<(SubjectId, Arc<Subjects>)>>,
@@ -64,36 +71,48 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens a folder of tables.
+    /// Opens a folder of tables: OMOP's, and those of the consortium's catalogue.
     ///
     /// # Errors
-    /// [`StoreError`], naming file, line and column, when the folder or a declaration cannot be used, or PERSON's ids cannot be read.
-    pub async fn open(config: &StoreConfig) -> Result<Self, StoreError> {
-        let config = config.clone();
+    /// [`StoreError`], naming file, line and column, when the folder or the configuration cannot be used, or PERSON's ids cannot be
+    /// read.
+    pub async fn open(config: &StoreConfig, catalogue: &[CatalogueTable]) -> Result<Self, StoreError> {
+        let (config, catalogue) = (config.clone(), catalogue.to_vec());
         let unreadable = StoreError::Unreadable { file: shown(&config.folder), reason: "interrupted".to_string() };
-        tokio::task::spawn_blocking(move || Self::open_now(&config)).await.unwrap_or(Err(unreadable))
+        tokio::task::spawn_blocking(move || Self::open_now(&config, &catalogue)).await.unwrap_or(Err(unreadable))
     }
 
-    fn open_now(config: &StoreConfig) -> Result<Self, StoreError> {
-        layout::check_declarations(config)?;
-        let Contents { tables: mut found, ignored } = folder::list(config)?;
-        let person = load::read("person", &found.remove("person").ok_or(StoreError::NoPerson)??, config)?;
+    fn open_now(config: &StoreConfig, catalogue: &[CatalogueTable]) -> Result<Self, StoreError> {
+        layout::check_mapping(config, catalogue)?;
+        let Contents { tables: mut found, ignored } = folder::list(config, catalogue)?;
+        let person = found.remove("person").ok_or(StoreError::NoPerson)??;
+        let wanted = |name: &str| match (omop::definition(name), catalogue.iter().find(|own| own.name == name)) {
+            (Some(definition), _) => Some(Wanted::of(definition)),
+            (None, Some(own)) => {
+                let mapping = config.tables.get(name);
+                Some(Wanted::own(own, mapping.map_or(&BTreeMap::new(), |mapping| &mapping.columns)))
+            }
+            (None, None) => None,
+        };
+        let read = |name: &str, found: &Found| {
+            let wanted = wanted(name).ok_or(StoreError::NoPerson)?;
+            let table = load::read(&wanted, found, config)?;
+            Ok::<_, StoreError>(Table { key: key::find(config, &table, wanted.single)?, ..table })
+        };
+        let person = read("person", &person)?;
         let people = subjects::people(config, &person)?;
-        let (mut tables, mut unreadable) = (BTreeMap::new(), BTreeMap::new());
-        let others = found.into_iter().map(|(name, found)| {
-            let table = found.and_then(|found| load::read(&name, &found, config));
-            (name, table)
-        });
-        for (name, table) in std::iter::once(("person".to_string(), Ok(person))).chain(others) {
-            let keyed = table.and_then(|table| Ok(Table { key: key::find(config, &table)?, ..table }));
-            match keyed {
+        let (mut tables, mut unreadable) = (BTreeMap::from([(person.name.clone(), Arc::new(person))]), BTreeMap::new());
+        for (name, found) in found {
+            match found.and_then(|found| read(&name, &found)) {
                 Ok(table) => drop(tables.insert(name, Arc::new(table))),
                 Err(error) => drop(unreadable.insert(name, error)),
             }
         }
+        let is_absent = |name: &&String| !tables.contains_key(*name) && !unreadable.contains_key(*name);
+        let absent = catalogue.iter().map(|own| &own.name).filter(is_absent).cloned().collect();
         let ignored = ignored.into_iter().map(|(name, reason)| IgnoredFile { name, reason }).collect();
         let reader = Arc::new(Reader::new(config)?);
-        Ok(Self { tables, unreadable, ignored, people, subjects: Mutex::new(None), reader })
+        Ok(Self { tables, unreadable, absent, ignored, people, subjects: Mutex::new(None), reader })
     }
 
     /// The people of the store with their subjects under this secret; derived once, then kept.
@@ -149,6 +168,7 @@ impl Store {
         StoreSummary {
             tables: self.tables.values().map(summarise).collect(),
             unreadable: self.unreadable.iter().map(unreadable).collect(),
+            absent: self.absent.clone(),
             ignored: self.ignored.clone(),
         }
     }

@@ -247,6 +247,11 @@ pub(crate) fn definition(name: &str) -> Option<&'static Definition> {
     TABLES.iter().find(|table| table.name == name)
 }
 
+/// Whether OMOP defines a table of this name, readable or closed.
+pub fn is_of_omop(name: &str) -> bool {
+    definition(name).is_some() || closed(name).is_some()
+}
+
 /// Whether OMOP has a column of this name that is kept from studies on purpose.
 pub(crate) fn is_withheld(column: &str) -> bool {
     column.ends_with("_source_value") || WITHHELD.contains(&column)

@@ -14,10 +14,9 @@ use datafusion::parquet::arrow::arrow_reader::{
 };
 
 use super::config::StoreConfig;
-use super::edge::{Fit, convert, fit, given, kind_of, misfits};
+use super::edge::{Fit, convert, fit, given, misfits};
 use super::error::StoreError;
 use super::folder::{Found, Part, shown, unreadable};
-use super::kind::Kind;
 use super::layout::{Columns, From, Lines, Survey, Wanted, not_what, survey};
 use super::names::{Place, place, plain};
 use super::table::{Column, Table};
@@ -34,10 +33,9 @@ impl Layout {
         self.metadata.schema()
     }
 
-    /// What each column holds, by its plain name, for a table that nobody defined.
-    pub(super) fn kinds(&self) -> Vec<(String, Option<Kind>)> {
-        let kinds = self.schema().fields().iter().map(|field| kind_of(field.data_type()));
-        self.names.iter().cloned().zip(kinds).collect()
+    /// The columns' plain names and types.
+    pub(super) fn columns(&self) -> impl Iterator<Item = (&str, &DataType)> {
+        self.names.iter().map(String::as_str).zip(self.schema().fields().iter().map(|field| field.data_type()))
     }
 }
 
@@ -100,20 +98,20 @@ fn check(
         match places[at] {
             From::Given(position) => {
                 let value = part.given[position].1.as_deref();
-                if given(value, column.kind, nulls).is_none() {
+                if given(value, column, nulls).is_none() {
                     bad.add(at, 0);
                 }
             }
             From::At(position) => {
                 let data_type = layout.schema().field(position).data_type();
-                match fit(data_type, column.kind) {
+                match fit(data_type, column) {
                     Fit::Plain => {}
                     Fit::Mended(how) => mended = Some(how),
                     Fit::Checked(how) => {
-                        mended = Some(how);
+                        mended = how.or(mended);
                         let mut before = 0;
                         each(folder, part, layout, position, |array| {
-                            let read = convert(array, column.kind, nulls).map_err(|_| ())?;
+                            let read = convert(array, column, nulls).map_err(|_| ())?;
                             let misfits = misfits(array, &read, nulls).map_err(|_| ())?;
                             misfits.into_iter().for_each(|row| bad.add(at, (before + row + 1) as u64));
                             before += array.len();
@@ -122,7 +120,7 @@ fn check(
                     }
                     Fit::Not => {
                         let (file, found) = (shown(&part.path), words(data_type));
-                        return Ok(Err(format!("{file} has {found} there, not {}", column.kind.words())));
+                        return Ok(Err(format!("{file} has {found} there, not {}", column.words())));
                     }
                 }
             }
@@ -130,7 +128,7 @@ fn check(
     }
     if bad.count > 0 {
         let files: Vec<String> = found.parts.iter().map(|part| shown(&part.path)).collect();
-        return Ok(Err(not_what(&bad, column.kind, "row", &files)));
+        return Ok(Err(not_what(&bad, column, "row", &files)));
     }
     Ok(Ok(mended))
 }
@@ -177,11 +175,11 @@ pub(super) fn column(
     let (folder, column) = (&config.folder, &table.columns[column]);
     for part in parts {
         let layout = layout(folder, part)?;
-        let Place::At(position) = place(&table.name, &layout.names, &column.name) else {
+        let Place::At(position) = place(&table.name, &layout.names, column) else {
             return Err(StoreError::MissingColumn { file: shown(&part.path), column: column.name.clone() });
         };
         each(folder, part, &layout, position, |array| {
-            take(&convert(array, column.kind, &config.nulls).map_err(|_| ())?);
+            take(&convert(array, column, &config.nulls).map_err(|_| ())?);
             Ok(())
         })?;
     }

@@ -70,7 +70,7 @@ enum Reaching {
 /// tables; of a declared table, whose name is never one of OMOP's, its dates are known to reach, and nothing else.
 pub(crate) fn reach(table: &Table, column: usize) -> Option<Reach> {
     let Role::Patients { dating, .. } = table.role else { return None };
-    let Column { name, kind } = table.columns.get(column)?;
+    let Column { name, kind, .. } = table.columns.get(column)?;
     if dating == Dating::Column(column) {
         return None;
     }

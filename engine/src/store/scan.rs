@@ -123,8 +123,8 @@ impl Reader {
         let segments = part.path.iter().map(|s| s.to_string_lossy().into_owned());
         let mut file = PartitionedFile::new(ObjectPath::from_iter(segments).to_string(), part.bytes);
         for column in columns {
-            let value = part.given.iter().find(|(name, _)| *name == column.name);
-            let value = value.and_then(|(_, value)| edge::given(value.as_deref(), column.kind, &self.nulls));
+            let value = part.given.iter().find(|(name, _)| name == column.called.as_ref().unwrap_or(&column.name));
+            let value = value.and_then(|(_, value)| edge::given(value.as_deref(), column, &self.nulls));
             let Some(value) = value else { return internal_err!("a folder that does not give a value") };
             file.partition_values.push(value);
         }

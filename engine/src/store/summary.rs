@@ -13,6 +13,8 @@ pub struct StoreSummary {
     pub tables: Vec<TableSummary>,
     /// Tables that are there and cannot be read.
     pub unreadable: Vec<UnreadableTable>,
+    /// Tables of the consortium's catalogue for which there is no file.
+    pub absent: Vec<String>,
     /// Files that are no tables, and why.
     pub ignored: Vec<IgnoredFile>,
 }

@@ -1,14 +1,18 @@
 //! A hospital's table: its columns, whose rows they are, and where they lie.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
+use consilium_protocol::catalogue::{CatalogueColumn, CatalogueTable};
 use consilium_protocol::consent::Domain;
+use consilium_protocol::study::CategoryValue;
 
 use super::folder::Part;
 use super::kind::Kind;
-use super::omop::{self, Definition};
+use super::layout::Wanted;
+use super::omop::Definition;
 
 /// A column that studies may read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +21,72 @@ pub(crate) struct Column {
     pub name: String,
     /// What it holds.
     pub kind: Kind,
+    /// The values that it may have, where they are listed; what is none of them is not read.
+    pub values: Option<Arc<Values>>,
+    /// What the hospital's files call it, where that is another name; in lower case.
+    pub called: Option<String>,
+}
+
+/// The values of a category.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Values {
+    /// Whole numbers.
+    Whole(BTreeSet<i64>),
+    /// Texts.
+    Texts(BTreeSet<String>),
+}
+
+impl Values {
+    /// Those that are listed for a column, if any are.
+    fn of(column: &CatalogueColumn) -> Option<Arc<Self>> {
+        let whole = |value: &CategoryValue| if let CategoryValue::Integer(value) = value { Some(*value) } else { None };
+        let text =
+            |value: &CategoryValue| if let CategoryValue::Text(value) = value { Some(value.clone()) } else { None };
+        match column.values.first()? {
+            CategoryValue::Integer(_) => Some(Arc::new(Self::Whole(column.values.iter().filter_map(whole).collect()))),
+            _ => Some(Arc::new(Self::Texts(column.values.iter().filter_map(text).collect()))),
+        }
+    }
+
+    /// That of them which a text is, as it stands or without the blanks around it.
+    pub(crate) fn text<'a>(&self, text: &'a str) -> Option<&'a str> {
+        let Self::Texts(texts) = self else { return None };
+        [text, text.trim()].into_iter().find(|text| texts.contains(*text))
+    }
+
+    /// Whether a number is one of them.
+    pub(crate) fn has_whole(&self, whole: i64) -> bool {
+        matches!(self, Self::Whole(wholes) if wholes.contains(&whole))
+    }
+}
+
+impl Column {
+    /// One of OMOP's.
+    pub(crate) fn of_omop((name, kind): &(&str, Kind)) -> Self {
+        Self { name: (*name).to_string(), kind: *kind, values: None, called: None }
+    }
+
+    /// Those of a consortium's own table, the subject first, by the names that `called` gives them.
+    pub(crate) fn of_catalogue(table: &CatalogueTable, called: &BTreeMap<String, String>) -> Vec<Self> {
+        let called = |name: &String| called.get(name).map(|called| super::names::plain(called));
+        let subject =
+            Self { name: table.subject.clone(), kind: Kind::Subject, values: None, called: called(&table.subject) };
+        let column = |column: &CatalogueColumn| Self {
+            name: column.name.clone(),
+            kind: Kind::of(column),
+            values: Values::of(column),
+            called: called(&column.name),
+        };
+        std::iter::once(subject).chain(table.columns.iter().map(column)).collect()
+    }
+
+    /// In words, what its values are.
+    pub(crate) const fn words(&self) -> &'static str {
+        match self.values {
+            Some(_) => "one of the values that the catalogue lists",
+            None => self.kind.words(),
+        }
+    }
 }
 
 /// Whose rows a table has.
@@ -116,23 +186,14 @@ pub(crate) fn schema<'a>(columns: impl IntoIterator<Item = &'a Column>) -> Schem
 }
 
 impl Table {
-    /// The table of a definition without rows, for checking queries where there is no data.
+    /// A table of OMOP's without rows, for checking queries where there is no data.
     pub(crate) fn empty(definition: &Definition) -> Self {
-        let columns: Vec<Column> =
-            definition.columns.iter().map(|(name, kind)| Column { name: (*name).to_string(), kind: *kind }).collect();
-        let position = |name: &str| columns.iter().position(|column| column.name == name);
-        let role = match definition.domains {
-            [] => Role::Vocabulary,
-            domains => Role::Patients {
-                subject: columns.iter().position(|c| c.kind == Kind::Subject).unwrap_or_default(),
-                domains,
-                dating: definition.date.and_then(position).map_or(Dating::Undated, Dating::Column),
-            },
-        };
-        let key = omop::key(definition.name).and_then(position);
-        let name = definition.name.to_string();
-        let notes = Notes { format: "empty", ..Notes::default() };
-        Self { name, role, columns, given: 0, rows: Some(0), key, source: Source::Empty, notes }
+        Wanted::of(definition).without_rows()
+    }
+
+    /// The same of a consortium's own table.
+    pub(crate) fn empty_own(table: &CatalogueTable) -> Self {
+        Wanted::own(table, &BTreeMap::new()).without_rows()
     }
 
     /// What queries see: the readable columns with their types.

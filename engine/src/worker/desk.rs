@@ -44,7 +44,7 @@ impl Desk {
     /// Opens the store.
     pub(super) async fn open(start: &Start) -> Result<(Self, Option<StoreSummary>), Refusal> {
         let store = match &start.store {
-            Some(config) => Some(Store::open(config).await?),
+            Some(config) => Some(Store::open(config, &start.catalogue).await?),
             None => None,
         };
         let summary = store.as_ref().map(Store::summary);

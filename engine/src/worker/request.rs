@@ -1,6 +1,7 @@
 //! What a node asks of its worker.
 
 use borsh::{BorshDeserialize, BorshSerialize};
+use consilium_protocol::catalogue::CatalogueTable;
 use consilium_protocol::consent::AllowedData;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
@@ -15,6 +16,8 @@ pub struct Start {
     pub version: u32,
     /// The tables to open; without, it only checks queries.
     pub store: Option<StoreConfig>,
+    /// The consortium's own tables, which the store may have.
+    pub catalogue: Vec<CatalogueTable>,
     /// The hospital's link secret; without, nobody is found.
     pub link: Option<Secret>,
     /// How many threads it may use.

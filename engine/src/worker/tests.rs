@@ -51,7 +51,13 @@ impl Hospital {
     }
 
     fn start(&self) -> Start {
-        Start { version: VERSION, store: Some(self.config()), link: Some((&link()).into()), threads: 2 }
+        Start {
+            version: VERSION,
+            store: Some(self.config()),
+            catalogue: Vec::new(),
+            link: Some((&link()).into()),
+            threads: 2,
+        }
     }
 }
 
@@ -162,7 +168,7 @@ fn job(spec: &StudySpec, roll: &Roll) -> Request {
 fn beside(hospital: &Hospital, roll: &Roll, spec: &StudySpec) -> (Vec<i64>, SubjectSet) {
     let runtime = Runtime::new().expect("a runtime");
     runtime.block_on(async {
-        let store = Store::open(&hospital.config()).await.expect("a store");
+        let store = Store::open(&hospital.config(), &[]).await.expect("a store");
         let listed = roll.subjects.iter().enumerate();
         let permissions = Permissions {
             height: roll.height,
@@ -279,11 +285,13 @@ fn what_does_not_fit_is_refused_and_the_worker_goes_on() {
 #[test]
 fn what_cannot_be_opened_is_said_at_once() {
     let missing = StoreConfig::of(PathBuf::from("/there/is/no/such/folder"));
-    let mut served = Served::new(Start { version: VERSION, store: Some(missing), link: None, threads: 1 });
+    let mut served =
+        Served::new(Start { version: VERSION, store: Some(missing), catalogue: Vec::new(), link: None, threads: 1 });
     let (Reply::Refused(Refusal::Store(error)), _) = served.reply() else { panic!("opened") };
     assert_eq!(error, StoreError::NoFolder { folder: "/there/is/no/such/folder".to_string() });
 
-    let mut other = Served::new(Start { version: VERSION + 1, store: None, link: None, threads: 1 });
+    let mut other =
+        Served::new(Start { version: VERSION + 1, store: None, catalogue: Vec::new(), link: None, threads: 1 });
     assert!(matches!(other.reply(), (Reply::Refused(Refusal::Version), _)));
     let end = frame::read::<Reply>(&mut other.pipe, Caps { head: 1, body: 1 });
     assert!(matches!(end, Ok(None) | Err(_)), "and nothing else");

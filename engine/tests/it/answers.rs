@@ -28,7 +28,7 @@ async fn open() -> (Store, tempfile::TempDir) {
     let concept = "concept_id,concept_name\n8840,a\n8507,b\n,c\n";
     fs::write(folder.path().join("concept.csv"), concept).expect("written");
     let config = StoreConfig::of(folder.path().to_path_buf());
-    (Store::open(&config).await.expect("a store"), folder)
+    (Store::open(&config, &[]).await.expect("a store"), folder)
 }
 
 async fn cohort(store: &Store, sql: &str) -> Cohort {
@@ -358,7 +358,7 @@ async fn minus_zero_is_zero() {
         let head = "measurement_id,person_id,measurement_concept_id,measurement_date,value_as_number\n";
         fs::write(folder.path().join("measurement.csv"), format!("{head}{rows}")).expect("written");
         let config = StoreConfig::of(folder.path().to_path_buf());
-        let store = Store::open(&config).await.expect("a store");
+        let store = Store::open(&config, &[]).await.expect("a store");
         let mut wrong = Vec::new();
         for (sql, expected) in ZEROS {
             let cohort = cohort(&store, sql).await;

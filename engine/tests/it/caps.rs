@@ -76,7 +76,7 @@ async fn measured() {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("person.csv"), "person_id,year_of_birth\n").expect("written");
     let config = toml::from_str(&format!("folder = {:?}", folder.path().display().to_string()));
-    let store = Store::open(&config.expect("a configuration")).await.expect("an open store");
+    let store = Store::open(&config.expect("a configuration"), &[]).await.expect("an open store");
     let only = std::env::var("CONSILIUM_FAMILY").unwrap_or_default();
     for family in FAMILIES.iter().filter(|(name, _)| name.contains(&only)) {
         let (name, query) = family;

@@ -299,7 +299,7 @@ async fn the_same_rows_in_every_form_have_the_same_answers() {
         tables.retain(|table| table.name != "labs");
         // The last rows are of nobody, so that a column without a value is of the same type in every file.
         let forms: Vec<String> = tables.iter().map(|table| write(table, prefix, &mut dice, folder.path())).collect();
-        let store = Store::open(&StoreConfig::of(folder.path()))
+        let store = Store::open(&StoreConfig::of(folder.path()), &[])
             .await
             .unwrap_or_else(|error| panic!("{seed} {forms:?}: {error}"));
         let summary = store.summary();
@@ -329,7 +329,7 @@ fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
 }
 
 async fn open(folder: &tempfile::TempDir) -> (Store, StoreSummary) {
-    let store = Store::open(&StoreConfig::of(folder.path())).await.expect("an open store");
+    let store = Store::open(&StoreConfig::of(folder.path()), &[]).await.expect("an open store");
     let summary = store.summary();
     assert!(!format!("{summary:?}").contains("CANARY"), "{summary:?}");
     (store, summary)
@@ -350,7 +350,7 @@ async fn ask(store: &Store, sql: &str, columns: &[&str]) -> Result<Vec<String>, 
 async fn a_file_without_a_header_line_is_told_so_without_a_value() {
     for text in ["1\t8507\t1923\tCANARY\n2\t8507\t1923\tCANARY\n", "1,2,3\n", "\n\n", "CANARY\n"] {
         let folder = folder(&[("person.csv", text), ("death.csv", text)]);
-        let error = Store::open(&StoreConfig::of(folder.path())).await.expect_err("no people");
+        let error = Store::open(&StoreConfig::of(folder.path()), &[]).await.expect_err("no people");
         assert_eq!(error, StoreError::NoHeader { file: "person.csv".to_string() }, "{text:?}");
         fs::write(folder.path().join("person.csv"), "person_id\n1\n").expect("written");
         let (_, summary) = open(&folder).await;
@@ -420,7 +420,7 @@ async fn marks_for_nothing_are_configured_and_a_concept_may_be_called_na() {
     let own: StoreConfig =
         toml::from_str(&format!("folder = {:?}\nnulls = [\"-9\", \"NA\"]", folder.path().display().to_string()))
             .expect("a configuration");
-    let store = Store::open(&own).await.expect("an open store");
+    let store = Store::open(&own, &[]).await.expect("an open store");
     assert_eq!(ask(&store, causes, &["d", "c"]).await.expect("rows"), ["0 7", "1 "]);
 }
 

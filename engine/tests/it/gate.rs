@@ -27,7 +27,7 @@ async fn both_formats() -> Vec<(Store, tempfile::TempDir)> {
     let csv = hospital::open_csv().await;
     let folder = tempfile::tempdir().expect("a folder");
     hospital::write_parquet(folder.path());
-    let parquet = Store::open(&hospital::config(folder.path())).await.expect("an open store");
+    let parquet = hospital::open(folder.path()).await;
     vec![csv, (parquet, folder)]
 }
 

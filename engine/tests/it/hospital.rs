@@ -8,12 +8,13 @@ use arrow::array::{ArrayRef, Date32Array, Float64Array, Int64Array, RecordBatch,
 use consilium_engine::cohort::{Cohort, CohortError, Limits, run};
 use consilium_engine::pseudonym::LinkSecret;
 use consilium_engine::store::{Store, StoreConfig};
+use consilium_protocol::catalogue::{CatalogueColumn, CatalogueTable, ColumnKind, check};
 use consilium_protocol::consent::{
     Action, AllowedData, Base, Disease, DiseaseTree, DocumentTerms, Domain, Effect, Permissions, Purpose, Rule, Scope,
     Terms, Use, Window, evaluate,
 };
 use consilium_protocol::ids::{Date, DocumentId, Height, ResearcherId, StudyId, SubjectId};
-use consilium_protocol::study::StudySpec;
+use consilium_protocol::study::{CategoryValue, StudySpec};
 use datafusion::parquet::arrow::ArrowWriter;
 
 /// A field of a row.
@@ -106,6 +107,15 @@ impl Rows {
         writer.write(&batch).expect("written");
         writer.close().expect("closed");
     }
+}
+
+/// A small CSV text as a Parquet file of texts.
+pub(crate) fn texts_as_parquet(path: &Path, csv: &str) {
+    let rows: Vec<Vec<Value>> =
+        csv.lines().skip(1).map(|line| line.split(',').map(|field| Value::Text(field.to_string())).collect()).collect();
+    let columns = csv.lines().next().expect("a header").split(',').map(|name| &*name.to_string().leak()).collect();
+    let rows = Rows { name: "texts", columns, rows };
+    rows.write_parquet(path, 0..rows.rows.len());
 }
 
 pub(crate) fn day(text: &str) -> i32 {
@@ -376,16 +386,67 @@ pub(crate) async fn everybody(store: &Store, link: &LinkSecret) -> Permissions {
     }
 }
 
-pub(crate) const DECLARATION: &str = r#"
-[tables.labs]
-subject = "patient"
-domain = "measurement"
-date = "taken"
-columns = ["code", "score"]
-"#;
+/// The tables that the tests' consortium has beside OMOP's.
+pub(crate) fn catalogue() -> Vec<CatalogueTable> {
+    let text = |text: &str| CategoryValue::Text(text.to_string());
+    let column =
+        |name: &str, kind, values| CatalogueColumn { name: name.to_string(), kind, description: String::new(), values };
+    let table = |name: &str, domain, date: Option<&str>, columns: Vec<(&str, ColumnKind)>| CatalogueTable {
+        name: name.to_string(),
+        description: String::new(),
+        subject: "patient".to_string(),
+        domain,
+        date: date.map(str::to_string),
+        undated: false,
+        single: false,
+        columns: columns.into_iter().map(|(name, kind)| column(name, kind, Vec::new())).collect(),
+    };
+    use ColumnKind::{Boolean, Category, Date, Datetime, Integer, Number};
+    let numbers = (1..=PEOPLE).filter(|n| kind(9_000_000 + 3 * n) != 0).map(|n| text(&(9_900_000 + n).to_string()));
+    let mut labs = table("labs", Domain::Measurement, Some("taken"), vec![("taken", Date), ("score", Number)]);
+    labs.columns.insert(1, column("code", Category, numbers.chain([text("CANARY not a number")]).collect()));
+    let words = || super::total::TEXT.iter().flatten().map(|word| text(word)).collect();
+    let mut edges = table(
+        "edges",
+        Domain::Measurement,
+        Some("taken"),
+        vec![
+            ("taken", Date),
+            ("k", Integer),
+            ("a", Integer),
+            ("b", Integer),
+            ("x", Number),
+            ("y", Number),
+            ("d", Date),
+            ("e", Date),
+            ("m", Datetime),
+            ("w", Boolean),
+        ],
+    );
+    edges.columns.extend(["t", "u"].map(|name| column(name, Category, words())));
+    edges.single = true;
+    let margins = vec![("taken", Date), ("ns", Datetime), ("narrow", Number), ("exact", Number)];
+    let readings = vec![("taken", Date), ("read_on", Date), ("score", Integer)];
+    let tables = vec![
+        CatalogueTable { undated: true, ..table("blood", Domain::Observation, None, vec![("rhesus", Integer)]) },
+        edges,
+        labs,
+        table("margins", Domain::Measurement, Some("taken"), margins),
+        table("readings", Domain::Measurement, Some("taken"), readings),
+        CatalogueTable {
+            single: true,
+            undated: true,
+            ..table("registry", Domain::Condition, None, vec![("stage", Integer)])
+        },
+        table("tumours", Domain::Observation, None, vec![("stage", Integer)]),
+    ];
+    check(&tables).expect("a catalogue");
+    tables
+}
 
-pub(crate) fn config(folder: &Path) -> StoreConfig {
-    toml::from_str(&format!("folder = {:?}\n{DECLARATION}", folder.display().to_string())).expect("a configuration")
+/// Opens a folder of tables, the consortium's own among them.
+pub(crate) async fn open(folder: &Path) -> Store {
+    Store::open(&StoreConfig::of(folder), &catalogue()).await.expect("an open store")
 }
 
 pub(crate) fn write_csv(folder: &Path) {
@@ -413,7 +474,7 @@ pub(crate) fn write_parquet(folder: &Path) {
 pub(crate) async fn open_csv() -> (Store, tempfile::TempDir) {
     let folder = tempfile::tempdir().expect("a folder");
     write_csv(folder.path());
-    (Store::open(&config(folder.path())).await.expect("an open store"), folder)
+    (open(folder.path()).await, folder)
 }
 
 pub(crate) fn link() -> LinkSecret {
@@ -435,7 +496,9 @@ pub(crate) fn study_with(sql: &str, variables: &[&str], more: &str) -> StudySpec
     }
     text.push_str(more);
     text.push_str("[[statistic]]\nname = \"n\"\nkind = \"count\"\n");
-    StudySpec::from_toml(&text).expect("a valid study")
+    let mut spec = StudySpec::from_toml(&text).expect("a valid study");
+    spec.take_tables(&catalogue());
+    spec
 }
 
 pub(crate) fn limits() -> Limits {

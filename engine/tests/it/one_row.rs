@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch};
 use consilium_engine::cohort::{CohortError, check, run};
-use consilium_engine::store::Store;
+use consilium_engine::store::{Store, StoreConfig};
 
-use super::hospital::{Dice, everybody, limits, link, sorted, study};
+use super::hospital::{Dice, catalogue, everybody, limits, link, sorted, study};
 
 async fn checked(sql: &str) -> Result<(), CohortError> {
     check(&study(sql, &["x"])).await.map(drop)
@@ -432,7 +432,7 @@ async fn crowded(dice: &mut Dice) -> (Store, tempfile::TempDir) {
     write("concept_ancestor", "ancestor_concept_id,descendant_concept_id", pairs.map(str::to_string).to_vec());
     let config =
         toml::from_str(&format!("folder = {:?}", folder.path().display().to_string())).expect("a configuration");
-    (Store::open(&config).await.expect("an open store"), folder)
+    (Store::open(&config, &[]).await.expect("an open store"), folder)
 }
 
 #[tokio::test]
@@ -491,7 +491,7 @@ async fn who_has_two_rows_after_all_is_left_out_and_counted_and_nobody_else() {
     write_people(&path, &[1, 2, 3, 4, 5]);
     let config =
         toml::from_str(&format!("folder = {:?}", folder.path().display().to_string())).expect("a configuration");
-    let store = Store::open(&config).await.expect("an open store");
+    let store = Store::open(&config, &[]).await.expect("an open store");
     let permissions = everybody(&store, &link()).await;
     let with_columns = study("SELECT person_id AS subject, year_of_birth AS x FROM person", &["x"]);
     let without = study("SELECT person_id AS subject FROM person", &[]);
@@ -519,7 +519,7 @@ async fn a_vocabulary_whose_key_is_none_multiplies_rows() {
     for (concepts, rows) in [("concept_id\n8507\n8532\n", Some(2)), ("concept_id\n8507\n8507\n", None)] {
         write("concept.csv", concepts);
         let config = toml::from_str(&format!("folder = {:?}", folder.path().display().to_string()));
-        let store = Store::open(&config.expect("a configuration")).await.expect("an open store");
+        let store = Store::open(&config.expect("a configuration"), &[]).await.expect("an open store");
         let permissions = everybody(&store, &link()).await;
         match (run(&store, &link(), &permissions, &spec, &limits()).await, rows) {
             (Ok(cohort), Some(rows)) => assert_eq!(cohort.rows, rows),
@@ -530,32 +530,27 @@ async fn a_vocabulary_whose_key_is_none_multiplies_rows() {
 }
 
 #[tokio::test]
-async fn a_declared_table_of_one_row_a_patient_is_checked_and_counted_on() {
+async fn a_table_of_one_row_a_patient_is_checked_and_counted_on() {
     let folder = tempfile::tempdir().expect("a folder");
     let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("written");
     write("person.csv", "person_id\n1\n2\n");
-    let declared = |single: &str| {
-        let folder = folder.path().display().to_string();
-        let text =
-            format!("folder = {folder:?}\n[tables.registry]\nsubject = \"patient\"\ndomain = \"condition\"\n{single}");
-        toml::from_str(&text).expect("a configuration")
-    };
     let spec = study("SELECT patient AS subject, stage AS x FROM registry", &["x"]);
     // Rows of nobody may be as many as they like.
     for (rows, single, outcome) in [
-        ("1,3\n2,4\n,5\n,6\n", "single = true", Ok(2)),
-        ("1,3\n2,4\n", "", Err("several_rows_per_subject")),
-        ("1,3\n1,4\n", "single = true", Err("declaration")),
+        ("1,3\n2,4\n,5\n,6\n", true, Ok(2)),
+        ("1,3\n2,4\n", false, Err("several_rows_per_subject")),
+        ("1,3\n1,4\n", true, Err("unreadable_table")),
     ] {
         write("registry.csv", &format!("patient,stage\n{rows}"));
-        let found = match Store::open(&declared(single)).await {
-            Ok(store) => {
-                let permissions = everybody(&store, &link()).await;
-                let ran = run(&store, &link(), &permissions, &spec, &limits()).await;
-                ran.map(|cohort| cohort.rows).map_err(|error| error.kind())
-            }
-            Err(error) => Err(error.kind()),
-        };
-        assert_eq!(found, outcome, "{rows}");
+        let mut catalogue = catalogue();
+        catalogue.iter_mut().for_each(|table| table.single = single);
+        let mut spec = spec.clone();
+        spec.take_tables(&catalogue);
+        let store = Store::open(&StoreConfig::of(folder.path()), &catalogue).await.expect("an open store");
+        let permissions = everybody(&store, &link()).await;
+        let ran = run(&store, &link(), &permissions, &spec, &limits()).await;
+        assert_eq!(ran.map(|cohort| cohort.rows).map_err(|error| error.kind()), outcome, "{rows}");
+        // Whoever checks the study knows what the catalogue promises.
+        assert_eq!(check(&spec).await.is_ok(), single, "{rows}");
     }
 }

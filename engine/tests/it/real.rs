@@ -14,7 +14,7 @@ async fn synthea_is_read_as_it_is() {
         eprintln!("skipped: no Synthea data at {}", folder.display());
         return;
     }
-    let store = Store::open(&StoreConfig::of(folder)).await.expect("an open store");
+    let store = Store::open(&StoreConfig::of(folder), &[]).await.expect("an open store");
     let summary = store.summary();
     let rows = |name: &str| summary.tables.iter().find(|t| t.name == name).and_then(|t| t.rows);
     assert_eq!(rows("person"), Some(1_130));

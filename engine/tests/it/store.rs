@@ -8,7 +8,7 @@ use consilium_engine::store::{Store, StoreConfig, StoreError};
 use super::hospital;
 
 async fn open(folder: &Path) -> Result<Store, StoreError> {
-    Store::open(&StoreConfig::of(folder.to_path_buf())).await
+    Store::open(&StoreConfig::of(folder.to_path_buf()), &[]).await
 }
 
 /// What is said of one more file beside a good PERSON: of its table, or of a column.
@@ -73,7 +73,7 @@ async fn a_parquet_file_cut_anywhere_is_named() {
     let whole = fs::read(&file).expect("a file");
     for length in [1, 4, 100, whole.len() / 2, whole.len() - 9, whole.len() - 1] {
         fs::write(&file, &whole[..length]).expect("written");
-        let summary = Store::open(&hospital::config(folder.path())).await.expect("an open store").summary();
+        let summary = hospital::open(folder.path()).await.summary();
         let damaged = StoreError::Damaged { file: "measurement.parquet".to_string() }.to_string();
         let [unreadable] = &summary.unreadable[..] else { panic!("{length}: {summary:?}") };
         assert_eq!((unreadable.name.as_str(), &unreadable.reason), ("measurement", &damaged), "{length}");
@@ -84,7 +84,7 @@ async fn a_parquet_file_cut_anywhere_is_named() {
 async fn a_parquet_file_that_changes_under_a_query_is_an_error_and_no_rows() {
     let folder = tempfile::tempdir().expect("a folder");
     hospital::write_parquet(folder.path());
-    let store = Store::open(&hospital::config(folder.path())).await.expect("an open store");
+    let store = hospital::open(folder.path()).await;
     let file = folder.path().join("measurement.parquet");
     let mut bytes = fs::read(&file).expect("a file");
     // The pages, but not the footer.
@@ -106,7 +106,7 @@ async fn a_summary_says_what_is_readable_what_is_not_and_what_is_no_table() {
     fs::write(folder.path().join("DEATH.csv"), "").expect("written");
     fs::write(folder.path().join("NOTE.csv"), "note_id,note_text\n1,CANARY\n").expect("written");
     fs::write(folder.path().join("README.md"), "hello").expect("written");
-    let store = Store::open(&hospital::config(folder.path())).await.expect("an open store");
+    let store = hospital::open(folder.path()).await;
     let summary = store.summary();
     let table = |name: &str| summary.tables.iter().find(|t| t.name == name).expect("a table");
     assert_eq!(table("person").rows, Some(hospital::PEOPLE as usize));
@@ -130,32 +130,146 @@ async fn a_summary_says_what_is_readable_what_is_not_and_what_is_no_table() {
 }
 
 #[tokio::test]
-async fn declarations_are_checked() {
+async fn where_tables_are_is_said_and_checked() {
     let folder = tempfile::tempdir().expect("a folder");
-    hospital::write_csv(folder.path());
+    fs::write(folder.path().join("person.csv"), "person_id\n1\n2\n").expect("written");
+    fs::write(folder.path().join("Tumours 2025.tsv"), "PatNr\tUICC\tRemark\n1\t3\tCANARY\n2\t4\tCANARY\n")
+        .expect("written");
     let config = |more: &str| {
         let text = format!("folder = {:?}\n{more}", folder.path().display().to_string());
         toml::from_str::<StoreConfig>(&text)
     };
+    let open = async |more: &str| Store::open(&config(more).expect("a configuration"), &hospital::catalogue()).await;
     for text in [
-        "[tables.person]\nsubject = \"person_id\"\ndomain = \"person\"",
-        "[tables.Labs]\nsubject = \"patient\"\ndomain = \"person\"",
+        "[tables.person]\nfile = \"people\"",
+        "[tables.note]\nfile = \"notes\"",
+        "[tables.gone]\nfile = \"gone\"",
+        "[tables.registry.columns]\nremark = \"Remark\"",
     ] {
-        let outcome = Store::open(&config(text).expect("a configuration")).await;
-        assert!(matches!(outcome, Err(StoreError::Declaration { .. })), "{text}: {:?}", outcome.err());
-    }
-    let closed = [
-        ("[tables.absent]\nsubject = \"patient\"\ndomain = \"person\"", "declaration"),
-        ("[tables.labs]\nsubject = \"code\"\ndomain = \"measurement\"", "declaration"),
-        ("[tables.labs]\nsubject = \"patient\"\ndomain = \"measurement\"\ndate = \"score\"", "declaration"),
-        ("[tables.labs]\nsubject = \"patient\"\ndomain = \"measurement\"\ncolumns = [\"absent\"]", "missing_column"),
-    ];
-    for (text, kind) in closed {
-        let store = Store::open(&config(text).expect("a configuration")).await.expect("an open store");
-        let [unreadable] = &store.summary().unreadable[..] else { panic!("{text}: {:?}", store.summary()) };
-        assert_eq!(unreadable.kind, kind, "{text}: {}", unreadable.reason);
+        let outcome = open(text).await;
+        assert!(matches!(outcome, Err(StoreError::Mapping { .. })), "{text}: {:?}", outcome.err());
     }
     assert!(config("typo = 1").is_err(), "unknown fields are refused");
+    let summary = open("").await.expect("an open store").summary();
+    assert!(summary.absent.iter().any(|name| name == "registry"), "{summary:?}");
+    let mapped = "[tables.registry]\nfile = \"TUMOURS 2025\"\ncolumns = { patient = \"PATNR\", stage = \"uicc\" }";
+    let store = open(mapped).await.expect("an open store");
+    let summary = store.summary();
+    let table = summary.tables.iter().find(|table| table.name == "registry").expect("mapped");
+    assert_eq!(
+        (&table.readable[..], &table.withheld[..]),
+        (&["patient", "stage"].map(str::to_string)[..], &["remark".to_string()][..])
+    );
+    assert_eq!(
+        table.mended.iter().map(|column| column.what.as_str()).collect::<Vec<_>>(),
+        ["called `patnr`", "called `uicc`"]
+    );
+    let permissions = hospital::everybody(&store, &hospital::link()).await;
+    let ask = async |sql: &str| {
+        let spec = hospital::study(sql, &["x"]);
+        let cohort =
+            consilium_engine::cohort::run(&store, &hospital::link(), &permissions, &spec, &hospital::limits()).await;
+        cohort.map(|cohort| hospital::sorted(&cohort)).map_err(|error| error.kind())
+    };
+    assert_eq!(
+        ask("SELECT patient AS subject, stage AS x FROM registry").await,
+        Ok(vec!["3".to_string(), "4".to_string()])
+    );
+    for column in ["remark", "uicc", "patnr"] {
+        let sql = format!("SELECT patient AS subject, {column} AS x FROM registry");
+        assert_eq!(ask(&sql).await, Err("unknown_column"), "what is not in the catalogue does not exist");
+    }
+}
+
+#[tokio::test]
+async fn a_study_reads_only_tables_that_it_brings_along() {
+    let (store, _folder) = hospital::open_csv().await;
+    let mut spec = hospital::study("SELECT patient AS subject, max(score) AS x FROM labs GROUP BY patient", &["x"]);
+    assert!(hospital::cohort(&store, &spec.cohort.sql, &["x"]).await.is_ok());
+    spec.tables.clear();
+    let permissions = hospital::permissions(&store, &hospital::link()).await;
+    let ran = consilium_engine::cohort::run(&store, &hospital::link(), &permissions, &spec, &hospital::limits()).await;
+    assert_eq!(ran.expect_err("refused").kind(), "unknown_table");
+    assert_eq!(consilium_engine::cohort::check(&spec).await.expect_err("refused").kind(), "unknown_table");
+}
+
+#[tokio::test]
+async fn categories_are_the_listed_values_and_nothing_else() {
+    let listed = |values: &str| {
+        let text = format!(
+            "name = \"marks\"\nsubject = \"patient\"\ndomain = \"observation\"\nundated = true\n[[column]]\nname = \"mark\"\n\
+             type = \"category\"\nvalues = {values}\n[[column]]\nname = \"yes\"\ntype = \"boolean\"\n"
+        );
+        vec![toml::from_str::<consilium_protocol::catalogue::CatalogueTable>(&text).expect("a table")]
+    };
+    let texts = "[\"a\", \"NA\", \" b\"]";
+    let cases: [(&str, &str, Result<&str, &str>); 8] = [
+        (texts, "patient,mark,yes\n1,a,1\n2,NA,0\n", Ok("NA false|a true")),
+        (texts, "patient,mark,yes\n1, a ,t\n2,,NA\n", Ok(" |a true")),
+        (texts, "patient,mark,yes\n1, b,\n2,NULL,\n", Ok(" | b ")),
+        (
+            texts,
+            "patient,mark,yes\n1,CANARY,\n2,a,\n",
+            Err("1 value is not one of the values that the catalogue lists (line 2)"),
+        ),
+        (
+            texts,
+            "patient,mark,yes\n1,A,\n2,b,\n",
+            Err("2 values are not one of the values that the catalogue lists (lines 2, 3)"),
+        ),
+        ("[1, 2]", "patient,mark,yes\n1,1.0,\n2,2,\n", Ok("1 |2 ")),
+        (
+            "[1, 2]",
+            "patient,mark,yes\n1,3,\n2,2,\n",
+            Err("1 value is not one of the values that the catalogue lists (line 2)"),
+        ),
+        (
+            "[1, 2]",
+            "patient,mark,yes\n1,CANARY,\n2,2,\n",
+            Err("1 value is not one of the values that the catalogue lists (line 2)"),
+        ),
+    ];
+    for (values, text, expected) in cases {
+        for parquet in [false, true] {
+            let folder = tempfile::tempdir().expect("a folder");
+            fs::write(folder.path().join("person.csv"), "person_id\n1\n2\n").expect("written");
+            match parquet {
+                true => hospital::texts_as_parquet(&folder.path().join("marks.parquet"), text),
+                false => fs::write(folder.path().join("marks.csv"), text).expect("written"),
+            }
+            let catalogue = listed(values);
+            let store = Store::open(&StoreConfig::of(folder.path()), &catalogue).await.expect("an open store");
+            let summary = store.summary();
+            let unreadable: Vec<String> =
+                summary.tables.iter().flat_map(|table| &table.unreadable).map(|column| column.what.clone()).collect();
+            let dimensions =
+                "[[dimension]]\nname = \"m\"\nvalues = [1]\n[[dimension]]\nname = \"y\"\nvalues = [true]\n";
+            let dimensions =
+                if values == texts { dimensions.replace("[1]", "[\"a\"]") } else { dimensions.to_string() };
+            let sql = "SELECT patient AS subject, max(mark) AS m, bool_or(yes) AS y FROM marks GROUP BY patient";
+            let mut spec = hospital::study_with(sql, &[], &dimensions);
+            spec.take_tables(&catalogue);
+            let permissions = hospital::everybody(&store, &hospital::link()).await;
+            let ran =
+                consilium_engine::cohort::run(&store, &hospital::link(), &permissions, &spec, &hospital::limits())
+                    .await;
+            match expected {
+                Ok(rows) => {
+                    assert!(unreadable.is_empty(), "{text} {unreadable:?}");
+                    assert_eq!(hospital::sorted(&ran.expect("a cohort")).join("|"), rows, "{text} parquet: {parquet}");
+                }
+                Err(why) => {
+                    let why = if parquet {
+                        why.replace("lines 2, 3", "rows 1, 2").replace("line 2", "row 1")
+                    } else {
+                        why.to_string()
+                    };
+                    assert_eq!(unreadable, [why], "{text}");
+                    assert_eq!(ran.expect_err("refused").kind(), "unreadable_column", "{text}");
+                }
+            }
+        }
+    }
 }
 
 #[tokio::test]

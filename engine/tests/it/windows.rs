@@ -3,7 +3,6 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::path::Path;
 
 use consilium_engine::cohort::run;
 use consilium_engine::store::{Store, StoreConfig};
@@ -70,7 +69,7 @@ async fn the_example_of_the_documentation_hides_nobody_from_a_study() {
     fs::write(folder.path().join("person.csv"), person).expect("written");
     fs::write(folder.path().join("condition_occurrence.csv"), condition).expect("written");
     let config = StoreConfig::of(folder.path().to_path_buf());
-    let store = Store::open(&config).await.expect("an open store");
+    let store = Store::open(&config, &[]).await.expect("an open store");
     let permissions = by_class(&store, std::slice::from_ref(&allowed)).await;
     for (sql, expected) in [
         ("SELECT DISTINCT person_id AS subject FROM condition_occurrence", 120),
@@ -150,7 +149,7 @@ fn reaching(people: i64) -> Vec<Rows> {
             ],
             rows: Vec::new(),
         },
-        Rows { name: "labs", columns: vec!["patient", "taken", "read_on", "score"], rows: Vec::new() },
+        Rows { name: "readings", columns: vec!["patient", "taken", "read_on", "score"], rows: Vec::new() },
     ];
     for id in 1..=people {
         let row = |dice: &mut Dice| (some_day(dice, true), some_day(dice, true));
@@ -173,12 +172,6 @@ fn reaching(people: i64) -> Vec<Rows> {
     tables
 }
 
-const LABS: &str = "[tables.labs]\nsubject = \"patient\"\ndomain = \"measurement\"\ndate = \"taken\"\n";
-
-fn config(folder: &Path, tables: &str) -> StoreConfig {
-    toml::from_str(&format!("folder = {:?}\n{tables}", folder.display().to_string())).expect("a configuration")
-}
-
 /// The tables as CSV, and as Parquet with row groups so small that statistics leave some out.
 async fn stores(tables: &[Rows]) -> Vec<(Store, tempfile::TempDir)> {
     let csv = tempfile::tempdir().expect("a folder");
@@ -195,7 +188,7 @@ async fn stores(tables: &[Rows]) -> Vec<(Store, tempfile::TempDir)> {
     }
     let mut opened = Vec::new();
     for folder in [csv, parquet] {
-        opened.push((Store::open(&config(folder.path(), LABS)).await.expect("an open store"), folder));
+        opened.push((hospital::open(folder.path()).await, folder));
     }
     opened
 }
@@ -271,7 +264,7 @@ const REACHING: [Reaching; 10] = [
     reaches(ERA[0], ERA[1], "gap_days", Last::Day(ERA[2])),
     reaches(DRUG[0], DRUG[1], DRUG[2], Last::Day(DRUG[2])),
     reaches(DRUG[0], DRUG[1], "days_supply", Last::Supply),
-    Reaching { subject: "patient", ..reaches("labs", "taken", "read_on", Last::Day("read_on")) },
+    Reaching { subject: "patient", ..reaches("readings", "taken", "read_on", Last::Day("read_on")) },
 ];
 
 impl Reaching {
@@ -372,16 +365,13 @@ async fn compare(classes: &[Class]) {
 }
 
 #[tokio::test]
-async fn a_declared_table_is_undated_where_it_has_no_dates() {
+async fn a_table_of_the_catalogue_is_undated_where_it_says_so() {
     let folder = tempfile::tempdir().expect("a folder");
     fs::write(folder.path().join("person.csv"), "person_id\n1\n2\n").expect("written");
     fs::write(folder.path().join("blood.csv"), "patient,rhesus\n1,7\n2,8\n").expect("written");
     fs::write(folder.path().join("tumours.csv"), "patient,stage,found\n1,3,2016-05-05\n2,4,2016-05-05\n")
         .expect("written");
-    let table =
-        |name: &str, more: &str| format!("[tables.{name}]\nsubject = \"patient\"\ndomain = \"observation\"\n{more}\n");
-    let both = table("blood", "") + &table("tumours", "columns = [\"stage\"]");
-    let store = Store::open(&config(folder.path(), &both)).await.expect("an open store");
+    let store = hospital::open(folder.path()).await;
     let unsaid: Vec<bool> = store.summary().tables.iter().map(|table| table.day_unsaid).collect();
     assert_eq!(unsaid, [false, false, true], "blood, person, tumours");
 

@@ -27,6 +27,10 @@ pub(super) fn apply(context: &mut Context<'_>, payload: ProposeStudy) -> Outcome
     if spec.to_canonical() != payload.spec {
         return Err(Rejection::Spec(SpecFault::Malformed));
     }
+    // What a table means was agreed on once, for all.
+    if spec.tables.iter().any(|table| !context.state.genesis().table.contains(table)) {
+        return Err(Rejection::Spec(SpecFault::Catalogue));
+    }
     if !is_study_key(&payload.public_key) || !payload.sealing_key.is_valid() {
         return Err(Rejection::StudyKey);
     }

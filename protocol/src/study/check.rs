@@ -6,6 +6,7 @@ use std::fmt;
 use super::{
     Categories, CategoryValue, Decimal, Dimension, Protection, SPEC_VERSION, StatisticKind, StudySpec, Totals, Variable,
 };
+use crate::catalogue::{self, CatalogueError};
 use crate::privacy::MicroRho;
 
 /// Sizes that no study passes.
@@ -65,6 +66,9 @@ impl StudySpec {
     pub fn problems(&self) -> Vec<Problem> {
         let mut problems = Problems(Vec::new());
         self.check_texts(&mut problems);
+        if let Err(CatalogueError { table, what }) = catalogue::check(&self.tables) {
+            problems.unless(false, format!("table `{table}`"), what);
+        }
         self.check_variables(&mut problems);
         self.check_dimensions(&mut problems);
         self.check_statistics(&mut problems);
@@ -83,7 +87,7 @@ impl StudySpec {
             say(limits::DESCRIPTION_BYTES),
         );
         problems.unless(fits(&self.cohort.sql, limits::SQL_BYTES), "cohort.sql", say(limits::SQL_BYTES));
-        problems.unless(is_name(&self.cohort.subject), "cohort.subject", NAME_RULE);
+        problems.unless(catalogue::is_name(&self.cohort.subject), "cohort.subject", NAME_RULE);
         problems.unless(
             self.min_joint_count <= limits::MIN_JOINT_COUNT,
             "min_joint_count",
@@ -114,7 +118,7 @@ impl StudySpec {
         let mut seen = BTreeSet::new();
         for (i, variable) in self.variables.iter().enumerate() {
             let at = |field: &str| format!("variable[{i}].{field}");
-            problems.unless(is_name(&variable.name), at("name"), NAME_RULE);
+            problems.unless(catalogue::is_name(&variable.name), at("name"), NAME_RULE);
             problems.unless(variable.name != self.cohort.subject, at("name"), "the subject is not a number to add up");
             problems.unless(seen.insert(&variable.name), at("name"), "names a variable twice; remove one");
             problems.unless(variable.unit.len() <= limits::NAME_BYTES, at("unit"), "is too long");
@@ -136,7 +140,7 @@ impl StudySpec {
         let mut seen = BTreeSet::new();
         for (i, dimension) in self.dimensions.iter().enumerate() {
             let at = |field: &str| format!("dimension[{i}].{field}");
-            problems.unless(is_name(&dimension.name), at("name"), NAME_RULE);
+            problems.unless(catalogue::is_name(&dimension.name), at("name"), NAME_RULE);
             problems.unless(
                 dimension.name != self.cohort.subject,
                 at("name"),
@@ -260,12 +264,6 @@ impl Variable {
 }
 
 const NAME_RULE: &str = "a column name has 1 to 64 characters out of a-z, 0-9 and _, and does not start with a digit";
-
-fn is_name(text: &str) -> bool {
-    (1..=limits::NAME_BYTES).contains(&text.len())
-        && !text.as_bytes()[0].is_ascii_digit()
-        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
-}
 
 fn kind_of(value: &CategoryValue) -> u8 {
     match value {

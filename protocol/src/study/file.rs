@@ -171,6 +171,7 @@ impl StudySpec {
                 TotalsFile::Hidden => Totals::Hidden,
             },
             cohort: Cohort { sql: file.cohort.sql, subject: file.cohort.subject },
+            tables: Vec::new(),
             variables: entries(file.variable, "variable", &mut problems, variable),
             dimensions: entries(file.dimension, "dimension", &mut problems, dimension),
             statistics: entries(file.statistic, "statistic", &mut problems, statistic),

@@ -9,6 +9,7 @@ mod decimal;
 mod file;
 pub mod key;
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use borsh::{BorshDeserialize, BorshSerialize};
@@ -18,6 +19,7 @@ pub use check::{Problem, limits};
 pub use decimal::{Decimal, DecimalError};
 pub use file::SpecFileError;
 
+use crate::catalogue::CatalogueTable;
 use crate::consent::Purpose;
 use crate::hash::tagged;
 use crate::ids::{LedgerId, ResearcherId, StudyId};
@@ -48,6 +50,10 @@ pub struct StudySpec {
     pub totals: Totals,
     /// Who may be counted.
     pub cohort: Cohort,
+    /// What the tables mean that the query may name beside OMOP's: entries of the consortium's catalogue, in ascending order
+    /// of their names. The ledger takes none that differs from it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tables: Vec<CatalogueTable>,
     /// The numbers of the cohort, with their bounds.
     pub variables: Vec<Variable>,
     /// The columns of the cohort that statistics may be broken down by.
@@ -285,6 +291,13 @@ impl StudySpec {
             Some(problem) => Err(CanonicalError::Invalid(problem)),
             None => Ok(spec),
         }
+    }
+
+    /// Takes those tables of a catalogue into the study that its query may name: whose name stands in it as a word.
+    pub fn take_tables(&mut self, catalogue: &[CatalogueTable]) {
+        let sql = self.cohort.sql.to_ascii_lowercase();
+        let words: BTreeSet<&str> = sql.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').collect();
+        self.tables = catalogue.iter().filter(|table| words.contains(table.name.as_str())).cloned().collect();
     }
 
     /// The threshold of joint counts that holds for this study under a policy.

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use consilium_engine::store::{Store, StoreConfig, StoreError, StoreSummary};
+use consilium_protocol::catalogue::CatalogueTable;
 use consilium_protocol::wire;
 use serde::Serialize;
 use serde_json::json;
@@ -55,14 +56,18 @@ pub(crate) async fn run(args: &Args, global: &Global) -> Result<(), Failure> {
 /// How the tables of a folder are read, before anything is set up.
 async fn of_store(folder: PathBuf, global: &Global) -> Result<(), Failure> {
     let config = StoreConfig::of(folder);
-    let summary = open(&config).await.map_err(|error| Failure::new(error.to_string()))?;
+    let catalogue = Home::open(&global.home)
+        .ok()
+        .and_then(|home| home.genesis().ok())
+        .map_or_else(Vec::new, |genesis| genesis.table);
+    let summary = open(&config, &catalogue).await.map_err(|error| Failure::new(error.to_string()))?;
     term::show(global.json, &summary, |summary| store::page(&config.folder, summary));
     Ok(())
 }
 
-async fn open(config: &StoreConfig) -> Result<StoreSummary, StoreError> {
+async fn open(config: &StoreConfig, catalogue: &[CatalogueTable]) -> Result<StoreSummary, StoreError> {
     let spinner = term::spinner("reading the tables");
-    let opened = Store::open(config).await;
+    let opened = Store::open(config, catalogue).await;
     spinner.finish_and_clear();
     opened.map(|store| store.summary())
 }
@@ -87,7 +92,8 @@ async fn of_home(global: &Global) -> Result<(), Failure> {
     }
     let mut tables = None;
     if let Ok(config) = NodeConfig::read(home.path()) {
-        match open(&config.store).await {
+        let catalogue = home.genesis().map_or_else(|_| Vec::new(), |genesis| genesis.table);
+        match open(&config.store, &catalogue).await {
             Ok(summary) => {
                 let verdict = if store::has_warnings(&summary) { Verdict::Warning } else { Verdict::Good };
                 find("store", verdict, format!("{}; see below", counted(summary.tables.len() as u64, "table")));

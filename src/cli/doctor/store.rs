@@ -102,6 +102,10 @@ Columns: readable by studies, and mended of these; unreadable, so that a study t
             under.chain(table.mended.iter().map(|Column { name, what }| format!("`{name}` is {what}"))).collect()
         }),
     );
+    section(
+        "Not here: tables of the consortium's catalogue without a file; say where they are with `consilium store map`",
+        summary.absent.clone(),
+    );
     section("No tables", summary.ignored.iter().map(|file| format!("{}: {}", file.name, file.reason)).collect());
     text
 }

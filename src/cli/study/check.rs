@@ -12,7 +12,7 @@ use serde_json::json;
 use super::earlier::{self, Earlier};
 use super::protection::{self, Consortium};
 use super::{Now, read_spec};
-use crate::cli::{Failure, Global, connect, counted, term};
+use crate::cli::{Failure, Global, connect, counted, table, term};
 use crate::home::Home;
 use crate::worker::once::{self, OnceError};
 
@@ -22,10 +22,14 @@ use crate::worker::once::{self, OnceError};
 pub(crate) struct Args {
     /// The study file
     file: PathBuf,
+    /// Files with [[table]] entries, instead of the catalogue of the consortium that this home has joined
+    #[arg(long, value_name = "FILE")]
+    tables: Vec<PathBuf>,
 }
 
 pub(super) async fn run(args: &Args, global: &Global) -> Result<(), Failure> {
-    let (spec, reads) = read_spec(&args.file).await?;
+    let catalogue = if args.tables.is_empty() { None } else { Some(table::read(&args.tables)?) };
+    let (spec, reads) = read_spec(&args.file, global, catalogue).await?;
     let layout = Layout::of(&spec)?;
     let bytes = EncryptedCells::encoded_bytes(layout.cells())?;
     let domains: Vec<String> = reads.domains().iter().map(ToString::to_string).collect();

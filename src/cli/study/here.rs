@@ -39,7 +39,7 @@ pub(crate) async fn try_here(home: &Home, spec: &StudySpec, now: &Now) -> Result
         return Ok(Here { problem: Some(problem.message().to_string()), remarks: Vec::new() });
     }
     let spinner = term::spinner("holding the study against the hospital's tables");
-    let here = match once::attempt(&config.store, spec).await {
+    let here = match once::attempt(&config.store, &home.genesis()?.table, spec).await {
         Ok((reads, summary)) => Here { problem: None, remarks: of_empty_tables(&reads, &summary) },
         // The node would not have started without: this is another machine than the node's.
         Err(OnceError::Store(error @ StoreError::NoFolder { .. })) => {

@@ -13,7 +13,8 @@ mod submit;
 use std::path::PathBuf;
 
 use clap::Subcommand;
-use consilium_engine::cohort::Reads;
+use consilium_engine::cohort::{CohortError, Reads};
+use consilium_protocol::catalogue::CatalogueTable;
 use consilium_protocol::ids::StudyId;
 use consilium_protocol::study::StudySpec;
 use consilium_protocol::wire;
@@ -78,15 +79,28 @@ pub(crate) async fn run(args: Args, global: &Global) -> Result<(), Failure> {
 }
 
 /// Reads a study file, and checks it as far as can be without data; also says what its query reads.
-async fn read_spec(path: &std::path::Path) -> Result<(StudySpec, Reads), Failure> {
+///
+/// Beside OMOP's tables it knows those of `catalogue`, or of the consortium that the home has joined.
+async fn read_spec(
+    path: &std::path::Path,
+    global: &Global,
+    catalogue: Option<Vec<CatalogueTable>>,
+) -> Result<(StudySpec, Reads), Failure> {
     let text = files::read_text(path, 1_048_576)?;
-    let spec = StudySpec::from_toml(&text).map_err(|e| {
+    let mut spec = StudySpec::from_toml(&text).map_err(|e| {
         Failure::new(format!(
             "{} cannot be used:\n{e}\ncorrect it, then run `consilium study check` again",
             path.display()
         ))
     })?;
+    let joined = || Home::open(&global.home).ok().and_then(|home| home.genesis().ok()).map(|genesis| genesis.table);
+    let catalogue = catalogue.or_else(joined);
+    spec.take_tables(catalogue.as_deref().unwrap_or_default());
     let reads = once::check(&spec).await.map_err(|e| match e {
+        OnceError::Cohort(error @ CohortError::UnknownTable { .. }) if catalogue.is_none() => Failure::new(format!(
+            "{}: cohort.sql: {error}; a consortium's own tables are known in a home that has joined it, or with --tables",
+            path.display()
+        )),
         OnceError::Cohort(error) => place::refusal(path, &text, &spec, &error),
         other => Failure::new(format!("{}: cohort.sql: {other}", path.display())),
     })?;

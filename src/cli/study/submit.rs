@@ -48,7 +48,7 @@ pub(super) fn new(args: &NewArgs, global: &Global) -> Result<(), Failure> {
 
 pub(super) async fn submit(args: &SubmitArgs, global: &Global) -> Result<(), Failure> {
     let home = Home::open_as(&global.home, Role::Researcher)?;
-    let (spec, _) = read_spec(&args.file).await?;
+    let (spec, _) = read_spec(&args.file, global, None).await?;
     let node = connect(&home, global).await?;
     let genesis = home.genesis()?;
     super::protection::possible(&spec, &genesis)?;

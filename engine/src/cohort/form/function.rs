@@ -12,7 +12,7 @@ use super::literals::{Literal, Literals, each};
 use super::quantity::{Form, Quantity, Seen, Unit, Why, alternatives, choice, combined};
 use super::query::Reader;
 use super::scope::{Rows, Scope};
-use super::source::{Source, is_of_patients};
+use super::source::Source;
 
 /// Functions that make one row of several.
 const AGGREGATES: &[&str] = &[
@@ -198,7 +198,7 @@ fn count(call: &Call<'_>, rows: &Rows) -> Form {
     if call.is_distinct {
         // Not more than there are rows of the table, however these are multiplied.
         return match call.args.first().map(|seen| &seen.form) {
-            Some(Form::Code(source)) if is_of_patients(source.table()) => Form::Measured(rows_of(&[source.rows()])),
+            Some(Form::Code(source)) if source.is_of_patients() => Form::Measured(rows_of(&[source.rows()])),
             Some(Form::Measured(own)) if own.ends.len() == 1 && !own.is_gathered => {
                 Form::Measured(rows_of(&own.sources().map(Source::rows).collect::<Vec<_>>()))
             }
@@ -310,12 +310,12 @@ fn is_year(year: &Quantity) -> bool {
 
 /// Whether it is one literal, or the month of birth, with one literal for who has none.
 fn is_within_year(expr: &Expr, see: &dyn Fn(&Expr) -> Form) -> bool {
-    const MONTH: Unit = Unit::Column("person", "month_of_birth");
+    let is_month = |unit: &Unit| matches!(unit, Unit::Column(table, column) if (&**table, &**column) == ("person", "month_of_birth"));
     match expr {
         Expr::Nested(inner) => is_within_year(inner, see),
         Expr::Value(_) | Expr::Identifier(_) | Expr::CompoundIdentifier(_) => match see(expr) {
             Form::Literals(literals) => literals.len() == 1,
-            Form::Measured(own) => own.unit == MONTH && !own.has_factor && !own.has_offset,
+            Form::Measured(own) => is_month(&own.unit) && !own.has_factor && !own.has_offset,
             _ => false,
         },
         // A choice, which would be refused anywhere else.

@@ -23,6 +23,7 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use consilium_protocol::catalogue::CatalogueTable;
 use datafusion::sql::sqlparser::ast::Statement;
 
 use super::parse::parse;
@@ -57,12 +58,12 @@ pub(crate) enum Summed<'a> {
 
 impl Columns {
     /// Of a query; none that can be said anything of where it cannot be read.
-    pub(crate) fn of(sql: &str) -> Self {
-        let sql = sql.to_string();
+    pub(crate) fn of(sql: &str, tables: &[CatalogueTable]) -> Self {
+        let (sql, tables) = (sql.to_string(), tables.to_vec());
         let read = move || {
             let Ok(parsed) = parse(&sql) else { return Self::default() };
             let Statement::Query(query) = &parsed.statement else { return Self::default() };
-            let columns = Reader::default().cohort(query);
+            let columns = Reader::over(tables).cohort(query);
             Self(columns.into_iter().map(|(name, Seen { form, by, .. })| (name, Column { form, by })).collect())
         };
         let thread = std::thread::Builder::new().name("forms".to_string()).stack_size(STACK).spawn(read);

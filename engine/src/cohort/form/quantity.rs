@@ -1,6 +1,7 @@
 //! What an expression is: a choice of literals, something measured, or something else; and what becomes of these.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::literals::{Literal, Literals, few};
 use super::source::{Restriction, Source};
@@ -110,10 +111,10 @@ impl Why {
 }
 
 /// In what a quantity is measured, as far as adding two needs it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Unit {
     /// As the raw column of a table is.
-    Column(&'static str, &'static str),
+    Column(Arc<str>, Arc<str>),
     /// A day or moment.
     Day,
     /// A moment in seconds.
@@ -409,10 +410,10 @@ fn of_two(operator: char, one: &Quantity, other: &Quantity) -> Form {
         }
         _ => return Form::Other(Why::Product),
     }
-    let unit = match (one.unit, other.unit, operator) {
+    let unit = match (&one.unit, &other.unit, operator) {
         (Unit::Day, Unit::Day, '-') | (Unit::Year, Unit::Year, '-') | (Unit::Seconds, Unit::Seconds, '-') => Unit::Time,
         (Unit::Day | Unit::Year | Unit::Seconds | Unit::Quotient, ..) => return Form::Other(Why::Units),
-        (own, theirs, _) if own == theirs => own,
+        (own, theirs, _) if own == theirs => own.clone(),
         _ => return Form::Other(Why::Units),
     };
     if one.has_factor || other.has_factor {

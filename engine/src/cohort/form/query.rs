@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::rc::Rc;
 
+use consilium_protocol::catalogue::CatalogueTable;
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, Expr, GroupByExpr, JoinConstraint, JoinOperator, ObjectName, Query, Select, SelectItem,
     SelectItemQualifiedWildcardKind, SetExpr, SetOperator, SetQuantifier, TableAlias, TableFactor, TableWithJoins,
@@ -29,6 +30,8 @@ pub(super) struct Names(Vec<(String, Rc<Relation>)>);
 /// Reads a query from the inside out.
 #[derive(Default)]
 pub(super) struct Reader {
+    /// The tables that the study has beside OMOP's.
+    tables: Vec<CatalogueTable>,
     /// How many uses of relations there were.
     places: std::cell::Cell<u32>,
     /// Names of the queries around, innermost last.
@@ -38,6 +41,11 @@ pub(super) struct Reader {
 }
 
 impl Reader {
+    /// Of a study that has these tables beside OMOP's.
+    pub(super) fn over(tables: Vec<CatalogueTable>) -> Self {
+        Self { tables, ..Self::default() }
+    }
+
     /// The columns of a study's cohort. What all its rows have in common tells them not apart.
     pub(super) fn cohort(&self, query: &Query) -> Vec<(String, Seen)> {
         let columns = self.query(query, None, true).columns;
@@ -251,7 +259,7 @@ impl Reader {
                 let known =
                     self.names.borrow().0.iter().rev().find(|(own, _)| *own == name).map(|(_, of)| Rc::clone(of));
                 let place = self.place();
-                let own = known.map(|relation| (*relation).clone()).or_else(|| table(&name, place));
+                let own = known.map(|relation| (*relation).clone()).or_else(|| table(&name, &self.tables, place));
                 let own = own.unwrap_or(Relation { columns: Vec::new(), rows: Rows::Many, by: BTreeSet::new() });
                 match alias {
                     Some(alias) => Some((Some(normal(&alias.name)), named(own, alias))),

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use consilium_protocol::catalogue::CatalogueTable;
+
 use super::quantity::{Form, MOST_SOURCES, Quantity, Seen, Unit, Why};
 use super::source::{ROWS, Restriction, Source};
 use crate::store::kind::Kind;
@@ -118,19 +120,36 @@ impl Scope<'_> {
     }
 }
 
-/// One of OMOP's tables.
-pub(super) fn table(name: &str, place: u32) -> Option<Relation> {
-    let definition = omop::definition(name)?;
-    let (table, is_vocabulary) = (definition.name, definition.domains.is_empty());
-    let column = |(column, kind): &(&'static str, Kind)| {
-        let source = Source::new(table, column, place);
+/// One of OMOP's tables, or of those that a study has beside them.
+pub(super) fn table(name: &str, own: &[CatalogueTable], place: u32) -> Option<Relation> {
+    if let Some(definition) = omop::definition(name) {
+        return Some(relation(
+            definition.name,
+            definition.columns.iter().copied(),
+            definition.domains.is_empty(),
+            place,
+        ));
+    }
+    let own = own.iter().find(|table| table.name == name)?;
+    let columns = own.columns.iter().map(|column| (column.name.as_str(), Kind::of(column)));
+    Some(relation(&own.name, std::iter::once((own.subject.as_str(), Kind::Subject)).chain(columns), false, place))
+}
+
+fn relation<'a>(
+    table: &str,
+    columns: impl Iterator<Item = (&'a str, Kind)>,
+    is_vocabulary: bool,
+    place: u32,
+) -> Relation {
+    let column = |(column, kind): (&str, Kind)| {
+        let source = Source::new(table, column, place, !is_vocabulary);
         let measured = |unit| Form::Measured(Quantity::raw(source.clone(), unit));
         let form = match kind {
             Kind::Subject => Form::Subject,
             Kind::Integer | Kind::Number | Kind::Date | Kind::Moment if is_vocabulary => Form::Other(Why::Vocabulary),
             Kind::Key | Kind::Code => Form::Code(source.clone()),
-            Kind::Integer if *column == "year_of_birth" => measured(Unit::Year),
-            Kind::Integer | Kind::Number => measured(Unit::Column(table, column)),
+            Kind::Integer if column == "year_of_birth" && table == "person" => measured(Unit::Year),
+            Kind::Integer | Kind::Number => measured(Unit::Column(table.into(), column.into())),
             Kind::Date | Kind::Moment => measured(Unit::Day),
             Kind::Text | Kind::Truth => Form::Other(Why::Text),
         };
@@ -138,15 +157,15 @@ pub(super) fn table(name: &str, place: u32) -> Option<Relation> {
             Form::Measured(_) => BTreeSet::from([source]),
             _ => BTreeSet::new(),
         };
-        let is_fixed = form == Form::Subject || name == "person";
-        ((*column).to_string(), Seen { form, by, is_fixed })
+        let is_fixed = form == Form::Subject || table == "person";
+        (column.to_string(), Seen { form, by, is_fixed })
     };
     let rows = match table {
         "person" => Rows::One,
         _ if is_vocabulary => Rows::Words(table == "concept"),
-        _ => Rows::Of(vec![Source::new(table, ROWS, place)]),
+        _ => Rows::Of(vec![Source::new(table, ROWS, place, true)]),
     };
-    Some(Relation { columns: definition.columns.iter().map(column).collect(), rows, by: BTreeSet::new() })
+    Relation { columns: columns.map(column).collect(), rows, by: BTreeSet::new() }
 }
 
 /// What a set of sources comes down to where uses of a table are no longer told apart; of too many, whole columns.

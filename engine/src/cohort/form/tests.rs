@@ -4,7 +4,7 @@ use super::{Columns, Refused, Summed, Why};
 
 /// The x of a query with this expression over three queries of one row a patient: labs, and two counts of events.
 fn of(x: &str) -> Columns {
-    Columns::of(&format!(
+    let sql = format!(
         "WITH labs AS (
              SELECT person_id,
                     max(CASE WHEN measurement_concept_id = 1 THEN value_as_number END) AS weight,
@@ -25,7 +25,8 @@ fn of(x: &str) -> Columns {
          LEFT JOIN ill ON ill.person_id = p.person_id
          LEFT JOIN rare ON rare.person_id = p.person_id
          LEFT JOIN (SELECT person_id, max(death_date) AS died FROM death GROUP BY person_id) d ON d.person_id = p.person_id"
-    ))
+    );
+    Columns::of(&sql, &[])
 }
 
 fn refused(columns: &Columns) -> Option<Refused> {
@@ -344,7 +345,7 @@ fn names_are_those_that_the_query_engine_gives() {
                  person_id) t(person_id, w, x)"
         ),
     ] {
-        let columns = Columns::of(&sql);
+        let columns = Columns::of(&sql, &[]);
         let Ok(Summed::Literals(literals)) = columns.summed("x") else { panic!("{sql}: {:?}", columns.summed("x")) };
         assert_eq!(literals.len(), 2, "{sql}");
     }
@@ -359,7 +360,7 @@ fn names_are_those_that_the_query_engine_gives() {
         "SELECT p.person_id, (SELECT max(year_of_birth) FROM (SELECT (year_of_birth) FROM (SELECT 1 AS year_of_birth) a) t)
          AS x FROM person p".into(),
     ] {
-        let columns = Columns::of(&sql);
+        let columns = Columns::of(&sql, &[]);
         assert_eq!(columns.summed("x"), Err(Why::Unread.refused()), "{sql}");
     }
 }
@@ -369,6 +370,7 @@ fn a_moment_is_its_day() {
     let columns = Columns::of(
         "SELECT person_id, max(condition_start_datetime) - min(condition_end_date) AS a, max(condition_start_date) AS b
          FROM condition_occurrence GROUP BY person_id",
+        &[],
     );
     assert!(columns.common(&["a", "b"]).is_some());
 }
@@ -421,10 +423,10 @@ fn nothing_that_is_written_ends_the_reader() {
         .collect();
     let wide = format!("WITH t0 AS (SELECT * FROM measurement){wide} SELECT value_as_number AS x FROM t6");
     for sql in ["", "SELECT", "DELETE FROM person", "VALUES (1)", "SELECT * FROM nowhere", &wide] {
-        assert!(Columns::of(sql).summed("x").is_err(), "{sql}");
+        assert!(Columns::of(sql, &[]).summed("x").is_err(), "{sql}");
     }
     for sql in texts.iter().chain([&deep]) {
-        drop(Columns::of(sql));
+        drop(Columns::of(sql, &[]));
     }
-    assert!(matches!(Columns::of(&deep).summed("x"), Ok(Summed::Measured(_))));
+    assert!(matches!(Columns::of(&deep, &[]).summed("x"), Ok(Summed::Measured(_))));
 }

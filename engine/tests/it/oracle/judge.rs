@@ -127,7 +127,7 @@ impl<'a> Judge<'a> {
         let folder = tempfile::tempdir().expect("a folder");
         small.write(folder.path());
         let config = StoreConfig::of(folder.path().to_path_buf());
-        let store = Store::open(&config).await.expect("a store that opens");
+        let store = Store::open(&config, &[]).await.expect("a store that opens");
         let link = hospital::link();
         let permissions = small.permissions(&store, &link).await;
         let people = store.subjects(&link).await.expect("subjects");

@@ -7,9 +7,9 @@ use arrow::array::{
     TimestampMillisecondArray, TimestampNanosecondArray, TimestampSecondArray, UInt32Array,
 };
 use arrow::datatypes::{Float64Type, Int64Type};
-use consilium_engine::store::{Store, StoreConfig};
 
 use super::{columns, write};
+use crate::hospital;
 
 const DAY_S: i64 = 86_400;
 
@@ -33,7 +33,7 @@ async fn what_a_query_cannot_hold_is_null_and_stops_nobody() {
         ],
     );
     write(
-        "edges",
+        "margins",
         vec![
             ("patient", ids()),
             (
@@ -58,12 +58,7 @@ async fn what_a_query_cannot_hold_is_null_and_stops_nobody() {
             ),
         ],
     );
-    let text = format!(
-        "folder = {:?}\n[tables.edges]\nsubject = \"patient\"\ndomain = \"measurement\"\ndate = \"taken\"\n",
-        folder.path().display().to_string()
-    );
-    let config: StoreConfig = toml::from_str(&text).expect("a configuration");
-    let store = Store::open(&config).await.expect("an open store");
+    let store = hospital::open(folder.path()).await;
     let found = async |sql: &str| {
         let columns = columns(&store, sql, &["n_id", "n_value"]).await;
         let columns = columns.unwrap_or_else(|error| panic!("{}: {error}\n{sql}", error.kind()));
@@ -116,7 +111,7 @@ async fn what_a_query_cannot_hold_is_null_and_stops_nobody() {
         assert_eq!(found(&sql).await.len(), rows, "{condition}");
     }
     let lab = |expr: &str| {
-        format!("SELECT patient AS subject, 1 AS n_id, max({expr}) AS n_value FROM edges GROUP BY patient")
+        format!("SELECT patient AS subject, 1 AS n_id, max({expr}) AS n_value FROM margins GROUP BY patient")
     };
     for (expr, nulls) in [
         ("CAST(taken AS BIGINT)", 3),

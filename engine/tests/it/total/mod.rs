@@ -23,11 +23,11 @@ use arrow::array::{
 };
 use arrow::datatypes::{DataType, Float64Type, Int64Type};
 use consilium_engine::cohort::{CohortError, run};
-use consilium_engine::store::{Store, StoreConfig};
+use consilium_engine::store::Store;
 use consilium_protocol::ids::Date;
 use datafusion::parquet::arrow::ArrowWriter;
 
-use super::hospital::{everybody, limits, link, study_with};
+use super::hospital::{self, everybody, limits, link, study_with};
 
 /// The ends of each type, and what is near them; 16 of each, so that 256 rows hold every pair of two columns.
 pub(crate) const WHOLE: [Option<i64>; 16] = [
@@ -193,12 +193,7 @@ pub(crate) async fn store() -> (Store, tempfile::TempDir) {
             ("w", Arc::new(rows().map(|row| row.w()).collect::<BooleanArray>())),
         ],
     );
-    let text = format!(
-        "folder = {:?}\n[tables.edges]\nsubject = \"patient\"\ndomain = \"measurement\"\ndate = \"taken\"\nsingle = true\n",
-        folder.path().display().to_string()
-    );
-    let config: StoreConfig = toml::from_str(&text).expect("a configuration");
-    (Store::open(&config).await.expect("an open store"), folder)
+    (hospital::open(folder.path()).await, folder)
 }
 
 /// The columns of a query's cohort, by the names that it gives them; each is of the type that its name begins with

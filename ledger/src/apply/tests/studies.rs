@@ -1,3 +1,4 @@
+use consilium_protocol::catalogue::ColumnKind;
 use consilium_protocol::ids::{StudyId, Timestamp};
 use consilium_protocol::kem::{KemPublicKey, PUBLIC_KEY_BYTES};
 use consilium_protocol::tx::{Approve, MAX_REASON_BYTES, OpenRound, Payload, ProposeStudy, Reject, WithdrawStudy};
@@ -6,7 +7,7 @@ use crate::apply::Outcome;
 use crate::event::Event;
 use crate::rejection::{Entitled, Rejection, SpecFault, TextField};
 use crate::state::study::{Phase, RoundEnd};
-use crate::testing::{Ledger, Who, sealing_key, spec, study_key};
+use crate::testing::{Ledger, Who, labs, sealing_key, spec, study_key};
 
 const RESEARCHER: Who = Who::Researcher(1);
 
@@ -47,12 +48,20 @@ fn each_reason_not_to_propose() {
     version[0] = 9;
     let mut invalid = spec(2);
     invalid.statistics.clear();
+    let mut own = spec(2);
+    own.tables = vec![labs()];
+    let mut foreign = own.clone();
+    foreign.tables[0].columns[1].kind = ColumnKind::Integer;
+    let mut unknown = own.clone();
+    unknown.tables[0].name = "unknown".to_string();
     let cases = [
         (propose(vec![]), Rejection::Spec(SpecFault::Malformed)),
         (propose(trailing), Rejection::Spec(SpecFault::Malformed)),
         (propose(version), Rejection::Spec(SpecFault::Version)),
         (propose(vec![1; 70_000]), Rejection::Spec(SpecFault::TooLong)),
         (propose(invalid.to_canonical()), Rejection::Spec(SpecFault::Invalid)),
+        (propose(foreign.to_canonical()), Rejection::Spec(SpecFault::Catalogue)),
+        (propose(unknown.to_canonical()), Rejection::Spec(SpecFault::Catalogue)),
         (propose_with(good.clone(), Vec::new(), sealing_key()), Rejection::StudyKey),
         (propose_with(good.clone(), without_body, sealing_key()), Rejection::StudyKey),
         (propose_with(good.clone(), study_key(), none), Rejection::StudyKey),
@@ -61,7 +70,8 @@ fn each_reason_not_to_propose() {
         assert_eq!(ledger.one(RESEARCHER, payload), Err(rejection));
     }
     assert_eq!(ledger.one(RESEARCHER, propose(good)), Ok(()));
-    assert_eq!(ledger.state.figures().studies, 2);
+    assert_eq!(ledger.one(RESEARCHER, propose(own.to_canonical())), Ok(()));
+    assert_eq!(ledger.state.figures().studies, 3);
 }
 
 #[test]

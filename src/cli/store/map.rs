@@ -1,0 +1,198 @@
+//! `consilium store map`: which file, and which of its columns, a table of the catalogue is.
+
+use std::collections::BTreeMap;
+
+use consilium_engine::store::{Store, StoreConfig, StoreSummary, TableConfig};
+use consilium_protocol::catalogue::CatalogueTable;
+use serde_json::json;
+use toml_edit::{DocumentMut, Item, Table, value};
+
+use crate::cli::{Failure, Global, term};
+use crate::home::config::{self, NodeConfig};
+use crate::home::files::{self, Readable};
+use crate::home::{Home, Role};
+
+/// `consilium store map`
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Examples:
+  consilium store map registry                             how it is read now
+  consilium store map registry --file tumours_2025 --column patient=PATNR --column stage=UICC
+
+The file is named without its ending. Columns that are called the same need not be named; capitals make no difference.")]
+pub(crate) struct Args {
+    /// The table of the catalogue
+    table: String,
+    /// The name of its file or folder in the store, without endings (default: the table's)
+    #[arg(long)]
+    file: Option<String>,
+    /// A column of the table, or its subject, and what the file calls it; again for each
+    #[arg(long = "column", value_name = "COLUMN=OWN", value_parser = pair)]
+    columns: Vec<(String, String)>,
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((column, own)) if !column.is_empty() && !own.is_empty() => Ok((column.to_string(), own.to_string())),
+        _ => Err("write the catalogue's name, `=`, and the file's name for the column".to_string()),
+    }
+}
+
+pub(super) async fn run(args: &Args, global: &Global) -> Result<(), Failure> {
+    let home = Home::open_as(&global.home, Role::Hospital)?;
+    let catalogue = home.genesis()?.table;
+    let Some(table) = catalogue.iter().find(|table| table.name == args.table) else {
+        let names = catalogue.iter().map(|table| table.name.as_str()).collect::<Vec<_>>().join(", ");
+        let has = if names.is_empty() { "no tables".to_string() } else { names };
+        return Err(Failure::new(format!("the catalogue has no table `{}`; it has {has}", args.table)));
+    };
+    let mut config = NodeConfig::read(home.path())?.store;
+    let says = args.file.is_some() || !args.columns.is_empty();
+    if says {
+        let columns: BTreeMap<String, String> = args.columns.iter().cloned().collect();
+        config.tables.insert(table.name.clone(), TableConfig { file: args.file.clone(), columns });
+    }
+    let summary = open(&config, &catalogue).await?;
+    let outcome = Outcome::of(table, &summary);
+    let readable = matches!(outcome, Outcome::Read { .. });
+    if says && readable {
+        write(&home, table, &config.tables[&table.name])?;
+    }
+    let report = json!({ "table": table.name, "readable": readable, "written": says && readable, "columns": outcome.columns(table) });
+    term::show(global.json, &report, |_| {
+        let next = match (says, readable) {
+            (true, true) => {
+                "\n\nIt stands in consilium.toml; a node that runs takes it up when it is started again.".to_string()
+            }
+            (_, false) => format!("\n\nNext: {}", global.next("store map … --file … --column …")),
+            (false, true) => String::new(),
+        };
+        format!("{}{next}", outcome.page(table))
+    });
+    match outcome {
+        Outcome::Read { .. } => Ok(()),
+        _ => Err(Failure::new(format!("`{}` cannot be read here; nothing was written", table.name))),
+    }
+}
+
+async fn open(config: &StoreConfig, catalogue: &[CatalogueTable]) -> Result<StoreSummary, Failure> {
+    let spinner = term::spinner("reading the tables");
+    let opened = Store::open(config, catalogue).await;
+    spinner.finish_and_clear();
+    Ok(opened?.summary())
+}
+
+/// What became of the table.
+enum Outcome {
+    Read { file: String, readable: Vec<String>, unreadable: BTreeMap<String, String>, withheld: Vec<String> },
+    Unreadable(String),
+    Absent,
+}
+
+impl Outcome {
+    fn of(table: &CatalogueTable, summary: &StoreSummary) -> Self {
+        if let Some(found) = summary.tables.iter().find(|found| found.name == table.name) {
+            return Self::Read {
+                file: found.file.clone(),
+                readable: found.readable.clone(),
+                unreadable: found.unreadable.iter().map(|column| (column.name.clone(), column.what.clone())).collect(),
+                withheld: found.withheld.clone(),
+            };
+        }
+        match summary.unreadable.iter().find(|found| found.name == table.name) {
+            Some(found) => Self::Unreadable(found.reason.clone()),
+            None => Self::Absent,
+        }
+    }
+
+    /// By column of the catalogue, how it is read here.
+    fn columns(&self, table: &CatalogueTable) -> BTreeMap<String, String> {
+        let Self::Read { readable, unreadable, .. } = self else { return BTreeMap::new() };
+        let names = std::iter::once(&table.subject).chain(table.columns.iter().map(|column| &column.name));
+        let state = |name: &String| match (readable.contains(name), unreadable.get(name)) {
+            (true, _) => "read".to_string(),
+            (false, Some(why)) => format!("unreadable: {why}"),
+            (false, None) => "not in the file".to_string(),
+        };
+        names.map(|name| (name.clone(), state(name))).collect()
+    }
+
+    fn page(&self, table: &CatalogueTable) -> String {
+        let name = &table.name;
+        match self {
+            Self::Absent => format!("there is no file for `{name}` in the store"),
+            Self::Unreadable(why) => format!("`{name}` cannot be read: {why}"),
+            Self::Read { file, withheld, .. } => {
+                let kind = |column: &str| table.column(column).map_or("person_id", |column| column.kind.name());
+                let rows = self.columns(table);
+                let rows = rows.iter().map(|(column, state)| [column.clone(), kind(column).to_string(), state.clone()]);
+                let mut text = format!("`{name}` is {file}\n\n{}", term::table(["column", "type", "here"], rows));
+                if !withheld.is_empty() {
+                    text.push_str(&format!("\n\nNo column of the table, and never read: {}", withheld.join(", ")));
+                }
+                text
+            }
+        }
+    }
+}
+
+/// Puts the section into the configuration, whose other lines stay as they are.
+fn write(home: &Home, table: &CatalogueTable, mapping: &TableConfig) -> Result<(), Failure> {
+    let path = home.path().join(config::FILE);
+    let text = with_section(&files::read_text(&path, 1 << 20)?, &table.name, mapping)?;
+    files::replace(&path, text.as_bytes(), Readable::ByAll)?;
+    Ok(())
+}
+
+fn with_section(text: &str, name: &str, mapping: &TableConfig) -> Result<String, Failure> {
+    let odd = || Failure::new("[store] in consilium.toml is no section of its own; write it as one, then try again");
+    let mut document: DocumentMut = text.parse().map_err(|_| odd())?;
+    let mut section = Table::new();
+    if let Some(file) = &mapping.file {
+        section.insert("file", value(file));
+    }
+    if !mapping.columns.is_empty() {
+        let columns = mapping.columns.iter().map(|(column, own)| (column.as_str(), own.as_str()));
+        section.insert("columns", value(columns.collect::<toml_edit::InlineTable>()));
+    }
+    let store = document.get_mut("store").and_then(Item::as_table_mut).ok_or_else(odd)?;
+    let mut own = Table::new();
+    own.set_implicit(true);
+    let tables = store.entry("tables").or_insert(Item::Table(own)).as_table_mut().ok_or_else(odd)?;
+    tables.insert(name, Item::Table(section));
+    Ok(document.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_section_is_put_in_and_nothing_else_changes() {
+        let before = "# Ours.\n[listen]\ngrpc = \"127.0.0.1:1\" # here\n\n[store]\nfolder = \"data\" # the export\n\n[log]\nfilter = \"info\"\n";
+        let columns = BTreeMap::from([("stage".to_string(), "UICC \"8\"".to_string())]);
+        let mapping = TableConfig { file: Some("tumours".to_string()), columns };
+        let after = with_section(before, "registry", &mapping).expect("a document");
+        for line in before.lines() {
+            assert!(after.contains(line), "{line} in {after}");
+        }
+        #[derive(serde::Deserialize)]
+        struct File {
+            store: StoreConfig,
+        }
+        let read = |text: &str| toml::from_str::<File>(text).expect("a configuration").store.tables;
+        assert_eq!(read(&after), BTreeMap::from([("registry".to_string(), mapping)]));
+        let other = TableConfig { file: None, columns: BTreeMap::new() };
+        let again = with_section(&after, "registry", &other).expect("a document");
+        assert_eq!(read(&again)["registry"], other, "{again}");
+        assert!(with_section("store = 1\n", "registry", &other).is_err());
+    }
+
+    #[test]
+    fn a_pair_has_two_sides() {
+        assert_eq!(pair("a=B c").expect("a pair"), ("a".to_string(), "B c".to_string()));
+        for text in ["a", "=b", "a=", "="] {
+            assert!(pair(text).is_err(), "{text}");
+        }
+    }
+}

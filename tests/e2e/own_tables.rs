@@ -1,0 +1,235 @@
+//! A table that OMOP does not name, from the catalogue to a joint result.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use consilium::demo::consortium::Consortium;
+use consilium_protocol::catalogue::CatalogueTable;
+use parquet::arrow::ArrowWriter;
+
+use crate::support::{QUICK, alone, plan, research, run, until_said};
+
+/// Stands in what the catalogue leaves out, and in rows of those who do not consent.
+const CANARY: &str = "CANARYOFTHEREGISTRY";
+/// How many patients each hospital has; the first thirty consent.
+const PATIENTS: i64 = 40;
+
+fn registry() -> CatalogueTable {
+    toml::from_str(
+        r#"
+name = "registry"
+description = "Tumours, as the registries of the three hospitals have them"
+subject = "patient"
+domain = "condition"
+date = "found"
+single = true
+[[column]]
+name = "found"
+type = "date"
+[[column]]
+name = "stage"
+type = "category"
+values = ["I", "II", "III"]
+[[column]]
+name = "size"
+type = "integer"
+description = "mm"
+"#,
+    )
+    .unwrap()
+}
+
+/// A hospital's rows: person, day, stage, size.
+fn rows(position: usize) -> Vec<(i64, String, &'static str, i64)> {
+    let row = |n: i64| {
+        let stage = ["I", "II", "III"][(n % 3) as usize];
+        (
+            1_000 * position as i64 + n,
+            format!("2020-0{}-1{}", 1 + n % 9, n % 9),
+            stage,
+            10 + (7 * n + position as i64) % 30,
+        )
+    };
+    (1..=PATIENTS).map(row).collect()
+}
+
+/// Each hospital has the table in another form, under other names, with a column that nobody agreed on.
+fn write_tables(store: &Path, position: usize) {
+    let persons: String = rows(position).iter().fold("person_id\n".to_string(), |mut text, (person, ..)| {
+        let _ = writeln!(text, "{person}");
+        text
+    });
+    fs::write(store.join("person.csv"), persons).unwrap();
+    match position {
+        0 => {
+            let mut text = "patient,found,stage,size,remark\n".to_string();
+            for (person, found, stage, size) in rows(position) {
+                writeln!(text, "{person},{found},{stage},{size},{CANARY}").unwrap();
+            }
+            fs::write(store.join("registry.csv"), text).unwrap();
+        }
+        1 => {
+            let mut text = "PATNR\tBEFUND\tUICC\tGROESSE\tBEMERKUNG\n".to_string();
+            for (person, found, stage, size) in rows(position) {
+                writeln!(text, "{person}\t{found} 0:00:00\t{stage}\t{size}.0\t{CANARY}").unwrap();
+            }
+            fs::write(store.join("Tumoren 2025.tsv"), text).unwrap();
+        }
+        _ => {
+            use arrow::array::{ArrayRef, Float64Array, Int64Array, StringArray};
+            let rows = rows(position);
+            let texts = |of: &dyn Fn(usize) -> String| -> ArrayRef {
+                std::sync::Arc::new(StringArray::from((0..rows.len()).map(of).collect::<Vec<_>>()))
+            };
+            let columns: [(&str, ArrayRef); 5] = [
+                ("PATIENT", std::sync::Arc::new(Int64Array::from(rows.iter().map(|row| row.0).collect::<Vec<_>>()))),
+                ("Found", texts(&|row| rows[row].1.clone())),
+                ("Stage", texts(&|row| rows[row].2.to_string())),
+                (
+                    "Size",
+                    std::sync::Arc::new(Float64Array::from(rows.iter().map(|row| row.3 as f64).collect::<Vec<_>>())),
+                ),
+                ("Remark", texts(&|_| CANARY.to_string())),
+            ];
+            let batch = arrow::array::RecordBatch::try_from_iter(columns).unwrap();
+            let file = fs::File::create(store.join("registry.parquet")).unwrap();
+            let mut writer = ArrowWriter::try_new(file, batch.schema(), None).unwrap();
+            writer.write(&batch).unwrap();
+            writer.close().unwrap();
+        }
+    }
+}
+
+const STUDY: &str = r#"
+version = 1
+title = "Tumours by stage"
+description = "How large tumours are at each stage."
+purpose = "HMB"
+protection = "open"
+
+[cohort]
+subject = "patient"
+sql = "SELECT patient, stage, size FROM registry WHERE found >= DATE '2020-02-01'"
+
+[[variable]]
+name = "size"
+min = 0
+max = 100
+resolution = 1
+unit = "mm"
+
+[[dimension]]
+name = "stage"
+values = ["I", "II", "III"]
+
+[[statistic]]
+name = "tumours"
+kind = "count"
+by = ["stage"]
+
+[[statistic]]
+name = "size"
+kind = "mean"
+of = "size"
+by = ["stage"]
+"#;
+
+/// Every file below a folder, the tables themselves aside, that holds the canary.
+fn search(folder: &Path, found: &mut Vec<String>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() && path.file_name().is_some_and(|name| name != "omop") {
+            search(&path, found);
+        } else if path.is_file() && fs::read(&path).unwrap().windows(CANARY.len()).any(|w| w == CANARY.as_bytes()) {
+            found.push(path.display().to_string());
+        }
+    }
+}
+
+#[test]
+fn a_table_of_the_consortium_s_own_is_asked_about_from_check_to_result() {
+    alone(async || {
+        let folder = tempfile::tempdir()?;
+        let mut setup = plan(folder.path().to_path_buf(), QUICK);
+        setup.hospitals.truncate(3);
+        setup.tables = vec![registry()];
+        setup.policy.min_site_count = 0;
+        let mut consortium = Consortium::found(setup)?;
+        for (position, hospital) in consortium.hospitals.iter().enumerate() {
+            write_tables(&hospital.store, position);
+        }
+        let mut said = String::new();
+
+        // Where other names are used, the hospital says so, before its node starts.
+        let south = consortium.hospitals[1].home.clone();
+        assert!(run(&south, &["doctor"], 1).contains("Not here: tables of the consortium's catalogue"));
+        let missing = ["store", "map", "registry", "--file", "tumoren 2025", "--column", "patient=PATNR"];
+        let text = run(&south, &missing, 0);
+        assert!(text.contains("not in the file"), "{text}");
+        assert!(run(&south, &["store", "map", "registry", "--file", "gone"], 1).contains("nothing was written"));
+        let columns = ["patient=PATNR", "found=BEFUND", "stage=UICC", "size=GROESSE"];
+        let columns = columns.iter().flat_map(|pair| ["--column", pair]);
+        let args: Vec<&str> =
+            ["store", "map", "registry", "--file", "Tumoren 2025"].into_iter().chain(columns).collect();
+        let text = run(&south, &args, 0);
+        assert!(!text.contains("not in the file") && text.contains("bemerkung"), "{text}");
+        said.push_str(&text);
+        for hospital in &consortium.hospitals {
+            let text = run(&hospital.home, &["doctor"], 1);
+            assert!(text.contains("registry") && !text.contains("Not here"), "{text}");
+            said.push_str(&text);
+        }
+
+        // Without any network: no node runs yet.
+        let researcher = consortium.researcher("researcher")?;
+        let home = researcher.path().to_path_buf();
+        assert!(run(&home, &["table", "list"], 0).contains("I, II, III"));
+        let file = folder.path().join("tumours.toml");
+        let path = file.display().to_string();
+        run(&home, &["study", "new", &path], 0);
+        fs::write(&file, STUDY.replace("stage, size FROM", "remark, size FROM"))?;
+        let refused = run(&home, &["study", "check", &path], 1);
+        assert!(refused.contains("no column `remark`"), "{refused}");
+        fs::write(&file, STUDY)?;
+        let checked = run(&home, &["study", "check", &path], 0);
+        assert!(checked.contains("registry: found, patient, size, stage"), "{checked}");
+        let stranger = tempfile::tempdir()?;
+        let unknown = run(stranger.path(), &["study", "check", &path], 1);
+        assert!(unknown.contains("registry") && unknown.contains("--tables"), "{unknown}");
+
+        consortium.start_all()?;
+        consortium.wait_all_ready(Duration::from_secs(30)).await?;
+        for position in 0..3 {
+            let persons: Vec<i64> = rows(position).into_iter().map(|(person, ..)| person).collect();
+            let enrolled: Vec<_> = persons.iter().map(|person| (*person, None)).collect();
+            consortium.enrol(position, &enrolled).await?;
+            consortium.witness_grants(position, &persons[..30], &research()).await?;
+        }
+        consortium.accredit(&researcher.signing_key()?, "Tester", "University").await?;
+        run(&home, &["study", "submit", &path], 0);
+        for hospital in &consortium.hospitals {
+            said.push_str(&run(&hospital.home, &["inbox"], 0));
+            run(&hospital.home, &["approve"], 0);
+        }
+        until_said(&home, &["study", "list"], "released").await;
+        let result = run(&home, &["study", "result", "--json"], 0);
+        said.push_str(&result);
+        said.push_str(&run(&home, &["study", "show"], 0));
+
+        for stage in ["I", "II", "III"] {
+            let all = (0..3).flat_map(|position| rows(position).into_iter().take(30));
+            let of_stage = all.filter(|(_, found, of, _)| *of == stage && found.as_str() >= "2020-02-01");
+            let sizes: Vec<i64> = of_stage.map(|(.., size)| size).collect();
+            let (n, mean) = (sizes.len(), sizes.iter().sum::<i64>() as f64 / sizes.len() as f64);
+            assert!(n > 11 && result.contains(&format!("{mean}")[..6]), "{stage}: {n} of mean {mean}: {result}");
+        }
+        consortium.stop_all().await;
+        assert!(!said.contains(CANARY), "{said}");
+        let mut found = Vec::new();
+        search(folder.path(), &mut found);
+        assert!(found.is_empty(), "{found:#?}");
+        Ok(())
+    });
+}
