@@ -84,6 +84,7 @@ async fn measure() -> Result<(), Failure> {
         policy: DisclosurePolicy { open_studies: true, slot_seconds: 1, ..DisclosurePolicy::default() },
         deadlines: Deadlines { round_ms: 20_000, grace_ms: 1_000, ..Deadlines::default() },
         heartbeat_ms: 1_000,
+        tables: Vec::new(),
     };
     let mut consortium = Consortium::found(plan)?;
     let mut persons = Vec::new();

@@ -60,11 +60,13 @@ fn worker(criterion: &mut Criterion) {
         runtime.block_on(store.subjects(&link)).expect("subjects").iter().map(|(_, subject)| *subject).collect();
     let permissions = Permissions {
         height: Height::new(1),
+        day: consilium_protocol::ids::Date::from_days(20_000),
         classes: vec![allowed(Window::UNBOUNDED)],
         subjects: subjects.iter().map(|subject| (*subject, 0)).collect(),
     };
     let roll = Roll {
         height: Height::new(1),
+        day: consilium_protocol::ids::Date::from_days(20_000),
         classes: vec![allowed(Window::UNBOUNDED)],
         class_of: subjects.iter().map(|_| Some(0)).collect(),
         subjects: Arc::new(subjects),

@@ -54,7 +54,7 @@ fn permissions(people: &[(i64, SubjectId)], percent: i64, windows: &[Window]) ->
     let classes: Vec<AllowedData> = windows.iter().map(|w| allowed(*w)).collect();
     let consenting = people.iter().filter(|(person, _)| mixed(*person + 11) % 100 < percent);
     let subjects = consenting.map(|(person, subject)| (*subject, (*person % classes.len() as i64) as u32)).collect();
-    Permissions { height: Height::new(1), classes, subjects }
+    Permissions { height: Height::new(1), day: consilium_protocol::ids::Date::from_days(20_000), classes, subjects }
 }
 
 fn study(sql: &str) -> StudySpec {

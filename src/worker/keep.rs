@@ -248,6 +248,7 @@ impl Kept {
         let request = Request::Study(StudyJob {
             spec: spec.to_canonical(),
             classes: roll.classes.clone(),
+            as_of: roll.day,
             class_width: roll.class_of.width(),
             min_site_count: job.min_site_count,
             subjects_bound: job.subjects_bound,

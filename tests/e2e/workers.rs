@@ -424,8 +424,13 @@ fn growth_of_a_process_of_its_own() {
                 subjects.push(subject);
                 class_of.push(Some(0));
             }
-            let roll =
-                Roll { height: Height::new(1), classes: vec![everything()], class_of, subjects: Arc::new(subjects) };
+            let roll = Roll {
+                height: Height::new(1),
+                day: consilium_protocol::ids::Date::from_days(20_000),
+                classes: vec![everything()],
+                class_of,
+                subjects: Arc::new(subjects),
+            };
             let hour = Duration::from_secs(3_600);
             for sql in [PLAIN.to_string(), exploding(4), PLAIN.to_string(), "SELECT".to_string()] {
                 let answer = study(&small.worker, &sql, &roll, hour).await;

@@ -60,6 +60,11 @@ impl Dialect for CohortDialect {
         NO_NAMES.contains(&word) || RESERVED_FOR_IDENTIFIER.contains(&word)
     }
 
+    /// As SQL Server has it.
+    fn convert_type_before_value(&self) -> bool {
+        true
+    }
+
     reads!(
         allow_extract_custom,
         supports_array_typedef_with_brackets,

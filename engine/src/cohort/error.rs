@@ -91,6 +91,14 @@ pub enum CohortError {
         /// As written.
         name: String,
     },
+    /// The present day.
+    #[error(
+        "`{name}` is another day at every run; use as_of(), the day of the block that opened the round, the same everywhere"
+    )]
+    Now {
+        /// As written.
+        name: String,
+    },
     /// A table that is there and cannot be read.
     #[error("table `{name}` of this hospital cannot be read; its steward finds the reason with `consilium doctor`")]
     UnreadableTable {
@@ -286,6 +294,7 @@ impl CohortError {
             Self::FileAsTable { .. } => "file_as_table",
             Self::QualifiedTable { .. } => "qualified_table",
             Self::UnknownTable { .. } => "unknown_table",
+            Self::Now { .. } => "now",
             Self::UnreadableTable { .. } => "unreadable_table",
             Self::UnreadableColumn { .. } => "unreadable_column",
             Self::UnknownColumn { .. } => "unknown_column",

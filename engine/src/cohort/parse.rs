@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
+use consilium_protocol::ids::Date;
 use consilium_protocol::study::limits::SQL_BYTES;
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, CastKind, DataType, Distinct, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause,
@@ -17,6 +18,7 @@ use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 use super::dialect::CohortDialect;
 use super::error::CohortError;
 use super::functions::NAMES;
+use super::spelling::spell;
 use super::weight::Scales;
 
 /// The most words and signs of a query.
@@ -42,7 +44,9 @@ pub(super) struct Parsed {
 }
 
 /// Reads and checks a query.
-pub(super) fn parse(sql: &str) -> Result<Parsed, CohortError> {
+///
+/// `as_of` is what the query calls `as_of()`.
+pub(super) fn parse(sql: &str, as_of: Date) -> Result<Parsed, CohortError> {
     if sql.len() > SQL_BYTES {
         return Err(CohortError::TooLarge { what: "more than 16 KiB of text" });
     }
@@ -72,12 +76,13 @@ pub(super) fn parse(sql: &str) -> Result<Parsed, CohortError> {
         .with_tokens_with_locations(tokens)
         .parse_statements()
         .map_err(|e| syntax(&e, sql))?;
-    let (Some(statement), None) = (statements.pop(), statements.pop()) else {
+    let (Some(mut statement), None) = (statements.pop(), statements.pop()) else {
         return Err(CohortError::NotOneStatement);
     };
     let Statement::Query(_) = &statement else {
         return Err(CohortError::NotASelect { statement: "ANOTHER STATEMENT".to_string() });
     };
+    spell(&mut statement, as_of)?;
     let mut check = Check::default();
     match statement.visit(&mut check) {
         ControlFlow::Break(error) => Err(error),

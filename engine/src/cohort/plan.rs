@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use consilium_protocol::consent::{AllowedData, Domain, Opened, Windows};
+use consilium_protocol::ids::Date;
 use consilium_protocol::study::StudySpec;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNodeRecursion};
 use datafusion::common::{Column, DataFusionError, SchemaError};
@@ -75,8 +76,8 @@ pub(super) struct Planned {
 }
 
 /// Plans the cohort of a study over the tables of a session.
-pub(super) async fn plan(context: &SessionContext, spec: &StudySpec) -> Result<Planned, CohortError> {
-    let mut parsed = parse(&spec.cohort.sql)?;
+pub(super) async fn plan(context: &SessionContext, spec: &StudySpec, as_of: Date) -> Result<Planned, CohortError> {
+    let mut parsed = parse(&spec.cohort.sql, as_of)?;
     total::rewrite(&mut parsed.statement)?;
     for table in &parsed.tables {
         if !context.table_exist(table.as_str()).unwrap_or(false) {

@@ -10,6 +10,7 @@ use arrow::datatypes::{Field, Int64Type, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use consilium_protocol::consent::Permissions;
+use consilium_protocol::ids::Date;
 use consilium_protocol::study::StudySpec;
 use datafusion::common::DataFusionError;
 use datafusion::execution::TaskContext;
@@ -21,6 +22,7 @@ use super::deep::on_a_deep_stack;
 use super::error::CohortError;
 use super::plan::{Planned, Reads, physical, plan};
 use super::single::SUBJECT;
+use super::spelling::any_day;
 use super::types::Wanted;
 use super::watch::{DeadlinePassed, watch};
 use crate::gate::{Gate, GatedTable, Met, session};
@@ -114,7 +116,7 @@ async fn check_here(spec: StudySpec) -> Result<Reads, CohortError> {
     let tables = tables.map(|table| GatedTable::new(&table, &reader, &gate)).collect();
     let resources = session::Resources { memory_bytes: 64 << 20, threads: 1 };
     let context = session::open(tables, resources).map_err(|_| CohortError::Internal)?;
-    let planned = plan(&context, &spec).await?;
+    let planned = plan(&context, &spec, any_day()).await?;
     physical(&context.state(), &planned.plan).await?;
     Ok(planned.reads)
 }
@@ -130,15 +132,16 @@ pub async fn run(
     spec: &StudySpec,
     limits: &Limits,
 ) -> Result<Cohort, CohortError> {
-    run_through(store, store.derived(link), Gate::new(store, link, permissions), spec, limits).await
+    run_through(store, store.derived(link), Gate::new(store, link, permissions), spec, permissions.day, limits).await
 }
 
-/// As [`run`], through a gate that was made before.
+/// As [`run`], through a gate that was made before, as of a day.
 pub(crate) async fn run_through(
     store: &Store,
     people: Arc<Subjects>,
     gate: Gate,
     spec: &StudySpec,
+    as_of: Date,
     limits: &Limits,
 ) -> Result<Cohort, CohortError> {
     let deadline = Instant::now() + limits.time;
@@ -151,11 +154,11 @@ pub(crate) async fn run_through(
     let context = session::open(tables, resources).map_err(|_| CohortError::Internal)?;
     let (planned, spec) = (context.clone(), spec.clone());
     let planning = on_a_deep_stack(move || async move {
-        let Planned { plan, columns, reads } = plan(&planned, &spec).await?;
+        let Planned { plan, columns, reads } = plan(&planned, &spec, as_of).await?;
         Ok((physical(&planned.state(), &plan).await?, columns, reads))
     });
     let planned = planning.await.unwrap_or(Err(CohortError::Planner));
-    let (plan, columns, reads) = planned.map_err(|error| as_of(store, error))?;
+    let (plan, columns, reads) = planned.map_err(|error| as_known(store, error))?;
     let plan = watch(plan, deadline).map_err(|_| CohortError::Internal)?;
     let collecting = Collecting {
         schema: result_schema(&plan, &columns)?,
@@ -181,7 +184,7 @@ pub(crate) async fn run_through(
 }
 
 /// What a name that the query engine does not know is to this store.
-fn as_of(store: &Store, error: CohortError) -> CohortError {
+fn as_known(store: &Store, error: CohortError) -> CohortError {
     let own = |name: &str| name.rsplit('.').next().unwrap_or(name).to_ascii_lowercase();
     match error {
         CohortError::UnknownTable { name } if store.is_unreadable(&own(&name)) => CohortError::UnreadableTable { name },

@@ -67,8 +67,15 @@ impl Desk {
             Request::Try(canonical) => {
                 let (store, spec) = (self.store.as_ref().ok_or(Refusal::Order)?, spec(&canonical)?);
                 let limits = Limits { time: NO_DEADLINE, threads: self.threads, ..Limits::default() };
-                let cohort =
-                    cohort::run_through(store, Arc::new(Subjects::none()), Gate::shut(), &spec, &limits).await?;
+                let cohort = cohort::run_through(
+                    store,
+                    Arc::new(Subjects::none()),
+                    Gate::shut(),
+                    &spec,
+                    cohort::any_day(),
+                    &limits,
+                )
+                .await?;
                 plain(Reply::Reads(cohort.reads))
             }
             Request::Check(canonical) => plain(Reply::Reads(cohort::check(&spec(&canonical)?).await?)),
@@ -127,7 +134,7 @@ impl Desk {
             time: NO_DEADLINE,
             threads: self.threads,
         };
-        let cohort = cohort::run_through(store, store.derived(link), gate, &spec, &limits).await?;
+        let cohort = cohort::run_through(store, store.derived(link), gate, &spec, job.as_of, &limits).await?;
         let mut cells =
             statistics::compute(&spec, &layout, &compared, &cohort.batches, job.min_site_count, job.subjects_bound)
                 .await?;

@@ -3,6 +3,7 @@
 use borsh::{BorshDeserialize, BorshSerialize};
 use consilium_protocol::catalogue::CatalogueTable;
 use consilium_protocol::consent::AllowedData;
+use consilium_protocol::ids::Date;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use super::Probe;
@@ -62,6 +63,8 @@ pub struct StudyJob {
     pub spec: Vec<u8>,
     /// What the classes allow.
     pub classes: Vec<AllowedData>,
+    /// What the query calls `as_of()`: the day of the block that opened the round.
+    pub as_of: Date,
     /// How many bytes of the body each subject takes.
     pub class_width: u8,
     /// The smallest own count that leaves the hospital.

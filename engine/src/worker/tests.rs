@@ -95,6 +95,7 @@ fn roll() -> Roll {
     };
     Roll {
         height: Height::new(5),
+        day: consilium_protocol::ids::Date::from_days(20_000),
         classes: vec![allowed(Scope::Any), allowed(Scope::Only(vec![Domain::Person]))],
         class_of: subjects.iter().map(|(_, person)| class(person)).collect(),
         subjects: Arc::new(subjects.into_iter().map(|(subject, _)| subject).collect()),
@@ -153,6 +154,7 @@ impl Served {
 
 fn job(spec: &StudySpec, roll: &Roll) -> Request {
     Request::Study(StudyJob {
+        as_of: roll.day,
         spec: spec.to_canonical(),
         classes: roll.classes.clone(),
         class_width: roll.class_of.width(),
@@ -171,6 +173,7 @@ fn beside(hospital: &Hospital, roll: &Roll, spec: &StudySpec) -> (Vec<i64>, Subj
         let store = Store::open(&hospital.config(), &[]).await.expect("a store");
         let listed = roll.subjects.iter().enumerate();
         let permissions = Permissions {
+            day: roll.day,
             height: roll.height,
             classes: roll.classes.clone(),
             subjects: listed.filter_map(|(at, subject)| Some((*subject, roll.class_of.get(at)?))).collect(),

@@ -356,7 +356,7 @@ pub(crate) async fn permissions(store: &Store, link: &LinkSecret) -> Permissions
         });
         subjects.push((*subject, class as u32));
     }
-    Permissions { height: Height::new(7), classes, subjects }
+    Permissions { height: Height::new(7), day: consilium_protocol::ids::Date::from_days(20_000), classes, subjects }
 }
 
 /// What terms allow to be counted for any health research.
@@ -381,6 +381,7 @@ pub(crate) async fn everybody(store: &Store, link: &LinkSecret) -> Permissions {
     let subjects = store.subjects(link).await.expect("subjects");
     Permissions {
         height: Height::new(7),
+        day: consilium_protocol::ids::Date::from_days(20_000),
         classes: vec![allowed],
         subjects: subjects.iter().map(|(_, subject)| (*subject, 0)).collect(),
     }

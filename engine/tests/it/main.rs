@@ -16,6 +16,7 @@ mod oracle;
 mod patientwise;
 mod privacy;
 mod real;
+mod spelling;
 mod statistics;
 mod store;
 mod total;

@@ -95,7 +95,7 @@ impl State {
             subjects.push(subject);
             class_of.push(class);
         });
-        Ok(Roll { height, classes, subjects: Arc::new(subjects), class_of })
+        Ok(Roll { height, day: asked.day, classes, subjects: Arc::new(subjects), class_of })
     }
 
     /// The use that a round makes, and the height at which consent to it is read.
@@ -129,7 +129,7 @@ impl State {
         let classes = self.each_class(asked, hospital, height, |subject, class| {
             subjects.extend(class.map(|class| (subject, class)));
         });
-        Permissions { height, classes, subjects }
+        Permissions { height, day: asked.day, classes, subjects }
     }
 
     /// Tells the class of each subject of a hospital, ascending, and answers with what the classes may read. Evaluates once

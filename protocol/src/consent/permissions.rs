@@ -1,7 +1,7 @@
 //! What a round may read at one hospital: the outcome of consent for all of its subjects at once.
 
 use super::AllowedData;
-use crate::ids::{Height, SubjectId};
+use crate::ids::{Date, Height, SubjectId};
 
 /// Whom a hospital may count for a use, and what it may read of each, by the ledger at one height.
 ///
@@ -14,6 +14,8 @@ use crate::ids::{Height, SubjectId};
 pub struct Permissions {
     /// Consent is read after all of this block.
     pub height: Height,
+    /// The day of that block, on which the use is.
+    pub day: Date,
     /// What may be read of the subjects of each class.
     pub classes: Vec<AllowedData>,
     /// The subjects that allow anything, each with the position of its class.
@@ -37,6 +39,7 @@ mod tests {
     fn who_is_not_listed_allows_nothing() {
         let subject = |byte| SubjectId::from_bytes([byte; 16]);
         let permissions = Permissions {
+            day: Date::from_days(0),
             height: Height::new(1),
             classes: vec![AllowedData::default()],
             subjects: vec![(subject(1), 0), (subject(3), 0), (subject(5), 9)],

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::AllowedData;
-use crate::ids::{Height, SubjectId};
+use crate::ids::{Date, Height, SubjectId};
 
 /// What each subject of a hospital allows for one use, by the ledger at one height: [`Permissions`](super::Permissions) with
 /// those who allow nothing, so that the list of subjects is the same for every use.
@@ -13,6 +13,8 @@ use crate::ids::{Height, SubjectId};
 pub struct Roll {
     /// Consent is read after all of this block.
     pub height: Height,
+    /// The day of that block, on which the use is.
+    pub day: Date,
     /// What may be read of the subjects of each class.
     pub classes: Vec<AllowedData>,
     /// All subjects that are enrolled. They are only ever added to: two lists of one hospital that are as long as each other
@@ -31,7 +33,13 @@ impl std::fmt::Debug for Roll {
 impl Roll {
     /// Nobody.
     pub fn empty(height: Height) -> Self {
-        Self { height, classes: Vec::new(), subjects: Arc::default(), class_of: ClassList::default() }
+        Self {
+            height,
+            day: Date::from_days(0),
+            classes: Vec::new(),
+            subjects: Arc::default(),
+            class_of: ClassList::default(),
+        }
     }
 
     /// What the subject at a position allows, if anything.

@@ -27,6 +27,7 @@ use consilium_protocol::catalogue::CatalogueTable;
 use datafusion::sql::sqlparser::ast::Statement;
 
 use super::parse::parse;
+use super::spelling::any_day;
 pub(crate) use literals::Literal;
 pub(crate) use quantity::Refused;
 use quantity::{Form, Quantity, Seen, Why};
@@ -61,7 +62,7 @@ impl Columns {
     pub(crate) fn of(sql: &str, tables: &[CatalogueTable]) -> Self {
         let (sql, tables) = (sql.to_string(), tables.to_vec());
         let read = move || {
-            let Ok(parsed) = parse(&sql) else { return Self::default() };
+            let Ok(parsed) = parse(&sql, any_day()) else { return Self::default() };
             let Statement::Query(query) = &parsed.statement else { return Self::default() };
             let columns = Reader::over(tables).cohort(query);
             Self(columns.into_iter().map(|(name, Seen { form, by, .. })| (name, Column { form, by })).collect())

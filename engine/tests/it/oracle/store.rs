@@ -189,6 +189,7 @@ impl Small {
         let subjects = subjects.iter().map(|(person, subject)| (*subject, class(*person))).collect();
         Permissions {
             height: Height::new(7),
+            day: consilium_protocol::ids::Date::from_days(20_000),
             classes: CLASSES.iter().map(|domains| allowed(*domains)).collect(),
             subjects,
         }
