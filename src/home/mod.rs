@@ -22,6 +22,7 @@ pub mod secrets;
 
 use std::path::{Path, PathBuf};
 
+use consilium_protocol::catalogue::CatalogueTable;
 use consilium_protocol::genesis::{Genesis, GenesisError};
 use consilium_protocol::keys::SigningKey;
 use consilium_protocol::wallet::{Wallet, WordsError};
@@ -238,6 +239,11 @@ impl Home {
             Err(FileError::Missing(_)) => Err(HomeError::NotJoined),
             Err(e) => Err(e.into()),
         }
+    }
+
+    /// The tables that the home's consortium has beside OMOP's; none before `join`.
+    pub fn catalogue(&self) -> Vec<CatalogueTable> {
+        self.genesis().map_or_else(|_| Vec::new(), |genesis| genesis.table)
     }
 
     /// Joins a consortium: keeps its genesis file. Joining the same one again changes nothing.

@@ -56,10 +56,7 @@ pub(crate) async fn run(args: &Args, global: &Global) -> Result<(), Failure> {
 /// How the tables of a folder are read, before anything is set up.
 async fn of_store(folder: PathBuf, global: &Global) -> Result<(), Failure> {
     let config = StoreConfig::of(folder);
-    let catalogue = Home::open(&global.home)
-        .ok()
-        .and_then(|home| home.genesis().ok())
-        .map_or_else(Vec::new, |genesis| genesis.table);
+    let catalogue = Home::open(&global.home).map_or_else(|_| Vec::new(), |home| home.catalogue());
     let summary = open(&config, &catalogue).await.map_err(|error| Failure::new(error.to_string()))?;
     term::show(global.json, &summary, |summary| store::page(&config.folder, summary));
     Ok(())
@@ -92,8 +89,7 @@ async fn of_home(global: &Global) -> Result<(), Failure> {
     }
     let mut tables = None;
     if let Ok(config) = NodeConfig::read(home.path()) {
-        let catalogue = home.genesis().map_or_else(|_| Vec::new(), |genesis| genesis.table);
-        match open(&config.store, &catalogue).await {
+        match open(&config.store, &home.catalogue()).await {
             Ok(summary) => {
                 let verdict = if store::has_warnings(&summary) { Verdict::Warning } else { Verdict::Good };
                 find("store", verdict, format!("{}; see below", counted(summary.tables.len() as u64, "table")));

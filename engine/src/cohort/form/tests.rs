@@ -366,6 +366,37 @@ fn names_are_those_that_the_query_engine_gives() {
 }
 
 #[test]
+fn a_table_of_the_consortium_s_own_is_measured_by_its_numbers() {
+    let table = r#"
+        name = "registry"
+        subject = "patient"
+        domain = "condition"
+        date = "found"
+        column = [
+            { name = "found", type = "date" },
+            { name = "size", type = "integer" },
+            { name = "grade", type = "category", values = [1, 2, 3] },
+            { name = "spread", type = "boolean" },
+        ]
+    "#;
+    let tables = [toml::from_str(table).expect("a table")];
+    let columns = Columns::of(
+        "SELECT patient, max(size) AS size, max(size) FILTER (WHERE grade = 3) AS worst, count(*) AS n, max(grade) AS grade,
+                max(as_of() - found) AS days, max(CASE WHEN spread THEN 1 END) AS spread
+         FROM registry GROUP BY patient",
+        &tables,
+    );
+    for column in ["size", "worst", "n"] {
+        assert!(matches!(columns.summed(column), Ok(Summed::Measured(_))), "{column}");
+    }
+    assert!(columns.summed("grade").is_err(), "a code is no number");
+    assert!(matches!(columns.summed("spread"), Ok(Summed::Literals(_))));
+    assert!(columns.common(&["size", "worst"]).is_some(), "one column");
+    let unknown = Columns::of("SELECT patient, max(size) AS size FROM registry GROUP BY patient", &[]);
+    assert!(unknown.summed("size").is_err(), "nobody said what it is");
+}
+
+#[test]
 fn a_moment_is_its_day() {
     let columns = Columns::of(
         "SELECT person_id, max(condition_start_datetime) - min(condition_end_date) AS a, max(condition_start_date) AS b
