@@ -37,4 +37,4 @@ pub use functions::names as function_names;
 pub use plan::{Reads, TableRead};
 pub(crate) use run::run_through;
 pub use run::{Cohort, Limits, check, run};
-pub(crate) use spelling::any_day;
+pub(crate) use spelling::{any_day, depends_on_the_day};

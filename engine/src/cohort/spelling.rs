@@ -39,6 +39,11 @@ pub(crate) fn any_day() -> Date {
     Date::from_days(20_000)
 }
 
+/// Whether a query may ask for the day: whether the word stands in it, even where it is none.
+pub(crate) fn depends_on_the_day(sql: &str) -> bool {
+    sql.to_ascii_lowercase().contains("as_of")
+}
+
 /// Rewrites a statement.
 ///
 /// # Errors

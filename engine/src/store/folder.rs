@@ -5,6 +5,7 @@
 //! with `_` or `.` are other programs' own.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -110,9 +111,17 @@ pub fn csv_bytes(path: &Path) -> u64 {
     last_four().unwrap_or_default().max(bytes.saturating_mul(8))
 }
 
-/// A path within the store's folder, as messages name it.
+/// A path, as messages name it. What a folder `column=value` within the store gives to a column is a value like any other: it is
+/// left out.
 pub(super) fn shown(path: &Path) -> String {
-    path.display().to_string()
+    if path.is_absolute() {
+        return path.display().to_string();
+    }
+    let segment = |segment: &OsStr| match segment.to_string_lossy().split_once('=') {
+        Some((column, _)) => format!("{column}=…"),
+        None => segment.to_string_lossy().into_owned(),
+    };
+    path.iter().map(segment).collect::<Vec<_>>().join("/")
 }
 
 pub(super) fn unreadable(path: &Path, error: &std::io::Error) -> StoreError {
@@ -361,6 +370,14 @@ mod tests {
         for (name, expected) in cases {
             assert_eq!(Format::of(name), expected, "{name}");
         }
+    }
+
+    #[test]
+    fn what_a_folder_s_name_gives_to_a_column_is_shown_nowhere() {
+        let shown = |path: &str| shown(Path::new(path));
+        assert_eq!(shown("death/PERSON_ID=9000003/year=2020/part-0.csv"), "death/PERSON_ID=…/year=…/part-0.csv");
+        assert_eq!(shown("death.csv"), "death.csv");
+        assert_eq!(shown("/data/set=1/omop"), "/data/set=1/omop", "the store's folder is nobody's value");
     }
 
     #[test]

@@ -165,6 +165,12 @@ pub(super) fn survey(wanted: &Wanted, files: &[Columns<'_>], has_header: bool) -
                 continue;
             }
         };
+        let is_given = |place: &Option<From>| matches!(place, Some(From::Given(_)));
+        if found.iter().any(is_given) && !found.iter().all(is_given) {
+            let why = "some files have it, and the names of others' folders give it, or neither does".to_string();
+            survey.unreadable.push((column.clone(), why));
+            continue;
+        }
         match found.iter().position(Option::is_none) {
             None => survey.there.push((column.clone(), found.into_iter().flatten().collect())),
             Some(absent) if found.iter().any(Option::is_some) => {

@@ -12,7 +12,7 @@ use super::folder::{self, Format, Found};
 use super::kind::Kind;
 use super::parquet;
 use super::table::Column;
-use super::text::Nulls;
+use super::text::{self, Nulls};
 
 /// A column of the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,7 +34,9 @@ pub fn propose(path: &Path) -> Result<Vec<ProposedColumn>, StoreError> {
         Format::Parquet => of_parquet(&config.folder, &found)?,
         Format::Csv { .. } => of_csv(&config, &found)?,
     };
-    Ok(kinds.into_iter().map(|(name, kind)| ProposedColumn { name: as_name(&name), kind }).collect())
+    // A column without a name, as some programs number rows, is none.
+    let named = kinds.into_iter().filter(|(name, _)| !name.is_empty());
+    Ok(named.map(|(name, kind)| ProposedColumn { name: as_name(&name), kind }).collect())
 }
 
 /// A column's name with other characters than a catalogue's replaced.
@@ -70,6 +72,11 @@ fn of_csv(config: &StoreConfig, found: &Found) -> Result<Vec<(String, Option<Col
     let mut possible: Vec<(String, Vec<(Reading, ColumnKind)>)> = Vec::new();
     for part in &found.parts {
         let file = Csv::open(&config.folder, part, found.format)?;
+        // Without a header line these would be a patient's values.
+        let is_value = |name: &String| text::number(name).is_some() || text::day(name).is_some();
+        if file.names.iter().any(is_value) {
+            return Err(StoreError::NoHeader { file: folder::shown(&part.path) });
+        }
         if possible.is_empty() {
             let reading = |(kind, of): (Kind, ColumnKind)| (Reading::new(&Column::of_omop(&("", kind)), true), of);
             let all = || BY_STRICTNESS.into_iter().map(reading).collect();
@@ -115,6 +122,10 @@ mod tests {
             ("both", None),
         ];
         assert_eq!(found, expected);
+        for headerless in ["1;CANARY;M\n2;CANARY;F\n", "CANARY;2020-01-01\n"] {
+            std::fs::write(&file, headerless).expect("written");
+            assert!(matches!(propose(&file), Err(StoreError::NoHeader { .. })), "{headerless}");
+        }
         assert!(matches!(propose(&folder.path().join("gone.csv")), Err(StoreError::Unreadable { .. })));
     }
 }

@@ -309,6 +309,7 @@ async fn the_same_rows_in_every_form_have_the_same_answers() {
             "{seed} {forms:?}: {unreadable:?} {:?}",
             summary.unreadable
         );
+        assert!(!format!("{summary:?}").contains("=9"), "{seed} {forms:?}: {summary:?}");
         let found = answers(&store).await;
         for ((found, expected), (sql, _)) in found.iter().zip(&expected).zip(QUESTIONS) {
             assert_eq!(found, expected, "{seed} {forms:?} {sql}");
@@ -385,6 +386,18 @@ async fn odd_mixtures_close_the_table_and_say_why() {
         let people = ask(&store, "SELECT person_id AS subject, gender_concept_id AS g FROM person", &["g"]).await;
         assert_eq!(people.expect("all other studies go on").len(), 2);
     }
+}
+
+#[tokio::test]
+async fn a_column_of_files_and_folders_names_is_unreadable() {
+    let files = [
+        ("death/a.csv", "person_id,death_date,cause_concept_id\n1,2020-01-01,7\n"),
+        ("death/cause_concept_id=9876543/b.csv", "person_id,death_date\n2,2020-01-01\n"),
+    ];
+    let (_, summary) = open(&folder(&files)).await;
+    let [column] = &table(&summary, "death").unreadable[..] else { panic!("{summary:?}") };
+    assert_eq!(column.name, "cause_concept_id");
+    assert!(!format!("{summary:?}").contains("9876543"), "{summary:?}");
 }
 
 #[tokio::test]

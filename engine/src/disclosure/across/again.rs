@@ -7,6 +7,7 @@
 use consilium_protocol::study::{StudySpec, Variable};
 
 use super::super::lattice::{Lattice, LatticeError};
+use crate::cohort::depends_on_the_day;
 use crate::guard::{BitRef, Gate, Gates, MAX_GATE_INPUTS, MAX_GROUPS};
 use crate::statistics::{Axis, Block, Content, Layout, refinement};
 
@@ -90,8 +91,10 @@ fn follows(
     other: &StudySpec,
     released: impl Fn(usize) -> bool,
 ) -> Vec<Known> {
-    // With another threshold, what passed then may be too small now.
-    if other.cohort != spec.cohort || other.min_joint_count != spec.min_joint_count {
+    // With another threshold, what passed then may be too small now. What depends on the day is another cohort every day.
+    let is_same =
+        other.cohort == spec.cohort && other.tables == spec.tables && other.min_joint_count == spec.min_joint_count;
+    if !is_same || depends_on_the_day(&spec.cohort.sql) {
         return Vec::new();
     }
     let Ok(of_other) = Layout::of(other) else { return Vec::new() };
@@ -292,9 +295,17 @@ mod tests {
         let mut other = own.clone();
         other.min_joint_count = 12;
         assert_eq!(again_of(&other, std::slice::from_ref(&table)), []);
-        let mut other = own;
+        let mut other = own.clone();
         other.cohort.sql.push(' ');
-        assert_eq!(again_of(&other, &[table]), []);
+        assert_eq!(again_of(&other, std::slice::from_ref(&table)), []);
+        // Of another day the same words are another question.
+        let dated = |mut spec: StudySpec| {
+            spec.cohort.sql = spec.cohort.sql.replacen("SELECT ", "SELECT as_of() AS today, ", 1);
+            spec
+        };
+        let of_a_day = all(dated(table.spec.clone()));
+        assert_ne!(of_a_day.spec, table.spec);
+        assert_eq!(again_of(&dated(own), &[of_a_day]), []);
     }
 
     #[test]
