@@ -1,11 +1,13 @@
 //! What the gate costs: the same query over 1,000,000 people and 10,000,000 conditions in Parquet, by DataFusion over
 //! the raw files (`ungated`), and as a cohort of people of whom seven in ten consent (`gated`), all of them
 //! (`gated_everyone`, where the gate saves nothing and so shows its whole cost), or each for a window of years
-//! (`gated_windows`, where the day of every row is tested). A cohort also checks that everybody has one row.
+//! (`gated_windows`, where the day of every row is tested). A cohort also checks that everybody has one row. `arranged_…` is the
+//! same over the same tables laid out by patient, `arranged_ungated` DataFusion's one plan over those files.
 
 mod support;
 
 use std::hint::black_box;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
@@ -67,21 +69,26 @@ fn study(sql: &str) -> StudySpec {
     StudySpec::from_toml(&text).expect("a valid study")
 }
 
+/// DataFusion over the bare files.
+async fn raw(path: impl Fn(&str) -> PathBuf) -> SessionContext {
+    let context = SessionContext::new_with_config(SessionConfig::new().with_target_partitions(THREADS));
+    for table in ["person", "condition_occurrence"] {
+        let path = path(table);
+        let options = ParquetReadOptions::default();
+        context.register_parquet(table, path.to_str().expect("UTF-8"), options).await.expect("a table");
+    }
+    context
+}
+
 fn gate(criterion: &mut Criterion) {
     let folder = folder();
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS).enable_all().build().expect("tokio");
-    let raw = runtime.block_on(async {
-        let context = SessionContext::new_with_config(SessionConfig::new().with_target_partitions(THREADS));
-        for table in ["person", "condition_occurrence"] {
-            let path = folder.join(format!("{table}.parquet"));
-            let options = ParquetReadOptions::default();
-            context.register_parquet(table, path.to_str().expect("UTF-8"), options).await.expect("a table");
-        }
-        context
-    });
-    let config = StoreConfig::of(folder);
-    let store = runtime.block_on(Store::open(&config, &[])).expect("an open store");
+    let arranged = support::arranged(&runtime, &folder);
+    let store = runtime.block_on(Store::open(&StoreConfig::of(&folder), &[])).expect("an open store");
+    let by_patient = runtime.block_on(Store::open(&StoreConfig::of(&arranged), &[])).expect("an open store");
+    let raw = runtime.block_on(self::raw(|table| folder.join(format!("{table}.parquet"))));
+    let raw_arranged = runtime.block_on(self::raw(|table| arranged.join(table)));
     let link = LinkSecret::from_seed([9; 32]);
     let subjects = runtime.block_on(store.subjects(&link)).expect("subjects");
     let people: Vec<_> = subjects.iter().copied().collect();
@@ -95,20 +102,25 @@ fn gate(criterion: &mut Criterion) {
     for (name, sql) in QUERIES {
         let mut group = criterion.benchmark_group(format!("gate/{name}"));
         group.sample_size(10).warm_up_time(Duration::from_secs(2)).measurement_time(Duration::from_secs(12));
-        group.bench_function("ungated", |bencher| {
-            bencher.iter(|| {
-                let rows = runtime.block_on(async { raw.sql(sql).await?.collect().await }).expect("rows");
-                black_box(rows.iter().map(RecordBatch::num_rows).sum::<usize>())
-            });
-        });
-        let spec = study(sql);
-        for (who, permissions) in &consents {
-            group.bench_function(*who, |bencher| {
+        for (name, raw) in [("ungated", &raw), ("arranged_ungated", &raw_arranged)] {
+            group.bench_function(name, |bencher| {
                 bencher.iter(|| {
-                    let cohort = runtime.block_on(run(&store, &link, permissions, &spec, &limits)).expect("a cohort");
-                    black_box(cohort.rows)
+                    let rows = runtime.block_on(async { raw.sql(sql).await?.collect().await }).expect("rows");
+                    black_box(rows.iter().map(RecordBatch::num_rows).sum::<usize>())
                 });
             });
+        }
+        let spec = study(sql);
+        for (layout, store) in [("", &store), ("arranged_", &by_patient)] {
+            for (who, permissions) in &consents {
+                group.bench_function(format!("{layout}{who}"), |bencher| {
+                    bencher.iter(|| {
+                        let cohort =
+                            runtime.block_on(run(store, &link, permissions, &spec, &limits)).expect("a cohort");
+                        black_box(cohort.rows)
+                    });
+                });
+            }
         }
         group.finish();
     }

@@ -258,7 +258,11 @@ pub(crate) fn spec(name: u8) -> StudySpec {
         protection: Protection::Open,
         min_joint_count: 0,
         totals: Totals::Shown,
-        cohort: Cohort { sql: "SELECT subject FROM person".to_string(), subject: "subject".to_string() },
+        cohort: Cohort {
+            sql: "SELECT subject FROM person".to_string(),
+            subject: "subject".to_string(),
+            concept_sets: Vec::new(),
+        },
         tables: Vec::new(),
         variables: Vec::new(),
         dimensions: Vec::new(),

@@ -120,6 +120,20 @@ pub struct CatalogueError {
     pub what: String,
 }
 
+/// Names that stand for queries in every study, and so for no table or set of concepts.
+pub const VIEWS: [&str; 10] = [
+    "first_condition",
+    "first_device",
+    "first_drug",
+    "first_measurement",
+    "first_observation",
+    "first_procedure",
+    "first_visit",
+    "follow_up",
+    "latest_measurement",
+    "persons",
+];
+
 /// Whether a text may name a table or column.
 pub fn is_name(text: &str) -> bool {
     (1..=limits::NAME_BYTES).contains(&text.len())
@@ -161,6 +175,9 @@ impl CatalogueTable {
             "names have 1 to 64 characters out of a-z, 0-9 and _, and do not start with a digit; rename";
         if !is_name(&self.name) {
             return self.say(NAMES);
+        }
+        if VIEWS.contains(&&*self.name) {
+            return self.say("this is the name of a view that every study has; rename");
         }
         if !is_text(&self.description) {
             return self.say(format!("its description has one line of at most {} bytes", limits::DESCRIPTION_BYTES));

@@ -4,13 +4,14 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Subcommand;
-use consilium_engine::store::StoreConfig;
+use consilium_engine::store::{Place, StoreConfig};
 use consilium_protocol::genesis::Member;
 use consilium_protocol::keys::{Signature, SigningKey, random_bytes};
 use consilium_protocol::lots::LotKey;
 use consilium_protocol::wallet::Wallet;
 use serde_json::json;
 
+use super::place::{DatabaseArgs, place};
 use super::{Failure, Global, term};
 use crate::home::config::{self, ConsensusTiming, LimitsConfig, Listen, LogConfig, NodeConfig};
 use crate::home::files::{self, Readable};
@@ -58,9 +59,11 @@ pub(crate) struct HospitalArgs {
     /// Where metrics are served over HTTP (default: loopback, the port after the consensus port)
     #[arg(long, value_name = "IP:PORT")]
     pub(crate) metrics: Option<SocketAddr>,
-    /// The folder with one Parquet or CSV file per OMOP table
-    #[arg(long, value_name = "DIR")]
+    /// The folder with one Parquet or CSV file per OMOP table, or postgresql://user@host/database
+    #[arg(long, value_name = "DIR|URL")]
     pub(crate) store: PathBuf,
+    #[command(flatten)]
+    pub(crate) database: DatabaseArgs,
 }
 
 #[derive(clap::Args, Debug)]
@@ -86,7 +89,8 @@ pub(crate) fn run(args: &Args, global: &Global) -> Result<(), Failure> {
         Who::Hospital(args) => {
             let member = hospital(args, &global.home)?;
             let file = global.home.join("member.toml");
-            if !args.store.is_dir() {
+            let is_folder = matches!(place(args.store.as_os_str(), &args.database)?, Place::Folder(_));
+            if is_folder && !args.store.is_dir() {
                 term::warn(format!(
                     "there is no folder {} yet; make it, with one Parquet or CSV file per OMOP table, before the node \
                      starts",
@@ -166,6 +170,8 @@ pub(crate) fn hospital(args: &HospitalArgs, path: &std::path::Path) -> Result<Me
     if args.address == consensus_address {
         return Err(Failure::usage("--consensus-address: must differ from --address; use the next port"));
     }
+    // What may be wrong in what was given comes first: a home that is half made would be in the way of the next try.
+    let store = place(args.store.as_os_str(), &args.database)?;
     let home = Home::create(path, Role::Hospital, &args.name)?;
     let signing = SigningKey::generate()?;
     let consensus = SigningKey::generate()?;
@@ -196,10 +202,9 @@ pub(crate) fn hospital(args: &HospitalArgs, path: &std::path::Path) -> Result<Me
     let metrics = args
         .metrics
         .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], consensus_port.checked_add(1).unwrap_or(9_464))));
-    let store = std::path::absolute(&args.store)?;
     let config = NodeConfig {
         listen: Listen { grpc: SocketAddr::new(bind, port), consensus: SocketAddr::new(bind, consensus_port), metrics },
-        store: StoreConfig::of(store),
+        store: StoreConfig::at(store),
         policy: None,
         limits: LimitsConfig::default(),
         consensus: ConsensusTiming::default(),

@@ -9,6 +9,7 @@ pub(crate) mod init;
 mod layout;
 pub(crate) mod node;
 pub(crate) mod patients;
+pub(crate) mod place;
 mod steward;
 mod store;
 pub(crate) mod study;
@@ -127,7 +128,7 @@ enum Command {
     Doctor(doctor::Args),
     /// The tables that a consortium has beside OMOP's: draft, list
     Table(table::Args),
-    /// A hospital's tables: where those of the catalogue are
+    /// A hospital's tables: say where those of the catalogue are, lay them out by patient
     Store(store::Args),
     /// Show the whole thing: four hospitals on this machine, start to end
     Demo(crate::demo::Args),

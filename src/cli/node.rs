@@ -3,7 +3,7 @@
 use std::io::IsTerminal as _;
 
 use clap::Subcommand;
-use consilium_engine::store::StoreError;
+use consilium_engine::store::{Access, Place, StoreError};
 use consilium_protocol::genesis::{Genesis, Member};
 use consilium_protocol::ids::{Height, TxHash};
 use consilium_protocol::policy::DisclosurePolicy;
@@ -119,8 +119,16 @@ pub(crate) async fn config(args: &ConfigArgs, global: &Global) -> Result<(), Fai
     match args.command {
         ConfigCommand::Check => {
             let store = NodeConfig::read(home.path())?.store;
-            if !store.folder.is_dir() {
-                return Err(StoreError::NoFolder { folder: store.folder.display().to_string() }.into());
+            if let Some(folder) = store.place.folder().filter(|folder| !folder.is_dir()) {
+                let folder = folder.display().to_string();
+                return Err(match store.place {
+                    Place::Arranged { .. } => StoreError::NotArranged { folder },
+                    _ => StoreError::NoFolder { folder },
+                }
+                .into());
+            }
+            if let Some(database) = store.place.database() {
+                drop(Access::read(database).map_err(StoreError::from)?);
             }
             node::check(&home)?;
             term::show(global.json, &json!({ "valid": true }), |_| {

@@ -151,7 +151,7 @@ pub(crate) async fn run(args: Args, global: &Global) -> Result<(), Failure> {
 async fn warn_of_stranger(home: &Home, person: i64, subject: &SubjectId) -> Result<(), Failure> {
     let config = NodeConfig::read(home.path())?;
     let spinner = term::spinner("looking the patient up");
-    let opened = Store::open(&config.store, &home.catalogue()).await;
+    let opened = Store::open_person(&config.store).await;
     spinner.finish_and_clear();
     match opened {
         Ok(store) if store.subjects(&link(home)?).await?.person(subject).is_some() => {}
@@ -166,8 +166,8 @@ async fn warn_of_stranger(home: &Home, person: i64, subject: &SubjectId) -> Resu
 async fn enrol(home: &Home, args: &EnrolArgs, global: &Global) -> Result<(), Failure> {
     let link = link(home)?;
     let config = NodeConfig::read(home.path())?;
-    let spinner = term::spinner("reading the store");
-    let known = Store::open(&config.store, &home.catalogue()).await?.subjects(&link).await?;
+    let spinner = term::spinner("reading who is in the store");
+    let known = Store::open_person(&config.store).await?.subjects(&link).await?;
     spinner.finish_and_clear();
     if let Some(person) = args.person {
         if known.person(&link.subject(person)).is_none() {

@@ -183,10 +183,9 @@ fn propose(args: &ProposeArgs, global: &Global) -> Result<(), Failure> {
 /// The column that a person means, by the file's name for it or the catalogue's.
 fn own<'a>(columns: &'a [ProposedColumn], name: &str) -> Result<&'a ProposedColumn, Failure> {
     let plain = store::as_name(name);
-    columns.iter().find(|column| column.name == plain).ok_or_else(|| {
-        let names = columns.iter().map(|column| column.name.as_str()).collect::<Vec<_>>().join(", ");
-        Failure::usage(format!("the file has no column `{name}`; it has {names}"))
-    })
+    // The first line is not repeated: in a file without names it would be a patient's.
+    let none = || Failure::usage(format!("the file has no column `{name}`; see its first line for those that it has"));
+    columns.iter().find(|column| column.name == plain).ok_or_else(none)
 }
 
 fn known(column: &ProposedColumn) -> Option<CatalogueColumn> {
@@ -247,6 +246,7 @@ mod tests {
         assert_eq!(read(std::slice::from_ref(&file)).expect("a catalogue"), [table]);
         std::fs::write(&file, text.replace("\"registry\"", "\"person\"")).expect("written");
         assert!(read(&[file]).expect_err("OMOP's").message().contains("OMOP defines"));
-        assert!(own(&columns, "gone").expect_err("none").message().contains("patnr, found, stage, remark"));
+        let none = own(&columns, "gone").expect_err("none");
+        assert!(none.message().contains("no column `gone`") && !none.message().contains("patnr"), "{}", none.message());
     }
 }

@@ -20,6 +20,7 @@ use tokio::process::{Child, Command};
 
 use crate::cli::Failure;
 use crate::cli::init::{HospitalArgs, hospital};
+use crate::cli::place::DatabaseArgs;
 use crate::home::secrets::{self, Kind};
 use crate::home::{Home, Role};
 use crate::net::client::{ClientError, Included, Node};
@@ -115,6 +116,7 @@ impl Consortium {
                 bind: Some(Ipv4Addr::LOCALHOST.into()),
                 metrics: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, ports[2]))),
                 store: store.clone(),
+                database: DatabaseArgs::default(),
             };
             let home = folder.join("home");
             let member = hospital(&args, &home)?;

@@ -178,11 +178,20 @@ impl Default for LogConfig {
     }
 }
 
+/// What is wrong with a file, and in which line. The line itself may have a password in it, and is not repeated.
+fn without_lines(error: &toml::de::Error, text: &str) -> String {
+    let line = error.span().and_then(|span| text.get(..span.start)).map(|before| before.matches('\n').count() + 1);
+    match line {
+        Some(line) => format!("line {line}: {}", error.message()),
+        None => error.message().to_string(),
+    }
+}
+
 /// The file's name in a home.
 pub const FILE: &str = "consilium.toml";
 
 impl NodeConfig {
-    /// Reads and checks the configuration of a home. A relative store folder is taken from the home.
+    /// Reads and checks the configuration of a home. Relative paths of the store are taken from the home.
     ///
     /// # Errors
     /// [`ConfigError`].
@@ -190,11 +199,9 @@ impl NodeConfig {
         let path = home.join(FILE);
         let text = files::read_text(&path, 1_048_576)?;
         let mut config: Self = toml::from_str(&text)
-            .map_err(|e| ConfigError::Toml { path: path.clone(), text: e.to_string().trim_end().to_string() })?;
+            .map_err(|e| ConfigError::Toml { path: path.clone(), text: without_lines(&e, &text) })?;
         config.check(&path)?;
-        if config.store.folder.is_relative() {
-            config.store.folder = home.join(&config.store.folder);
-        }
+        config.store.place.within(home);
         Ok(config)
     }
 
@@ -221,5 +228,22 @@ impl NodeConfig {
             return refuse("listen", "uses one address twice");
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_with_a_password_is_not_repeated() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let listen = "[listen]\ngrpc = \"127.0.0.1:1\"\nconsensus = \"127.0.0.1:2\"\nmetrics = \"127.0.0.1:3\"\n";
+        for url in ["postgresql://u:SECRET@h/d", "postgresql://u@h/d?password=SECRET"] {
+            let text = format!("{listen}[store]\nschema = \"cdm\"\nurl = \"{url}\"\n");
+            std::fs::write(folder.path().join(FILE), text).expect("written");
+            let error = NodeConfig::read(folder.path()).expect_err("a password in an URL").to_string();
+            assert!(error.contains("line ") && !error.contains("SECRET"), "{error}");
+        }
     }
 }

@@ -242,8 +242,15 @@ impl Home {
     }
 
     /// The tables that the home's consortium has beside OMOP's; none before `join`.
-    pub fn catalogue(&self) -> Vec<CatalogueTable> {
-        self.genesis().map_or_else(|_| Vec::new(), |genesis| genesis.table)
+    ///
+    /// # Errors
+    /// [`HomeError`] when there is a genesis file and it cannot be read.
+    pub fn catalogue(&self) -> Result<Vec<CatalogueTable>, HomeError> {
+        match self.genesis() {
+            Ok(genesis) => Ok(genesis.table),
+            Err(HomeError::NotJoined) => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Joins a consortium: keeps its genesis file. Joining the same one again changes nothing.

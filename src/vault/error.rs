@@ -65,11 +65,12 @@ impl ComputeError {
         }
     }
 
-    /// Whether trying again costs as much as the first time, and is not likely to end otherwise: what used up its limits, and
-    /// what ended the worker.
+    /// Whether trying again costs as much as the first time, and is not likely to end otherwise: what used up its limits, what
+    /// ended the worker, and a database that refuses.
     const fn is_costly(&self) -> bool {
         match self {
             Self::Worker(_) => true,
+            Self::Store(error) | Self::Cohort(CohortError::Store(error)) => error.waits_for_somebody(),
             Self::Cohort(error) => matches!(
                 error,
                 CohortError::Memory { .. }
@@ -78,7 +79,7 @@ impl ComputeError {
                     | CohortError::Planner
                     | CohortError::Internal
             ),
-            Self::Store(_) | Self::Statistics(_) | Self::Lattice(_) => false,
+            Self::Statistics(_) | Self::Lattice(_) => false,
         }
     }
 

@@ -46,6 +46,7 @@ use consilium_protocol::tx::{KeySet, RegisterGuardKeys};
 use crate::home::secrets::{self, Kind};
 use crate::home::{FileError, SecretError};
 use crate::worker::{Bounds, Program, Settings, Trouble, Worker};
+use tracing::warn;
 
 pub use cohorts::{Cohorts, CohortsError, History, Standing};
 pub use compute::{Computed, Question, compute};
@@ -155,7 +156,13 @@ impl Vault {
         let (lots, pairs) = (pairs::read_lot_key(home)?, Pairs::open(home)?);
         let (program, store, catalogue) = (terms.program.clone(), terms.store.clone(), terms.catalogue.clone());
         let worker = Worker::new(Settings { program, store, catalogue, link, bounds: terms.bounds });
-        worker.open().await?;
+        match worker.open().await {
+            // It is asked again when there is a study.
+            Err(Trouble::Refused(Refusal::Store(error))) if error.is_passing() => {
+                warn!(%error, "the tables cannot be read now")
+            }
+            opened => drop(opened?),
+        }
         let guard_keys = Arc::new(GuardKeyring::open(home)?);
         let cohorts = Cohorts::open(home)?;
         Ok(Self { terms, worker, pairs, lots, cohorts, guard_keys })

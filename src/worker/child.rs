@@ -6,9 +6,11 @@ use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 
+use consilium_engine::store::Place;
 use consilium_engine::worker::frame::{self, Caps};
 use consilium_engine::worker::{Start, serve};
 
+use super::door;
 use super::restrict::restrict;
 
 /// The argument that makes the program a worker.
@@ -31,25 +33,28 @@ pub fn main() -> ExitCode {
     }
     let served = || {
         let pipe = UnixStream::from(std::io::stdin().as_fd().try_clone_to_owned()?);
+        let door = door::receive(&pipe)?;
         let Some((mut start, _)) = frame::read::<Start>(&mut &pipe, START)? else { return Ok(()) };
         // Where the folder is reached by links, only its own place can be opened to the worker.
         if let Some(store) = &mut start.store
-            && let Ok(folder) = fs::canonicalize(&store.folder)
+            && let Place::Folder(folder) | Place::Arranged { folder, .. } = &mut store.place
+            && let Ok(canonical) = fs::canonicalize(&*folder)
         {
-            store.folder = folder;
+            *folder = canonical;
         }
-        let isolation = restrict(start.store.as_ref().map(|store| &*store.folder));
+        let isolation = restrict(start.store.as_ref().and_then(|store| store.place.folder()));
         let threads = usize::try_from(start.threads).unwrap_or(1).max(1);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(threads)
             .max_blocking_threads(threads.max(2))
             .thread_stack_size(RUNNING_STACK)
-            .enable_time()
+            .enable_all()
             .build()?;
         let planning = std::thread::Builder::new().stack_size(PLANNING_STACK);
         let serving = planning.spawn(move || {
             let input = pipe.try_clone()?;
-            let served = serve(&runtime, &start, isolation, input, &mut &pipe, || std::process::exit(0));
+            let dial = door::dial(door, start.store.as_ref());
+            let served = serve(&runtime, &start, isolation, dial, input, &mut &pipe, || std::process::exit(0));
             runtime.shutdown_background();
             served
         })?;

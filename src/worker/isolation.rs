@@ -28,7 +28,7 @@ const NOTHING_BUT_A_HEAD: Caps = Caps { head: 1 << 10, body: 0 };
 /// # Errors
 /// [`Trouble`], where the attempt ends the worker.
 pub async fn attempt(program: &Program, probe: Probe, bounds: &Bounds) -> Result<(bool, Isolation), Trouble> {
-    let start = Start { version: VERSION, store: None, catalogue: Vec::new(), link: None, threads: 1 };
+    let start = Start { version: VERSION, store: None, catalogue: Vec::new(), access: None, link: None, threads: 1 };
     let (mut process, isolation, _) = Process::start(program, &start, bounds, 0).await?;
     match process.ask(&Request::Probe(probe), Body::NONE, NOTHING_BUT_A_HEAD, bounds, 0).await? {
         (Reply::Probed(could), _) => Ok((could, isolation)),

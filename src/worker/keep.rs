@@ -1,13 +1,13 @@
 //! The worker that a node keeps from study to study.
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use consilium_engine::cohort::CohortError;
 use consilium_engine::disclosure::across::Repeatable;
 use consilium_engine::pseudonym::LinkSecret;
 use consilium_engine::statistics::{Compared, Layout};
-use consilium_engine::store::{StoreConfig, StoreSummary};
+use consilium_engine::store::{DatabaseError, Place, StoreConfig, StoreError, StoreSummary};
 use consilium_engine::worker::frame::Caps;
 use consilium_engine::worker::{Counted, EarlierStudy, HeldAgainst, Refusal, Reply, Request, Start, StudyJob, VERSION};
 use consilium_protocol::catalogue::CatalogueTable;
@@ -18,7 +18,7 @@ use tracing::info;
 use zeroize::Zeroizing;
 
 use super::fingerprint::Fingerprint;
-use super::process::{Body, Process};
+use super::process::{Body, Process, access};
 use super::{Bounds, Program, Trouble, WorkerError};
 
 /// How long opening the tables may take: they are the hospital's own.
@@ -35,6 +35,8 @@ const HOLDING: u64 = 512 << 20;
 const SUBJECTS: u64 = 1 << 24;
 /// Memory that a byte of CSV takes at most: a field of one comma becomes a number of eight bytes.
 const BY_CSV_BYTE: u64 = 10;
+/// How much longer than it took a database stays open before it is opened again for what was closed in it.
+const REOPENING: u32 = 10;
 /// Rows of a result at most; they are patients.
 const ROWS: u64 = 20_000_000;
 /// The head of an answer: names out of the query, and what it reads.
@@ -105,8 +107,8 @@ impl std::fmt::Debug for Before {
     }
 }
 
-/// A hospital's worker: one process, one study at a time. It is started when it is needed and kept; after any death, and when
-/// a file of the store has changed, it is started anew.
+/// A hospital's worker: one process, one study at a time. It is started when it is needed and kept; after any death, when a file
+/// of the store has changed, and when a study missed something in a database, it is started anew.
 #[derive(Debug)]
 pub struct Worker {
     settings: Settings,
@@ -122,6 +124,22 @@ struct Kept {
     subjects: Option<usize>,
     /// For how many there is room.
     room: u64,
+    opened: Opened,
+}
+
+/// When a store was opened, and what came of it.
+struct Opened {
+    at: Instant,
+    took: Duration,
+    /// Whether a study named what cannot be read, or is not there, in a database. Nothing else tells when that has changed.
+    is_short: bool,
+}
+
+impl Opened {
+    /// Whether it is worth opening again: not so often that the database does little else.
+    fn is_stale(&self, now: Instant) -> bool {
+        self.is_short && now.saturating_duration_since(self.at) >= REOPENING * self.took
+    }
 }
 
 impl std::fmt::Debug for Kept {
@@ -176,19 +194,24 @@ impl Worker {
     pub async fn study(&self, job: &Job<'_>) -> Result<Counted, Trouble> {
         let waits = Waiting::among(&self.waiting);
         let mut kept = self.kept.lock().await;
-        let store = Fingerprint::of(&self.settings.store.folder);
+        let store = Fingerprint::of(&self.settings.store.place);
         let count = job.roll.subjects.len();
         let before = kept.take();
         let was_there = before.is_some();
         let fit = before.and_then(|mut kept| {
-            let is_fit = kept.store == store && count as u64 <= kept.room && kept.process.is_alive();
+            let is_fit = kept.store == store
+                && count as u64 <= kept.room
+                && !kept.opened.is_stale(Instant::now())
+                && kept.process.is_alive();
             is_fit.then_some(kept)
         });
         let mut opened = match fit {
             Some(kept) => kept,
             None => {
                 if was_there {
-                    info!("the worker is started anew: it died, or files of the store have changed");
+                    info!(
+                        "the worker is started anew: it died, the store has changed, or a study missed something in it"
+                    );
                 }
                 self.start(count).await?.0
             }
@@ -200,12 +223,18 @@ impl Worker {
         // A worker that was stopped in the middle, that panicked, or whose files are not what they were is of no use any more.
         let is_fit = match &answer {
             Ok(_) => true,
+            // The next study asks the database anew.
+            Err(Trouble::Refused(Refusal::Store(error) | Refusal::Cohort(CohortError::Store(error)))) => {
+                error.is_passing() && !matches!(error, StoreError::Database(DatabaseError::Changed { .. }))
+            }
             Err(Trouble::Refused(Refusal::Cohort(error))) => {
                 !matches!(error, CohortError::StoreChanged | CohortError::Internal | CohortError::Planner)
             }
             Err(Trouble::Refused(refusal)) => matches!(refusal, Refusal::Statistics(_)),
             Err(Trouble::Worker(_)) => false,
         };
+        opened.opened.is_short |=
+            matches!(self.settings.store.place, Place::Database(_)) && answer.as_ref().is_err_and(is_missed);
         if is_fit {
             *kept = Some(opened);
         }
@@ -216,20 +245,24 @@ impl Worker {
     async fn start(&self, subjects: usize) -> Result<(Kept, StoreSummary), Trouble> {
         let Settings { program, store, catalogue, link, bounds } = &self.settings;
         // Taken before it reads: a file that changes meanwhile is noticed at the next study.
-        let fingerprint = Fingerprint::of(&store.folder);
+        let fingerprint = Fingerprint::of(&store.place);
         let room = SUBJECTS.max(2 * subjects as u64);
         let held = fingerprint.csv_bytes().saturating_mul(BY_CSV_BYTE).saturating_add(room * BY_SUBJECT);
         let start = Start {
             version: VERSION,
             store: Some(store.clone()),
             catalogue: catalogue.clone(),
+            access: access(store)?,
             link: Some(link.into()),
             threads: u32::try_from(bounds.threads).unwrap_or(1),
         };
         let opening = Bounds { time: OPENING, processor: OPENING, ..*bounds };
+        let begun = Instant::now();
         let (process, _, summary) = Process::start(program, &start, &opening, held).await?;
         let summary = summary.ok_or(WorkerError::Protocol)?;
-        Ok((Kept { process, store: fingerprint, subjects: None, room }, summary))
+        let at = Instant::now();
+        let opened = Opened { at, took: at.saturating_duration_since(begun), is_short: false };
+        Ok((Kept { process, store: fingerprint, subjects: None, room, opened }, summary))
     }
 }
 
@@ -272,6 +305,15 @@ impl Kept {
     }
 }
 
+/// Whether a study named what was closed when the store was opened, or was not there.
+const fn is_missed(trouble: &Trouble) -> bool {
+    let Trouble::Refused(Refusal::Cohort(error)) = trouble else { return false };
+    matches!(
+        error,
+        CohortError::UnreadableTable { .. } | CohortError::UnreadableColumn { .. } | CohortError::UnknownTable { .. }
+    )
+}
+
 /// Those that may be repeated.
 pub fn repeatable(before: &[Before]) -> Vec<Repeatable> {
     let one = |one: &Before| Some(Repeatable { spec: one.spec.clone(), released: one.repeatable.clone()? });
@@ -290,6 +332,23 @@ fn earlier(one: &Before) -> EarlierStudy {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_closed_is_looked_for_again_and_not_all_the_time() {
+        let (at, took) = (Instant::now(), Duration::from_secs(60));
+        let after = |seconds| at + Duration::from_secs(seconds);
+        let opened = |is_short| Opened { at, took, is_short };
+        assert!(!opened(false).is_stale(after(86_400)), "nothing was missed");
+        assert!(!opened(true).is_stale(after(599)), "a tenth of the time is enough");
+        assert!(opened(true).is_stale(after(600)));
+        let missed = |error| is_missed(&Trouble::Refused(Refusal::Cohort(error)));
+        let name = || "death".to_string();
+        assert!(missed(CohortError::UnreadableTable { name: name() }));
+        assert!(missed(CohortError::UnreadableColumn { name: name() }));
+        assert!(missed(CohortError::UnknownTable { name: name() }));
+        assert!(!missed(CohortError::UnknownColumn { name: name() }) && !missed(CohortError::TooManyRows { limit: 1 }));
+        assert!(!is_missed(&Trouble::Worker(WorkerError::Ended)));
+    }
 
     #[test]
     fn the_queue_fits_into_the_rounds_deadline() {

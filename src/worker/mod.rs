@@ -13,9 +13,15 @@
 //! | a deadline, kept with SIGKILL | the parent | whatever takes too long: planning, running or counting |
 //! | Landlock: reads the store's folder and nothing else, no TCP | the child, on itself | files, network |
 //! | lowest priority, first to go when memory is short, not dumpable | the child, on itself | the machine's other work |
+//! | sockets to the database, where the tables are in one: connected by the parent, and passed | the parent | network |
 //! | nothing on standard output and error | the parent | a panic prints rows |
 
 mod child;
+#[cfg(target_os = "linux")]
+mod door;
+#[cfg(not(target_os = "linux"))]
+#[path = "door_elsewhere.rs"]
+mod door;
 mod error;
 mod fingerprint;
 mod isolation;

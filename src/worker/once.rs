@@ -11,7 +11,7 @@ use consilium_protocol::catalogue::CatalogueTable;
 use consilium_protocol::study::StudySpec;
 
 use super::fingerprint::Fingerprint;
-use super::process::{Body, Process};
+use super::process::{Body, Process, access};
 use super::{Bounds, Program, Trouble, WorkerError};
 
 /// What planning may use up. A query that needs more is none that a hospital would plan.
@@ -83,7 +83,7 @@ pub async fn check(spec: &StudySpec) -> Result<Reads, OnceError> {
 }
 
 async fn check_by(program: &Program, bounds: &Bounds, spec: &StudySpec) -> Result<Reads, OnceError> {
-    let start = Start { version: VERSION, store: None, catalogue: Vec::new(), link: None, threads: 1 };
+    let start = Start { version: VERSION, store: None, catalogue: Vec::new(), access: None, link: None, threads: 1 };
     let (mut process, ..) = Process::start(program, &start, bounds, 0).await?;
     reads(&mut process, &Request::Check(spec.to_canonical()), bounds).await
 }
@@ -98,9 +98,15 @@ pub async fn attempt(
     catalogue: &[CatalogueTable],
     spec: &StudySpec,
 ) -> Result<(Reads, StoreSummary), OnceError> {
-    let held = Fingerprint::of(&store.folder).csv_bytes().saturating_mul(BY_CSV_BYTE);
-    let start =
-        Start { version: VERSION, store: Some(store.clone()), catalogue: catalogue.to_vec(), link: None, threads: 1 };
+    let held = Fingerprint::of(&store.place).csv_bytes().saturating_mul(BY_CSV_BYTE);
+    let start = Start {
+        version: VERSION,
+        store: Some(store.clone()),
+        catalogue: catalogue.to_vec(),
+        access: access(store)?,
+        link: None,
+        threads: 1,
+    };
     let opening = Bounds { time: OPENING, processor: OPENING, ..PLANNING };
     let (mut process, _, summary) = Process::start(&Program::own(), &start, &opening, held).await?;
     let summary = summary.ok_or(OnceError::Worker(WorkerError::Protocol))?;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
-use consilium_engine::store::StoreSummary;
+use consilium_engine::store::{Access, StoreConfig, StoreError, StoreSummary};
 use consilium_engine::worker::frame::{self, Caps};
 use consilium_engine::worker::{Isolation, Refusal, Reply, Request, Start, VERSION};
 use consilium_protocol::ids::SubjectId;
@@ -15,7 +15,7 @@ use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
 use zeroize::Zeroizing;
 
-use super::{COMMAND, Trouble, WorkerError, limits};
+use super::{COMMAND, Trouble, WorkerError, door, limits};
 
 /// The program that is started as a worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,6 +70,12 @@ impl Body<'_> {
     }
 }
 
+/// What a worker enters the database with, where the tables are in one: read anew for each worker, as passwords change.
+pub(super) fn access(store: &StoreConfig) -> Result<Option<Access>, Trouble> {
+    let read = store.place.database().map(Access::read).transpose();
+    read.map_err(|error| Refusal::from(StoreError::from(error)).into())
+}
+
 /// A running worker. Killed when dropped.
 pub(super) struct Process {
     child: Child,
@@ -117,6 +123,13 @@ impl Process {
             let pipe = UnixStream::from_std(own).map_err(failed)?;
             Self { child, pipe, pid, most_data, idle_data: 0 }
         };
+        // Whoever died already says why below.
+        match door::open(&process.pipe, start.store.as_ref()).await {
+            Err(error) if !matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) => {
+                return Err(failed(error).into());
+            }
+            _ => {}
+        }
         // It waits for its first message meanwhile.
         let limited = limits::at_start(process.pid, most_data, bounds.threads)
             .and_then(|()| limits::processor(process.pid, bounds.processor));

@@ -10,7 +10,8 @@ use landlock::{
 };
 use rustix::process::{DumpableBehavior, set_dumpable_behavior, setpriority_process};
 
-/// As much as the kernel can: to read this folder, and no other file; no TCP; the lowest priority.
+/// As much as the kernel can: to read this folder, and no other file; no TCP but over sockets that it is given; the lowest
+/// priority.
 pub(super) fn restrict(folder: Option<&Path>) -> Isolation {
     // First, while there are still files to write: whoever is not dumpable does not own these.
     let first_to_go = fs::write("/proc/self/oom_score_adj", "1000").is_ok();

@@ -46,8 +46,8 @@ fn files_and_flags_that_are_wrong() {
     assert!(refusal(&home, &["study", "check", study.to_str().unwrap()], 1).contains("version 9"));
     let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/studies/glycaemia.toml");
     let text = fs::read_to_string(example).unwrap();
-    fs::write(&study, text.replace("FROM person\n", "FROM persons\n")).unwrap();
-    assert!(refusal(&home, &["study", "check", study.to_str().unwrap()], 1).contains("persons"));
+    fs::write(&study, text.replace("FROM person\n", "FROM patients\n")).unwrap();
+    assert!(refusal(&home, &["study", "check", study.to_str().unwrap()], 1).contains("patients"));
     fs::write(&study, &text).unwrap();
     assert!(consilium(&home, &["study", "check", study.to_str().unwrap()]).status.success());
 

@@ -7,7 +7,7 @@ use consilium::demo::acts::follow;
 use consilium::demo::{oracle, plain};
 use consilium_protocol::consent::{Disease, Purpose, Window};
 
-use crate::support::{QUICK, World, alone, headcount, permit, research};
+use crate::support::{QUICK, World, alone, assert_phase, headcount, permit, research};
 
 #[test]
 fn only_those_who_consent_are_counted_exactly() {
@@ -42,7 +42,7 @@ fn only_those_who_consent_are_counted_exactly() {
             world.consortium.approve(position, study).await?;
         }
         let reply = follow(&node, &study, Duration::from_secs(30)).await?;
-        assert_eq!(reply.summary.unwrap().phase, "released");
+        assert_phase(&reply, "released");
 
         let result = opened(&world.researcher, &node, &study).await?;
         let all = result.get().statistics[0].rows[0].measures[0].value.value();

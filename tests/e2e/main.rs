@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 mod approvals;
+mod arranged;
 mod bad_input;
 mod canaries;
 mod consents;
@@ -19,6 +20,7 @@ mod isolation;
 mod key_sets;
 mod killed;
 mod own_tables;
+mod postgres;
 mod slots;
 mod small;
 mod stolen;

@@ -16,7 +16,7 @@ use consilium_protocol::ids::StudyId;
 use consilium_protocol::wire;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
-use crate::support::{QUICK, World, alone, headcount};
+use crate::support::{QUICK, World, alone, assert_phase, headcount};
 
 const SLOT_SECONDS: u32 = 3;
 /// Studies in which one patient's row fails or delays; the nightly tests take 200.
@@ -82,7 +82,7 @@ async fn approved(world: &World, node: &Node, sql: &str) -> Result<StudyId, Fail
 /// After how many slots each hospital's commitment stands on the ledger, and how many milliseconds after the slot's end.
 async fn slots(world: &World, node: &Node, study: &StudyId, seconds: u32) -> Result<Vec<(u64, u64)>, Failure> {
     let reply = follow(node, study, Duration::from_secs(60)).await?;
-    assert_eq!(reply.summary.unwrap().phase, "released");
+    assert_phase(&reply, "released");
     let round = &reply.rounds[0];
     let mut times = BTreeMap::new();
     let mut blocks = node.ledger().export(wire::ExportRequest { from_height: round.height }).await?.into_inner();

@@ -20,7 +20,7 @@ use consilium_protocol::ids::{HospitalId, RoundNumber, StudyId};
 use consilium_protocol::pairing::{PAIR_BYTES, Pair, PairKey, PairSecret};
 use consilium_protocol::study::{Protection, StudySpec};
 
-use crate::support::{QUICK, World, alone, headcount};
+use crate::support::{QUICK, World, alone, assert_phase, headcount};
 
 /// Every file below a folder.
 fn files(folder: &Path) -> Vec<PathBuf> {
@@ -121,7 +121,7 @@ async fn steal(study_of: impl Fn() -> StudySpec, deadlines: Deadlines) -> Result
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let reply = follow(&node, &study, Duration::from_secs(90)).await?;
-    assert_eq!(reply.summary.clone().unwrap().phase, "released");
+    assert_phase(&reply, "released");
 
     // Whoever has the home of an open study while it runs, and the researcher's key, sees what the hospital contributed.
     let folder = world.researcher.path().join("studies").join(study.to_string());

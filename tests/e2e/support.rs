@@ -18,7 +18,7 @@ use consilium_protocol::ids::{HospitalId, RoundNumber, StudyId};
 use consilium_protocol::lots::{self, Draw, LotKey};
 use consilium_protocol::policy::DisclosurePolicy;
 use consilium_protocol::study::StudySpec;
-use consilium_protocol::wire::StudyRequest;
+use consilium_protocol::wire::{self, StudyRequest};
 
 static TURN: Mutex<()> = Mutex::new(());
 
@@ -69,6 +69,12 @@ pub async fn until_said(home: &Path, args: &[&str], words: &str) -> String {
         assert!(Instant::now() < deadline, "{args:?} never says `{words}`: {text}");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
+}
+
+/// A study has come to this phase; where it has not, what became of its rounds is said.
+pub fn assert_phase(reply: &wire::StudyReply, phase: &str) {
+    let came_to = reply.summary.as_ref().map(|summary| summary.phase.as_str());
+    assert_eq!(came_to, Some(phase), "{:#?}", reply.rounds);
 }
 
 /// Deadlines short enough for a test.

@@ -12,7 +12,7 @@ use consilium::demo::consortium::Consortium;
 use consilium::demo::{oracle, plain};
 use consilium_protocol::study::StudySpec;
 
-use crate::support::{QUICK, alone, plan, research};
+use crate::support::{QUICK, alone, assert_phase, plan, research};
 
 fn data() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/synthea-omop")
@@ -88,7 +88,7 @@ fn public_data_give_what_plain_sql_over_the_pooled_files_gives() {
             consortium.approve(position, study).await?;
         }
         let reply = follow(&node, &study, Duration::from_secs(60)).await?;
-        assert_eq!(reply.summary.unwrap().phase, "released");
+        assert_phase(&reply, "released");
         let result = opened(&researcher, &node, &study).await?;
 
         // What each hospital holds back depends on the split, so the oracle takes the parts; their rows are those that

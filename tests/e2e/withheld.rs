@@ -12,7 +12,7 @@ use consilium_protocol::tx::{Payload, Signer, WithdrawStudy};
 use consilium_protocol::wire::{self, BlobKind, BlobRequest};
 
 use crate::guarded::{by_age, fetch, roles, study, women};
-use crate::support::{QUICK, World, alone, headcount, to_be_examined};
+use crate::support::{QUICK, World, alone, assert_phase, headcount, to_be_examined};
 
 /// Half of it is enough to compute under encryption; from then on others say what they miss.
 const IMPATIENT: Deadlines = Deadlines { round_ms: 30_000, ..QUICK };
@@ -75,7 +75,7 @@ fn who_withholds_what_it_committed_to_is_named_and_not_waited_for() {
         let taken = withhold(&world, withholds, &id, "contribution");
         let reply = follow(&node, &id, Duration::from_secs(120)).await?;
         taken.join().expect("it was contributed");
-        assert_eq!(reply.summary.unwrap_or_default().phase, "released");
+        assert_phase(&reply, "released");
         let rosters: Vec<usize> = reply.rounds.iter().map(|round| round.roster.len()).collect();
         assert_eq!(rosters, [4, 3]);
         let accused = world.consortium.hospitals[withholds].member.id.to_string();
@@ -93,7 +93,7 @@ fn who_withholds_what_it_committed_to_is_named_and_not_waited_for() {
         approve(&world, id).await?;
         let reply = follow(&node, &id, Duration::from_secs(60)).await?;
         taken.join().expect("it was contributed");
-        assert_eq!(reply.summary.unwrap_or_default().phase, "failed");
+        assert_phase(&reply, "failed");
         assert_eq!(reply.rounds.len(), 1, "eight rounds would end no better");
         let [said] = &reply.rounds[0].accusations[..] else { panic!("{:?}", reply.rounds[0].accusations) };
         assert_eq!(
@@ -145,7 +145,7 @@ fn what_one_hospital_alone_cannot_have_others_hand_on() {
 
         // The others see that it can be had, and the round goes on with all.
         let reply = follow(&node, &id, Duration::from_secs(60)).await?;
-        assert_eq!(reply.summary.unwrap_or_default().phase, "released");
+        assert_phase(&reply, "released");
         assert_eq!(reply.rounds.len(), 1);
         let [said] = &reply.rounds[0].accusations[..] else { panic!("{:?}", reply.rounds[0].accusations) };
         assert_eq!((said.by.len(), said.blamed), (1, false));
@@ -175,7 +175,7 @@ fn a_custodian_that_gives_nobody_what_it_disclosed_is_named_and_the_study_can_be
         assert!(refused.is_err_and(|error| error.to_string().contains("about to release")));
 
         let reply = follow(&node, &id, Duration::from_secs(90)).await?;
-        assert_eq!(reply.summary.unwrap_or_default().phase, "failed");
+        assert_phase(&reply, "failed");
         assert_eq!(reply.rounds.len(), 1);
         let [said] = &reply.rounds[0].accusations[..] else { panic!("{:?}", reply.rounds[0].accusations) };
         let accused = &world.consortium.hospitals[custodian].member.id.to_string();
@@ -185,7 +185,7 @@ fn a_custodian_that_gives_nobody_what_it_disclosed_is_named_and_the_study_can_be
         let id = propose(&world.researcher, &node, &spec).await?.0;
         approve(&world, id).await?;
         let reply = follow(&node, &id, Duration::from_secs(120)).await?;
-        assert_eq!(reply.summary.unwrap_or_default().phase, "released");
+        assert_phase(&reply, "released");
         let result = opened(&world.researcher, &node, &id).await?;
         assert_eq!(result.get().statistics[0].rows[0].measures[0].value.value(), Some(800.0), "four hospitals of 200");
         Ok(())

@@ -68,6 +68,17 @@ pub(crate) fn folder() -> PathBuf {
     folder
 }
 
+/// The same tables laid out by patient, made once and whenever they have changed.
+#[allow(dead_code, reason = "of several benches one measures it")]
+pub(crate) fn arranged(runtime: &tokio::runtime::Runtime, folder: &Path) -> PathBuf {
+    use consilium_engine::store::{Options, Store, StoreConfig, arrange};
+    let to = folder.with_file_name("bench-arranged");
+    let store = runtime.block_on(Store::open(&StoreConfig::of(folder), &[])).expect("an open store");
+    let options = Options::default();
+    runtime.block_on(arrange(&store, &to, &options, &mut |_| {})).expect("an arranged store");
+    to
+}
+
 /// What a consent to any aggregate allows, for the days of a window.
 pub(crate) fn allowed(window: Window) -> AllowedData {
     let rule = Rule { window, ..Rule::new(Effect::Permit, Action::Aggregate, Scope::Any) };

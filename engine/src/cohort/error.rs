@@ -91,6 +91,27 @@ pub enum CohortError {
         /// As written.
         name: String,
     },
+    /// A table of OMOP that no study may read.
+    #[error("table `{name}` is closed to every study, since {why}; write the query without it")]
+    ClosedTable {
+        /// As written.
+        name: String,
+        /// Why.
+        #[borsh(serialize_with = "words::write", deserialize_with = "words::read")]
+        why: &'static str,
+    },
+    /// A set of concepts with a table's name.
+    #[error("concept set `{name}` has the name of an OMOP table; choose another")]
+    SetName {
+        /// The name.
+        name: String,
+    },
+    /// A set of concepts that the study does not have.
+    #[error("there is no concept set `{name}`; add a [[concept_set]] of that name to the study, or correct its name")]
+    UnknownSet {
+        /// As written.
+        name: String,
+    },
     /// The present day.
     #[error(
         "`{name}` is another day at every run; use as_of(), the day of the block that opened the round, the same everywhere"
@@ -117,6 +138,15 @@ pub enum CohortError {
         /// As written.
         name: String,
     },
+    /// A column by a name of OMOP 5.3.
+    #[error("`{name}` is the name that OMOP 5.3 had; write `{now}`, under which it is read at every hospital")]
+    FormerColumn {
+        /// As written.
+        name: String,
+        /// The name in OMOP 5.4.
+        #[borsh(serialize_with = "words::write", deserialize_with = "words::read")]
+        now: &'static str,
+    },
     /// A column that is kept from every study.
     #[error("column `{name}` identifies people or is free text, and no study may read it; use a concept instead")]
     WithheldColumn {
@@ -130,18 +160,48 @@ pub enum CohortError {
         name: String,
     },
     /// A function that is not on the list.
-    #[error(
-        "function `{name}` is not allowed in a cohort; use functions of numbers, dates and single texts that give the \
-         same answer every time, such as coalesce, date_part, round or count"
-    )]
+    #[error("function `{name}` is not allowed in a cohort; {form}")]
     Function {
         /// As written.
         name: String,
+        /// What to write instead.
+        #[borsh(serialize_with = "words::write", deserialize_with = "words::read")]
+        form: &'static str,
     },
     /// A placeholder.
     #[error("the query has a parameter; write the value itself")]
     Parameter,
-    /// Types that do not fit, a wrong number of arguments, a column outside GROUP BY and the like.
+    /// A column that a grouped query shows, and that differs within its groups.
+    #[error("{what} is neither grouped nor aggregated; add it to GROUP BY, or put it into max(…), min(…) or count(…)")]
+    NotGrouped {
+        /// The column as the query names it, or what it is a part of.
+        what: String,
+    },
+    /// A function or operator of other arguments than it takes.
+    #[error("`{function}` cannot be taken of {found}; correct its arguments, or CAST them")]
+    Arguments {
+        /// The function or operator.
+        function: String,
+        /// What it was given, in words.
+        found: String,
+    },
+    /// A comparison of types that have nothing in common.
+    #[error("{left} is compared with {right}; CAST one of them to the type of the other")]
+    Incomparable {
+        /// The one type, in words.
+        #[borsh(serialize_with = "words::write", deserialize_with = "words::read")]
+        left: &'static str,
+        /// The other.
+        #[borsh(serialize_with = "words::write", deserialize_with = "words::read")]
+        right: &'static str,
+    },
+    /// A day where a number is compared or stands.
+    #[error(
+        "a date is compared with a number, or one stands for the other; take a date for the number (DATE '2015-01-01'), or \
+         date_part('year', …) of the date"
+    )]
+    DayAsNumber,
+    /// Anything else that the query engine has no plan for.
     #[error(
         "the query cannot be planned (types that do not fit, arguments, or a column missing in GROUP BY); correct it"
     )]
@@ -203,6 +263,15 @@ pub enum CohortError {
     #[error("column `{name}` of the result identifies a person or record; select it as the subject only")]
     IdentifierInResult {
         /// The column of the result.
+        name: String,
+    },
+    /// A result without the subject.
+    #[error(
+        "the result has no column `{name}`, the patient's id: a cohort has one row per patient, and the study's statistics count \
+         and sum over these; select it, and declare what to count by as a [[dimension]]"
+    )]
+    SubjectMissing {
+        /// The declared subject column.
         name: String,
     },
     /// A declared column that the result lacks.
@@ -294,14 +363,22 @@ impl CohortError {
             Self::FileAsTable { .. } => "file_as_table",
             Self::QualifiedTable { .. } => "qualified_table",
             Self::UnknownTable { .. } => "unknown_table",
+            Self::ClosedTable { .. } => "closed_table",
+            Self::SetName { .. } => "set_name",
+            Self::UnknownSet { .. } => "unknown_set",
             Self::Now { .. } => "now",
             Self::UnreadableTable { .. } => "unreadable_table",
             Self::UnreadableColumn { .. } => "unreadable_column",
             Self::UnknownColumn { .. } => "unknown_column",
+            Self::FormerColumn { .. } => "former_column",
             Self::WithheldColumn { .. } => "withheld_column",
             Self::AmbiguousColumn { .. } => "ambiguous_column",
             Self::Function { .. } => "function",
             Self::Parameter => "parameter",
+            Self::NotGrouped { .. } => "not_grouped",
+            Self::Arguments { .. } => "arguments",
+            Self::Incomparable { .. } => "incomparable",
+            Self::DayAsNumber => "day_as_number",
             Self::Unplannable => "unplannable",
             Self::Literal { .. } => "literal",
             Self::SeveralValues => "several_values",
@@ -312,7 +389,7 @@ impl CohortError {
             Self::AcrossPatients { .. } => "across_patients",
             Self::SubjectNotBare { .. } => "subject_not_bare",
             Self::IdentifierInResult { .. } => "identifier_in_result",
-            Self::ColumnMissing { .. } => "column_missing",
+            Self::ColumnMissing { .. } | Self::SubjectMissing { .. } => "column_missing",
             Self::ColumnType { .. } => "column_type",
             Self::SeveralRowsPerSubject { .. } => "several_rows_per_subject",
             Self::SubjectNotAllowed => "subject_not_allowed",

@@ -8,25 +8,38 @@
 use std::sync::Arc;
 
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
-use datafusion::common::{DFSchema, DFSchemaRef, Result, ScalarValue};
+use datafusion::common::{DFSchema, DFSchemaRef, NullEquality, Result, ScalarValue};
 use datafusion::datasource::source_as_provider;
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
-use datafusion::logical_expr::utils::merge_schema;
-use datafusion::logical_expr::{BinaryExpr, Expr, LogicalPlan, Operator, lit};
+use datafusion::logical_expr::utils::{conjunction, merge_schema};
+use datafusion::logical_expr::{
+    BinaryExpr, Expr, ExprSchemable, Join, JoinType, LogicalPlan, Operator, binary_expr, lit,
+};
 use datafusion::optimizer::optimizer::{ApplyOrder, Optimizer};
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 
 /// The name of the rule that is replaced.
 const REPLACED: &str = "simplify_expressions";
+/// The name of the rule that makes one join's conditions its keys.
+const KEYS: &str = "extract_equijoin_predicate";
+/// The name of the rule that arranges inner joins anew.
+const ARRANGES: &str = "eliminate_cross_join";
 
-/// The engine's rules, in its order, with this one for its simplification.
-pub(crate) fn rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
-    let own = |rule: Arc<dyn OptimizerRule + Send + Sync>| match rule.name() {
-        REPLACED => Arc::new(FoldConstants),
-        _ => rule,
+type Rule = Arc<dyn OptimizerRule + Send + Sync>;
+
+/// The engine's rules, in its order, with this one for its simplification, and those that confuse `=` with IS NOT DISTINCT FROM
+/// held back where they would.
+pub(crate) fn rules() -> Vec<Rule> {
+    let own = |rule: Rule| -> Rule {
+        match rule.name() {
+            REPLACED => Arc::new(FoldConstants),
+            KEYS => Arc::new(Keys(rule)),
+            ARRANGES => Arc::new(Cautious(rule)),
+            _ => rule,
+        }
     };
     Optimizer::new().rules.into_iter().map(own).collect()
 }
@@ -58,6 +71,69 @@ impl OptimizerRule for FoldConstants {
             Ok(if folded.transformed { folded.update_data(|expr| name.restore(expr)) } else { folded })
         })
     }
+}
+
+/// The rule that makes a join's conditions its keys, where `a.x IS NOT DISTINCT FROM b.x` may be one of them.
+///
+/// As a join's only condition that becomes its key, and the join one to which NULL equals NULL. That is a property of the whole
+/// join: an equality that comes to it later would be compared so, too. Then the equality is the key, and the other a condition.
+#[derive(Debug)]
+struct Keys(Rule);
+
+impl OptimizerRule for Keys {
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    fn apply_order(&self) -> Option<ApplyOrder> {
+        self.0.apply_order()
+    }
+
+    fn rewrite(&self, plan: LogicalPlan, config: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
+        match plan {
+            LogicalPlan::Join(join) if takes_nulls(&join) && join.filter.is_some() => {
+                let Join { on, filter, .. } = join;
+                let same = on.into_iter().map(|(left, right)| binary_expr(left, Operator::IsNotDistinctFrom, right));
+                let filter = conjunction(same.chain(filter));
+                let null_equality = NullEquality::NullEqualsNothing;
+                self.0.rewrite(LogicalPlan::Join(Join { on: Vec::new(), filter, null_equality, ..join }), config)
+            }
+            other => self.0.rewrite(other, config),
+        }
+    }
+}
+
+/// The rule that arranges inner joins anew, held back where NULL equals NULL in one of them: all would get that of the topmost.
+#[derive(Debug)]
+struct Cautious(Rule);
+
+impl OptimizerRule for Cautious {
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    fn apply_order(&self) -> Option<ApplyOrder> {
+        self.0.apply_order()
+    }
+
+    fn rewrite(&self, plan: LogicalPlan, config: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
+        if has_inner_join_that_takes_nulls(&plan) { Ok(Transformed::no(plan)) } else { self.0.rewrite(plan, config) }
+    }
+}
+
+/// Whether NULL equals NULL in a join's keys.
+fn takes_nulls(join: &Join) -> bool {
+    join.null_equality == NullEquality::NullEqualsNull && !join.on.is_empty()
+}
+
+fn has_inner_join_that_takes_nulls(plan: &LogicalPlan) -> bool {
+    let mut found = false;
+    let visited = plan.apply_with_subqueries(|node| {
+        found |= matches!(node, LogicalPlan::Join(join) if join.join_type == JoinType::Inner && takes_nulls(join));
+        Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    });
+    // In doubt there is.
+    found || visited.is_err()
 }
 
 /// The columns that a step's expressions may name.
@@ -136,14 +212,21 @@ fn evaluate(expr: Expr, context: &SimplifyContext) -> Result<Transformed<Expr>> 
     if !constant || expr.is_volatile() {
         return Ok(Transformed::no(expr));
     }
-    ExprSimplifier::new(context.clone()).with_canonicalize(false).simplify(expr).map(Transformed::yes)
+    let data_type = expr.get_type(context.schema())?;
+    Ok(Transformed::yes(match ExprSimplifier::new(context.clone()).with_canonicalize(false).simplify(expr)? {
+        // A CASE without an arm that holds becomes a NULL of no type, which what is over it does not take.
+        Expr::Literal(value, metadata) if value.data_type() != data_type => {
+            Expr::Literal(value.cast_to(&data_type)?, metadata)
+        }
+        other => other,
+    }))
 }
 
 #[cfg(test)]
 mod tests {
     use arrow::datatypes::{DataType, Field, Schema};
     use datafusion::functions::expr_fn::coalesce;
-    use datafusion::logical_expr::{cast, col, in_list, not};
+    use datafusion::logical_expr::{cast, col, in_list, not, when};
 
     use super::*;
 
@@ -159,6 +242,9 @@ mod tests {
         let names: Vec<String> = rules().iter().map(|rule| rule.name().to_string()).collect();
         assert_eq!(names.iter().filter(|name| *name == "fold_constants").count(), 1);
         assert!(!names.iter().any(|name| name == REPLACED));
+        for held_back in [KEYS, ARRANGES] {
+            assert_eq!(names.iter().filter(|name| *name == held_back).count(), 1, "{held_back}");
+        }
     }
 
     #[test]
@@ -172,6 +258,15 @@ mod tests {
             x().is_null().and(lit(ScalarValue::Boolean(None))).to_string()
         });
         assert!(folded(coalesce(vec![x(), lit(0i64)])).starts_with("CASE"), "what has no other evaluation is replaced");
+    }
+
+    #[test]
+    fn what_is_folded_keeps_its_type() {
+        let unknown = || lit(ScalarValue::Boolean(None));
+        let never = when(unknown(), lit(1i64)).end().expect("CASE");
+        assert_eq!(folded(never), "Int64(NULL)");
+        let never = when(lit(false), lit("a")).end().expect("CASE");
+        assert_eq!(folded(never), "Utf8(NULL)");
     }
 
     #[test]

@@ -46,7 +46,37 @@ const SCALAR: &[&str] = &[
     "to_date",
     "trunc",
     "upper",
+    "width_bucket",
 ];
+
+/// What to write instead of a function that is not there.
+pub(super) fn instead_of(name: &str) -> &'static str {
+    match name.to_ascii_lowercase().as_str() {
+        "percentile_cont"
+        | "percentile_disc"
+        | "approx_percentile"
+        | "approx_percentile_cont"
+        | "approx_quantiles"
+        | "quantile"
+        | "percentile"
+        | "mode" => "take median(x) of a patient's values, or ask for a histogram of all patients'",
+        "string_agg" | "listagg" | "group_concat" | "array_agg" | "concat" | "concat_ws" | "replace" => {
+            "compare, group or count each text by itself; none is made longer here"
+        }
+        "to_char" | "format" | "date_format" | "datename" | "strftime" | "str" => {
+            "take date_part('year', …) and the like of dates, and numbers as they are"
+        }
+        "grouping" | "grouping_id" => "declare dimensions: a study's statistics give their totals",
+        "months_between" | "timestampdiff" => "take the days between two as a - b, divided by 30.44 for months",
+        "eomonth" | "last_day" => "take date_trunc('month', d) + INTERVAL '1' MONTH, the first day after it",
+        "isnumeric" | "isdate" => "take TRY_CAST(… AS …) IS NOT NULL",
+        "newid" | "rand" | "random" => "a cohort is everyone who meets its conditions, not chosen by chance",
+        _ => {
+            "use functions of numbers, dates and single texts that give the same answer every time, such as coalesce, date_part, \
+             round or count"
+        }
+    }
+}
 
 /// The scalar functions, with those that operators and conversions stand for.
 pub(crate) fn scalar() -> Vec<Arc<ScalarUDF>> {
@@ -89,6 +119,7 @@ mod tests {
         "avg",
         "bool_and",
         "bool_or",
+        "corr",
         "count",
         "first_value",
         "last_value",
@@ -102,7 +133,18 @@ mod tests {
         "var_pop",
     ];
 
-    const WINDOW: &[&str] = &["dense_rank", "first_value", "lag", "last_value", "lead", "rank", "row_number"];
+    const WINDOW: &[&str] = &[
+        "cume_dist",
+        "dense_rank",
+        "first_value",
+        "lag",
+        "last_value",
+        "lead",
+        "ntile",
+        "percent_rank",
+        "rank",
+        "row_number",
+    ];
 
     #[test]
     fn every_listed_function_exists_and_no_other_is_reachable() {

@@ -15,6 +15,7 @@ use datafusion::logical_expr::{
 };
 
 use super::error::CohortError;
+use super::refusal::SEVERAL_COLUMNS;
 use crate::gate::GatedTable;
 use crate::store::kind::Kind;
 
@@ -30,7 +31,7 @@ pub(super) enum Trace {
 }
 
 /// The columns that expressions of a subquery may refer to outside it, innermost last.
-type Outer = Vec<(DFSchemaRef, Vec<Trace>)>;
+pub(super) type Outer = Vec<(DFSchemaRef, Vec<Trace>)>;
 
 struct Scope<'a> {
     schema: &'a DFSchema,
@@ -45,7 +46,8 @@ pub(super) fn trace(plan: &LogicalPlan) -> Traced<Vec<Trace>> {
     columns(plan, &Vec::new())
 }
 
-fn columns(plan: &LogicalPlan, outer: &Outer) -> Traced<Vec<Trace>> {
+/// The same of a plan within others.
+pub(super) fn columns(plan: &LogicalPlan, outer: &Outer) -> Traced<Vec<Trace>> {
     let below = |input: &LogicalPlan| columns(input, outer);
     match plan {
         LogicalPlan::TableScan(scan) => table(scan),
@@ -54,7 +56,7 @@ fn columns(plan: &LogicalPlan, outer: &Outer) -> Traced<Vec<Trace>> {
         LogicalPlan::Projection(projection) => {
             let traces = below(&projection.input)?;
             let scope = Scope { schema: projection.input.schema(), traces: &traces, outer };
-            projection.expr.iter().map(|expr| no_test_by_subquery(expr).and_then(|()| scope.trace(expr))).collect()
+            projection.expr.iter().map(|expr| scope.trace(expr)).collect()
         }
         LogicalPlan::Filter(filter) => {
             let traces = below(&filter.input)?;
@@ -100,17 +102,6 @@ fn columns(plan: &LogicalPlan, outer: &Outer) -> Traced<Vec<Trace>> {
         LogicalPlan::RecursiveQuery(_) => Err(CohortError::Recursive),
         LogicalPlan::Unnest(_) => Err(CohortError::Construct { what: "UNNEST" }),
         _ => Err(CohortError::Construct { what: "this kind of step" }),
-    }
-}
-
-/// The query engine cannot do this, and would only say that it cannot plan the query.
-fn no_test_by_subquery(expr: &Expr) -> Traced<()> {
-    let is_test = |expr: &Expr| Ok(matches!(expr, Expr::Exists(_) | Expr::InSubquery(_)));
-    match expr.exists(is_test) {
-        Ok(false) => Ok(()),
-        _ => Err(CohortError::Construct {
-            what: "EXISTS or IN (SELECT …) among the results (instead of LEFT JOIN (SELECT DISTINCT …) and IS NOT NULL)",
-        }),
     }
 }
 
@@ -216,7 +207,7 @@ impl Scope<'_> {
             }
             Expr::InSubquery(InSubquery { expr, subquery, .. }) => {
                 let inner = self.subquery(subquery)?;
-                let [inner] = inner.as_slice() else { return Err(CohortError::Unplannable) };
+                let [inner] = inner.as_slice() else { return Err(CohortError::Construct { what: SEVERAL_COLUMNS }) };
                 comparable(expr, &self.trace(expr)?, expr, inner)?;
             }
             Expr::Exists(exists) => {
@@ -266,7 +257,11 @@ impl Scope<'_> {
         if keys().enumerate().any(|(position, key)| keys().take(position).any(|earlier| earlier == key)) {
             return Err(CohortError::Construct { what: "the same key twice in the ORDER BY of an aggregate" });
         }
-        self.all_plain(keys())
+        // It is over one person's own rows, or over nobody's, so that a record's number tells nothing of who that is.
+        keys().try_for_each(|key| match self.trace(key)? {
+            Trace::Subject => Err(CohortError::IdentifierInExpression { name: name_of(key) }),
+            Trace::Plain | Trace::Key(_) => Ok(()),
+        })
     }
 
     fn window(&self, function: &WindowFunction) -> Traced<()> {

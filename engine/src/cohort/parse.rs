@@ -4,21 +4,23 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use consilium_protocol::ids::Date;
+use consilium_protocol::study::ConceptSet;
 use consilium_protocol::study::limits::SQL_BYTES;
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, CastKind, DataType, Distinct, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause,
-    FunctionArguments, GroupByExpr, Ident, JoinConstraint, JoinOperator, ObjectName, Query, Select, SelectFlavor,
-    SelectItem, SetExpr, SetOperator, SetQuantifier, Statement, TableFactor, TableWithJoins, UnaryOperator, Value,
-    ValueWithSpan, Visit, Visitor,
+    FunctionArguments, GroupByExpr, Ident, JoinConstraint, JoinOperator, NamedWindowExpr, ObjectName, OrderByExpr,
+    Query, Select, SelectFlavor, SelectItem, SetExpr, SetOperator, SetQuantifier, Statement, TableFactor,
+    TableWithJoins, UnaryOperator, Value, ValueWithSpan, Visit, Visitor, WindowType,
 };
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
-use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
+use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 
+use super::concepts;
 use super::dialect::CohortDialect;
 use super::error::CohortError;
-use super::functions::NAMES;
-use super::spelling::spell;
+use super::functions::{NAMES, instead_of};
+use super::spelling::{Names, spell, whole};
 use super::weight::Scales;
 
 /// The most words and signs of a query.
@@ -45,8 +47,8 @@ pub(super) struct Parsed {
 
 /// Reads and checks a query.
 ///
-/// `as_of` is what the query calls `as_of()`.
-pub(super) fn parse(sql: &str, as_of: Date) -> Result<Parsed, CohortError> {
+/// `sets` are what it may name beside tables, `as_of` is what it calls `as_of()`.
+pub(super) fn parse(sql: &str, sets: &[ConceptSet], as_of: Date) -> Result<Parsed, CohortError> {
     if sql.len() > SQL_BYTES {
         return Err(CohortError::TooLarge { what: "more than 16 KiB of text" });
     }
@@ -60,6 +62,10 @@ pub(super) fn parse(sql: &str, as_of: Date) -> Result<Parsed, CohortError> {
     if tokens.iter().filter(|t| is_position(&t.token)).count() > POSITIONS {
         return Err(CohortError::TooLarge { what: "more than 8 uses of POSITION (strpos does the same)" });
     }
+    let is_bracket = |token: &Token| matches!(token, Token::LBracket | Token::RBracket);
+    let place = |t: &TokenWithSpan| (t.span.start.line, t.span.start.column);
+    let brackets: Vec<_> =
+        tokens.iter().filter(|t| is_bracket(&t.token)).map(|t| (place(t), t.token.clone())).collect();
     let mut solid = tokens.iter().map(|t| &t.token).filter(|t| !matches!(t, Token::Whitespace(_)));
     match solid.next() {
         Some(Token::LParen) => {}
@@ -75,22 +81,41 @@ pub(super) fn parse(sql: &str, as_of: Date) -> Result<Parsed, CohortError> {
         .with_recursion_limit(NESTING)
         .with_tokens_with_locations(tokens)
         .parse_statements()
-        .map_err(|e| syntax(&e, sql))?;
+        .map_err(|e| match syntax(&e, sql) {
+            CohortError::Syntax { line, column } if is_in_brackets((line, column), &brackets) => {
+                CohortError::Construct {
+                    what: "a name in square brackets (instead of the name alone, or in \"double quotes\")",
+                }
+            }
+            other => other,
+        })?;
     let (Some(mut statement), None) = (statements.pop(), statements.pop()) else {
         return Err(CohortError::NotOneStatement);
     };
     let Statement::Query(_) = &statement else {
         return Err(CohortError::NotASelect { statement: "ANOTHER STATEMENT".to_string() });
     };
-    spell(&mut statement, as_of)?;
+    spell(&mut statement, sets, as_of)?;
     let mut check = Check::default();
     match statement.visit(&mut check) {
         ControlFlow::Break(error) => Err(error),
         ControlFlow::Continue(()) => {
-            let tables = check.relations.difference(&check.defined).cloned().collect();
-            Ok(Parsed { statement, tables })
+            let used: Vec<&ConceptSet> = sets.iter().filter(|set| check.relations.remove(&set.name)).collect();
+            if used.iter().any(|set| check.defined.contains(&set.name)) {
+                return Err(CohortError::Construct {
+                    what: "a name that WITH gives to a query, and that is a concept set's elsewhere (instead of another name)",
+                });
+            }
+            concepts::define(&mut statement, &used)?;
+            Ok(Parsed { statement, tables: check.relations })
         }
     }
+}
+
+/// Whether a place is one of these square brackets, or in between.
+fn is_in_brackets(place: (u64, u64), brackets: &[((u64, u64), Token)]) -> bool {
+    let last = brackets.iter().take_while(|(own, _)| *own <= place).last();
+    last.is_some_and(|(own, bracket)| *bracket == Token::LBracket || *own == place)
 }
 
 /// Of the parser's message only the place is used: the message quotes the query.
@@ -118,7 +143,10 @@ fn syntax(error: &ParserError, sql: &str) -> CohortError {
 #[derive(Default)]
 struct Check {
     depth: usize,
+    names: Names,
+    /// The tables and sets of concepts that are named, where the name is none that WITH gives.
     relations: BTreeSet<String>,
+    /// All names that WITH gives, wherever.
     defined: BTreeSet<String>,
     scales: Scales,
 }
@@ -161,6 +189,7 @@ impl Visitor for Check {
             }
             self.defined.extend(with.cte_tables.iter().map(|cte| normal(&cte.alias.name)));
         }
+        self.names.enter(query);
         self.scales.enter(query);
         if query.limit_clause.is_some() {
             return ControlFlow::Break(CohortError::PicksPatients { what: "LIMIT or OFFSET" });
@@ -179,6 +208,7 @@ impl Visitor for Check {
     }
 
     fn post_visit_query(&mut self, query: &Query) -> Flow {
+        self.names.leave();
         match self.scales.leave(query) {
             Ok(()) => ControlFlow::Continue(()),
             Err(error) => ControlFlow::Break(error),
@@ -196,7 +226,7 @@ impl Visitor for Check {
             GroupByExpr::All(modifiers) | GroupByExpr::Expressions(_, modifiers) => modifiers,
         };
         none_of(&[
-            (select.into.is_some(), "SELECT INTO"),
+            (select.into.is_some(), "SELECT INTO (instead of WITH name AS (SELECT …) before the SELECT)"),
             (!select.lateral_views.is_empty(), "LATERAL VIEW"),
             (select.prewhere.is_some(), "PREWHERE"),
             (!select.connect_by.is_empty(), "CONNECT BY"),
@@ -207,8 +237,16 @@ impl Visitor for Check {
             (select.exclude.is_some(), "EXCLUDE"),
             (select.select_modifiers.is_some(), "a SELECT modifier"),
             (!matches!(select.flavor, SelectFlavor::Standard), "FROM before SELECT"),
-            (!modifiers.is_empty(), "ROLLUP, CUBE or TOTALS"),
+            (
+                !modifiers.is_empty(),
+                "ROLLUP, CUBE or TOTALS (instead of dimensions: a study's statistics give their totals)",
+            ),
         ])?;
+        let is_numbered = select.named_window.iter().any(|window| match &window.1 {
+            NamedWindowExpr::WindowSpec(window) => has_number(&window.order_by),
+            NamedWindowExpr::NamedWindow(_) => false,
+        });
+        none_of(&[(is_numbered, NUMBERED)])?;
         let mut aliases = BTreeSet::new();
         for item in &select.projection {
             if let SelectItem::ExprWithAlias { alias, .. } = item
@@ -228,13 +266,18 @@ impl Visitor for Check {
         let Some(ident) = part.as_ident() else {
             return ControlFlow::Break(CohortError::TableFunction { name: shown(name) });
         };
+        if ident.value.starts_with('#') {
+            return refuse("a temporary table (instead of WITH name AS (SELECT …) before the SELECT)");
+        }
         let plain = ident.value.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
         if !plain || ident.quote_style == Some('\'') {
             return ControlFlow::Break(CohortError::FileAsTable { name: shown(name) });
         }
         let name = normal(ident);
         self.scales.table(&name);
-        self.relations.insert(name);
+        if !self.names.has(&name) {
+            self.relations.insert(name);
+        }
         ControlFlow::Continue(())
     }
 
@@ -274,6 +317,9 @@ impl Visitor for Check {
                 ControlFlow::Break(CohortError::TableFunction { name: "TABLE(…)".to_string() })
             }
             TableFactor::UNNEST { .. } => refuse("UNNEST"),
+            TableFactor::Pivot { .. } | TableFactor::Unpivot { .. } => {
+                refuse("PIVOT or UNPIVOT (instead of max(CASE WHEN … THEN … END) for each column, and GROUP BY)")
+            }
             _ => refuse("a table expression other than a table, a subquery or a join"),
         }
     }
@@ -345,6 +391,9 @@ fn joins(table: &TableWithJoins) -> Flow {
             | JoinOperator::RightSemi(c)
             | JoinOperator::LeftAnti(c)
             | JoinOperator::RightAnti(c) => c,
+            JoinOperator::CrossApply | JoinOperator::OuterApply => {
+                return refuse("APPLY (instead of a JOIN of a query that is grouped by the person's id)");
+            }
             _ => return refuse("this kind of join"),
         };
         if matches!(constraint, JoinConstraint::Natural) {
@@ -359,10 +408,14 @@ fn joins(table: &TableWithJoins) -> Flow {
 
 fn expression(expr: &Expr) -> Flow {
     match expr {
-        Expr::Identifier(ident) if ident.value.starts_with('@') => refuse("a variable"),
+        Expr::Identifier(ident) if ident.value.starts_with('@') => refuse("a variable (instead of its value)"),
         Expr::CompoundIdentifier(parts) if parts.len() > 2 || parts.iter().any(|p| p.value.starts_with('@')) => {
             refuse("a column name with a schema")
         }
+        Expr::InSubquery { expr, .. } if matches!(**expr, Expr::Tuple(_)) => refuse(
+            "(a, b) IN (SELECT …) elsewhere than in AND and OR of WHERE, or NOT IN (instead of EXISTS or NOT EXISTS (SELECT 1 FROM … \
+             WHERE … = a AND … = b))",
+        ),
         Expr::InList { list, .. } if list.len() > LIST => too_large("more than 1,000 values in an IN list"),
         Expr::InList { expr, .. } | Expr::InSubquery { expr, .. } | Expr::Between { expr, .. } if tests(expr) => {
             refuse("IN, BETWEEN or LIKE right after another (instead of parentheses)")
@@ -419,7 +472,29 @@ fn expression(expr: &Expr) -> Flow {
         | Expr::Exists { .. }
         | Expr::Subquery(_)
         | Expr::Interval(_) => ControlFlow::Continue(()),
-        _ => refuse("this kind of expression"),
+        other => refuse(kind_of(other)),
+    }
+}
+
+/// What an expression is that cohorts have no use for, with the form that they have.
+const fn kind_of(expr: &Expr) -> &'static str {
+    match expr {
+        Expr::Rollup(_) | Expr::Cube(_) | Expr::GroupingSets(_) => {
+            "ROLLUP, CUBE or GROUPING SETS (instead of dimensions: a study's statistics give their totals)"
+        }
+        Expr::AnyOp { .. } | Expr::AllOp { .. } => {
+            "ANY or ALL (instead of IN, EXISTS, or a comparison with (SELECT max(…) …))"
+        }
+        Expr::Tuple(_) => "(a, b) as a value (instead of each by itself)",
+        Expr::Convert { .. } => {
+            "CONVERT with a style (instead of CAST(… AS DATE), or date_part('year', …) and the like)"
+        }
+        Expr::Array(_) | Expr::CompoundFieldAccess { .. } => "an array (instead of IN, or of a [[concept_set]])",
+        Expr::AtTimeZone { .. } => "AT TIME ZONE (times have no zone here)",
+        Expr::SimilarTo { .. } | Expr::RLike { .. } => "SIMILAR TO or REGEXP (instead of LIKE)",
+        Expr::Like { .. } | Expr::ILike { .. } => "LIKE ANY (instead of one LIKE after another, with OR)",
+        Expr::Collate { .. } => "COLLATE (instead of lower(…))",
+        _ => "this kind of expression",
     }
 }
 
@@ -493,13 +568,21 @@ fn castable(data_type: &DataType) -> bool {
     )
 }
 
+const NUMBERED: &str = "ORDER BY of a number in a function or window (instead of the column that is meant)";
+
+/// Whether rows are to be put in order by a number, which would stand for a column of FROM, or for nothing.
+fn has_number(keys: &[OrderByExpr]) -> bool {
+    keys.iter().any(|key| whole(&key.expr).is_some_and(|number| number >= 0))
+}
+
 fn call(function: &Function) -> Flow {
     let known = match function.name.0.as_slice() {
         [part] => part.as_ident().is_some_and(|ident| NAMES.contains(&ident.value.to_ascii_lowercase())),
         _ => false,
     };
     if !known {
-        return ControlFlow::Break(CohortError::Function { name: shown(&function.name) });
+        let name = shown(&function.name);
+        return ControlFlow::Break(CohortError::Function { form: instead_of(&name), name });
     }
     none_of(&[
         (function.uses_odbc_syntax, "{fn …}"),
@@ -512,12 +595,23 @@ fn call(function: &Function) -> Flow {
     let ordered = |clause: &FunctionArgumentClause| {
         matches!(clause, FunctionArgumentClause::OrderBy(_) | FunctionArgumentClause::IgnoreOrRespectNulls(_))
     };
+    let is_numbered =
+        list.clauses.iter().any(|c| matches!(c, FunctionArgumentClause::OrderBy(keys) if has_number(keys)))
+            || matches!(&function.over, Some(WindowType::WindowSpec(window)) if has_number(&window.order_by));
     let name = function.name.to_string().to_ascii_lowercase();
+    let is_tiles = |arg: &FunctionArg| match arg {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Value(value))) => {
+            matches!(&value.value, Value::Number(text, _) if text.parse::<u32>().is_ok_and(|tiles| tiles > 0))
+        }
+        _ => false,
+    };
     let picks = ["first_value", "last_value"].contains(&name.as_str());
     let has_order = list.clauses.iter().any(|c| matches!(c, FunctionArgumentClause::OrderBy(_)));
     none_of(&[
-        (!list.args.iter().all(plain), "a named argument"),
+        (!list.args.iter().all(plain), "a named argument, or all columns of one table as one (instead of count(*))"),
         (!list.clauses.iter().all(ordered), "this clause of a function call"),
+        (is_numbered, NUMBERED),
+        (name == "ntile" && !list.args.iter().all(is_tiles), "ntile of anything but a whole number from 1 on"),
         (picks && function.over.is_none() && !has_order, "first_value or last_value without ORDER BY"),
     ])
 }

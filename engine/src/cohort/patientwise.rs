@@ -9,7 +9,10 @@
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, DataFusionError};
 use datafusion::datasource::source_as_provider;
-use datafusion::logical_expr::{Aggregate, Distinct, Expr, Join, JoinType, LogicalPlan, Projection, TableScan, Window};
+use datafusion::logical_expr::utils::split_conjunction;
+use datafusion::logical_expr::{
+    Aggregate, BinaryExpr, Distinct, Expr, Join, JoinType, LogicalPlan, Operator, Projection, TableScan, Window,
+};
 
 use super::error::CohortError;
 use crate::gate::GatedTable;
@@ -33,6 +36,9 @@ pub(super) fn check(plan: &LogicalPlan) -> Checked<()> {
         Rows::OfOne(_) | Rows::Public => refused("the result's subject is not the patient that its row is made of"),
     }
 }
+
+/// Rows that only a vocabulary has.
+const OF_NOBODY: &str = "an outer join that keeps rows of no patient (instead of JOIN, since they are in no cohort)";
 
 fn refused<T>(what: &'static str) -> Checked<T> {
     Err(CohortError::AcrossPatients { what })
@@ -149,19 +155,28 @@ fn join(join: &Join) -> Checked<Rows> {
         let is = |subjects: &[usize], expr: &Expr, side: &LogicalPlan| {
             bare(expr, side.schema()).is_some_and(|position| subjects.contains(&position))
         };
-        join.on.iter().any(|(one, other)| is(left, one, &join.left) && is(right, other, &join.right))
+        let fits = |one: &Expr, other: &Expr| is(left, one, &join.left) && is(right, other, &join.right);
+        // A subject is never NULL where there is a row of it.
+        let is_compared = |part: &&Expr| match part {
+            Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq | Operator::IsNotDistinctFrom, right }) => {
+                fits(left, right) || fits(right, left)
+            }
+            _ => false,
+        };
+        join.on.iter().any(|(one, other)| fits(one, other))
+            || join.filter.iter().flat_map(split_conjunction).any(|part| is_compared(&part))
     };
     use JoinType::{Full, Inner, Left, LeftAnti, LeftMark, LeftSemi, Right, RightAnti, RightMark, RightSemi};
     match (left, right) {
         (Rows::Public, Rows::Public) => Ok(Rows::Public),
         (Rows::OfOne(left), Rows::Public) => match join.join_type {
             Inner | Left | LeftSemi | LeftAnti | LeftMark => Ok(Rows::OfOne(left)),
-            Right | Full | RightSemi | RightAnti | RightMark => refused("an outer join that keeps rows of no patient"),
+            Right | Full | RightSemi | RightAnti | RightMark => refused(OF_NOBODY),
         },
         (Rows::Public, Rows::OfOne(right)) => match join.join_type {
             Inner | Right => Ok(Rows::OfOne(shifted(&right))),
             RightSemi | RightAnti | RightMark => Ok(Rows::OfOne(right)),
-            Left | Full | LeftSemi | LeftAnti | LeftMark => refused("an outer join that keeps rows of no patient"),
+            Left | Full | LeftSemi | LeftAnti | LeftMark => refused(OF_NOBODY),
         },
         (Rows::OfOne(left), Rows::OfOne(right)) => {
             if !by_subject(&left, &right) {

@@ -7,8 +7,8 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use consilium_protocol::consent::{AllowedData, Domain, Opened, Windows};
 use consilium_protocol::ids::Date;
 use consilium_protocol::study::StudySpec;
+use datafusion::common::Column;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNodeRecursion};
-use datafusion::common::{Column, DataFusionError, SchemaError};
 use datafusion::datasource::source_as_provider;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
@@ -19,8 +19,9 @@ use serde::Serialize;
 use super::error::CohortError;
 use super::lineage::{Trace, trace};
 use super::parse::parse;
+use super::refusal::meaning;
 use super::types::{Wanted, wanted};
-use super::{patientwise, single, size, subqueries, total};
+use super::{comparable, concepts, full, patientwise, same_person, single, size, subqueries, total};
 use crate::gate::GatedTable;
 use crate::store::omop;
 use crate::store::table::{Dating, Role, Table};
@@ -77,22 +78,31 @@ pub(super) struct Planned {
 
 /// Plans the cohort of a study over the tables of a session.
 pub(super) async fn plan(context: &SessionContext, spec: &StudySpec, as_of: Date) -> Result<Planned, CohortError> {
-    let mut parsed = parse(&spec.cohort.sql, as_of)?;
+    let mut parsed = parse(&spec.cohort.sql, &spec.cohort.concept_sets, as_of)?;
     total::rewrite(&mut parsed.statement)?;
     for table in &parsed.tables {
         if !context.table_exist(table.as_str()).unwrap_or(false) {
-            return Err(CohortError::UnknownTable { name: table.clone() });
+            let name = table.clone();
+            return Err(match omop::closed(table) {
+                Some(why) => CohortError::ClosedTable { name, why },
+                None => CohortError::UnknownTable { name },
+            });
         }
     }
     let state = context.state();
     let statement = AnyStatement::Statement(Box::new(parsed.statement));
-    let plan = state.statement_to_plan(statement).await.map_err(|e| unplannable(&e))?;
+    let plan = state.statement_to_plan(statement).await.map_err(|e| meaning(&e))?;
     size::check(&plan)?;
+    comparable::check(&plan)?;
+    let plan = full::replace(plan)?;
+    size::check(&plan)?;
+    let plan = same_person::add(plan)?;
     let traces = trace(&plan)?;
     let (written, columns) = declared_only(plan, &traces, spec)?;
     let written = without_order(written)?;
     let plan = subqueries::rewrite(written.clone())?;
-    let plan = state.optimize(&plan).map_err(|e| unplannable(&e))?;
+    size::check(&plan)?;
+    let plan = state.optimize(&plan).map_err(|e| meaning(&e))?;
     refuse_cross_joins(&plan)?;
     patientwise::check(&plan)?;
     let reads = reads(&plan)?;
@@ -108,44 +118,9 @@ pub(super) async fn physical(
     state: &SessionState,
     plan: &LogicalPlan,
 ) -> Result<Arc<dyn datafusion::physical_plan::ExecutionPlan>, CohortError> {
-    let plan = state.query_planner().create_physical_plan(plan, state).await.map_err(|e| unplannable(&e))?;
+    let plan = state.query_planner().create_physical_plan(plan, state).await.map_err(|e| meaning(&e))?;
     total::verify(&plan)?;
     Ok(plan)
-}
-
-/// What the engine's refusal to plan means. Only names are taken from it, and these are the query's own.
-fn unplannable(error: &DataFusionError) -> CohortError {
-    let mut error = error;
-    loop {
-        match error {
-            DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => error = inner,
-            DataFusionError::Shared(inner) => error = inner,
-            DataFusionError::Collection(errors) if !errors.is_empty() => error = &errors[0],
-            DataFusionError::SchemaError(schema, _) => return of_names(schema),
-            DataFusionError::External(inner) => {
-                return inner.downcast_ref::<CohortError>().cloned().unwrap_or(CohortError::Unplannable);
-            }
-            _ => return CohortError::Unplannable,
-        }
-    }
-}
-
-fn of_names(error: &SchemaError) -> CohortError {
-    let shown = |column: &Column| column.flat_name().chars().take(120).collect::<String>();
-    match error {
-        SchemaError::FieldNotFound { field, .. } if omop::is_withheld(&field.name.to_ascii_lowercase()) => {
-            CohortError::WithheldColumn { name: shown(field) }
-        }
-        SchemaError::FieldNotFound { field, .. } => CohortError::UnknownColumn { name: shown(field) },
-        SchemaError::AmbiguousReference { field } => CohortError::AmbiguousColumn { name: shown(field) },
-        // The engine names what it computes, and leaves casts out of the name.
-        SchemaError::DuplicateUnqualifiedField { name } if name.contains('(') => CohortError::Construct {
-            what: "the same function of a column and of a CAST of it (instead of a CAST that a WITH query computes first)",
-        },
-        SchemaError::DuplicateQualifiedField { name, .. } | SchemaError::DuplicateUnqualifiedField { name } => {
-            CohortError::AmbiguousColumn { name: name.chars().take(120).collect() }
-        }
-    }
 }
 
 /// Checks what the result shows, and cuts it down to the subject and the declared columns.
@@ -163,7 +138,10 @@ fn declared_only(
             (Some(_), Some(_)) => Err(CohortError::AmbiguousColumn { name: name.to_string() }),
         }
     };
-    let subject = find(&spec.cohort.subject)?;
+    let subject = find(&spec.cohort.subject).map_err(|error| match error {
+        CohortError::ColumnMissing { name } => CohortError::SubjectMissing { name },
+        other => other,
+    })?;
     if traces.get(subject) != Some(&Trace::Subject) {
         return Err(CohortError::SubjectNotBare { name: spec.cohort.subject.clone() });
     }
@@ -222,6 +200,9 @@ fn reads(plan: &LogicalPlan) -> Result<Reads, CohortError> {
             strange = true;
             return Ok(TreeNodeRecursion::Stop);
         };
+        if concepts::is_own(&gated.table.name) {
+            return Ok(TreeNodeRecursion::Continue);
+        }
         let entry = tables.entry(gated.table.name.clone()).or_insert((Arc::clone(&gated.table), BTreeSet::new()));
         entry.1.extend(scan.projected_schema.fields().iter().map(|field| field.name().clone()));
         for filter in &scan.filters {

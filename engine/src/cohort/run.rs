@@ -1,30 +1,22 @@
 //! Runs a cohort query over the hospital's gated rows, within limits.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use arrow::array::{Array, AsArray, BooleanArray, Int64Array};
-use arrow::compute::filter_record_batch;
-use arrow::datatypes::{Field, Int64Type, Schema, SchemaRef};
-use arrow::error::ArrowError;
-use arrow::record_batch::{RecordBatch, RecordBatchOptions};
+use arrow::datatypes::SchemaRef;
+use arrow::record_batch::RecordBatch;
 use consilium_protocol::consent::Permissions;
 use consilium_protocol::ids::Date;
 use consilium_protocol::study::StudySpec;
-use datafusion::common::DataFusionError;
-use datafusion::execution::TaskContext;
-use datafusion::execution::memory_pool::MemoryConsumer;
-use datafusion::physical_plan::{ExecutionPlan, execute_stream};
-use futures::StreamExt;
+use tokio::sync::{mpsc, oneshot};
 
+use super::collect::Collecting;
+use super::concepts;
 use super::deep::on_a_deep_stack;
 use super::error::CohortError;
-use super::plan::{Planned, Reads, physical, plan};
-use super::single::SUBJECT;
+use super::plan::{Reads, physical, plan};
+use super::planning::{Begun, Planning};
 use super::spelling::any_day;
-use super::types::Wanted;
-use super::watch::{DeadlinePassed, watch};
 use crate::gate::{Gate, GatedTable, Met, session};
 use crate::pseudonym::LinkSecret;
 use crate::rerun::SubjectSet;
@@ -75,8 +67,8 @@ pub struct Cohort {
     pub strays: usize,
     /// Whose each row is, in the order of the batches.
     pub(crate) persons: Vec<i64>,
-    met: Met,
-    people: Arc<Subjects>,
+    pub(super) met: Met,
+    pub(super) people: Arc<Subjects>,
 }
 
 impl Cohort {
@@ -113,6 +105,7 @@ async fn check_here(spec: StudySpec) -> Result<Reads, CohortError> {
     let gate = Gate::shut();
     let own = spec.tables.iter().filter(|own| omop::definition(&own.name).is_none()).map(Table::empty_own);
     let tables = omop::TABLES.iter().map(Table::empty).chain(own).map(Arc::new);
+    let tables = tables.chain(concepts::tables(&spec.cohort.concept_sets)?);
     let tables = tables.map(|table| GatedTable::new(&table, &reader, &gate)).collect();
     let resources = session::Resources { memory_bytes: 64 << 20, threads: 1 };
     let context = session::open(tables, resources).map_err(|_| CohortError::Internal)?;
@@ -149,36 +142,39 @@ pub(crate) async fn run_through(
     let is_known = |table: &&Arc<Table>| {
         omop::definition(&table.name).is_some() || spec.tables.iter().any(|own| own.name == table.name)
     };
-    let tables = store.tables().filter(is_known).map(|table| GatedTable::new(table, store.reader(), &gate)).collect();
+    let reader = store.begin().await?;
+    let sets = concepts::tables(&spec.cohort.concept_sets)?;
+    let tables = store.tables().filter(is_known).chain(&sets);
+    let tables = tables.map(|table| GatedTable::new(table, &reader, &gate)).collect();
     let resources = session::Resources { memory_bytes: limits.memory_bytes, threads: limits.threads };
     let context = session::open(tables, resources).map_err(|_| CohortError::Internal)?;
-    let (planned, spec) = (context.clone(), spec.clone());
-    let planning = on_a_deep_stack(move || async move {
-        let Planned { plan, columns, reads } = plan(&planned, &spec, as_of).await?;
-        Ok((physical(&planned.state(), &plan).await?, columns, reads))
-    });
-    let planned = planning.await.unwrap_or(Err(CohortError::Planner));
-    let (plan, columns, reads) = planned.map_err(|error| as_known(store, error))?;
-    let plan = watch(plan, deadline).map_err(|_| CohortError::Internal)?;
-    let collecting = Collecting {
-        schema: result_schema(&plan, &columns)?,
-        columns,
-        met: gate.nobody_met(),
-        gate,
-        limits: limits.clone(),
-        rows: 0,
-        batches: Vec::new(),
-        several: BTreeSet::new(),
-        strays: 0,
+    let pool = Arc::clone(&context.runtime_env().memory_pool);
+    let (begin, begun) = oneshot::channel();
+    let (next, steps) = mpsc::channel(1);
+    let planning = Planning {
+        context,
+        as_of,
+        buckets: store.buckets(),
+        memory_bytes: limits.memory_bytes,
+        deadline,
+        runtime: tokio::runtime::Handle::current(),
     };
-    // A task of its own, so that a panic of the engine ends the query and not the node.
-    let task = tokio::spawn(collecting.collect(plan, context.task_ctx()));
-    let abort = AbortOnDrop(task.abort_handle());
-    let outcome = tokio::time::timeout_at(deadline.into(), task).await;
-    drop(abort);
-    match outcome {
-        Ok(Ok(collected)) => collected.map(|collected| collected.cohort(reads, people)),
-        Ok(Err(_)) => Err(CohortError::Internal),
+    let spec = spec.clone();
+    let planned = on_a_deep_stack(move || planning.plan(spec, begin, next));
+    let planned = async { planned.await.unwrap_or(Err(CohortError::Planner)) };
+    let collected = async {
+        // Where nothing was begun, planning says why.
+        let Ok(Begun { columns, reads, schema }) = begun.await else { return std::future::pending().await };
+        let collecting = Collecting::new(schema, columns, gate, limits.clone());
+        // A task of its own, so that a panic of the engine ends the query and not the node.
+        let task = tokio::spawn(collecting.collect(steps, pool));
+        let _abort = AbortOnDrop(task.abort_handle());
+        let collected = task.await.unwrap_or(Err(CohortError::Internal))?;
+        Ok(collected.cohort(reads, people))
+    };
+    let both = async { tokio::try_join!(planned, collected) };
+    match tokio::time::timeout_at(deadline.into(), both).await {
+        Ok(outcome) => outcome.map(|((), cohort)| cohort).map_err(|error| as_known(store, error)),
         Err(_) => Err(CohortError::TimedOut { limit_s: limits.time.as_secs() }),
     }
 }
@@ -200,184 +196,5 @@ struct AbortOnDrop(tokio::task::AbortHandle);
 impl Drop for AbortOnDrop {
     fn drop(&mut self) {
         self.0.abort();
-    }
-}
-
-fn result_schema(plan: &Arc<dyn ExecutionPlan>, columns: &[Wanted]) -> Result<SchemaRef, CohortError> {
-    let schema = plan.schema();
-    let mut fields = Vec::with_capacity(columns.len());
-    for (wanted, field) in columns.iter().zip(schema.fields().iter().skip(1)) {
-        fields.push(Field::new(&wanted.name, wanted.check(field.data_type())?, true));
-    }
-    Ok(Arc::new(Schema::new(fields)))
-}
-
-/// A cohort while it is collected, with whose each row is.
-struct Collecting {
-    schema: SchemaRef,
-    columns: Vec<Wanted>,
-    gate: Gate,
-    limits: Limits,
-    met: Met,
-    rows: usize,
-    batches: Vec<(Int64Array, RecordBatch)>,
-    /// Who had more than one row.
-    several: BTreeSet<i64>,
-    /// How many rows were of nobody.
-    strays: usize,
-}
-
-impl Collecting {
-    async fn collect(mut self, plan: Arc<dyn ExecutionPlan>, context: Arc<TaskContext>) -> Result<Self, CohortError> {
-        let limits = self.limits.clone();
-        let failed = |error: DataFusionError| failure(&error, &limits);
-        let memory = MemoryConsumer::new("cohort").register(context.memory_pool());
-        let mut stream = execute_stream(plan, context).map_err(failed)?;
-        while let Some(batch) = stream.next().await {
-            let batch = batch.map_err(failed)?;
-            let subjects = batch.column(SUBJECT).as_primitive_opt::<Int64Type>().ok_or(CohortError::Internal)?.clone();
-            self.meet(&subjects)?;
-            let kept = self.keep(&batch)?;
-            // The list of those met has an entry for each.
-            let listed = 16 * batch.num_rows() + subjects.get_array_memory_size();
-            memory.try_grow(kept.get_array_memory_size() + listed).map_err(failed)?;
-            self.batches.push((subjects, kept));
-        }
-        self.leave_out()?;
-        Ok(self)
-    }
-
-    /// Notes whose rows these are. Nobody is there who did not consent.
-    fn meet(&mut self, subjects: &Int64Array) -> Result<(), CohortError> {
-        for person in subjects {
-            let Some(person) = person else {
-                self.strays += 1;
-                continue;
-            };
-            if !self.gate.knows(person) {
-                return Err(CohortError::SubjectNotAllowed);
-            }
-            if !self.met.meet(person) {
-                self.several.insert(person);
-            }
-        }
-        self.rows += subjects.len();
-        if self.rows > self.limits.rows {
-            return Err(CohortError::TooManyRows { limit: self.limits.rows });
-        }
-        Ok(())
-    }
-
-    /// The declared columns in their final types; the subject is kept apart.
-    fn keep(&self, batch: &RecordBatch) -> Result<RecordBatch, CohortError> {
-        let columns = self.columns.iter().zip(batch.columns().iter().skip(1));
-        let columns = columns.map(|(wanted, column)| wanted.convert(column)).collect::<Result<Vec<_>, _>>()?;
-        let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-        RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)
-            .map_err(|_| CohortError::Internal)
-    }
-
-    /// Takes out every row of those who had several, and those of nobody: one patient's rows never fail a query, and no
-    /// row of theirs is better than the other.
-    fn leave_out(&mut self) -> Result<(), CohortError> {
-        if self.several.is_empty() && self.strays == 0 {
-            return Ok(());
-        }
-        self.rows = 0;
-        for (subjects, batch) in &mut self.batches {
-            let stays = |person: Option<i64>| person.is_some_and(|person| !self.several.contains(&person));
-            let stay: BooleanArray = subjects.iter().map(|person| Some(stays(person))).collect();
-            *batch = filter_record_batch(batch, &stay).map_err(|_| CohortError::Internal)?;
-            self.rows += batch.num_rows();
-        }
-        self.several.iter().for_each(|person| self.met.forget(*person));
-        Ok(())
-    }
-
-    fn cohort(self, reads: Reads, people: Arc<Subjects>) -> Cohort {
-        let stays = |person: &i64| !self.several.contains(person);
-        let persons = self.batches.iter().flat_map(|(subjects, _)| subjects.iter().flatten()).filter(stays).collect();
-        Cohort {
-            persons,
-            batches: self.batches.into_iter().map(|(_, batch)| batch).collect(),
-            schema: self.schema,
-            rows: self.rows,
-            reads,
-            duplicates: self.several.len(),
-            strays: self.strays,
-            met: self.met,
-            people,
-        }
-    }
-}
-
-/// What a failure of the engine means. Nothing of its message is kept: messages print rows.
-fn failure(error: &DataFusionError, limits: &Limits) -> CohortError {
-    let mut error = error;
-    loop {
-        error = match error {
-            DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => inner,
-            DataFusionError::Shared(inner) => inner,
-            DataFusionError::Collection(errors) if !errors.is_empty() => &errors[0],
-            DataFusionError::External(inner) => {
-                if inner.is::<DeadlinePassed>() {
-                    return CohortError::TimedOut { limit_s: limits.time.as_secs() };
-                }
-                match inner.downcast_ref::<DataFusionError>() {
-                    Some(inner) => inner,
-                    None => return CohortError::Internal,
-                }
-            }
-            DataFusionError::ArrowError(inner, _) => match &**inner {
-                ArrowError::ExternalError(inner) => match inner.downcast_ref::<DataFusionError>() {
-                    Some(inner) => inner,
-                    None => return CohortError::Internal,
-                },
-                ArrowError::ParquetError(_) | ArrowError::IoError(..) => return CohortError::StoreChanged,
-                // Texts of more than 2 GiB in one column of a batch.
-                ArrowError::OffsetOverflowError(_) | ArrowError::MemoryError(_) => {
-                    return CohortError::Memory { limit_mib: limits.memory_bytes >> 20 };
-                }
-                _ => return CohortError::Evaluation,
-            },
-            DataFusionError::ResourcesExhausted(_) => {
-                return CohortError::Memory { limit_mib: limits.memory_bytes >> 20 };
-            }
-            DataFusionError::ParquetError(_) | DataFusionError::ObjectStore(_) | DataFusionError::IoError(_) => {
-                return CohortError::StoreChanged;
-            }
-            DataFusionError::Execution(_) => return CohortError::Evaluation,
-            _ => return CohortError::Internal,
-        };
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn rows_of_nobody_are_left_out_and_counted() {
-        let schema = Arc::new(Schema::empty());
-        let gate = Gate::shut();
-        let mut collecting = Collecting {
-            schema: Arc::clone(&schema),
-            columns: Vec::new(),
-            met: gate.nobody_met(),
-            gate,
-            limits: Limits::default(),
-            rows: 0,
-            batches: Vec::new(),
-            several: BTreeSet::new(),
-            strays: 0,
-        };
-        let nobody = Int64Array::from(vec![None, None]);
-        collecting.meet(&nobody).expect("no failure");
-        let two = RecordBatchOptions::new().with_row_count(Some(2));
-        let batch = RecordBatch::try_new_with_options(schema, Vec::new(), &two).expect("a batch");
-        collecting.batches.push((nobody, batch));
-        collecting.leave_out().expect("no failure");
-        assert_eq!((collecting.rows, collecting.strays), (0, 2));
-        assert_eq!(collecting.batches[0].1.num_rows(), 0);
     }
 }

@@ -12,9 +12,9 @@
 //! outer join makes rows up, out of NULL: its optional side gets new attributes, which depend on the columns that its ON
 //! reads, and only as far as those determine what they stand for among the pairs that match. UNION gets new attributes,
 //! too, which have in common what each of its parts says in the same words. Facts of the tables are two: `person` has
-//! one row a person, and a vocabulary's key is unique; both were checked when the store was opened. Two values are the
-//! same here when no operation can tell them apart; `=` says so of whole numbers, texts, days and truth values, not of
-//! numbers with fractions.
+//! one row a person, and a vocabulary's key is unique; both are checked when the store is opened, and in a database by
+//! each study. Two values are the same here when no operation can tell them apart; `=` says so of whole numbers, texts,
+//! days and truth values, not of numbers with fractions.
 
 mod exact;
 mod meaning;
@@ -41,6 +41,7 @@ use self::part::Part;
 use self::partition::{is_one_per_partition, is_row_number};
 use super::determined::{Attribute, Determined};
 use super::error::CohortError;
+use super::refusal::meaning;
 use crate::gate::GatedTable;
 
 /// The column of a planned cohort that says whose a row is, for the proof and for what counts rows.
@@ -68,7 +69,7 @@ struct Proof {
 pub(super) fn check(plan: &LogicalPlan, options: &ConfigOptions) -> Proved<()> {
     // Only types are coerced here, whatever else a session's analyzer does to a plan.
     let plan = Analyzer::new().execute_and_check(plan.clone(), options, |_, _| {});
-    let plan = plan.map_err(|_| CohortError::Unplannable)?;
+    let plan = plan.map_err(|error| meaning(&error))?;
     let mut proof = Proof::default();
     let rows = proof.rows(&plan)?;
     let subject = *rows.columns.get(SUBJECT).ok_or(CohortError::Internal)?;

@@ -17,12 +17,16 @@
 //! | `EXISTS (S)`, S with exactly one row | true |
 //! | `EXISTS (SELECT … HAVING h)`, without GROUP BY | `(SELECT h …) IS TRUE` |
 //!
-//! and what correlates a subquery with its query is let up through steps that commute with it and no others
+//! Among results, in CASE and in aggregates there are no such joins: there `EXISTS (S)` becomes `NOT (SELECT count(1) … S) = 0`, and a
+//! subquery within an aggregate or window function is computed by a step below it. An aggregate over a condition other than
+//! equality is turned into joins here ([`unnest`]).
+//!
+//! What correlates a subquery with its query is let up through steps that commute with it and no others
 //! ([`correlation`]); the rest is refused by name. What is equal to what is held against another engine in the tests.
 
 mod correlation;
-mod nulls;
 mod shape;
+mod unnest;
 
 use std::sync::Arc;
 
@@ -30,32 +34,86 @@ use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, Tr
 use datafusion::common::{Column, DFSchema, DataFusionError, Result};
 use datafusion::functions_aggregate::expr_fn::count;
 use datafusion::logical_expr::expr::{Exists, InSubquery};
+use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::{conjunction, split_conjunction_owned};
 use datafusion::logical_expr::{
-    BinaryExpr, Expr, Filter, LogicalPlan, LogicalPlanBuilder, Operator, Subquery, and, lit, not, or, when,
+    Aggregate, BinaryExpr, Expr, LogicalPlan, LogicalPlanBuilder, Operator, Subquery, Window, and, lit, not, or, when,
 };
 use datafusion::scalar::ScalarValue;
 
 use super::error::CohortError;
+use super::nulls;
+use super::refusal::meaning;
+pub(super) use correlation::is_correlated;
 use shape::Shape;
+pub(super) use shape::reads_patients;
 
 /// Rewrites all subqueries of a plan, those within subqueries first.
 pub(super) fn rewrite(plan: LogicalPlan) -> Result<LogicalPlan, CohortError> {
-    plan.transform_up_with_subqueries(node).data().map_err(|error| match error.find_root() {
+    let mut names = Names::default();
+    let rewritten = plan.transform_up_with_subqueries(|plan| node(plan, &mut names)).data();
+    let named = rewritten.and_then(|plan| plan.transform_up_with_subqueries(|plan| named(plan, &mut names)).data());
+    named.map_err(|error| refusal(&error))
+}
+
+/// A step whose subqueries are told by names of their own from what is around them.
+fn named(plan: LogicalPlan, names: &mut Names) -> Result<Transformed<LogicalPlan>> {
+    let expression = NamePreserver::new(&plan);
+    plan.map_expressions(|expr| {
+        if !has_subquery(&expr) {
+            return Ok(Transformed::no(expr));
+        }
+        let name = expression.save(&expr);
+        let mut renamed = |of: Subquery| {
+            if !correlation::is_correlated(&of.subquery) {
+                return Ok(of);
+            }
+            correlation::named(Arc::unwrap_or_clone(of.subquery), names).map(self::subquery)
+        };
+        let replaced = expr.transform_down(|part| {
+            Ok(Transformed::yes(match part {
+                Expr::Exists(Exists { subquery, negated }) => {
+                    Expr::Exists(Exists { subquery: renamed(subquery)?, negated })
+                }
+                Expr::InSubquery(within) => {
+                    Expr::InSubquery(InSubquery { subquery: renamed(within.subquery)?, ..within })
+                }
+                Expr::ScalarSubquery(subquery) => Expr::ScalarSubquery(renamed(subquery)?),
+                other => return Ok(Transformed::no(other)),
+            }))
+        })?;
+        Ok(replaced.update_data(|expr| name.restore(expr)))
+    })
+}
+
+/// What a walk over a plan was left with.
+pub(super) fn refusal(error: &DataFusionError) -> CohortError {
+    match error.find_root() {
         DataFusionError::External(inner) => match inner.downcast_ref::<CohortError>() {
             Some(refusal) => refusal.clone(),
             None => CohortError::Internal,
         },
-        _ => CohortError::Unplannable,
-    })
+        other => meaning(other),
+    }
+}
+
+/// Names for what a query has no name of its own for.
+#[derive(Default)]
+struct Names(usize);
+
+impl Names {
+    fn next(&mut self) -> usize {
+        self.0 += 1;
+        self.0
+    }
 }
 
 /// Leaves a walk over a plan with a refusal.
-fn refuse<T>(what: &'static str) -> Result<T> {
+pub(super) fn refuse<T>(what: &'static str) -> Result<T> {
     Err(DataFusionError::External(Box::new(CohortError::Construct { what })))
 }
 
-fn node(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
+fn node(plan: LogicalPlan, names: &mut Names) -> Result<Transformed<LogicalPlan>> {
     let mut found = false;
     plan.apply_expressions(|expr| {
         found |= has_subquery(expr);
@@ -66,31 +124,73 @@ fn node(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
     }
     match plan {
         LogicalPlan::Filter(filter) => {
-            let scope = Scope { input: &filter.input };
+            let scope = Scope { input: &filter.input, has_marks: true };
             let parts = split_conjunction_owned(filter.predicate).into_iter().map(|part| scope.truth(part));
             let predicate = conjunction(parts.collect::<Result<Vec<_>>>()?).unwrap_or_else(|| lit(true));
-            Ok(Transformed::yes(LogicalPlan::Filter(Filter::try_new(predicate, filter.input)?)))
+            let own: Vec<Expr> = columns_of(&filter.input);
+            let (input, exprs) = unnest::unnest(Arc::unwrap_or_clone(filter.input), vec![predicate], names)?;
+            let predicate = exprs.into_iter().next().unwrap_or_else(|| lit(true));
+            let rows = LogicalPlanBuilder::from(input).filter(predicate)?;
+            let more = rows.schema().fields().len() > own.len();
+            Ok(Transformed::yes(if more { rows.project(own)? } else { rows }.build()?))
         }
         LogicalPlan::Projection(projection) => {
-            let scope = Scope { input: &projection.input };
-            projection.expr.iter().try_for_each(|expr| scope.only_scalar(expr))?;
-            Ok(Transformed::no(LogicalPlan::Projection(projection)))
+            self::projection(projection.expr, Arc::unwrap_or_clone(projection.input), names).map(Transformed::yes)
+        }
+        LogicalPlan::Aggregate(Aggregate { input, group_expr, aggr_expr, .. }) => {
+            let groups = group_expr.len();
+            let (input, mut exprs) =
+                lifted(Arc::unwrap_or_clone(input), group_expr.into_iter().chain(aggr_expr).collect(), names)?;
+            let aggr_expr = exprs.split_off(groups);
+            Ok(Transformed::yes(LogicalPlan::Aggregate(Aggregate::try_new(Arc::new(input), exprs, aggr_expr)?)))
+        }
+        LogicalPlan::Window(window) => {
+            let (input, exprs) = lifted(Arc::unwrap_or_clone(window.input), window.window_expr, names)?;
+            Ok(Transformed::yes(LogicalPlan::Window(Window::try_new(exprs, Arc::new(input))?)))
         }
         LogicalPlan::Join(_) => {
             refuse("a subquery in the condition of a JOIN (instead of one in WHERE, or a further JOIN)")
         }
-        _ => refuse(
-            "a subquery within an aggregate, a window function, GROUP BY or ORDER BY (instead of one that a WITH query \
-             computes first)",
-        ),
+        _ => refuse("a subquery in this place (instead of one that a WITH query computes first)"),
     }
 }
 
-fn is_subquery(expr: &Expr) -> bool {
+/// Expressions over a plan's rows, those with subqueries as columns of their own.
+fn projection(exprs: Vec<Expr>, input: LogicalPlan, names: &mut Names) -> Result<LogicalPlan> {
+    let scope = Scope { input: &input, has_marks: false };
+    let value = |expr: Expr| {
+        let name = NamePreserver::new_for_projection().save(&expr);
+        scope.value(expr).map(|expr| name.restore(expr))
+    };
+    let exprs = exprs.into_iter().map(value).collect::<Result<Vec<_>>>()?;
+    let (input, exprs) = unnest::unnest(input, exprs, names)?;
+    LogicalPlanBuilder::from(input).project(exprs)?.build()
+}
+
+/// The same expressions with every subquery in them as a column that a step below computes.
+fn lifted(input: LogicalPlan, exprs: Vec<Expr>, names: &mut Names) -> Result<(LogicalPlan, Vec<Expr>)> {
+    let mut below = columns_of(&input);
+    let above = exprs.into_iter().map(|expr| {
+        let name = NamePreserver::new_for_projection().save(&expr);
+        let replaced = expr.transform_down(|part| {
+            if !is_subquery(&part) {
+                return Ok(Transformed::no(part));
+            }
+            let own = format!("__q{}", names.next());
+            below.push(part.alias(&own));
+            Ok(Transformed::new(Expr::Column(Column::new_unqualified(own)), true, TreeNodeRecursion::Jump))
+        });
+        replaced.map(|replaced| name.restore(replaced.data))
+    });
+    let above = above.collect::<Result<Vec<_>>>()?;
+    Ok((projection(below, input, names)?, above))
+}
+
+pub(super) fn is_subquery(expr: &Expr) -> bool {
     matches!(expr, Expr::Exists(_) | Expr::InSubquery(_) | Expr::ScalarSubquery(_) | Expr::SetComparison(_))
 }
 
-fn has_subquery(expr: &Expr) -> bool {
+pub(super) fn has_subquery(expr: &Expr) -> bool {
     // The closure cannot fail; if it did, the expression would be looked at.
     expr.exists(|part| Ok(is_subquery(part))).unwrap_or(true)
 }
@@ -98,6 +198,8 @@ fn has_subquery(expr: &Expr) -> bool {
 /// The rows over which a predicate is evaluated.
 struct Scope<'a> {
     input: &'a LogicalPlan,
+    /// Whether a condition's truth may come of a join that marks rows: the query engine does so in WHERE alone.
+    has_marks: bool,
 }
 
 impl Scope<'_> {
@@ -151,7 +253,7 @@ impl Scope<'_> {
             Expr::Exists(Exists { subquery, negated }) => self.exists(&subquery, negated).map(Transformed::yes),
             Expr::InSubquery(within) => self.three_valued(within).map(Transformed::yes),
             Expr::ScalarSubquery(subquery) => {
-                self.check(&subquery)?;
+                self.check_scalar(&subquery)?;
                 Ok(Transformed::no(Expr::ScalarSubquery(subquery)))
             }
             Expr::SetComparison(_) => {
@@ -162,42 +264,56 @@ impl Scope<'_> {
         .data()
     }
 
-    fn only_scalar(&self, expr: &Expr) -> Result<()> {
-        expr.apply(|part| match part {
-            Expr::ScalarSubquery(subquery) => self.check(subquery).map(|()| TreeNodeRecursion::Continue),
-            part if is_subquery(part) => refuse(
-                "EXISTS or IN (SELECT …) among the results (instead of LEFT JOIN (SELECT DISTINCT …) and IS NOT NULL)",
-            ),
-            _ => Ok(TreeNodeRecursion::Continue),
-        })?;
-        Ok(())
-    }
-
     /// Whether what correlates the subquery can be turned into a join, and is with this query and none further out.
     fn check(&self, subquery: &Subquery) -> Result<()> {
         correlation::check(&subquery.subquery, self.schema())
     }
 
+    /// The same of one in the place of a value, of which some are turned into joins here.
+    fn check_scalar(&self, subquery: &Subquery) -> Result<()> {
+        of_nobody_else(&subquery.subquery)?;
+        if unnest::is_for(&subquery.subquery) { Ok(()) } else { self.check(subquery) }
+    }
+
+    /// An expression over these rows, as a subquery refers to it.
+    fn referred_to(&self, expr: Expr) -> Result<Expr> {
+        let refer = |part: Expr| {
+            let Expr::Column(column) = &part else { return Ok(Transformed::no(part)) };
+            let field = Arc::clone(&self.schema().fields()[self.schema().index_of_column(column)?]);
+            Ok(Transformed::yes(Expr::OuterReferenceColumn(field, column.clone())))
+        };
+        expr.transform_up(refer).data()
+    }
+
     fn exists(&self, subquery: &Subquery, negated: bool) -> Result<Expr> {
-        self.check(subquery)?;
         match shape::of(&subquery.subquery)? {
             Shape::One => Ok(lit(!negated)),
             Shape::OneHaving(having) => {
-                let holds = Box::new(scalar(having));
+                let holds = self::subquery(having);
+                self.check_scalar(&holds)?;
+                let holds = Box::new(Expr::ScalarSubquery(holds));
                 Ok(if negated { Expr::IsNotTrue(holds) } else { Expr::IsTrue(holds) })
             }
-            Shape::Any => self.some_row((*subquery.subquery).clone(), negated),
+            Shape::Any => {
+                if self.has_marks {
+                    self.check(subquery)?;
+                }
+                self.some_row((*subquery.subquery).clone(), negated)
+            }
         }
     }
 
     /// EXISTS, of a plan that may have any number of rows.
     fn some_row(&self, plan: LogicalPlan, negated: bool) -> Result<Expr> {
-        if correlation::is_correlated(&plan) {
+        let is_correlated = correlation::is_correlated(&plan);
+        if is_correlated && self.has_marks {
             return Ok(Expr::Exists(Exists { subquery: subquery(plan), negated }));
         }
-        // One number for all rows; a join without a condition would look at each.
+        // Of no row, one number for all rows: a join without a condition would look at each.
         let counted = LogicalPlanBuilder::from(plan).aggregate(Vec::<Expr>::new(), [count(lit(1i64))])?.build()?;
-        let none = scalar(counted).eq(lit(0i64));
+        let counted = subquery(counted);
+        self.check_scalar(&counted)?;
+        let none = Expr::ScalarSubquery(counted).eq(lit(0i64));
         Ok(if negated { none } else { not(none) })
     }
 
@@ -218,6 +334,14 @@ impl Scope<'_> {
             // No row of the query has a part in it, so it could not become a join.
             let equal = first_column(&within.subquery.subquery).eq(*within.expr);
             let plan = (*within.subquery.subquery).clone();
+            return self.some_row(LogicalPlanBuilder::from(plan).filter(equal)?.build()?, false);
+        }
+        if !self.has_marks {
+            // By a name of its own, since what is around it may be the same table.
+            let plan = LogicalPlanBuilder::from((*within.subquery.subquery).clone());
+            let named = first_column(&within.subquery.subquery).alias("__in");
+            let plan = plan.project([named])?.build()?;
+            let equal = first_column(&plan).eq(self.referred_to(*within.expr)?);
             return self.some_row(LogicalPlanBuilder::from(plan).filter(equal)?.build()?, false);
         }
         let InSubquery { expr, subquery: looked_up, .. } = within;
@@ -298,6 +422,21 @@ impl Scope<'_> {
     }
 }
 
+/// That a subquery which is the same for all rows is over no patients: of whom they are, no row could tell.
+fn of_nobody_else(plan: &LogicalPlan) -> Result<()> {
+    if correlation::is_correlated(plan) || !shape::reads_patients(plan)? {
+        return Ok(());
+    }
+    Err(DataFusionError::External(Box::new(CohortError::AcrossPatients {
+        what: "a subquery over all patients (instead of one whose WHERE compares the person's id with that of the query around it)",
+    })))
+}
+
+/// The columns of a plan.
+fn columns_of(plan: &LogicalPlan) -> Vec<Expr> {
+    plan.schema().iter().map(|field| Expr::Column(Column::from(field))).collect()
+}
+
 /// The one column of a subquery of IN.
 fn first_column(plan: &LogicalPlan) -> Expr {
     Expr::Column(Column::from(plan.schema().qualified_field(0)))
@@ -311,7 +450,7 @@ fn plain(expr: &Expr) -> Result<()> {
     Ok(())
 }
 
-fn subquery(plan: LogicalPlan) -> Subquery {
+pub(super) fn subquery(plan: LogicalPlan) -> Subquery {
     Subquery { outer_ref_columns: plan.all_out_ref_exprs(), subquery: Arc::new(plan), spans: Default::default() }
 }
 

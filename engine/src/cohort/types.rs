@@ -1,8 +1,10 @@
 //! The types in which statistics take the declared columns.
 
-use arrow::array::{ArrayRef, new_null_array};
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, AsArray, new_null_array};
 use arrow::compute::{CastOptions, cast_with_options};
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Float64Type, Int64Type};
 use consilium_protocol::study::{Categories, CategoryValue, StudySpec};
 
 use super::error::CohortError;
@@ -25,12 +27,14 @@ pub(super) enum Need {
 pub(super) struct Wanted {
     pub(super) name: String,
     needs: Vec<Need>,
+    /// A whole number that is no category of it.
+    other: i64,
 }
 
 /// The declared columns, variables first, each once.
 pub(super) fn wanted(spec: &StudySpec) -> Vec<Wanted> {
     let mut columns: Vec<Wanted> =
-        spec.variables.iter().map(|v| Wanted { name: v.name.clone(), needs: vec![Need::Number] }).collect();
+        spec.variables.iter().map(|v| Wanted { name: v.name.clone(), needs: vec![Need::Number], other: 0 }).collect();
     for dimension in &spec.dimensions {
         let need = match &dimension.categories {
             Categories::Edges(_) => Need::Number,
@@ -40,12 +44,23 @@ pub(super) fn wanted(spec: &StudySpec) -> Vec<Wanted> {
                 Some(CategoryValue::Integer(_)) | None => Need::Whole,
             },
         };
+        let other = other_than(&dimension.categories);
         match columns.iter_mut().find(|column| column.name == dimension.name) {
-            Some(column) => column.needs.push(need),
-            None => columns.push(Wanted { name: dimension.name.clone(), needs: vec![need] }),
+            Some(column) => {
+                column.needs.push(need);
+                column.other = other;
+            }
+            None => columns.push(Wanted { name: dimension.name.clone(), needs: vec![need], other }),
         }
     }
     columns
+}
+
+/// A whole number that is no category.
+fn other_than(categories: &Categories) -> i64 {
+    let Categories::Values(values) = categories else { return 0 };
+    let is_category = |number: &i64| values.iter().any(|category| category.value == CategoryValue::Integer(*number));
+    (0..).find(|number| !is_category(number)).unwrap_or(0)
 }
 
 impl Need {
@@ -53,6 +68,8 @@ impl Need {
     fn target(self, found: &DataType) -> Option<DataType> {
         match (self, found) {
             (Self::Number | Self::Whole, t) if t.is_integer() => Some(DataType::Int64),
+            // Of floor(…) and the like: what has a fraction is in no category.
+            (Self::Whole, t) if t.is_floating() => Some(DataType::Int64),
             (Self::Number, t) if t.is_floating() => Some(DataType::Float64),
             (Self::Number, DataType::Null) => Some(DataType::Float64),
             (Self::Whole, DataType::Null) => Some(DataType::Int64),
@@ -72,6 +89,12 @@ impl Need {
             Self::Truth => "true or false",
         }
     }
+}
+
+/// A double without a fraction, of those that doubles tell apart.
+fn whole(double: f64) -> Option<i64> {
+    const END: f64 = 9_007_199_254_740_992.0;
+    ((-END..=END).contains(&double) && double.fract() == 0.0).then_some(double as i64)
 }
 
 fn words(found: &DataType) -> &'static str {
@@ -94,7 +117,15 @@ impl Wanted {
         for need in &self.needs {
             let unusable =
                 || CohortError::ColumnType { name: self.name.clone(), found: words(found), needed: need.words() };
-            target = Some(need.target(found).ok_or_else(unusable)?);
+            let needed = need.target(found).ok_or_else(unusable)?;
+            // A number with a fraction cannot be a variable as it is and a category without one.
+            if target.replace(needed.clone()).is_some_and(|other| other != needed) {
+                return Err(CohortError::ColumnType {
+                    name: self.name.clone(),
+                    found: words(found),
+                    needed: Need::Whole.words(),
+                });
+            }
         }
         target.ok_or(CohortError::Internal)
     }
@@ -104,6 +135,9 @@ impl Wanted {
         let target = self.check(column.data_type())?;
         if *column.data_type() == DataType::Null {
             return Ok(new_null_array(&target, column.len()));
+        }
+        if let (Some(doubles), DataType::Int64) = (column.as_primitive_opt::<Float64Type>(), &target) {
+            return Ok(Arc::new(doubles.unary::<_, Int64Type>(|double| whole(double).unwrap_or(self.other))));
         }
         let options = CastOptions { safe: true, ..CastOptions::default() };
         cast_with_options(column, &target, &options).map_err(|_| CohortError::Internal)

@@ -2,7 +2,8 @@
 //!
 //! The planner puts in the place of such a name, at every use, the whole of its query: a name used twice within the next,
 //! and that one twice within the next, is 2^n queries. So a query is weighed as it is read, before anything is planned.
-//! Weights saturate.
+//! Weights saturate. A set of concepts is one table here: what it stands for is as much for every set, and counts when the plan
+//! is measured (`size`).
 
 use std::collections::BTreeMap;
 

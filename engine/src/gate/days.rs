@@ -124,7 +124,8 @@ impl RowGate {
         let (values, wanted) = (persons.values(), wanted.map(BooleanArray::values));
         let mut passing: BooleanBuffer = match by_class {
             // The usual case: one class, which opens everything.
-            [Days::All] => self.people.select(values, wanted, |_, class| class != CLOSED),
+            [Days::All] => self.people.select_people(values, wanted, |class| class != CLOSED),
+            _ if !self.needs_date() => self.people.select_people(values, wanted, |class| in_days(0, class)),
             _ => self.people.select(values, wanted, in_days),
         };
         if let Some(nulls) = persons.nulls() {

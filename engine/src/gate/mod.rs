@@ -85,6 +85,9 @@ impl fmt::Debug for Gate {
     }
 }
 
+/// Of a session over a store laid out by patient: the number of the bucket that its scans are planned over.
+pub(crate) struct Bucket(pub(crate) usize);
+
 /// A table as a study sees it.
 pub(crate) struct GatedTable {
     pub(crate) table: Arc<Table>,
@@ -196,12 +199,17 @@ impl TableProvider for GatedTable {
             _ => return datafusion::common::internal_err!("a table of patients without a gate"),
         };
         let shut = self.gate.as_ref().is_some_and(RowGate::is_shut);
-        let nothing;
-        let table = if shut {
-            nothing = Table { source: crate::store::table::Source::Empty, ..(*self.table).clone() };
-            &nothing
-        } else {
-            &*self.table
+        let part;
+        let table = match session.config().get_extension::<Bucket>() {
+            _ if shut => {
+                part = Table { source: crate::store::table::Source::Empty, ..(*self.table).clone() };
+                &part
+            }
+            Some(bucket) => {
+                part = self.table.of_bucket(bucket.0);
+                &part
+            }
+            None => &*self.table,
         };
         let partitions = session.config().target_partitions();
         let raw = self.reader.plan(table, needed.clone(), predicate, partitions)?;
@@ -225,7 +233,7 @@ impl TableProvider for GatedTable {
             schema: Arc::new(self.schema.project(&output)?),
         };
         let name = self.table.name.clone();
-        Ok(Arc::new(GateExec::new(name, raw, Arc::clone(&self.reader), check, self.table.rows)))
+        Ok(Arc::new(GateExec::new(name, raw, Arc::clone(&self.reader), check, table.rows)))
     }
 
     fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
 
 use arrow::array::BooleanBufferBuilder;
-use arrow::buffer::BooleanBuffer;
+use arrow::buffer::{BooleanBuffer, Buffer};
 use consilium_protocol::consent::{AllowedData, Permissions};
 use consilium_protocol::ids::SubjectId;
 
@@ -122,6 +122,61 @@ impl People {
             }
         }
     }
+}
+
+impl People {
+    /// The rows, out of those that are wanted, of people of whose class `keep` approves. Where rows of one person follow each
+    /// other, each is looked up once.
+    pub(crate) fn select_people(
+        &self,
+        persons: &[i64],
+        wanted: Option<&BooleanBuffer>,
+        keep: impl Fn(u32) -> bool,
+    ) -> BooleanBuffer {
+        if !are_in_runs(persons) {
+            return self.select(persons, wanted, |_, class| keep(class));
+        }
+        let kept = match &self.lookup {
+            Lookup::Dense { least, classes } => runs(persons, |person| keep(dense(*least, classes, person))),
+            Lookup::Hashed(classes) => runs(persons, |person| keep(classes.get(&person).copied().unwrap_or(CLOSED))),
+        };
+        match wanted {
+            Some(wanted) => &kept & wanted,
+            None => kept,
+        }
+    }
+}
+
+/// Whether, by the first of them, rows of one person mostly follow each other.
+fn are_in_runs(persons: &[i64]) -> bool {
+    const LOOKED_AT: usize = 64;
+    let first = &persons[..persons.len().min(LOOKED_AT)];
+    let same = first.windows(2).filter(|pair| pair[0] == pair[1]).count();
+    2 * same >= first.len() && !first.is_empty()
+}
+
+/// The rows of whose person `keep` approves, which is asked once for rows of one person that follow each other.
+fn runs(persons: &[i64], keep: impl Fn(i64) -> bool) -> BooleanBuffer {
+    let mut words = vec![0u64; persons.len().div_ceil(64)];
+    let mut from = 0;
+    while let Some(person) = persons.get(from) {
+        let length = 1 + persons[from + 1..].iter().take_while(|next| *next == person).count();
+        let last = from + length - 1;
+        if keep(*person) {
+            let (first_word, last_word) = (from / 64, last / 64);
+            let (begins, ends) = (u64::MAX << (from % 64), u64::MAX >> (63 - last % 64));
+            if first_word == last_word {
+                words[first_word] |= begins & ends;
+            } else {
+                words[first_word] |= begins;
+                words[first_word + 1..last_word].fill(u64::MAX);
+                words[last_word] |= ends;
+            }
+        }
+        from = last + 1;
+    }
+    words.iter_mut().for_each(|word| *word = word.to_le());
+    BooleanBuffer::new(Buffer::from_vec(words), 0, persons.len())
 }
 
 /// Who has been met; for checking that everybody is met once.
@@ -258,6 +313,27 @@ mod tests {
             for id in [i64::MIN, i64::MAX, matched[0].0 - 1, matched[499].0 + 1] {
                 assert_eq!(people.class(id), CLOSED);
             }
+        }
+    }
+
+    #[test]
+    fn rows_of_one_person_that_follow_each_other_are_told_like_others() {
+        let near: Vec<(i64, u32)> = (0..500).filter(|i| i % 3 > 0).map(|i| (i, (i % 5) as u32)).collect();
+        let far: Vec<(i64, u32)> = near.iter().map(|(id, class)| (id * 1_000_000_007, *class)).collect();
+        for (matched, factor) in [(near, 1), (far, 1_000_000_007)] {
+            let people = people(&matched);
+            for lengths in [[3, 2, 4, 2], [1, 190, 64, 65], [1, 1, 1, 1], [128, 1, 63, 2]] {
+                let run = |(i, length): (i64, usize)| std::iter::repeat_n(i * factor, length);
+                let persons: Vec<i64> = (0..40).zip(lengths.into_iter().cycle()).flat_map(run).collect();
+                let open = |class: u32| class != CLOSED && class != 4;
+                let wanted = BooleanBuffer::collect_bool(persons.len(), |i| i % 7 != 3);
+                for wanted in [None, Some(&wanted)] {
+                    let one_by_one = people.select(&persons, wanted, |_, class| open(class));
+                    assert_eq!(people.select_people(&persons, wanted, open), one_by_one, "{lengths:?}");
+                }
+            }
+            assert!(!are_in_runs(&[]) && !are_in_runs(&[1, 2, 3, 3]) && are_in_runs(&[1, 1, 1, 2, 2]));
+            assert_eq!(people.select_people(&[], None, |_| true).len(), 0);
         }
     }
 

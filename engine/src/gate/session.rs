@@ -15,6 +15,7 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 use url::Url;
 
 use super::GatedTable;
+use crate::cohort::naming::NamedSubqueries;
 use crate::cohort::total::{TotalConversions, TotalPlanner};
 use crate::cohort::{fold, functions};
 
@@ -57,7 +58,7 @@ pub(crate) fn open(tables: Vec<GatedTable>, resources: Resources) -> Result<Sess
     // One type of texts: what is on the list of what cannot fail takes that alone.
     options.sql_parser.map_string_types_to_utf8view = false;
     options.execution.collect_statistics = false;
-    let mut planners: Vec<Arc<dyn ExprPlanner>> = vec![Arc::new(TotalPlanner)];
+    let mut planners: Vec<Arc<dyn ExprPlanner>> = vec![Arc::new(TotalPlanner), Arc::new(NamedSubqueries)];
     planners.extend(SessionStateDefaults::default_expr_planners());
     let state: SessionState = SessionStateBuilder::new()
         .with_config(config)

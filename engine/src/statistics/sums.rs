@@ -38,7 +38,7 @@ impl Sums {
         if degrees.is_empty() {
             return Ok(Self { degrees, made_of: Columns::default() });
         }
-        let made_of = Columns::of(&spec.cohort.sql, &spec.tables);
+        let made_of = Columns::of(&spec.cohort, &spec.tables);
         for variable in degrees.keys() {
             let refused =
                 |Refused { what, instead }| StatisticsError::Form { variable: variable.clone(), what, instead };

@@ -117,10 +117,9 @@ impl<'a> Csv<'a> {
     /// Hands every row to `take`, with its line. A record that is none is an error.
     pub(super) fn rows(&self, mut take: impl FnMut(u64, &ByteRecord)) -> Result<(), StoreError> {
         let mut bytes = Counted { inner: self.source()?.0, left: CSV_BYTES, is_over: false };
-        let mut last_byte = Last { inner: &mut bytes, byte: 0 };
-        let mut reader = self.reader(&mut last_byte);
+        let mut reader = self.reader(Kept { inner: &mut bytes, kept: Vec::new(), from: 0 });
         let mut record = ByteRecord::new();
-        let (mut is_header, mut last, mut ends_open) = (true, 0, false);
+        let mut is_header = true;
         loop {
             match reader.read_byte_record(&mut record) {
                 Ok(true) => {}
@@ -137,20 +136,19 @@ impl<'a> Csv<'a> {
                     return Err(self.failed(&error));
                 }
             }
-            last = record.position().map_or(0, csv::Position::line);
+            let (start, line) = record.position().map_or((0, 0), |at| (at.byte(), at.line()));
+            let end = reader.position().byte();
+            // A stray quotation mark takes in whole lines, up to the next one or to the end of the file.
+            let is_long = record.iter().any(|field| field.contains(&b'\n'));
+            let is_sound = !is_long || quotes_are_sound(reader.get_ref().between(start, end), self.delimiter);
+            reader.get_mut().drop_before(end);
             if std::mem::take(&mut is_header) {
                 continue;
             }
-            if !self.is_row(&record) {
-                return Err(StoreError::MalformedRow { file: self.shown(), line: last });
+            if !is_sound || !self.is_row(&record) {
+                return Err(StoreError::MalformedRow { file: self.shown(), line });
             }
-            // A last quotation that was never closed takes in the rest of the file, line breaks and all.
-            ends_open = record.iter().next_back().is_some_and(|field| field.contains(&b'\n'));
-            take(last, &record);
-        }
-        drop(reader);
-        if ends_open && last_byte.byte != b'"' {
-            return Err(StoreError::MalformedRow { file: self.shown(), line: last });
+            take(line, &record);
         }
         Ok(())
     }
@@ -166,7 +164,8 @@ impl<'a> Csv<'a> {
         let (mut number, mut bytes) = (0, 0u64);
         loop {
             line.clear();
-            let read = source.read_until(b'\n', &mut line).map_err(|e| self.failed(&e))?;
+            let mut limited = source.by_ref().take(CSV_BYTES - bytes + 1);
+            let read = limited.read_until(b'\n', &mut line).map_err(|e| self.failed(&e))?;
             if read == 0 {
                 return Ok(());
             }
@@ -218,19 +217,65 @@ impl<R: Read> Read for Counted<R> {
     }
 }
 
-/// A reader that remembers the last byte that is no line break.
-struct Last<R> {
+/// A reader that keeps what it read until it is dropped.
+struct Kept<R> {
     inner: R,
-    byte: u8,
+    kept: Vec<u8>,
+    /// Which byte of all the first that is kept is.
+    from: u64,
 }
 
-impl<R: Read> Read for Last<R> {
+impl<R> Kept<R> {
+    fn between(&self, start: u64, end: u64) -> &[u8] {
+        let at = |byte: u64| usize::try_from(byte.saturating_sub(self.from)).unwrap_or(usize::MAX);
+        self.kept.get(at(start)..at(end)).unwrap_or_default()
+    }
+
+    /// Now and then, so that what is kept is seldom moved.
+    fn drop_before(&mut self, end: u64) {
+        let before = usize::try_from(end - self.from).unwrap_or(0);
+        if before >= START_BYTES {
+            self.kept.drain(..before);
+            self.from = end;
+        }
+    }
+}
+
+impl<R: Read> Read for Kept<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.inner.read(buffer)?;
-        let last = buffer[..read].iter().rfind(|byte| !matches!(byte, b'\n' | b'\r'));
-        self.byte = last.copied().unwrap_or(self.byte);
+        self.kept.extend_from_slice(&buffer[..read]);
         Ok(read)
     }
+}
+
+/// Whether every quotation in a record ends where its field does (RFC 4180, section 2).
+fn quotes_are_sound(record: &[u8], delimiter: u8) -> bool {
+    let is_end = |byte: Option<&u8>| byte.is_none_or(|byte| *byte == delimiter || matches!(byte, b'\n' | b'\r'));
+    let (mut at, mut is_start) = (0, true);
+    while let Some(byte) = record.get(at) {
+        if *byte != b'"' || !is_start {
+            is_start = *byte == delimiter || matches!(byte, b'\n' | b'\r');
+            at += 1;
+            continue;
+        }
+        at += 1;
+        // Two quotation marks are one within.
+        loop {
+            match (record.get(at), record.get(at + 1)) {
+                (None, _) => return false,
+                (Some(b'"'), Some(b'"')) => at += 2,
+                (Some(b'"'), _) => break,
+                _ => at += 1,
+            }
+        }
+        at += 1;
+        is_start = false;
+        if !is_end(record.get(at)) {
+            return false;
+        }
+    }
+    true
 }
 
 /// A column while it is read.

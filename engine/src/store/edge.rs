@@ -386,3 +386,54 @@ impl PhysicalExpr for Read {
         fmt::Display::fmt(self, f)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{
+        Date64Array, Decimal128Array, Decimal256Array, Float32Array, Float64Array, Int64Array, TimestampSecondArray,
+        UInt64Array,
+    };
+    use arrow::datatypes::i256;
+
+    use super::*;
+
+    /// The first value of each array fits its kind, the last does not, and NULL in between is none of them.
+    #[test]
+    fn values_that_do_not_fit_are_told_from_those_that_do() {
+        let decimals = |one: i128, other: i128| {
+            Decimal128Array::from(vec![Some(one), None, Some(other)]).with_precision_and_scale(20, 1).expect("a scale")
+        };
+        let wide = |one: i128, other: i256| {
+            let values = vec![Some(i256::from_i128(one)), None, Some(other)];
+            Decimal256Array::from(values).with_precision_and_scale(50, 4).expect("a scale")
+        };
+        let doubles =
+            |one: f64, other: f64| -> ArrayRef { Arc::new(Float64Array::from(vec![Some(one), None, Some(other)])) };
+        let cases: Vec<(ArrayRef, Kind)> = vec![
+            (doubles(3.0, 3.5), Kind::Code),
+            (doubles(9_007_199_254_740_992.0, 9_007_199_254_740_994.0), Kind::Key),
+            (doubles(-3.0, f64::INFINITY), Kind::Integer),
+            (Arc::new(Float32Array::from(vec![Some(3.0), None, Some(0.5)])), Kind::Subject),
+            (Arc::new(decimals(30, 35)), Kind::Code),
+            (Arc::new(decimals(-30, -1)), Kind::Key),
+            (Arc::new(wide(70_000, i256::from_i128(70_001))), Kind::Integer),
+            (Arc::new(wide(70_000, i256::from_i128(i128::MAX))), Kind::Subject),
+            (Arc::new(UInt64Array::from(vec![Some(3), None, Some(u64::MAX)])), Kind::Key),
+            (Arc::new(Int64Array::from(vec![Some(1), None, Some(2)])), Kind::Truth),
+            (Arc::new(StringArray::from(vec![Some(" 3.0 "), None, Some("3.5")])), Kind::Code),
+            (Arc::new(StringArray::from(vec![Some("2020-02-29"), None, Some("2021-02-29")])), Kind::Date),
+            (Arc::new(TimestampSecondArray::from(vec![Some(0), None, Some(i64::MAX)])), Kind::Moment),
+            (Arc::new(Date64Array::from(vec![Some(0), None, Some(i64::MIN)])), Kind::Date),
+        ];
+        for (array, kind) in cases {
+            let what = format!("{:?} as {kind:?}", array.data_type());
+            let column = table::Column::of_omop(&("c", kind));
+            assert!(matches!(fit(array.data_type(), &column), Fit::Checked(_) | Fit::Plain), "{what}");
+            let read = convert(&array, &column, &Nulls::default()).expect("a type that fits");
+            assert_eq!(read.data_type(), &kind.data_type(), "{what}");
+            let there: Vec<bool> = (0..3).map(|row| read.is_valid(row)).collect();
+            assert_eq!(there, [true, false, false], "{what}");
+            assert_eq!(misfits(&array, &read, &Nulls::default()).expect("texts"), [2], "{what}");
+        }
+    }
+}

@@ -1,10 +1,11 @@
-//! What can be wrong with a hospital's files.
+//! What can be wrong with a hospital's tables.
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
+use super::postgres::DatabaseError;
 use crate::worker::words;
 
-/// A problem with a hospital's files. Names files, lines and columns; never carries a value.
+/// A problem with a hospital's tables. Names files, lines and columns; never carries a value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, BorshSerialize, BorshDeserialize)]
 #[non_exhaustive]
 pub enum StoreError {
@@ -148,6 +149,44 @@ pub enum StoreError {
         /// The file.
         file: String,
     },
+    /// A manifest of a store laid out by patient that cannot be understood.
+    #[error(
+        "{file} is not what `consilium store arrange` of this version writes ({what}); remove the folder and arrange the store \
+         anew"
+    )]
+    Manifest {
+        /// The manifest.
+        file: String,
+        /// What is wrong with it.
+        #[borsh(serialize_with = "words::write", deserialize_with = "words::read")]
+        what: &'static str,
+    },
+    /// A file of a store laid out by patient that is not the one that was written.
+    #[error("{file} is not the file that was arranged ({what}); arrange the store anew with `consilium store arrange`")]
+    NotAsArranged {
+        /// The file.
+        file: String,
+        /// In what it differs.
+        #[borsh(serialize_with = "words::write", deserialize_with = "words::read")]
+        what: &'static str,
+    },
+    /// The configuration names a folder that is to be laid out by patient, and it is not.
+    #[error(
+        "no tables were arranged in {folder} yet; run `consilium store arrange`, or leave `arranged` out of [store]"
+    )]
+    NotArranged {
+        /// The folder.
+        folder: String,
+    },
+    /// A table that could not be read when the store was arranged.
+    #[error("it could not be read when the store was arranged: {reason}; then arrange the store anew")]
+    UnreadWhenArranged {
+        /// Why it could not.
+        reason: String,
+    },
+    /// The database.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
     /// Where a table is said to be cannot be used.
     #[error("`[store.tables.{table}]`: {what}")]
     Mapping {
@@ -160,6 +199,17 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Whether it passes without anybody's doing: a database that is down, busy or changing.
+    pub const fn is_passing(&self) -> bool {
+        matches!(self, Self::Database(error) if error.is_passing())
+    }
+
+    /// Whether trying again soon is of no use, and may do harm: a database that refuses, as a password that is tried again and
+    /// again gets its role locked.
+    pub const fn waits_for_somebody(&self) -> bool {
+        matches!(self, Self::Database(error) if !error.is_passing())
+    }
+
     /// The kind of problem, for metrics and for matching in scripts.
     pub const fn kind(&self) -> &'static str {
         match self {
@@ -181,7 +231,12 @@ impl StoreError {
             Self::NullPerson { .. } => "null_person",
             Self::DuplicatePerson { .. } => "duplicate_person",
             Self::NotSingle { .. } => "not_single",
+            Self::Manifest { .. } => "manifest",
+            Self::NotAsArranged { .. } => "not_as_arranged",
+            Self::NotArranged { .. } => "not_arranged",
+            Self::UnreadWhenArranged { .. } => "unread_when_arranged",
             Self::Mapping { .. } => "mapping",
+            Self::Database(error) => error.kind(),
         }
     }
 }

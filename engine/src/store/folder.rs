@@ -69,6 +69,8 @@ pub(crate) struct Part {
     pub(crate) bytes: u64,
     /// The values that the names of its folders give to columns, in order; `None` for NULL.
     pub(crate) given: Vec<(String, Option<String>)>,
+    /// The bucket that it is of, in a store laid out by patient, and its rows.
+    pub(crate) bucket: Option<(usize, usize)>,
 }
 
 /// The files of one table.
@@ -139,8 +141,8 @@ struct Entry {
     stem: String,
 }
 
-/// The tables that a file's name without its endings stands for.
-fn tables_of(stem: &str, config: &StoreConfig, catalogue: &[CatalogueTable]) -> Vec<String> {
+/// The tables that a name stands for: of a file without its endings, or of a relation in a database.
+pub(super) fn tables_of(stem: &str, config: &StoreConfig, catalogue: &[CatalogueTable]) -> Vec<String> {
     let file = |own: &CatalogueTable| {
         let said = config.tables.get(&own.name).and_then(|mapping| mapping.file.as_ref());
         said.unwrap_or(&own.name).eq_ignore_ascii_case(stem)
@@ -154,8 +156,7 @@ fn tables_of(stem: &str, config: &StoreConfig, catalogue: &[CatalogueTable]) -> 
 }
 
 /// Finds the tables of a folder. Paths in the result are relative to it.
-pub(super) fn list(config: &StoreConfig, catalogue: &[CatalogueTable]) -> Result<Contents, StoreError> {
-    let folder = &config.folder;
+pub(super) fn list(folder: &Path, config: &StoreConfig, catalogue: &[CatalogueTable]) -> Result<Contents, StoreError> {
     if !folder.is_dir() {
         return Err(StoreError::NoFolder { folder: shown(folder) });
     }
@@ -298,7 +299,7 @@ fn parts(folder: &Path, entry: Entry, prefix: String) -> Result<Option<Found>, S
         return Ok(Some(Found { shown, format, parts, prefix }));
     };
     let Some(format) = entry.format else { return Ok(None) };
-    let part = Part { path: entry.path, bytes, given: Vec::new() };
+    let part = Part { path: entry.path, bytes, given: Vec::new(), bucket: None };
     Ok(Some(Found { shown, format, parts: if bytes == 0 { Vec::new() } else { vec![part] }, prefix }))
 }
 
@@ -331,7 +332,7 @@ fn walk(
         match bytes {
             Some(bytes) => {
                 let (_, format) = Format::of(name).ok_or_else(odd)?;
-                found.push((Part { path: path.clone(), bytes, given: given.to_vec() }, format));
+                found.push((Part { path: path.clone(), bytes, given: given.to_vec(), bucket: None }, format));
             }
             None => {
                 let (column, value) = name.split_once('=').filter(|_| given.len() + 2 < PARTS_DEPTH).ok_or_else(odd)?;

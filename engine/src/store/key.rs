@@ -1,26 +1,27 @@
 //! Which tables have a column whose values no two rows share. Queries that join by it are known not to multiply rows.
 
 use std::collections::HashSet;
+use std::path::Path;
 
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::Int64Type;
 
-use super::config::StoreConfig;
 use super::error::StoreError;
 use super::omop;
 use super::parquet;
 use super::table::{Role, Source, Table};
+use super::text::Nulls;
 
 /// The position of a table's key, if it is one in the rows that are there. PERSON's is checked with its people.
 ///
 /// # Errors
 /// When a table that promises one row a patient (`single`) has several.
-pub(super) fn find(config: &StoreConfig, table: &Table, single: bool) -> Result<Option<usize>, StoreError> {
+pub(super) fn find(folder: &Path, nulls: &Nulls, table: &Table, single: bool) -> Result<Option<usize>, StoreError> {
     match table.role {
         Role::Patients { subject, .. } if table.name == "person" => Ok(Some(subject)),
         Role::Patients { subject, .. } if single => {
             let mut seen = Seen { takes_null: true, ..Seen::default() };
-            read(config, table, subject, &mut seen)?;
+            read(folder, nulls, table, subject, &mut seen)?;
             if seen.each_once() {
                 return Ok(Some(subject));
             }
@@ -32,19 +33,22 @@ pub(super) fn find(config: &StoreConfig, table: &Table, single: bool) -> Result<
             let key = omop::key(&table.name);
             let Some(key) = table.columns.iter().position(|column| key == Some(&column.name)) else { return Ok(None) };
             let mut seen = Seen::default();
-            read(config, table, key, &mut seen)?;
+            read(folder, nulls, table, key, &mut seen)?;
             Ok(seen.each_once().then_some(key))
         }
     }
 }
 
-fn read(config: &StoreConfig, table: &Table, column: usize, seen: &mut Seen) -> Result<(), StoreError> {
+fn read(folder: &Path, nulls: &Nulls, table: &Table, column: usize, seen: &mut Seen) -> Result<(), StoreError> {
     match &table.source {
         Source::Empty => {}
         Source::Memory(batches) => batches.iter().for_each(|batch| seen.take(batch.column(column))),
         // Several files with one value each: it is no key.
         Source::Parquet(_) if column >= table.columns.len() - table.given => seen.refused = true,
-        Source::Parquet(parts) => parquet::column(config, table, parts, column, |array| seen.take(array))?,
+        Source::Parquet(parts) => parquet::column(folder, nulls, table, parts, column, |array| seen.take(array))?,
+        // The server says so itself.
+        #[cfg(feature = "postgres")]
+        Source::Postgres(_) => seen.refused = true,
     }
     Ok(())
 }

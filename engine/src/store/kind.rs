@@ -3,9 +3,11 @@
 use arrow::datatypes::{DataType, TimeUnit};
 use consilium_protocol::catalogue::{CatalogueColumn, ColumnKind};
 use consilium_protocol::study::CategoryValue;
+use serde::{Deserialize, Serialize};
 
 /// What a column holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Kind {
     /// Whose row it is. May join and be counted, never be a result.
     Subject,

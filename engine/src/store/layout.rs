@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use consilium_protocol::catalogue::CatalogueTable;
 use consilium_protocol::consent::Domain;
 
-use super::config::StoreConfig;
+use super::config::{StoreConfig, TableConfig};
 use super::error::StoreError;
 use super::kind::Kind;
 use super::names::{Place, place};
@@ -48,6 +48,21 @@ impl Wanted {
             dated: !table.undated,
             single: table.single,
         }
+    }
+
+    /// What OMOP, or else the consortium's catalogue, says of a table of this name, if one of them does; with what the
+    /// hospital says of tables.
+    pub(super) fn named(
+        name: &str,
+        mappings: &BTreeMap<String, TableConfig>,
+        catalogue: &[CatalogueTable],
+    ) -> Option<Self> {
+        if let Some(definition) = omop::definition(name) {
+            return Some(Self::of(definition));
+        }
+        let own = catalogue.iter().find(|own| own.name == name)?;
+        let mapping = mappings.get(name);
+        Some(Self::own(own, mapping.map_or(&BTreeMap::new(), |mapping| &mapping.columns)))
     }
 
     /// Whose rows a table with these columns has.

@@ -1,20 +1,47 @@
 //! From a table's files to the table.
 
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use arrow::record_batch::RecordBatch;
+use consilium_protocol::catalogue::CatalogueTable;
 
 use super::config::StoreConfig;
 use super::csv::{self, Csv, Reading};
 use super::error::StoreError;
-use super::folder::{Format, Found, shown};
+use super::folder::{self, Contents, Format, Found, shown};
 use super::layout::{Columns, From, Lines, Survey, Wanted, not_what, survey};
-use super::parquet;
 use super::table::{Column, Notes, Source, Table};
+use super::text::Nulls;
+use super::{Gathered, Which, key, parquet, subjects};
+
+/// Reads the tables of a folder.
+pub(super) fn tables(
+    which: Which,
+    folder: &Path,
+    config: &StoreConfig,
+    catalogue: &[CatalogueTable],
+) -> Result<Gathered, StoreError> {
+    let Contents { tables: mut found, ignored } = folder::list(folder, config, catalogue)?;
+    let read = |name: &str, found: &Found| {
+        let wanted = Wanted::named(name, &config.tables, catalogue).ok_or(StoreError::NoPerson)?;
+        let table = read(&wanted, found, folder, &config.nulls)?;
+        Ok::<_, StoreError>(Table { key: key::find(folder, &config.nulls, &table, wanted.single)?, ..table })
+    };
+    // First of all: without it, nothing else need be read.
+    let person = read("person", &found.remove("person").ok_or(StoreError::NoPerson)??)?;
+    let people = subjects::people(folder, &config.nulls, &person)?;
+    let mut tables = BTreeMap::from([("person".to_string(), Ok(person))]);
+    for (name, found) in found.into_iter().filter(|(name, _)| which.has(name)) {
+        let table = found.and_then(|found| read(&name, &found));
+        tables.insert(name, table);
+    }
+    Ok(Gathered { tables, people, ignored, buckets: 0 })
+}
 
 /// Reads a table: CSV with its rows, Parquet without.
-pub(super) fn read(wanted: &Wanted, found: &Found, config: &StoreConfig) -> Result<Table, StoreError> {
-    let (folder, nulls) = (&*config.folder, &config.nulls);
+pub(super) fn read(wanted: &Wanted, found: &Found, folder: &Path, nulls: &Nulls) -> Result<Table, StoreError> {
     if found.parts.is_empty() {
         let mut table = wanted.without_rows();
         table.notes.file.clone_from(&found.shown);
@@ -29,7 +56,7 @@ pub(super) fn read(wanted: &Wanted, found: &Found, config: &StoreConfig) -> Resu
         Format::Csv { .. } => {
             let open = |part| Csv::open(folder, part, found.format);
             let files = found.parts.iter().map(open).collect::<Result<Vec<_>, _>>()?;
-            let Loaded { survey, rows, batches, left_out } = load(wanted, found, &files, config)?;
+            let Loaded { survey, rows, batches, left_out } = load(wanted, found, &files, nulls)?;
             (survey, rows, Source::Memory(Arc::new(batches)), left_out)
         }
     };
@@ -73,7 +100,7 @@ struct Loaded {
     left_out: Lines,
 }
 
-fn load(wanted: &Wanted, found: &Found, files: &[Csv<'_>], config: &StoreConfig) -> Result<Loaded, StoreError> {
+fn load(wanted: &Wanted, found: &Found, files: &[Csv<'_>], nulls: &Nulls) -> Result<Loaded, StoreError> {
     let names: Vec<String> = found.parts.iter().map(|part| shown(&part.path)).collect();
     let columns: Vec<Columns<'_>> = (names.iter().zip(files).zip(&found.parts))
         .map(|((file, csv), part)| Columns { file: file.clone(), names: &csv.names, given: &part.given })
@@ -90,7 +117,7 @@ fn load(wanted: &Wanted, found: &Found, files: &[Csv<'_>], config: &StoreConfig)
                     From::At(position) => &record[position],
                     From::Given(position) => given[position].1.as_deref().unwrap_or_default().as_bytes(),
                 };
-                reading.take(field, (at, line), &config.nulls);
+                reading.take(field, (at, line), nulls);
             }
             rows += 1;
             if rows.is_multiple_of(csv::BATCH_ROWS) {

@@ -219,6 +219,11 @@ pub(crate) fn former_name(table: &str, column: &str) -> Option<&'static str> {
     FORMER.iter().find(|(of, _, now)| *of == table && *now == column).map(|(_, former, _)| *former)
 }
 
+/// The name that a column of OMOP 5.3 has now, if it has another.
+pub(crate) fn later_name(column: &str) -> Option<&'static str> {
+    FORMER.iter().find(|(_, former, _)| *former == column).map(|(.., now)| *now)
+}
+
 /// Why a table of OMOP, by its name in lower case, is closed to every study; `None` if it is not, or none of OMOP's.
 pub(crate) fn closed(name: &str) -> Option<&'static str> {
     CLOSED.iter().find(|(closed, _)| *closed == name).map(|(_, why)| *why)

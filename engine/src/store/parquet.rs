@@ -13,7 +13,6 @@ use datafusion::parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
 };
 
-use super::config::StoreConfig;
 use super::edge::{Fit, convert, fit, given, misfits};
 use super::error::StoreError;
 use super::folder::{Found, Part, shown, unreadable};
@@ -166,20 +165,21 @@ fn each(
 
 /// Every value of one column, in the order of the files, as queries see it.
 pub(super) fn column(
-    config: &StoreConfig,
+    folder: &Path,
+    nulls: &Nulls,
     table: &Table,
     parts: &[Part],
     column: usize,
     mut take: impl FnMut(&ArrayRef),
 ) -> Result<(), StoreError> {
-    let (folder, column) = (&config.folder, &table.columns[column]);
+    let column = &table.columns[column];
     for part in parts {
         let layout = layout(folder, part)?;
         let Place::At(position) = place(&table.name, &layout.names, column) else {
             return Err(StoreError::MissingColumn { file: shown(&part.path), column: column.name.clone() });
         };
         each(folder, part, &layout, position, |array| {
-            take(&convert(array, column, &config.nulls).map_err(|_| ())?);
+            take(&convert(array, column, nulls).map_err(|_| ())?);
             Ok(())
         })?;
     }

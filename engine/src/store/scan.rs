@@ -1,5 +1,6 @@
 //! Reads a table's raw rows. Only the gate calls this; the session of a study knows no object store.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use datafusion::common::{Result, internal_err};
@@ -18,10 +19,11 @@ use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::{SessionConfig, SessionContext};
 
-use super::config::StoreConfig;
 use super::edge::{self, Edge};
 use super::error::StoreError;
 use super::folder::{Part, shown};
+#[cfg(feature = "postgres")]
+use super::postgres::{self, Moment};
 use super::table::{Column, Source, Table, schema};
 use super::text::Nulls;
 
@@ -31,29 +33,43 @@ const FOLDER: &str = "store://folder";
 /// Files are split among threads from this size on.
 const SPLIT_BYTES: usize = 1 << 20;
 
-/// Reads files of one folder, and nothing outside it.
+/// Reads files of one folder, and nothing outside it; or one moment of a database.
 #[derive(Debug)]
 pub(crate) struct Reader {
     url: ObjectStoreUrl,
     runtime: Arc<RuntimeEnv>,
     nulls: Arc<Nulls>,
+    /// Of a database, what it reads is of this moment.
+    #[cfg(feature = "postgres")]
+    moment: Option<Arc<Moment>>,
 }
 
 impl Reader {
     /// A reader that reads nothing, for tables without rows.
     pub(crate) fn of_nothing() -> Result<Self> {
-        Ok(Self { url: ObjectStoreUrl::parse(FOLDER)?, runtime: Arc::default(), nulls: Arc::default() })
+        Ok(Self {
+            url: ObjectStoreUrl::parse(FOLDER)?,
+            runtime: Arc::default(),
+            nulls: Arc::default(),
+            #[cfg(feature = "postgres")]
+            moment: None,
+        })
     }
 
-    pub(crate) fn new(config: &StoreConfig) -> std::result::Result<Self, StoreError> {
-        let folder = &config.folder;
+    pub(crate) fn new(folder: &Path, nulls: &Nulls) -> std::result::Result<Self, StoreError> {
         let unreadable =
             || StoreError::Unreadable { file: shown(folder), reason: "not a folder of local files".to_string() };
         let files = LocalFileSystem::new_with_prefix(folder).map_err(|_| unreadable())?;
         let reader = Self::of_nothing().map_err(|_| unreadable())?;
-        let reader = Self { nulls: Arc::new(config.nulls.clone()), ..reader };
+        let reader = Self { nulls: Arc::new(nulls.clone()), ..reader };
         reader.runtime.register_object_store(reader.url.as_ref(), Arc::new(files));
         Ok(reader)
+    }
+
+    /// A reader of one moment of a database.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn of_moment(moment: Moment, nulls: &Arc<Nulls>) -> Result<Self> {
+        Ok(Self { moment: Some(Arc::new(moment)), nulls: Arc::clone(nulls), ..Self::of_nothing()? })
     }
 
     /// The context in which raw scans run: with the folder, but without the study's memory limit, which the operators
@@ -85,6 +101,13 @@ impl Reader {
                 Ok(MemorySourceConfig::try_new_exec(&parts, schema, Some(projection))?)
             }
             Source::Parquet(parts) => self.parquet(table, parts, projection, predicate, partitions),
+            #[cfg(feature = "postgres")]
+            Source::Postgres(relation) => match &self.moment {
+                Some(moment) => {
+                    postgres::plan(moment, table, relation, &projection, predicate.as_ref(), &self.nulls, partitions)
+                }
+                None => internal_err!("a table of a database outside of any moment"),
+            },
         }
     }
 

@@ -1,15 +1,16 @@
 //! The people of a hospital and their names on the ledger.
 
 use std::fmt;
+use std::path::Path;
 
 use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
 use consilium_protocol::ids::SubjectId;
 
-use super::config::StoreConfig;
 use super::error::StoreError;
 use super::parquet;
 use super::table::{Role, Source, Table};
+use super::text::Nulls;
 use crate::pseudonym::LinkSecret;
 
 /// Every person of the PERSON table with their subject, under one link secret.
@@ -58,29 +59,30 @@ impl fmt::Debug for Subjects {
 }
 
 /// Reads and checks the ids of PERSON; ascending.
-pub(super) fn people(config: &StoreConfig, person: &Table) -> Result<Vec<i64>, StoreError> {
+pub(super) fn people(folder: &Path, nulls: &Nulls, person: &Table) -> Result<Vec<i64>, StoreError> {
     let file = &person.notes.file;
     let Role::Patients { subject, .. } = person.role else { return Err(StoreError::NoPerson) };
-    let mut people = Vec::with_capacity(person.rows.unwrap_or_default());
-    let mut nulls = 0usize;
-    let mut take = |id: Option<i64>| match id {
-        Some(id) => people.push(id),
-        None => nulls += 1,
-    };
+    let mut people: Vec<Option<i64>> = Vec::with_capacity(person.rows.unwrap_or_default());
     match &person.source {
         Source::Empty => {}
         Source::Memory(batches) => {
             for batch in batches.iter() {
-                batch.column(subject).as_primitive::<Int64Type>().iter().for_each(&mut take);
+                people.extend(batch.column(subject).as_primitive::<Int64Type>().iter());
             }
         }
-        Source::Parquet(parts) => parquet::column(config, person, parts, subject, |ids| {
-            ids.as_primitive::<Int64Type>().iter().for_each(&mut take);
+        Source::Parquet(parts) => parquet::column(folder, nulls, person, parts, subject, |ids| {
+            people.extend(ids.as_primitive::<Int64Type>().iter());
         })?,
+        #[cfg(feature = "postgres")]
+        Source::Postgres(_) => return Err(StoreError::NoPerson),
     }
-    if nulls > 0 {
-        return Err(StoreError::NullPerson { file: file.to_string() });
-    }
+    checked(people.into_iter(), file)
+}
+
+/// The ids, ascending, if everybody has one of their own.
+pub(super) fn checked(ids: impl Iterator<Item = Option<i64>>, file: &str) -> Result<Vec<i64>, StoreError> {
+    let people: Option<Vec<i64>> = ids.collect();
+    let Some(mut people) = people else { return Err(StoreError::NullPerson { file: file.to_string() }) };
     people.sort_unstable();
     if people.windows(2).any(|pair| pair[0] == pair[1]) {
         return Err(StoreError::DuplicatePerson { file: file.to_string() });

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::worker::words;
 
-/// What was found in the store's folder. Names and sizes only.
+/// What was found in the store. Names and sizes only.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, BorshSerialize, BorshDeserialize)]
 pub struct StoreSummary {
     /// The tables, by name.
@@ -17,6 +17,21 @@ pub struct StoreSummary {
     pub absent: Vec<String>,
     /// Files that are no tables, and why.
     pub ignored: Vec<IgnoredFile>,
+    /// Of a database: what its administrator should know.
+    pub database: Option<DatabaseSummary>,
+}
+
+/// What there is to say of a database and of the role that reads it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, BorshSerialize, BorshDeserialize)]
+pub struct DatabaseSummary {
+    /// The server's major version.
+    pub version: u32,
+    /// The role.
+    pub user: String,
+    /// What the role may do that it should not.
+    pub warnings: Vec<String>,
+    /// Statements that would let it read what studies may.
+    pub grants: Vec<String>,
 }
 
 /// One table.
@@ -30,7 +45,7 @@ pub struct TableSummary {
     pub files: usize,
     /// What stands before the table's name in the file's, if something does.
     pub prefix: Option<String>,
-    /// `csv`, `parquet`, or `empty` for a file of 0 bytes.
+    /// `csv`, `parquet`, `arranged`, `postgresql`, or `empty` for a file of 0 bytes.
     #[borsh(serialize_with = "words::write", deserialize_with = "words::read")]
     pub format: &'static str,
     /// The domains that consent must open; none for vocabularies, which anybody may read.

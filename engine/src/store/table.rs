@@ -135,6 +135,9 @@ pub(crate) enum Source {
     Memory(Arc<Vec<RecordBatch>>),
     /// In Parquet files.
     Parquet(Arc<Vec<Part>>),
+    /// In a database.
+    #[cfg(feature = "postgres")]
+    Postgres(Arc<super::postgres::Relation>),
 }
 
 /// What people are told of how a table was read. Names, counts and places only.
@@ -142,7 +145,7 @@ pub(crate) enum Source {
 pub(crate) struct Notes {
     /// The file, or the folder of files.
     pub(crate) file: String,
-    /// `csv`, `parquet`, or `empty` for a file of 0 bytes.
+    /// `csv`, `parquet`, `arranged`, `postgresql`, or `empty` for a file of 0 bytes.
     pub(crate) format: &'static str,
     /// How many files.
     pub(crate) files: usize,
@@ -199,6 +202,16 @@ impl Table {
     /// What queries see: the readable columns with their types.
     pub(crate) fn schema(&self) -> SchemaRef {
         schema(&self.columns)
+    }
+
+    /// What of a table lies in one bucket of a store laid out by patient; of a vocabulary, everything.
+    pub(crate) fn of_bucket(&self, bucket: usize) -> Self {
+        let (Role::Patients { .. }, Source::Parquet(parts)) = (self.role, &self.source) else { return self.clone() };
+        let own = parts.iter().filter(|part| part.bucket.is_some_and(|(number, _)| number == bucket));
+        let own: Vec<Part> = own.cloned().collect();
+        let rows = own.iter().filter_map(|part| part.bucket.map(|(_, rows)| rows)).sum();
+        let source = if own.is_empty() { Source::Empty } else { Source::Parquet(Arc::new(own)) };
+        Self { source, rows: Some(rows), ..self.clone() }
     }
 
     /// The domains that open the table together; none for vocabularies.

@@ -70,7 +70,7 @@ impl Export {
 }
 
 fn open(folder: &Path) -> Result<Store, StoreError> {
-    Store::open_now(&StoreConfig::of(folder), &[])
+    Store::open_now(super::Which::All, folder, &StoreConfig::of(folder), &[])
 }
 
 #[test]

@@ -17,7 +17,7 @@ use crate::disclosure::guarded;
 use crate::gate::Gate;
 use crate::pseudonym::LinkSecret;
 use crate::statistics::{self, Layout, StatisticsError};
-use crate::store::{Store, StoreSummary, Subjects};
+use crate::store::{Dial, Store, StoreSummary, Subjects};
 
 /// The node holds the watch, and kills.
 const NO_DEADLINE: Duration = Duration::from_secs(30 * 86_400);
@@ -42,9 +42,15 @@ fn plain(reply: Reply) -> Answer {
 
 impl Desk {
     /// Opens the store.
-    pub(super) async fn open(start: &Start) -> Result<(Self, Option<StoreSummary>), Refusal> {
+    pub(super) async fn open(
+        start: &Start,
+        dial: Option<Arc<dyn Dial>>,
+    ) -> Result<(Self, Option<StoreSummary>), Refusal> {
         let store = match &start.store {
-            Some(config) => Some(Store::open(config, &start.catalogue).await?),
+            Some(config) => {
+                let access = start.access.clone().zip(dial);
+                Some(Store::open_with(config, &start.catalogue, access).await?)
+            }
             None => None,
         };
         let summary = store.as_ref().map(Store::summary);
@@ -60,7 +66,12 @@ impl Desk {
     pub(super) async fn answer(&mut self, request: Request, body: Vec<u8>) -> Answer {
         match request {
             Request::Subjects => {
-                self.find(&body)?;
+                let (listed, rest) = body.as_chunks::<16>();
+                if u32::try_from(listed.len()).is_err() || !rest.is_empty() || !listed.is_sorted() {
+                    return Err(Refusal::Order);
+                }
+                self.subjects = listed.iter().map(|subject| SubjectId::from_bytes(*subject)).collect();
+                self.find()?;
                 plain(Reply::Enrolled)
             }
             Request::Study(job) => self.study(&job, body).await,
@@ -87,19 +98,16 @@ impl Desk {
         }
     }
 
-    /// Finds the people whose subjects these are.
-    fn find(&mut self, subjects: &[u8]) -> Result<(), Refusal> {
-        let (listed, rest) = subjects.as_chunks::<16>();
-        let fits = u32::try_from(listed.len()).is_ok() && rest.is_empty() && listed.is_sorted();
-        let (Some(store), Some(link), true) = (&self.store, &self.link, fits) else { return Err(Refusal::Order) };
+    /// Finds the people whose subjects the node named.
+    fn find(&mut self) -> Result<(), Refusal> {
+        let (Some(store), Some(link)) = (&self.store, &self.link) else { return Err(Refusal::Order) };
         self.people.clear();
-        let mut positions = (0u32..).zip(listed).peekable();
+        let mut positions = (0u32..).zip(&self.subjects).peekable();
         for (person, subject) in store.derived(link).iter() {
-            while positions.next_if(|(_, listed)| *listed < subject.as_bytes()).is_some() {}
-            let own = positions.peek().filter(|(_, listed)| *listed == subject.as_bytes());
+            while positions.next_if(|(_, listed)| *listed < subject).is_some() {}
+            let own = positions.peek().filter(|(_, listed)| *listed == subject);
             self.people.extend(own.map(|(position, _)| (*person, *position)));
         }
-        self.subjects = listed.iter().map(|subject| SubjectId::from_bytes(*subject)).collect();
         Ok(())
     }
 
@@ -111,7 +119,12 @@ impl Desk {
         self.people.iter().filter_map(|(person, position)| Some((*person, class(*position)?))).collect()
     }
 
-    async fn study(&self, job: &StudyJob, mut body: Vec<u8>) -> Answer {
+    async fn study(&mut self, job: &StudyJob, mut body: Vec<u8>) -> Answer {
+        if let Some(store) = &mut self.store
+            && store.renew().await?
+        {
+            self.find()?;
+        }
         let (Some(store), Some(link)) = (&self.store, &self.link) else { return Err(Refusal::Order) };
         let spec = spec(&job.spec)?;
         let classes = usize::from(job.class_width) * self.subjects.len();

@@ -15,6 +15,9 @@
 //!                                          ←───    Counted: cells, a bit each, what to remember  │  Refused: why
 //! ```
 //!
+//! Where the tables are in a database, the worker asks it itself, over sockets that the node connects and passes: it has no network
+//! of its own.
+//!
 //! This module is what both sides say ([`Request`], [`Reply`], [`frame`]) and what the worker does about it ([`serve`]). It
 //! starts no process and sets no limit: that is the program's. A `Start` without a store makes a worker that can only check
 //! queries ([`Request::Check`]).
@@ -36,7 +39,7 @@ pub use request::{EarlierStudy, HeldAgainst, Request, Start, StudyJob};
 pub use serve::serve;
 
 /// Both sides must be of this version: they are the same program, except where its file was replaced in between.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 #[cfg(all(test, unix))]
 mod tests;

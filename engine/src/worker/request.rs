@@ -8,7 +8,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use super::Probe;
 use crate::pseudonym::LinkSecret;
-use crate::store::StoreConfig;
+use crate::store::{Access, StoreConfig};
 
 /// The first message: what the worker is.
 #[derive(BorshSerialize, BorshDeserialize)]
@@ -19,6 +19,8 @@ pub struct Start {
     pub store: Option<StoreConfig>,
     /// The consortium's own tables, which the store may have.
     pub catalogue: Vec<CatalogueTable>,
+    /// What a database is opened with, where the tables are in one.
+    pub access: Option<Access>,
     /// The hospital's link secret; without, nobody is found.
     pub link: Option<Secret>,
     /// How many threads it may use.

@@ -2,7 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::panic::AssertUnwindSafe;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 
 use futures::FutureExt as _;
 use tokio::runtime::Runtime;
@@ -12,9 +12,12 @@ use super::desk::Desk;
 use super::frame::{self, Caps};
 use super::reply::{Isolation, Refusal, Reply};
 use super::request::{Request, Start};
+use crate::store::Dial;
 
 /// Serves a node until its side of the pipe closes. Plans on the calling thread, whose stack must be large: the depth of a
 /// plan is the depth of a recursion.
+///
+/// A database is reached by `dial`.
 ///
 /// `gone` is called as soon as the node's side closes, also in the middle of a study, which nobody waits for any more.
 ///
@@ -24,6 +27,7 @@ pub fn serve(
     runtime: &Runtime,
     start: &Start,
     isolation: Isolation,
+    dial: Option<Arc<dyn Dial>>,
     mut input: impl Read + Send + 'static,
     output: &mut impl Write,
     gone: impl FnOnce() + Send + 'static,
@@ -33,7 +37,7 @@ pub fn serve(
         return refuse(Refusal::Version);
     }
     // Whatever panics, the node gets an answer.
-    let opened = runtime.block_on(AssertUnwindSafe(Desk::open(start)).catch_unwind());
+    let opened = runtime.block_on(AssertUnwindSafe(Desk::open(start, dial)).catch_unwind());
     let (mut desk, summary) = match opened.unwrap_or(Err(Refusal::Panicked)) {
         Ok(opened) => opened,
         Err(refusal) => return refuse(refusal),

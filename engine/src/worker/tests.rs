@@ -55,6 +55,7 @@ impl Hospital {
             version: VERSION,
             store: Some(self.config()),
             catalogue: Vec::new(),
+            access: None,
             link: Some((&link()).into()),
             threads: 2,
         }
@@ -130,7 +131,7 @@ impl Served {
             let runtime = Runtime::new().expect("a runtime");
             let input = other.try_clone().expect("a second end");
             let end = move || tell.send(()).expect("the test waits");
-            let _ = serve(&runtime, &start, Isolation::default(), input, &mut &other, end);
+            let _ = serve(&runtime, &start, Isolation::default(), None, input, &mut &other, end);
         });
         pipe.set_read_timeout(Some(Duration::from_secs(60))).expect("a time-out");
         Self { pipe, gone }
@@ -285,16 +286,18 @@ fn what_does_not_fit_is_refused_and_the_worker_goes_on() {
     assert!(matches!(counted, (Reply::Counted { .. }, _)), "the list before holds");
 }
 
+fn nothing() -> Start {
+    Start { version: VERSION, store: None, catalogue: Vec::new(), access: None, link: None, threads: 1 }
+}
+
 #[test]
 fn what_cannot_be_opened_is_said_at_once() {
     let missing = StoreConfig::of(PathBuf::from("/there/is/no/such/folder"));
-    let mut served =
-        Served::new(Start { version: VERSION, store: Some(missing), catalogue: Vec::new(), link: None, threads: 1 });
+    let mut served = Served::new(Start { version: VERSION, store: Some(missing), ..nothing() });
     let (Reply::Refused(Refusal::Store(error)), _) = served.reply() else { panic!("opened") };
     assert_eq!(error, StoreError::NoFolder { folder: "/there/is/no/such/folder".to_string() });
 
-    let mut other =
-        Served::new(Start { version: VERSION + 1, store: None, catalogue: Vec::new(), link: None, threads: 1 });
+    let mut other = Served::new(Start { version: VERSION + 1, ..nothing() });
     assert!(matches!(other.reply(), (Reply::Refused(Refusal::Version), _)));
     let end = frame::read::<Reply>(&mut other.pipe, Caps { head: 1, body: 1 });
     assert!(matches!(end, Ok(None) | Err(_)), "and nothing else");

@@ -196,7 +196,8 @@ const REFUSED: &[(&str, &str)] = &[
         "HAVING",
     ),
     (
-        "(SELECT count(*) FROM observation o WHERE o.person_id = p.person_id AND o.value_as_concept_id > p.year_of_birth) > 1",
+        "(SELECT max(q.n) FROM (SELECT o.observation_concept_id, count(*) AS n FROM observation o WHERE o.person_id = p.person_id
+          AND o.value_as_concept_id > p.year_of_birth GROUP BY o.observation_concept_id) q) > 1",
         "LEFT JOIN and GROUP BY",
     ),
     (

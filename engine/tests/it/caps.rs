@@ -10,7 +10,7 @@ use consilium_protocol::study::StudySpec;
 use consilium_protocol::study::limits::SQL_BYTES;
 
 use super::families::{FAMILIES, Family};
-use super::hospital::{everybody, limits, link, study};
+use super::hospital::{everybody, limits, link, study_with};
 
 /// The processor time of this process so far; the time of day where that is not known.
 fn processor_time(started: Instant) -> Duration {
@@ -31,7 +31,8 @@ fn peak_mib() -> u64 {
 
 /// A study with a query of any length, for a study file would refuse a longer one.
 fn spec(sql: &str) -> StudySpec {
-    let mut spec = study("SELECT 1", &["x"]);
+    let set = "[[concept_set]]\nname = \"a_set\"\ninclude = [1]\nexclude = [2]\ndescendants = true\n";
+    let mut spec = study_with("SELECT 1", &["x"], if sql.contains("FROM a_set") { set } else { "" });
     spec.cohort.sql = sql.to_string();
     spec
 }
@@ -143,6 +144,8 @@ async fn the_part_that_is_too_large_is_named_with_its_size_and_the_limit() {
         ("x + x in WITH", 14, ["column `x`", "parts", "4000"]),
         ("windows of one kind", 6, ["column `x`", "6 columns of windows", "4"]),
         ("joins", 120, ["the query", "parts", "30000"]),
+        ("chain of full joins of the one before", 8, ["the query", "parts", "30000"]),
+        ("chain of counts before a day of the one before", 40, ["the query", "parts", "30000"]),
     ] {
         let error = checked(&at(family, n), started).await.0.expect_err(family);
         let said = error.to_string();
@@ -167,6 +170,11 @@ async fn no_study_that_somebody_writes_comes_near_a_limit() {
         ("first of many kinds, all there", 20),
         ("CASE of many", 250),
         ("exists", 80),
+        ("EXISTS in aggregates", 25),
+        ("counts before a day", 8),
+        ("full joins", 12),
+        ("chain of records among records of the one before", 10),
+        ("sets of concepts", 80),
         ("unions", 150),
         ("one name in many places", 50),
         ("aggregates", 300),

@@ -24,7 +24,7 @@ use datafusion::parquet::schema::parser::parse_message_type;
 use super::hospital::{self, Dice, Rows, Value, cohort, everybody, limits, link, sorted, study};
 
 /// What is asked of every form.
-const QUESTIONS: &[(&str, &[&str])] = &[
+pub(crate) const QUESTIONS: &[(&str, &[&str])] = &[
     ("SELECT person_id AS subject, year_of_birth AS y, gender_concept_id AS g FROM person", &["y", "g"]),
     (
         "SELECT person_id AS subject, count(*) AS n, count(condition_start_date) AS dated, sum(condition_concept_id) AS codes,
@@ -47,7 +47,7 @@ const QUESTIONS: &[(&str, &[&str])] = &[
     ),
 ];
 
-async fn answers(store: &Store) -> Vec<Vec<String>> {
+pub(crate) async fn answers(store: &Store) -> Vec<Vec<String>> {
     let mut answers = Vec::new();
     for (sql, columns) in QUESTIONS {
         answers.push(sorted(&cohort(store, sql, columns).await.unwrap_or_else(|error| panic!("{sql}: {error}"))));
@@ -56,7 +56,7 @@ async fn answers(store: &Store) -> Vec<Vec<String>> {
 }
 
 /// One of these.
-fn pick<T: Copy>(dice: &mut Dice, of: &[T]) -> T {
+pub(crate) fn pick<T: Copy>(dice: &mut Dice, of: &[T]) -> T {
     of[dice.roll(of.len() as u64) as usize]
 }
 
@@ -342,7 +342,7 @@ fn table<'a>(summary: &'a StoreSummary, name: &str) -> &'a TableSummary {
 }
 
 /// Everybody's rows.
-async fn ask(store: &Store, sql: &str, columns: &[&str]) -> Result<Vec<String>, CohortError> {
+pub(crate) async fn ask(store: &Store, sql: &str, columns: &[&str]) -> Result<Vec<String>, CohortError> {
     let permissions = everybody(store, &link()).await;
     run(store, &link(), &permissions, &study(sql, columns), &limits()).await.map(|cohort| sorted(&cohort))
 }

@@ -103,6 +103,29 @@ pub(crate) const FAMILIES: &[Family] = &[
             "SELECT person_id AS subject, (SELECT max(x) FROM $p WHERE $p.subject = a.person_id) AS x FROM person a";
         chain(n, PERSON, step, LAST)
     }),
+    ("chain of full joins of the one before", |n| {
+        let step =
+            "SELECT coalesce(a.subject,b.person_id) AS subject FROM $p a FULL JOIN person b ON a.subject=b.person_id";
+        chain(n, "SELECT person_id AS subject FROM person", step, "SELECT subject, 1 AS x FROM $p GROUP BY subject")
+    }),
+    ("chain of counts before a day of the one before", |n| {
+        let step = "SELECT o.person_id, o.d, (SELECT count(*) FROM measurement m WHERE m.person_id=o.person_id AND m.measurement_date<o.d) AS x FROM $p o";
+        chain(
+            n,
+            "SELECT person_id, measurement_date AS d, 0 AS x FROM measurement",
+            step,
+            "SELECT person_id AS subject, max(x) AS x FROM $p GROUP BY person_id",
+        )
+    }),
+    ("chain of records among records of the one before", |n| {
+        let step = "SELECT person_id, visit_occurrence_id FROM measurement WHERE visit_occurrence_id IN (SELECT visit_occurrence_id FROM $p)";
+        chain(
+            n,
+            "SELECT person_id, visit_occurrence_id FROM visit_occurrence",
+            step,
+            "SELECT person_id AS subject, 1 AS x FROM $p GROUP BY person_id",
+        )
+    }),
     // Columns that are used twice.
     ("x + x in WITH", |n| {
         chain(n, PERSON, "SELECT subject, x+x AS x FROM $p", "SELECT subject, x FROM $p WHERE x > 0")
@@ -451,6 +474,21 @@ pub(crate) const FAMILIES: &[Family] = &[
             each(n, " ", "JOIN person t$i ON t$i.person_id=p.person_id")
         )
     }),
+    ("joins where NULL equals NULL", |n| {
+        format!(
+            "SELECT p.person_id AS subject, p.year_of_birth AS x FROM person p {}",
+            each(n, " ", "JOIN person t$i ON t$i.person_id IS NOT DISTINCT FROM p.person_id")
+        )
+    }),
+    ("full joins", |n| {
+        let persons = |n: usize| format!("coalesce({})", each(n, ",", "t$i.person_id"));
+        let mut sql = format!("SELECT {} AS subject, 1 AS x FROM person t0", persons(n + 1));
+        for i in 1..=n {
+            let before = if i == 1 { "t0.person_id".to_string() } else { persons(i) };
+            write!(sql, " FULL JOIN person t{i} ON {before}=t{i}.person_id").expect("writing to a string");
+        }
+        sql
+    }),
     ("joins in a row", |n| {
         let mut sql = "SELECT t0.person_id AS subject, t0.year_of_birth AS x FROM person t0".to_string();
         for i in 1..=n {
@@ -540,6 +578,23 @@ pub(crate) const FAMILIES: &[Family] = &[
     ("NOT IN subqueries", |n| {
         where_person(&each(n, " AND ", "person_id NOT IN (SELECT person_id FROM measurement WHERE unit_concept_id=$i)"))
     }),
+    ("EXISTS in aggregates", |n| {
+        let exists = "max(CASE WHEN EXISTS (SELECT 1 FROM measurement m WHERE m.person_id=v.person_id AND m.unit_concept_id=$i) THEN 1 ELSE 0 END)";
+        format!("SELECT person_id AS subject, {} AS x FROM visit_occurrence v GROUP BY person_id", each(n, "+", exists))
+    }),
+    ("counts before a day", |n| {
+        let count = "max((SELECT count(*) FROM measurement m WHERE m.person_id=v.person_id AND m.measurement_date<v.visit_start_date AND m.unit_concept_id=$i))";
+        format!("SELECT person_id AS subject, {} AS x FROM visit_occurrence v GROUP BY person_id", each(n, "+", count))
+    }),
+    ("records among records", |n| {
+        let within = "visit_occurrence_id IN (SELECT visit_occurrence_id FROM measurement WHERE unit_concept_id=$i)";
+        format!("SELECT DISTINCT person_id AS subject, 1 AS x FROM visit_occurrence WHERE {}", each(n, " AND ", within))
+    }),
+    ("records among records by OR", |n| {
+        let within = "visit_occurrence_id IN (SELECT visit_occurrence_id FROM measurement WHERE unit_concept_id=$i)";
+        format!("SELECT DISTINCT person_id AS subject, 1 AS x FROM visit_occurrence WHERE {}", each(n, " OR ", within))
+    }),
+    ("sets of concepts", |n| where_person(&each(n, " AND ", "gender_concept_id+$i IN (SELECT concept_id FROM a_set)"))),
     ("exists in exists", |n| {
         let mut condition = "true".to_string();
         for i in (0..n).rev() {

@@ -23,12 +23,19 @@ fn open_rows(name: &str, domain: Domain, date: Option<&str>) -> BTreeMap<i64, Ve
     open
 }
 
-async fn both_formats() -> Vec<(Store, tempfile::TempDir)> {
+async fn every_format() -> Vec<(Store, tempfile::TempDir)> {
     let csv = hospital::open_csv().await;
     let folder = tempfile::tempdir().expect("a folder");
     hospital::write_parquet(folder.path());
     let parquet = hospital::open(folder.path()).await;
-    vec![csv, (parquet, folder)]
+    let mut stores = vec![csv, (parquet, folder)];
+    for patients in [1, 7] {
+        let folder = tempfile::tempdir().expect("a folder");
+        hospital::write_csv(folder.path());
+        hospital::arrange_in_place(folder.path(), patients).await;
+        stores.push((hospital::open(folder.path()).await, folder));
+    }
+    stores
 }
 
 #[tokio::test]
@@ -48,7 +55,7 @@ async fn only_open_rows_are_seen_whatever_the_format() {
     let sql = "SELECT person_id AS subject, count(*) AS n, sum(condition_concept_id) AS codes,
                       count(DISTINCT condition_occurrence_id) AS keys
                FROM condition_occurrence GROUP BY person_id";
-    for (store, _folder) in both_formats().await {
+    for (store, _folder) in every_format().await {
         let cohort = cohort(&store, sql, &["n", "codes", "keys"]).await.expect("a cohort");
         assert_eq!(sorted(&cohort), expected);
         assert_eq!(cohort.rows, expected.len());
@@ -64,7 +71,7 @@ async fn every_domain_is_closed_by_itself() {
         ("visit_occurrence", Domain::Visit, Some("visit_start_date"), "person_id"),
         ("labs", Domain::Measurement, Some("taken"), "patient"),
     ];
-    for (store, _folder) in both_formats().await {
+    for (store, _folder) in every_format().await {
         for (table, domain, date, subject) in queries {
             let open = open_rows(table, domain, date);
             let mut expected: Vec<String> = open.values().map(|rows| rows.len().to_string()).collect();
@@ -104,7 +111,7 @@ async fn filters_beside_the_gate_and_joins_above_it_agree_with_the_oracle() {
                FROM person p LEFT JOIN measurement m
                  ON m.person_id = p.person_id AND m.measurement_date >= DATE '2014-03-01'
                WHERE p.year_of_birth >= 1950 GROUP BY p.person_id";
-    for (store, _folder) in both_formats().await {
+    for (store, _folder) in every_format().await {
         assert_eq!(sorted(&cohort(&store, sql, &["n", "highest"]).await.expect("a cohort")), expected);
     }
 }
@@ -115,7 +122,7 @@ async fn what_has_no_answer_on_a_row_is_null_and_stops_nobody() {
     let by_zero = "SELECT person_id AS subject, 100 / month_of_birth AS x FROM person WHERE 100 / month_of_birth > 1";
     let no_number = "SELECT patient AS subject, min(CAST(code AS BIGINT)) AS x FROM labs WHERE CAST(code AS BIGINT) > 0
                      GROUP BY patient";
-    for (store, _folder) in both_formats().await {
+    for (store, _folder) in every_format().await {
         for sql in [by_zero, no_number] {
             let cohort = cohort(&store, sql, &["x"]).await.expect("a cohort");
             assert!(cohort.rows > 20);

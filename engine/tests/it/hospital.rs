@@ -7,7 +7,7 @@ use std::path::Path;
 use arrow::array::{ArrayRef, Date32Array, Float64Array, Int64Array, RecordBatch, StringArray};
 use consilium_engine::cohort::{Cohort, CohortError, Limits, run};
 use consilium_engine::pseudonym::LinkSecret;
-use consilium_engine::store::{Store, StoreConfig};
+use consilium_engine::store::{Options, Store, StoreConfig, arrange};
 use consilium_protocol::catalogue::{CatalogueColumn, CatalogueTable, ColumnKind, check};
 use consilium_protocol::consent::{
     Action, AllowedData, Base, Disease, DiseaseTree, DocumentTerms, Domain, Effect, Permissions, Purpose, Rule, Scope,
@@ -471,11 +471,32 @@ pub(crate) fn write_parquet(folder: &Path) {
     }
 }
 
+/// Lays the tables of a folder out by patient, in their place.
+pub(crate) async fn arrange_in_place(folder: &Path, patients: usize) {
+    let to = tempfile::tempdir().expect("a folder");
+    let options = Options { patients, ..Options::default() };
+    arrange(&open(folder).await, to.path(), &options, &mut |_| {}).await.expect("an arranged store");
+    for entry in fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path()) {
+        if entry.is_dir() { fs::remove_dir_all(entry) } else { fs::remove_file(entry) }.expect("removed");
+    }
+    for entry in fs::read_dir(to.path()).expect("a folder").map(|entry| entry.expect("an entry")) {
+        fs::rename(entry.path(), folder.join(entry.file_name())).expect("moved");
+    }
+}
+
+/// Opens a store; where `CONSILIUM_ARRANGED` is a number, after laying it out by patient, with so many in a bucket.
+pub(crate) async fn open_as_asked(folder: &Path) -> Store {
+    if let Some(patients) = std::env::var("CONSILIUM_ARRANGED").ok().and_then(|number| number.parse().ok()) {
+        arrange_in_place(folder, patients).await;
+    }
+    open(folder).await
+}
+
 /// A store of the invented hospital, and its folder, which lives as long as the value.
 pub(crate) async fn open_csv() -> (Store, tempfile::TempDir) {
     let folder = tempfile::tempdir().expect("a folder");
     write_csv(folder.path());
-    (open(folder.path()).await, folder)
+    (open_as_asked(folder.path()).await, folder)
 }
 
 pub(crate) fn link() -> LinkSecret {

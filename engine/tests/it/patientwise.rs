@@ -30,6 +30,10 @@ async fn queries_by_patient_are_fine() {
         "SELECT p.person_id FROM person p WHERE
          (SELECT max(value_as_number) FROM measurement m WHERE m.person_id = p.person_id) > 7",
         "SELECT DISTINCT person_id FROM drug_exposure",
+        "SELECT DISTINCT person_id FROM condition_occurrence WHERE visit_occurrence_id IN
+         (SELECT visit_occurrence_id FROM visit_occurrence WHERE visit_concept_id = 9201)",
+        "SELECT coalesce(c.person_id, d.person_id) AS person_id FROM condition_occurrence c FULL JOIN death d
+         ON c.person_id = d.person_id GROUP BY coalesce(c.person_id, d.person_id)",
         "SELECT person_id FROM condition_occurrence WHERE condition_concept_id IN
          (SELECT descendant_concept_id FROM concept_ancestor WHERE ancestor_concept_id = 201820) GROUP BY person_id",
         "SELECT DISTINCT person_id FROM

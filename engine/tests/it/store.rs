@@ -38,6 +38,11 @@ async fn what_is_wrong_is_named_by_file_line_and_column_but_never_by_value() {
     assert_eq!(said_of(file, &condition("1,1,201826,2020-01-01\n2,CANARY,9876543\n")).await, row(3));
     assert_eq!(said_of(file, &condition("1,1,201826,2020-01-01,CANARY\n")).await, row(2));
     assert_eq!(said_of(file, &condition("1,1,\"CANARY,2020-01-01\n2,2,9876543,2020-01-01\n")).await, row(2));
+    // Two stray quotation marks with lines between them that would be lost.
+    let stray = "1,1,201826,2020-01-01\n2,1,\"CANARY\n3,1,201826,2020-01-01\n4,1,\"CANARY,2020-01-01\n";
+    assert_eq!(said_of(file, &condition(stray)).await, row(3));
+    let quoted = "1,1,201826,2020-01-01,\"two\nlines, and \"\"marks\"\"\"\n";
+    assert_eq!(said_of(file, format!("{},note\n{quoted}", header.trim_end()).as_bytes()).await, "");
     let text = said_of(file, &condition("1,1,201826,2020-01-01\n2,1,CANARY 9876543,2020-01-01\n")).await;
     assert_eq!(text, "condition_concept_id: 1 value is not a whole number (line 3)");
     let date = said_of(file, &condition("1,1,201826,9876543\n")).await;
@@ -194,6 +199,23 @@ async fn a_study_reads_only_tables_that_it_brings_along() {
 }
 
 #[tokio::test]
+async fn who_is_there_is_told_by_person_alone() {
+    let (store, folder) = hospital::open_csv().await;
+    let everybody = store.subjects(&hospital::link()).await.expect("subjects").len();
+    for is_arranged in [false, true] {
+        if is_arranged {
+            hospital::arrange_in_place(folder.path(), 20).await;
+        }
+        let text = format!("folder = \"{}\"\n[tables.labs]\nfile = \"gone\"", folder.path().display());
+        let config: StoreConfig = toml::from_str(&text).expect("a configuration");
+        let store = Store::open_person(&config).await.expect("who is there");
+        let tables: Vec<String> = store.summary().tables.into_iter().map(|table| table.name).collect();
+        assert_eq!(tables, ["person"]);
+        assert_eq!(store.subjects(&hospital::link()).await.expect("subjects").len(), everybody);
+    }
+}
+
+#[tokio::test]
 async fn categories_are_the_listed_values_and_nothing_else() {
     let listed = |values: &str| {
         let text = format!(
@@ -266,6 +288,49 @@ async fn categories_are_the_listed_values_and_nothing_else() {
                     };
                     assert_eq!(unreadable, [why], "{text}");
                     assert_eq!(ran.expect_err("refused").kind(), "unreadable_column", "{text}");
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_table_of_one_row_a_patient_has_no_second() {
+    let text = "name = \"blood\"\nsubject = \"patient\"\ndomain = \"observation\"\nundated = true\nsingle = true\n[[column]]\n\
+                name = \"rhesus\"\ntype = \"integer\"\n";
+    let catalogue = vec![toml::from_str::<consilium_protocol::catalogue::CatalogueTable>(text).expect("a table")];
+    let cases = [
+        ("patient,rhesus\n1,1\n2,0\n", Ok(2)),
+        ("patient,rhesus\n2,0\n", Ok(1)),
+        // Rows of nobody are no patient's.
+        ("patient,rhesus\n1,1\n,0\n,0\n", Ok(1)),
+        ("patient,rhesus\n1,1\n2,0\n1,1\n", Err("not_single")),
+        ("patient,rhesus\n1,1\n1.0,0\n", Err("not_single")),
+    ];
+    for (text, expected) in cases {
+        for parquet in [false, true] {
+            let folder = tempfile::tempdir().expect("a folder");
+            fs::write(folder.path().join("person.csv"), "person_id\n1\n2\n").expect("written");
+            match parquet {
+                true => hospital::texts_as_parquet(&folder.path().join("blood.parquet"), text),
+                false => fs::write(folder.path().join("blood.csv"), text).expect("written"),
+            }
+            let store = Store::open(&StoreConfig::of(folder.path()), &catalogue).await.expect("an open store");
+            let summary = store.summary();
+            let closed: Vec<_> = summary.unreadable.iter().map(|table| (table.name.as_str(), table.kind)).collect();
+            let mut spec = hospital::study("SELECT patient AS subject, rhesus AS x FROM blood", &["x"]);
+            spec.take_tables(&catalogue);
+            let people = hospital::everybody(&store, &hospital::link()).await;
+            let limits = hospital::limits();
+            let ran = consilium_engine::cohort::run(&store, &hospital::link(), &people, &spec, &limits).await;
+            match expected {
+                Ok(patients) => {
+                    assert_eq!(closed, [], "{text} parquet: {parquet}");
+                    assert_eq!(hospital::sorted(&ran.expect("a cohort")).len(), patients, "{text} parquet: {parquet}");
+                }
+                Err(why) => {
+                    assert_eq!(closed, [("blood", why)], "{text} parquet: {parquet}");
+                    assert_eq!(ran.expect_err("refused").kind(), "unreadable_table", "{text} parquet: {parquet}");
                 }
             }
         }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::fs;
 
 use consilium_engine::cohort::run;
-use consilium_engine::store::{Store, StoreConfig};
+use consilium_engine::store::Store;
 use consilium_protocol::consent::{AllowedData, Domain, Opened, Permissions, Terms, Window, Windows};
 use consilium_protocol::ids::{Date, Height, SubjectId};
 use datafusion::parquet::arrow::ArrowWriter;
@@ -73,8 +73,7 @@ async fn the_example_of_the_documentation_hides_nobody_from_a_study() {
     }
     fs::write(folder.path().join("person.csv"), person).expect("written");
     fs::write(folder.path().join("condition_occurrence.csv"), condition).expect("written");
-    let config = StoreConfig::of(folder.path().to_path_buf());
-    let store = Store::open(&config, &[]).await.expect("an open store");
+    let store = hospital::open_as_asked(folder.path()).await;
     let permissions = by_class(&store, std::slice::from_ref(&allowed)).await;
     for (sql, expected) in [
         ("SELECT DISTINCT person_id AS subject FROM condition_occurrence", 120),
@@ -177,11 +176,13 @@ fn reaching(people: i64) -> Vec<Rows> {
     tables
 }
 
-/// The tables as CSV, and as Parquet with row groups so small that statistics leave some out.
+/// The tables as CSV, as Parquet with row groups so small that statistics leave some out, and laid out by patient.
 async fn stores(tables: &[Rows]) -> Vec<(Store, tempfile::TempDir)> {
     let csv = tempfile::tempdir().expect("a folder");
     let parquet = tempfile::tempdir().expect("a folder");
+    let arranged = tempfile::tempdir().expect("a folder");
     for table in tables {
+        fs::write(arranged.path().join(format!("{}.csv", table.name)), table.csv()).expect("written");
         fs::write(csv.path().join(format!("{}.csv", table.name)), table.csv()).expect("written");
         let batch = table.batch(0..table.rows.len());
         let file = fs::File::create(parquet.path().join(format!("{}.parquet", table.name))).expect("a file");
@@ -191,8 +192,9 @@ async fn stores(tables: &[Rows]) -> Vec<(Store, tempfile::TempDir)> {
         writer.write(&batch).expect("written");
         writer.close().expect("closed");
     }
+    hospital::arrange_in_place(arranged.path(), 7).await;
     let mut opened = Vec::new();
-    for folder in [csv, parquet] {
+    for folder in [csv, parquet, arranged] {
         opened.push((hospital::open(folder.path()).await, folder));
     }
     opened
@@ -376,7 +378,7 @@ async fn a_table_of_the_catalogue_is_undated_where_it_says_so() {
     fs::write(folder.path().join("blood.csv"), "patient,rhesus\n1,7\n2,8\n").expect("written");
     fs::write(folder.path().join("tumours.csv"), "patient,stage,found\n1,3,2016-05-05\n2,4,2016-05-05\n")
         .expect("written");
-    let store = hospital::open(folder.path()).await;
+    let store = hospital::open_as_asked(folder.path()).await;
     let unsaid: Vec<bool> = store.summary().tables.iter().map(|table| table.day_unsaid).collect();
     assert_eq!(unsaid, [false, false, true], "blood, person, tumours");
 

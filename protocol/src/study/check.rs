@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use super::{
-    Categories, CategoryValue, Decimal, Dimension, Protection, SPEC_VERSION, StatisticKind, StudySpec, Totals, Variable,
+    Categories, CategoryValue, ConceptSet, Decimal, Dimension, Protection, SPEC_VERSION, StatisticKind, StudySpec,
+    Totals, Variable,
 };
 use crate::catalogue::{self, CatalogueError};
 use crate::privacy::MicroRho;
@@ -12,7 +13,9 @@ use crate::privacy::MicroRho;
 /// Sizes that no study passes.
 pub mod limits {
     /// Bytes of the canonical form.
-    pub const SPEC_BYTES: usize = 65_536;
+    pub const SPEC_BYTES: usize = 196_608;
+    /// Bytes of a study file.
+    pub const FILE_BYTES: usize = 1_048_576;
     /// Bytes of the title.
     pub const TITLE_BYTES: usize = 200;
     /// Bytes of the description.
@@ -69,6 +72,7 @@ impl StudySpec {
         if let Err(CatalogueError { table, what }) = catalogue::check(&self.tables) {
             problems.unless(false, format!("table `{table}`"), what);
         }
+        self.check_concept_sets(&mut problems);
         self.check_variables(&mut problems);
         self.check_dimensions(&mut problems);
         self.check_statistics(&mut problems);
@@ -107,6 +111,31 @@ impl StudySpec {
             "totals",
             "can be hidden in a guarded study of counts only; remove it, or ask for sums in a study of their own",
         );
+    }
+
+    fn check_concept_sets(&self, problems: &mut Problems) {
+        let sets = &self.cohort.concept_sets;
+        problems.unless(
+            sets.len() <= limits::ENTRIES,
+            "concept_set",
+            format!("at most {} concept sets; split the study", limits::ENTRIES),
+        );
+        problems.unless(
+            sets.is_sorted_by(|one, next| one.name < next.name),
+            "concept_set",
+            "two have one name; name each differently",
+        );
+        let ascend = |concepts: &[u32]| concepts.is_sorted_by(|one, next| one < next);
+        for ConceptSet { name, include, exclude, .. } in sets {
+            let at = format!("concept_set `{}`", name.chars().take(limits::NAME_BYTES).collect::<String>());
+            problems.unless(catalogue::is_name(name), &at, NAME_RULE);
+            problems.unless(!include.is_empty(), &at, "includes no concept; list some in `include`");
+            let is_table = self.tables.iter().any(|table| table.name == *name);
+            let is_view = catalogue::VIEWS.contains(&&**name);
+            problems.unless(!is_view, &at, "is the name of a view; choose another");
+            problems.unless(!is_table, &at, "is the name of a table of the consortium's; choose another");
+            problems.unless(ascend(include) && ascend(exclude), &at, "lists concepts twice or in another order");
+        }
     }
 
     fn check_variables(&self, problems: &mut Problems) {

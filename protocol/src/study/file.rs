@@ -1,10 +1,12 @@
 //! The file that a researcher writes.
 
+use std::collections::BTreeSet;
+
 use serde::Deserialize;
 
 use super::{
-    Categories, Category, CategoryValue, Cohort, Decimal, Dimension, Problem, Protection, SPEC_VERSION, Statistic,
-    StatisticKind, StudySpec, Totals, Variable, limits,
+    Categories, Category, CategoryValue, Cohort, ConceptSet, Decimal, Dimension, Problem, Protection, SPEC_VERSION,
+    Statistic, StatisticKind, StudySpec, Totals, Variable, limits,
 };
 use crate::consent::Purpose;
 use crate::privacy::MicroRho;
@@ -14,7 +16,7 @@ use crate::privacy::MicroRho;
 #[non_exhaustive]
 pub enum SpecFileError {
     /// Larger than any study.
-    #[error("a study file is at most {} bytes; is this the right file?", limits::SPEC_BYTES)]
+    #[error("a study file is at most {} bytes; is this the right file?", limits::FILE_BYTES)]
     TooLong,
     /// Not TOML, or with fields that a study does not have; the text says where.
     #[error("{0}")]
@@ -52,6 +54,8 @@ struct File {
     totals: TotalsFile,
     cohort: CohortFile,
     #[serde(default)]
+    concept_set: Vec<ConceptSetFile>,
+    #[serde(default)]
     variable: Vec<VariableFile>,
     #[serde(default)]
     dimension: Vec<DimensionFile>,
@@ -82,6 +86,26 @@ enum TotalsFile {
 struct CohortFile {
     sql: String,
     subject: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ConceptSetFile {
+    name: String,
+    include: Vec<u32>,
+    #[serde(default)]
+    exclude: Vec<u32>,
+    #[serde(default)]
+    descendants: bool,
+}
+
+impl ConceptSetFile {
+    /// With its concepts once each, in ascending order.
+    fn read(self) -> ConceptSet {
+        let sorted = |concepts: Vec<u32>| concepts.into_iter().collect::<BTreeSet<u32>>().into_iter().collect();
+        let Self { name, include, exclude, descendants } = self;
+        ConceptSet { name, include: sorted(include), exclude: sorted(exclude), descendants }
+    }
 }
 
 #[derive(Deserialize)]
@@ -148,7 +172,7 @@ impl StudySpec {
     /// # Errors
     /// [`SpecFileError`] with every problem found; a study that is read is valid.
     pub fn from_toml(text: &str) -> Result<Self, SpecFileError> {
-        if text.len() > limits::SPEC_BYTES {
+        if text.len() > limits::FILE_BYTES {
             return Err(SpecFileError::TooLong);
         }
         let toml_error = |e: toml::de::Error| SpecFileError::Toml(e.to_string().trim_end().to_string());
@@ -159,6 +183,8 @@ impl StudySpec {
         }
         let file: File = toml::from_str(text).map_err(toml_error)?;
         let mut problems = Vec::new();
+        let mut concept_sets: Vec<ConceptSet> = file.concept_set.into_iter().map(ConceptSetFile::read).collect();
+        concept_sets.sort_by(|one, other| one.name.cmp(&other.name));
         let spec = Self {
             version: SPEC_VERSION,
             title: file.title,
@@ -170,13 +196,21 @@ impl StudySpec {
                 TotalsFile::Shown => Totals::Shown,
                 TotalsFile::Hidden => Totals::Hidden,
             },
-            cohort: Cohort { sql: file.cohort.sql, subject: file.cohort.subject },
+            cohort: Cohort { sql: file.cohort.sql, subject: file.cohort.subject, concept_sets },
             tables: Vec::new(),
             variables: entries(file.variable, "variable", &mut problems, variable),
             dimensions: entries(file.dimension, "dimension", &mut problems, dimension),
             statistics: entries(file.statistic, "statistic", &mut problems, statistic),
         };
         problems.extend(if problems.is_empty() { spec.problems() } else { Vec::new() });
+        if spec.to_canonical().len() > limits::SPEC_BYTES {
+            let what = format!(
+                "a study is at most {} bytes; list fewer concepts (with `descendants`, one stands for all below it), or shorten the \
+                 query",
+                limits::SPEC_BYTES
+            );
+            problems.push(Problem { at: "concept_set".to_string(), what });
+        }
         if problems.is_empty() { Ok(spec) } else { Err(SpecFileError::Invalid(problems)) }
     }
 }

@@ -115,6 +115,22 @@ pub struct Cohort {
     pub sql: String,
     /// The column of its result that holds the subject.
     pub subject: String,
+    /// Sets of concepts that the query may name like tables of one column, `concept_id`; in ascending order of their names.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub concept_sets: Vec<ConceptSet>,
+}
+
+/// A set of concepts: those that are included, without those that are excluded.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize)]
+pub struct ConceptSet {
+    /// Its name.
+    pub name: String,
+    /// Concepts that are in it, ascending.
+    pub include: Vec<u32>,
+    /// Concepts that are not, whatever includes them; ascending.
+    pub exclude: Vec<u32>,
+    /// Whether either stands for its descendants as well, by the vocabulary of each hospital.
+    pub descendants: bool,
 }
 
 /// A number of the cohort: clamped to `[min, max]`, then rounded to steps of `resolution`, before it is added up.

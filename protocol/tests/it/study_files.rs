@@ -38,7 +38,7 @@ fn problem(from: &str, to: &str) -> String {
 #[test]
 fn the_example_and_the_base_are_fine() {
     assert!(StudySpec::from_toml(GOOD).is_ok());
-    for file in ["glycaemia.toml", "stroke.toml", "visits.toml"] {
+    for file in ["glycaemia.toml", "incidence.toml", "latest.toml", "stroke.toml", "treatment.toml", "visits.toml"] {
         let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/studies").join(file);
         StudySpec::from_toml(&std::fs::read_to_string(path).unwrap()).unwrap();
     }
@@ -118,10 +118,45 @@ fn all_problems_are_said_at_once() {
 
 #[test]
 fn gigantic_files_are_refused() {
-    let text = format!("{GOOD}# {}", "x".repeat(70_000));
+    let text = format!("{GOOD}# {}", "x".repeat(1 << 20));
     assert_eq!(StudySpec::from_toml(&text), Err(SpecFileError::TooLong));
     let many: String = (0..70).map(|i| format!("[[statistic]]\nname = \"n{i}\"\nkind = \"count\"\n")).collect();
     assert!(StudySpec::from_toml(&format!("{GOOD}{many}")).is_err());
+}
+
+#[test]
+fn sets_of_concepts_are_sorted_and_checked() {
+    let with = |sets: &str| StudySpec::from_toml(&GOOD.replace("[[variable]]", &format!("{sets}\n[[variable]]")));
+    let set = |name: &str, more: &str| format!("[[concept_set]]\nname = \"{name}\"\n{more}\n");
+    let spec =
+        with(&(set("b", "include = [3, 1, 3]\nexclude = [9, 2]\ndescendants = true") + &set("a", "include = [7]")))
+            .unwrap();
+    let [a, b] = &spec.cohort.concept_sets[..] else { panic!("{:?}", spec.cohort) };
+    assert_eq!((a.name.as_str(), &a.include[..], a.descendants), ("a", &[7][..], false));
+    assert_eq!((b.name.as_str(), &b.include[..], &b.exclude[..], b.descendants), ("b", &[1, 3][..], &[2, 9][..], true));
+    assert_eq!(StudySpec::from_canonical(&spec.to_canonical()), Ok(spec.clone()));
+    for (sets, says) in [
+        (set("a", "include = []"), "no concept"),
+        (set("a", "include = [-1]"), "include"),
+        (set("a", "include = [4294967296]"), "include"),
+        (set("A b", "include = [1]"), "a-z"),
+        (set("persons", "include = [1]"), "name of a view"),
+        (set("a", "include = [1]") + &set("a", "include = [2]"), "one name"),
+        (set("a", "include = [1]\nmapped = true"), "mapped"),
+    ] {
+        let error = with(&sets).unwrap_err().to_string();
+        assert!(error.contains(says), "{sets}: {error}");
+    }
+    // What another program might write: the canonical form is one.
+    let mut unsorted = spec.clone();
+    unsorted.cohort.concept_sets.reverse();
+    assert!(StudySpec::from_canonical(&unsorted.to_canonical()).is_err());
+    let mut twice = spec;
+    twice.cohort.concept_sets[1].include = vec![3, 1];
+    assert!(StudySpec::from_canonical(&twice.to_canonical()).is_err());
+    let long: Vec<String> = (0..60_000).map(|concept| concept.to_string()).collect();
+    let error = with(&set("a", &format!("include = [{}]", long.join(", ")))).unwrap_err().to_string();
+    assert!(error.contains("list fewer concepts"), "{error}");
 }
 
 #[test]

@@ -2,15 +2,16 @@
 
 mod store;
 
-use std::path::PathBuf;
+use std::ffi::OsString;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use consilium_engine::store::{Store, StoreConfig, StoreError, StoreSummary};
+use consilium_engine::store::{Place, Store, StoreConfig, StoreError, StoreSummary};
 use consilium_protocol::catalogue::CatalogueTable;
 use consilium_protocol::wire;
 use serde::Serialize;
 use serde_json::json;
 
+use super::place::{DatabaseArgs, place};
 use super::{Failure, Global, counted, study, term};
 use crate::home::config::{self, NodeConfig};
 use crate::home::{Home, Role, files};
@@ -23,11 +24,15 @@ use crate::worker;
 #[command(after_help = "\
 Examples:
   consilium doctor                       everything about this hospital's home
-  consilium doctor --store export/       only how the tables of a folder are read; nothing need be set up")]
+  consilium doctor --store export/       only how the tables of a folder are read; nothing need be set up
+  consilium doctor --store postgresql://consilium@db.example/omop --schema cdm --tls-root db-ca.pem
+                                         likewise of a database, with what its role may and may not")]
 pub struct Args {
-    /// Look at the tables of this folder only; no home is needed
-    #[arg(long, value_name = "DIR")]
-    store: Option<PathBuf>,
+    /// Look at the tables of this folder or database only; no home is needed
+    #[arg(long, value_name = "DIR|URL")]
+    store: Option<OsString>,
+    #[command(flatten)]
+    database: DatabaseArgs,
 }
 
 /// One thing looked at.
@@ -48,17 +53,17 @@ enum Verdict {
 
 pub(crate) async fn run(args: &Args, global: &Global) -> Result<(), Failure> {
     match &args.store {
-        Some(folder) => of_store(folder.clone(), global).await,
+        Some(store) => of_store(place(store, &args.database)?, global).await,
         None => of_home(global).await,
     }
 }
 
-/// How the tables of a folder are read, before anything is set up.
-async fn of_store(folder: PathBuf, global: &Global) -> Result<(), Failure> {
-    let config = StoreConfig::of(folder);
-    let catalogue = Home::open(&global.home).map_or_else(|_| Vec::new(), |home| home.catalogue());
+/// How the tables of a folder or database are read, before anything is set up.
+async fn of_store(place: Place, global: &Global) -> Result<(), Failure> {
+    let config = StoreConfig::at(place);
+    let catalogue = Home::open(&global.home).map_or_else(|_| Ok(Vec::new()), |home| home.catalogue())?;
     let summary = open(&config, &catalogue).await.map_err(|error| Failure::new(error.to_string()))?;
-    term::show(global.json, &summary, |summary| store::page(&config.folder, summary));
+    term::show(global.json, &summary, |summary| store::page(&config.place, summary));
     Ok(())
 }
 
@@ -89,11 +94,26 @@ async fn of_home(global: &Global) -> Result<(), Failure> {
     }
     let mut tables = None;
     if let Ok(config) = NodeConfig::read(home.path()) {
-        match open(&config.store, &home.catalogue()).await {
+        if let Place::Arranged { folder, .. } = &config.store.place {
+            let spinner = term::spinner("reading what was arranged");
+            let damaged = consilium_engine::store::damaged(folder);
+            spinner.finish_and_clear();
+            match damaged.as_deref() {
+                Ok([]) => find("arranged", Verdict::Good, "every file is as it was written".to_string()),
+                Ok([first, ..]) => {
+                    let first = first.display();
+                    find("arranged", Verdict::Bad, format!("{first} is damaged; {}", global.next("store arrange")));
+                }
+                // Opening the store says so.
+                Err(_) => {}
+            }
+        }
+        // That the genesis file cannot be read stands above.
+        match open(&config.store, &home.catalogue().unwrap_or_default()).await {
             Ok(summary) => {
                 let verdict = if store::has_warnings(&summary) { Verdict::Warning } else { Verdict::Good };
                 find("store", verdict, format!("{}; see below", counted(summary.tables.len() as u64, "table")));
-                tables = Some((config.store.folder, summary));
+                tables = Some((config.store.place, summary));
             }
             Err(error) => find("store", Verdict::Bad, error.to_string()),
         }
@@ -153,7 +173,7 @@ async fn of_home(global: &Global) -> Result<(), Failure> {
             }),
         );
         let mark = if warned { "\n\n??  worth a look, the node works all the same" } else { "" };
-        let tables = tables.iter().map(|(folder, summary)| format!("\n\n{}", store::page(folder, summary)));
+        let tables = tables.iter().map(|(place, summary)| format!("\n\n{}", store::page(place, summary)));
         format!("{table}{mark}{}", tables.collect::<String>())
     });
     if bad == 0 {

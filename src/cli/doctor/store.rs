@@ -1,15 +1,17 @@
 //! How a hospital's tables were read, as a page for whoever made the export.
 
 use std::fmt::Write as _;
-use std::path::Path;
 
-use consilium_engine::store::{Column, StoreSummary, TableSummary};
+use consilium_engine::store::{Column, DatabaseSummary, Place, StoreSummary, TableSummary};
 
 use crate::cli::{counted, term};
 
 /// Whether there is something in a store that somebody should look at.
 pub(super) fn has_warnings(summary: &StoreSummary) -> bool {
-    !summary.unreadable.is_empty() || summary.tables.iter().any(|table| !remarks(table).is_empty())
+    let of_the_role = |database: &DatabaseSummary| !database.warnings.is_empty() || !database.grants.is_empty();
+    !summary.unreadable.is_empty()
+        || summary.database.as_ref().is_some_and(of_the_role)
+        || summary.tables.iter().any(|table| !remarks(table).is_empty())
 }
 
 /// What a data manager should look at in a table, columns aside.
@@ -24,7 +26,7 @@ fn remarks(table: &TableSummary) -> Vec<String> {
         let what = match &table.date_of_omop {
             Some(date) => format!("the day of a row, `{date}`, is missing or unreadable, so only consent to all days opens it"),
             None => "it has dates, and which of them is the day of a row is not said, so only consent to all days opens it; \
-                     name the column with `date` under [store.tables]"
+                     where a row has one, the consortium's catalogue should name it (`date`)"
                 .to_string(),
         };
         remarks.push(what);
@@ -43,7 +45,7 @@ fn remarks(table: &TableSummary) -> Vec<String> {
 }
 
 /// The page.
-pub(super) fn page(folder: &Path, summary: &StoreSummary) -> String {
+pub(super) fn page(place: &Place, summary: &StoreSummary) -> String {
     let numbers = |numbers: &dyn Fn(&TableSummary) -> Option<usize>, header: &str| {
         let shown = |table| numbers(table).map_or_else(|| "?".to_string(), |number| term::number(number as u64));
         let shown: Vec<String> = summary.tables.iter().map(shown).collect();
@@ -73,7 +75,7 @@ pub(super) fn page(folder: &Path, summary: &StoreSummary) -> String {
 Columns: readable by studies, and mended of these; unreadable, so that a study that names them is not \
          computed here; never read by any.
 ",
-        folder.display(),
+        place,
         term::table(header, summary.tables.iter().enumerate().map(row))
     );
     let mut section = |title: &str, lines: Vec<String>| {
@@ -106,6 +108,10 @@ Columns: readable by studies, and mended of these; unreadable, so that a study t
         "Not here: tables of the consortium's catalogue without a file; say where they are with `consilium store map`",
         summary.absent.clone(),
     );
+    if let Some(DatabaseSummary { warnings, grants, .. }) = &summary.database {
+        section("The role: it needs to read, and nothing else", warnings.clone());
+        section("Grants that are missing, for the administrator to run", grants.clone());
+    }
     section("No tables", summary.ignored.iter().map(|file| format!("{}: {}", file.name, file.reason)).collect());
     text
 }

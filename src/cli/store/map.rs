@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use consilium_engine::store::{Store, StoreConfig, StoreSummary, TableConfig};
+use consilium_engine::store::{Place, Store, StoreConfig, StoreSummary, TableConfig};
 use consilium_protocol::catalogue::CatalogueTable;
 use serde_json::json;
 use toml_edit::{DocumentMut, Item, Table, value};
@@ -29,6 +29,9 @@ pub(crate) struct Args {
     /// A column of the table, or its subject, and what the file calls it; again for each
     #[arg(long = "column", value_name = "COLUMN=OWN", value_parser = pair)]
     columns: Vec<(String, String)>,
+    /// Forget what was said of the table before; otherwise what is given is added to that
+    #[arg(long)]
+    reset: bool,
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {
@@ -46,11 +49,18 @@ pub(super) async fn run(args: &Args, global: &Global) -> Result<(), Failure> {
         let has = if names.is_empty() { "no tables".to_string() } else { names };
         return Err(Failure::new(format!("the catalogue has no table `{}`; it has {has}", args.table)));
     };
-    let mut config = NodeConfig::read(home.path())?.store;
-    let says = args.file.is_some() || !args.columns.is_empty();
+    let configured = NodeConfig::read(home.path())?.store;
+    let is_arranged = matches!(configured.place, Place::Arranged { .. });
+    // What was arranged has the names of the catalogue already.
+    let mut config = configured.source();
+    let says = args.file.is_some() || !args.columns.is_empty() || args.reset;
     if says {
-        let columns: BTreeMap<String, String> = args.columns.iter().cloned().collect();
-        config.tables.insert(table.name.clone(), TableConfig { file: args.file.clone(), columns });
+        let mapped = config.tables.entry(table.name.clone()).or_default();
+        if args.reset {
+            *mapped = TableConfig::default();
+        }
+        mapped.file = args.file.clone().or(mapped.file.take());
+        mapped.columns.extend(args.columns.iter().cloned());
     }
     let summary = open(&config, &catalogue).await?;
     let outcome = Outcome::of(table, &summary);
@@ -61,6 +71,12 @@ pub(super) async fn run(args: &Args, global: &Global) -> Result<(), Failure> {
     let report = json!({ "table": table.name, "readable": readable, "written": says && readable, "columns": outcome.columns(table) });
     term::show(global.json, &report, |_| {
         let next = match (says, readable) {
+            (true, true) if is_arranged => {
+                format!(
+                    "\n\nIt stands in consilium.toml. Next: {}, and start the node again",
+                    global.next("store arrange")
+                )
+            }
             (true, true) => {
                 "\n\nIt stands in consilium.toml; a node that runs takes it up when it is started again.".to_string()
             }

@@ -1,5 +1,6 @@
 //! `consilium store`: a hospital's tables.
 
+mod arrange;
 mod map;
 
 use clap::Subcommand;
@@ -15,6 +16,8 @@ pub struct Args {
 
 #[derive(Subcommand, Debug)]
 enum Command {
+    /// Lay the tables out by patient, so that studies take less time and memory
+    Arrange(arrange::Args),
     /// Say where this hospital has a table of the consortium's catalogue, and under which names
     Map(map::Args),
 }
@@ -22,6 +25,7 @@ enum Command {
 /// Runs the command.
 pub(crate) async fn run(args: Args, global: &Global) -> Result<(), Failure> {
     match args.command {
+        Command::Arrange(args) => arrange::run(&args, global).await,
         Command::Map(args) => map::run(&args, global).await,
     }
 }

@@ -6,7 +6,7 @@ use consilium_engine::cells::EncryptedCells;
 use consilium_engine::cohort::Reads;
 use consilium_engine::statistics::{Layout, OFFLINE_SUBJECTS, prove_bounds};
 use consilium_protocol::policy::DisclosurePolicy;
-use consilium_protocol::study::{Categories, Statistic, StatisticKind, StudySpec};
+use consilium_protocol::study::{Categories, ConceptSet, Statistic, StatisticKind, StudySpec};
 use serde_json::json;
 
 use super::earlier::{self, Earlier};
@@ -78,6 +78,7 @@ pub(super) async fn run(args: &Args, global: &Global) -> Result<(), Failure> {
         text.push_str(&plain_words(&spec));
         text.push('\n');
         text.push_str(&tables_in_words(&reads));
+        text.push_str(&sets_in_words(&spec));
         text.push_str(&format!(
             "\nWhat leaves a hospital\n\n  {} sums and counts, blinded and encrypted, {}; no row, and nothing that anyone can \
              read before the contributions of all hospitals are added up.\n",
@@ -129,6 +130,33 @@ fn tables_in_words(reads: &Reads) -> String {
         text.push_str(&format!("  {}: {}\n", table.name, table.columns.join(", ")));
     }
     text
+}
+
+/// The sets of concepts that the query may name, one line each; nothing where there are none.
+pub(crate) fn sets_in_words(spec: &StudySpec) -> String {
+    let sets = &spec.cohort.concept_sets;
+    if sets.is_empty() {
+        return String::new();
+    }
+    let mut text = String::from("\nSets of concepts\n\n");
+    for ConceptSet { name, include, exclude, descendants } in sets {
+        let below = if *descendants { ", and all below" } else { "" };
+        let without = match exclude.is_empty() {
+            true => String::new(),
+            false => format!("; without {}{below}", some(exclude)),
+        };
+        text.push_str(&format!("  {name}: {}{below}{without}\n", some(include)));
+    }
+    text
+}
+
+/// The first of a list, and how many more there are.
+fn some(concepts: &[u32]) -> String {
+    const SHOWN: usize = 12;
+    let first: Vec<String> = concepts.iter().take(SHOWN).map(u32::to_string).collect();
+    let more = concepts.len().saturating_sub(SHOWN);
+    let more = if more > 0 { format!(" and {} more", term::number(more as u64)) } else { String::new() };
+    format!("{}{more}", first.join(", "))
 }
 
 /// What is computed, one line per statistic.

@@ -111,6 +111,7 @@ pub(super) async fn show(args: &WhichArgs, global: &Global) -> Result<(), Failur
         for line in spec.cohort.sql.trim().lines() {
             text.push_str(&format!("  {line}\n"));
         }
+        text.push_str(&check::sets_in_words(&spec));
         if !earlier.is_empty() {
             text.push_str(&format!("\n{}", earlier::in_words(&earlier)));
         }

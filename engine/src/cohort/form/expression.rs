@@ -90,7 +90,10 @@ impl Reader {
                 self.case(operand.as_deref(), conditions, else_result.as_deref(), scope)
             }
             Expr::Function(function) => self.call(function, scope),
-            Expr::Extract { field, expr, .. } => part(matches!(field, DateTimeField::Year), false, of(expr)),
+            Expr::Extract { field, expr, .. } => {
+                let is_day = matches!(field, DateTimeField::Day | DateTimeField::Days);
+                part(Part { is_year: matches!(field, DateTimeField::Year), is_day, is_epoch: false }, of(expr))
+            }
             Expr::Ceil { expr, field: CeilFloorKind::Scale(_) }
             | Expr::Floor { expr, field: CeilFloorKind::Scale(_) } => rounded(of(expr), None),
             Expr::Ceil { expr, .. } => rounded(of(expr), Some(f64::ceil)),
@@ -263,9 +266,19 @@ pub(super) fn rounded(own: Seen, how: Option<fn(f64) -> f64>) -> Seen {
     own.with_form(form)
 }
 
+/// What is asked of a day or moment.
+#[derive(Clone, Copy)]
+pub(super) struct Part {
+    pub(super) is_year: bool,
+    pub(super) is_day: bool,
+    pub(super) is_epoch: bool,
+}
+
 /// The year or the seconds of a day or moment; of its other parts nobody can say what they measure.
-pub(super) fn part(is_year: bool, is_epoch: bool, own: Seen) -> Seen {
+pub(super) fn part(Part { is_year, is_day, is_epoch }: Part, own: Seen) -> Seen {
     let form = match &own.form {
+        // Of the days between two, it is they.
+        Form::Measured(time) if time.unit == Unit::Time && is_day => own.form.clone(),
         Form::Measured(day) if day.unit == Unit::Day && (is_year || is_epoch) => {
             let unit = if is_year { Unit::Year } else { Unit::Seconds };
             Form::Measured(Quantity { unit, ..day.clone() })

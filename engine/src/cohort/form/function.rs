@@ -7,7 +7,7 @@ use datafusion::sql::sqlparser::ast::{
     OrderByExpr, Query, Value, Visit, Visitor, WindowType,
 };
 
-use super::expression::{part, rounded};
+use super::expression::{Part, part, rounded};
 use super::literals::{Literal, Literals, each};
 use super::quantity::{Form, Quantity, Seen, Unit, Why, alternatives, choice, combined};
 use super::query::Reader;
@@ -20,6 +20,7 @@ const AGGREGATES: &[&str] = &[
     "mean",
     "bool_and",
     "bool_or",
+    "corr",
     "count",
     "first_value",
     "last_value",
@@ -146,6 +147,9 @@ impl Reader {
         let form = match (name, first) {
             ("row_number", _) => Form::Position(is_by_patient),
             ("rank" | "dense_rank", _) => Form::Position(false),
+            // Which share of the rows lies before this one.
+            ("ntile" | "percent_rank" | "cume_dist", _) => Form::Other(Why::Position),
+            ("corr", _) => Form::Other(Why::Share),
             ("count", _) => count(call, rows),
             ("bool_and" | "bool_or", _) => Form::truth(),
             ("min" | "max" | "first_value" | "last_value", Some(own)) => gathered(own),
@@ -282,7 +286,8 @@ fn of_one(name: &str, call: &Call<'_>, see: &dyn Fn(&Expr) -> Form) -> Seen {
             Seen::of(Form::literals(each(literals, of)))
         }
         ("date_part" | "datepart", Some(_)) if args.len() == 2 => {
-            part(is_literal(0, "year"), is_literal(0, "epoch"), args[1].clone())
+            let is_day = is_literal(0, "day") || is_literal(0, "days");
+            part(Part { is_year: is_literal(0, "year"), is_day, is_epoch: is_literal(0, "epoch") }, args[1].clone())
         }
         ("power" | "pow", Some(Form::Measured(own))) if super::expression::whole_of(call.exprs.get(1)) == Some(2) => {
             let own = Form::Measured(own.clone());

@@ -24,6 +24,7 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 
 use consilium_protocol::catalogue::CatalogueTable;
+use consilium_protocol::study::Cohort;
 use datafusion::sql::sqlparser::ast::Statement;
 
 use super::parse::parse;
@@ -59,10 +60,10 @@ pub(crate) enum Summed<'a> {
 
 impl Columns {
     /// Of a query; none that can be said anything of where it cannot be read.
-    pub(crate) fn of(sql: &str, tables: &[CatalogueTable]) -> Self {
-        let (sql, tables) = (sql.to_string(), tables.to_vec());
+    pub(crate) fn of(cohort: &Cohort, tables: &[CatalogueTable]) -> Self {
+        let (cohort, tables) = (cohort.clone(), tables.to_vec());
         let read = move || {
-            let Ok(parsed) = parse(&sql, any_day()) else { return Self::default() };
+            let Ok(parsed) = parse(&cohort.sql, &cohort.concept_sets, any_day()) else { return Self::default() };
             let Statement::Query(query) = &parsed.statement else { return Self::default() };
             let columns = Reader::over(tables).cohort(query);
             Self(columns.into_iter().map(|(name, Seen { form, by, .. })| (name, Column { form, by })).collect())

@@ -1,5 +1,8 @@
 //! What is taken for a measurement, and what is not.
 
+use consilium_protocol::catalogue::CatalogueTable;
+use consilium_protocol::study::Cohort;
+
 use super::{Columns, Refused, Summed, Why};
 
 /// The x of a query with this expression over three queries of one row a patient: labs, and two counts of events.
@@ -26,7 +29,12 @@ fn of(x: &str) -> Columns {
          LEFT JOIN rare ON rare.person_id = p.person_id
          LEFT JOIN (SELECT person_id, max(death_date) AS died FROM death GROUP BY person_id) d ON d.person_id = p.person_id"
     );
-    Columns::of(&sql, &[])
+    read(&sql, &[])
+}
+
+fn read(sql: &str, tables: &[CatalogueTable]) -> Columns {
+    let cohort = Cohort { sql: sql.to_string(), subject: "person_id".to_string(), concept_sets: Vec::new() };
+    Columns::of(&cohort, tables)
 }
 
 fn refused(columns: &Columns) -> Option<Refused> {
@@ -345,7 +353,7 @@ fn names_are_those_that_the_query_engine_gives() {
                  person_id) t(person_id, w, x)"
         ),
     ] {
-        let columns = Columns::of(&sql, &[]);
+        let columns = read(&sql, &[]);
         let Ok(Summed::Literals(literals)) = columns.summed("x") else { panic!("{sql}: {:?}", columns.summed("x")) };
         assert_eq!(literals.len(), 2, "{sql}");
     }
@@ -360,7 +368,7 @@ fn names_are_those_that_the_query_engine_gives() {
         "SELECT p.person_id, (SELECT max(year_of_birth) FROM (SELECT (year_of_birth) FROM (SELECT 1 AS year_of_birth) a) t)
          AS x FROM person p".into(),
     ] {
-        let columns = Columns::of(&sql, &[]);
+        let columns = read(&sql, &[]);
         assert_eq!(columns.summed("x"), Err(Why::Unread.refused()), "{sql}");
     }
 }
@@ -380,7 +388,7 @@ fn a_table_of_the_consortium_s_own_is_measured_by_its_numbers() {
         ]
     "#;
     let tables = [toml::from_str(table).expect("a table")];
-    let columns = Columns::of(
+    let columns = read(
         "SELECT patient, max(size) AS size, max(size) FILTER (WHERE grade = 3) AS worst, count(*) AS n, max(grade) AS grade,
                 max(as_of() - found) AS days, max(CASE WHEN spread THEN 1 END) AS spread
          FROM registry GROUP BY patient",
@@ -392,13 +400,13 @@ fn a_table_of_the_consortium_s_own_is_measured_by_its_numbers() {
     assert!(columns.summed("grade").is_err(), "a code is no number");
     assert!(matches!(columns.summed("spread"), Ok(Summed::Literals(_))));
     assert!(columns.common(&["size", "worst"]).is_some(), "one column");
-    let unknown = Columns::of("SELECT patient, max(size) AS size FROM registry GROUP BY patient", &[]);
+    let unknown = read("SELECT patient, max(size) AS size FROM registry GROUP BY patient", &[]);
     assert!(unknown.summed("size").is_err(), "nobody said what it is");
 }
 
 #[test]
 fn a_moment_is_its_day() {
-    let columns = Columns::of(
+    let columns = read(
         "SELECT person_id, max(condition_start_datetime) - min(condition_end_date) AS a, max(condition_start_date) AS b
          FROM condition_occurrence GROUP BY person_id",
         &[],
@@ -454,10 +462,10 @@ fn nothing_that_is_written_ends_the_reader() {
         .collect();
     let wide = format!("WITH t0 AS (SELECT * FROM measurement){wide} SELECT value_as_number AS x FROM t6");
     for sql in ["", "SELECT", "DELETE FROM person", "VALUES (1)", "SELECT * FROM nowhere", &wide] {
-        assert!(Columns::of(sql, &[]).summed("x").is_err(), "{sql}");
+        assert!(read(sql, &[]).summed("x").is_err(), "{sql}");
     }
     for sql in texts.iter().chain([&deep]) {
-        drop(Columns::of(sql, &[]));
+        drop(read(sql, &[]));
     }
-    assert!(matches!(Columns::of(&deep, &[]).summed("x"), Ok(Summed::Measured(_))));
+    assert!(matches!(read(&deep, &[]).summed("x"), Ok(Summed::Measured(_))));
 }

@@ -3,14 +3,20 @@
 //! The query engine takes correlated conditions out of the WHERE in which they stand and evaluates them above all of the
 //! subquery. That is the same only if every step in between commutes with the condition: projections, further
 //! conditions, inner joins, the kept side of an outer join, DISTINCT; grouping, if the condition is an equality by whose
-//! column is then grouped as well; windows, if they are partitioned by it. Everything else is refused.
+//! column is then grouped as well; windows, if they are partitioned by it. Everything else is refused. What is compared has
+//! a name of its own on that way ([`named`]).
 
-use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::common::{DFSchema, Result};
-use datafusion::logical_expr::utils::split_conjunction;
-use datafusion::logical_expr::{Distinct, Expr, Join, JoinType, LogicalPlan, Operator, Window};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use super::{has_subquery, refuse};
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
+use datafusion::common::{Column, DFSchema, Result};
+use datafusion::logical_expr::utils::{conjunction, split_conjunction, split_conjunction_owned};
+use datafusion::logical_expr::{
+    Distinct, Expr, Join, JoinType, LogicalPlan, LogicalPlanBuilder, Operator, SubqueryAlias, Window, lit,
+};
+
+use super::{Names, columns_of, has_subquery, refuse};
 
 /// What there is of correlated conditions at or below a step.
 #[derive(Default)]
@@ -36,6 +42,106 @@ impl Found {
 
 /// Checks a subquery whose query has rows of this schema.
 pub(super) fn check(plan: &LogicalPlan, outer: &DFSchema) -> Result<()> {
+    within(plan, outer)?;
+    find(plan).map(drop)
+}
+
+/// A subquery in which no column that is compared with the query around it can be taken for another.
+///
+/// The query engine evaluates these comparisons above the subquery, where it knows columns by their names alone: of two tables
+/// that are joined in the subquery, of one that has the name of another around it, and of one table in the subquery and around
+/// it, a column would be taken for the other's. Those have a name of their own here. Nor does it find them again above a
+/// table that has another name there, which becomes a list of columns with that name.
+pub(super) fn named(plan: LogicalPlan, names: &mut Names) -> Result<LogicalPlan> {
+    let plan = plan.transform_up(|step| match step {
+        LogicalPlan::SubqueryAlias(SubqueryAlias { input, alias, .. }) if is_correlated(&input) => {
+            let columns = input.schema().columns().into_iter().map(|column| {
+                let name = column.name.clone();
+                Expr::Column(column).alias_qualified(Some(alias.clone()), name)
+            });
+            let columns = columns.collect::<Vec<_>>();
+            LogicalPlanBuilder::from(Arc::unwrap_or_clone(input)).project(columns)?.build().map(Transformed::yes)
+        }
+        other => Ok(Transformed::no(other)),
+    });
+    let plan = plan.data()?;
+    let confused = confused(&plan)?;
+    if confused.is_empty() {
+        return Ok(plan);
+    }
+    let own = columns_of(&plan);
+    let named = plan.transform_up(|step| {
+        let LogicalPlan::Filter(filter) = step else { return step.recompute_schema().map(Transformed::yes) };
+        let mut columns = columns_of(&filter.input);
+        let mut given = BTreeMap::<Column, Expr>::new();
+        let mut name = |part: Expr| {
+            let column = match part {
+                Expr::Column(column) if confused.contains(&column) => column,
+                other => return Ok(Transformed::no(other)),
+            };
+            let other = given.entry(column).or_insert_with_key(|column| {
+                let other = format!("__c{}", names.next());
+                columns.push(Expr::Column(column.clone()).alias(&other));
+                Expr::Column(Column::new_unqualified(other))
+            });
+            Ok(Transformed::yes(other.clone()))
+        };
+        let mut parts = Vec::new();
+        for part in split_conjunction_owned(filter.predicate) {
+            parts.push(if part.contains_outer() { part.transform_up(&mut name).data()? } else { part });
+        }
+        let mut rows = LogicalPlanBuilder::from(Arc::unwrap_or_clone(filter.input));
+        if !given.is_empty() {
+            rows = rows.project(columns)?;
+        }
+        rows.filter(conjunction(parts).unwrap_or_else(|| lit(true)))?.build().map(Transformed::yes)
+    });
+    let named = named.data()?;
+    if named.schema().fields().len() == own.len() {
+        return Ok(named);
+    }
+    LogicalPlanBuilder::from(named).project(own)?.build()
+}
+
+const ONE_NAME: &str =
+    "a table of one name in a subquery and around it (instead of FROM … with another alias in the subquery)";
+
+/// The columns of a subquery that are compared with the query around it and share their name with something else above.
+fn confused(plan: &LogicalPlan) -> Result<BTreeSet<Column>> {
+    let (mut compared, mut outer, mut shown) =
+        (BTreeSet::<Column>::new(), BTreeSet::<Column>::new(), BTreeSet::<Column>::new());
+    plan.apply(|step| {
+        match step {
+            LogicalPlan::Filter(filter) => {
+                for part in split_conjunction(&filter.predicate).into_iter().filter(|part| part.contains_outer()) {
+                    compared.extend(part.column_refs().into_iter().cloned());
+                    part.apply(|part| {
+                        if let Expr::OuterReferenceColumn(_, column) = part {
+                            if filter.input.schema().has_column(column) {
+                                return refuse(ONE_NAME);
+                            }
+                            outer.insert(column.clone());
+                        }
+                        Ok(TreeNodeRecursion::Continue)
+                    })?;
+                }
+            }
+            LogicalPlan::Projection(_) | LogicalPlan::Aggregate(_) if is_correlated(step) => {
+                shown.extend(step.schema().columns());
+            }
+            _ => {}
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    let is_confused = |column: &&Column| {
+        let is_other = |other: &Column| other != *column && other.name == column.name;
+        compared.iter().chain(&shown).any(is_other) || outer.contains(*column)
+    };
+    Ok(compared.iter().filter(is_confused).cloned().collect())
+}
+
+/// Checks that a subquery refers to the query around it, and to none beyond that.
+pub(super) fn within(plan: &LogicalPlan, outer: &DFSchema) -> Result<()> {
     plan.apply(|node| {
         node.apply_expressions(|expr| {
             expr.apply(|part| match part {
@@ -45,12 +151,20 @@ pub(super) fn check(plan: &LogicalPlan, outer: &DFSchema) -> Result<()> {
                 _ => Ok(TreeNodeRecursion::Continue),
             })
         })
-    })?;
-    find(plan).map(drop)
+    })
+    .map(drop)
+}
+
+/// Refuses what HAVING of one row says of the query around it.
+pub(super) fn in_having<T>() -> Result<T> {
+    refuse(
+        "a condition on columns of the outer query in the HAVING of a subquery without GROUP BY (instead of a comparison with \
+         the subquery)",
+    )
 }
 
 /// Whether a subquery refers to anything outside.
-pub(super) fn is_correlated(plan: &LogicalPlan) -> bool {
+pub(in crate::cohort) fn is_correlated(plan: &LogicalPlan) -> bool {
     let mut found = false;
     let visited = plan.apply(|node| {
         found |= node.contains_outer_reference();
@@ -76,10 +190,7 @@ fn find(plan: &LogicalPlan) -> Result<Found> {
             let below = find(&filter.input)?;
             let own = conditions(&filter.predicate)?;
             if below.alone && own.any() {
-                return refuse(
-                    "a condition on columns of the outer query in the HAVING of a subquery without GROUP BY (instead of a \
-                     comparison with the subquery)",
-                );
+                return in_having();
             }
             Ok(below.and(own))
         }
@@ -108,7 +219,7 @@ fn find(plan: &LogicalPlan) -> Result<Found> {
         }
         LogicalPlan::Join(join) => self::join(join),
         LogicalPlan::Union(union) => {
-            let uncorrelated = |input: &std::sync::Arc<LogicalPlan>| find(input).map(|found| !found.any());
+            let uncorrelated = |input: &Arc<LogicalPlan>| find(input).map(|found| !found.any());
             if union.inputs.iter().map(uncorrelated).collect::<Result<Vec<_>>>()?.into_iter().all(|none| none) {
                 return Ok(Found::default());
             }
@@ -146,7 +257,7 @@ fn conditions(predicate: &Expr) -> Result<Found> {
 }
 
 /// The column that is compared with something of the outer query and of nothing else.
-fn equality(part: &Expr) -> Option<&Expr> {
+pub(super) fn equality(part: &Expr) -> Option<&Expr> {
     let Expr::BinaryExpr(binary) = part else { return None };
     if binary.op != Operator::Eq {
         return None;

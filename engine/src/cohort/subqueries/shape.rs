@@ -32,6 +32,7 @@ pub(super) fn of(plan: &LogicalPlan) -> Result<Shape> {
             Shape::One if filter.predicate.exists(|part| Ok(is_constant(part, filter.input.schema())))? => {
                 return super::refuse("a constant condition in HAVING without GROUP BY (instead of aggregates alone)");
             }
+            Shape::One if filter.predicate.contains_outer() => return super::correlation::in_having(),
             Shape::One => {
                 let input = LogicalPlanBuilder::from((*filter.input).clone());
                 Shape::OneHaving(input.project([filter.predicate.clone().alias("holds")])?.build()?)
@@ -52,7 +53,7 @@ fn is_constant(part: &Expr, schema: &DFSchema) -> bool {
 }
 
 /// Whether any table of patients is read.
-pub(super) fn reads_patients(plan: &LogicalPlan) -> Result<bool> {
+pub(in crate::cohort) fn reads_patients(plan: &LogicalPlan) -> Result<bool> {
     let mut found = false;
     plan.apply_with_subqueries(|node| {
         if let LogicalPlan::TableScan(scan) = node {

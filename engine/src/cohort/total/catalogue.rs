@@ -15,11 +15,11 @@ const CHOICES: &[&str] = &["coalesce", "greatest", "least", "nullif", "nvl"];
 /// Aggregates of the query engine, taken as they are.
 const AGGREGATES: &[&str] = &["bool_and", "bool_or", "count", "first_value", "last_value", "max", "min"];
 /// Aggregates of the query engine over doubles, whose results are made finite.
-const FINITE: &[&str] = &["median", "stddev", "stddev_pop", "var", "var_pop"];
+const FINITE: &[&str] = &["corr", "median", "stddev", "stddev_pop", "var", "var_pop"];
 /// Window functions of the query engine, taken as they are.
-const WINDOWS: &[&str] = &["first_value", "lag", "last_value", "lead"];
+const WINDOWS: &[&str] = &["cume_dist", "first_value", "lag", "last_value", "lead", "percent_rank"];
 /// Window functions of the query engine whose numbers get a sign.
-const NUMBERED: &[&str] = &["dense_rank", "rank", "row_number"];
+const NUMBERED: &[&str] = &["dense_rank", "ntile", "rank", "row_number"];
 
 static SCALARS: LazyLock<BTreeMap<&'static str, Arc<ScalarUDF>>> = LazyLock::new(|| {
     let lists =

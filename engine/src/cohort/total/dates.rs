@@ -127,6 +127,8 @@ fn part_shape(types: &[DataType], literals: &[Option<&ScalarValue>]) -> Option<S
         [Utf8, Date32] => Date32,
         [Utf8, DataType::Timestamp(..)] => MOMENT,
         [Utf8, Utf8 | Null] => Date32,
+        // What one day minus another gives.
+        [Utf8, Int64] => Int64,
         _ => return None,
     };
     // Asked for the types alone, before literals are known.
@@ -135,7 +137,7 @@ fn part_shape(types: &[DataType], literals: &[Option<&ScalarValue>]) -> Option<S
 }
 
 fn trunc_shape(types: &[DataType], literals: &[Option<&ScalarValue>]) -> Option<Shape> {
-    if !literals.is_empty() && !named(literals)?.has_start() {
+    if matches!(types, [_, Int64]) || (!literals.is_empty() && !named(literals)?.has_start()) {
         return None;
     }
     part_shape(types, &[]).map(|shape| Shape { gives: MOMENT, ..shape })
@@ -173,7 +175,21 @@ fn of_moment<R: arrow::datatypes::ArrowPrimitiveType>(
     }
 }
 
+/// Whether a length of time in days can be asked for a part of it.
+pub(super) fn is_of_days(part: &str) -> bool {
+    matches!(Part::named(part), Some(Part::Day | Part::Epoch))
+}
+
 fn date_part(call: &Call<'_>) -> Result<ColumnarValue> {
+    if call.args[1].data_type() == Int64 {
+        let days = Call { args: &call.args[1..], ..*call };
+        return match part(call)? {
+            Part::Day => days.unary::<Int64Type, Int64Type>(Some),
+            Part::Epoch => days.unary::<Int64Type, Float64Type>(|days| Some(days as f64 * 86_400.0)),
+            // Of these a query is refused.
+            _ => days.unary::<Int64Type, Int64Type>(|_| None),
+        };
+    }
     match part(call)? {
         Part::Epoch => of_moment::<Float64Type>(call, |moment| Some(moment as f64 / 1e6)),
         part => of_moment::<Int64Type>(call, |moment| Some(part.of(moment))),

@@ -1,10 +1,10 @@
-//! `median`, `stddev` and `var` of doubles: what comes out infinite or as no number is NULL.
+//! `median`, `stddev`, `var` and `corr` of doubles: what comes out infinite or as no number is NULL.
 
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, BooleanArray};
 use arrow::datatypes::{DataType, FieldRef, Float64Type};
-use datafusion::common::{Result, ScalarValue, internal_err, plan_err};
+use datafusion::common::{Result, ScalarValue, internal_err};
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::utils::AggregateOrderSensitivity;
 use datafusion::logical_expr::{
@@ -12,6 +12,7 @@ use datafusion::logical_expr::{
 };
 
 use super::columns::finite;
+use crate::cohort::refusal::unfit;
 
 /// An aggregate of the query engine, over doubles alone.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -41,8 +42,16 @@ impl AggregateUDFImpl for Finite {
 
     fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
         match types {
-            [DataType::Int64 | DataType::Float64 | DataType::Null] => Ok(vec![DataType::Float64]),
-            _ => plan_err!("{} is of numbers", self.name()),
+            [first, rest @ ..]
+                if (rest.len() == usize::from(self.name() == "corr"))
+                    && [first]
+                        .into_iter()
+                        .chain(rest)
+                        .all(|of| matches!(of, DataType::Int64 | DataType::Float64 | DataType::Null)) =>
+            {
+                Ok(vec![DataType::Float64; types.len()])
+            }
+            _ => Err(unfit(self.name(), types)),
         }
     }
 
@@ -63,7 +72,8 @@ impl AggregateUDFImpl for Finite {
     }
 
     fn groups_accumulator_supported(&self, args: AccumulatorArgs<'_>) -> bool {
-        self.inner.groups_accumulator_supported(args)
+        // Of many groups at once the query engine adds up squares, which loses what is small beside them.
+        self.name() != "corr" && self.inner.groups_accumulator_supported(args)
     }
 
     fn create_groups_accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn GroupsAccumulator>> {

@@ -4,13 +4,14 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, FieldRef};
-use datafusion::common::{Result, ScalarValue, plan_err};
+use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::{
     ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 
 use super::cast;
 use super::columns::Call;
+use crate::cohort::refusal::{unfit, unfit_for};
 
 /// The types that a function takes for arguments of the types that are there, and the type that it gives.
 pub(super) struct Shape {
@@ -59,10 +60,12 @@ impl Total {
     fn shape_for(&self, types: &[DataType], literals: &[Option<&ScalarValue>]) -> Result<Shape> {
         // Until conversions are total, a plan has other types of the same kinds.
         let kinds: Option<Vec<DataType>> = types.iter().map(cast::kind).collect();
-        match kinds.and_then(|kinds| (self.shape)(&kinds, literals)) {
-            Some(shape) => Ok(shape),
-            None => plan_err!("{} is not for arguments of these types", self.name),
+        if let Some(shape) = kinds.as_ref().and_then(|kinds| (self.shape)(kinds, literals)) {
+            return Ok(shape);
         }
+        let written = self.operator.unwrap_or(if self.name == "negative" { "-" } else { self.name });
+        let fits_by_type = kinds.is_some_and(|kinds| (self.shape)(&kinds, &[]).is_some());
+        Err(if fits_by_type { unfit_for(written, "this literal") } else { unfit(written, types) })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{AsArray, BooleanArray, Float64Array};
+use arrow::array::{AsArray, BooleanArray, Float64Array, Int64Array};
 use arrow::datatypes::{DataType, Float64Type, Int64Type};
 use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::ColumnarValue;
@@ -33,6 +33,7 @@ pub(super) fn functions() -> Vec<Total> {
         Total::new("signum", &[], one_double, |call| double(call, signum)),
         Total::new("sqrt", &[], one_double, |call| double(call, f64::sqrt)),
         Total::new("trunc", &[], double_and_digits, |call| to_digits(call, f64::trunc)),
+        Total::new("width_bucket", &[], bucket_shape, width_bucket),
         // What is compared bit by bit; no name that a query can call.
         Total::new(UNSIGNED_ZERO, &[], one_double, |call| call.unary::<Float64Type, Float64Type>(|x| Some(x + 0.0))),
         // What CAST(… AS DECIMAL(p, s)) means; no name that a query can call.
@@ -82,6 +83,41 @@ fn decimal_shape(types: &[DataType], _: &[Option<&ScalarValue>]) -> Option<Shape
         [number, Int64, Int64] if is_number(number) => Shape::of(&[Float64, Int64, Int64], Float64),
         _ => None,
     }
+}
+
+fn bucket_shape(types: &[DataType], _: &[Option<&ScalarValue>]) -> Option<Shape> {
+    match types {
+        [rest @ .., Int64 | Null] if rest.len() == 3 && rest.iter().all(is_number) => {
+            Shape::of(&[Float64, Float64, Float64, Int64], Int64)
+        }
+        _ => None,
+    }
+}
+
+/// `width_bucket(x, low, high, n)`: the number of the one of n equal intervals from low to high that x is in, from 1; 0 below
+/// them and n + 1 above (ISO 9075-2, 6.28). NULL where there are no such intervals.
+fn width_bucket(call: &Call<'_>) -> Result<ColumnarValue> {
+    let double = |at: usize| call.values::<Float64Type>(at);
+    let (x, low, high, n) = (double(0)?, double(1)?, double(2)?, call.values::<Int64Type>(3)?);
+    let each = |row| {
+        let (x, low, high, n) = (x.get(row)?, low.get(row)?, high.get(row)?, n.get(row)?);
+        if n < 1 || low == high || ![x, low, high].into_iter().all(f64::is_finite) {
+            return None;
+        }
+        // From high to low, it is the other way round.
+        let (x, low, high) = if low < high { (x, low, high) } else { (-x, -low, -high) };
+        if x < low {
+            return Some(0);
+        }
+        if x >= high {
+            return n.checked_add(1);
+        }
+        // Half of each, since their difference may be beyond all doubles.
+        let share = (x / 2.0 - low / 2.0) / (high / 2.0 - low / 2.0);
+        Some(((share * n as f64).floor() as i64).clamp(0, n - 1) + 1)
+    };
+    let array: Int64Array = (0..call.height()).map(each).collect();
+    call.give(Arc::new(array))
 }
 
 fn double(call: &Call<'_>, function: impl Fn(f64) -> f64) -> Result<ColumnarValue> {

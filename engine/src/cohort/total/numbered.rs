@@ -1,4 +1,4 @@
-//! `row_number`, `rank` and `dense_rank` as whole numbers like all others: the query engine counts them without a sign.
+//! `row_number`, `rank`, `dense_rank` and `ntile` as whole numbers like all others: the query engine counts them without a sign.
 
 use std::ops::Range;
 use std::sync::Arc;

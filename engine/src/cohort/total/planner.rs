@@ -1,11 +1,12 @@
 //! Has operators and SQL's own forms of calls planned as functions of this module.
 
+use arrow::datatypes::DataType;
 use datafusion::common::{DFSchema, DataFusionError, Result, plan_err};
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
 use datafusion::logical_expr::{Expr, ExprSchemable};
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 
-use super::arithmetic::{MOMENT, by_sign};
+use super::arithmetic::by_sign;
 use super::catalogue;
 use crate::cohort::CohortError;
 
@@ -24,6 +25,23 @@ fn planned<T>(name: &str, args: Vec<Expr>) -> Result<PlannerResult<T>> {
     call(name, args).map(PlannerResult::Planned)
 }
 
+/// The type of an operand. Of a sum of sums it is found step by step: the query engine would write out the name of each, and so
+/// take the third power of their number.
+fn type_of(expr: &Expr, schema: &DFSchema) -> DataType {
+    let found = match expr {
+        Expr::ScalarFunction(function) if is_arithmetic(function.func.name()) => {
+            let types: Vec<DataType> = function.args.iter().map(|arg| type_of(arg, schema)).collect();
+            function.func.return_type(&types)
+        }
+        other => other.get_type(schema),
+    };
+    found.unwrap_or(DataType::Null)
+}
+
+fn is_arithmetic(name: &str) -> bool {
+    ["+", "-", "*", "/", "%"].into_iter().filter_map(by_sign).any(|function| function == name)
+}
+
 impl ExprPlanner for TotalPlanner {
     fn plan_binary_op(&self, expr: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
         let sign = match expr.op {
@@ -34,9 +52,12 @@ impl ExprPlanner for TotalPlanner {
             BinaryOperator::Modulo => "%",
             _ => return Ok(PlannerResult::Original(expr)),
         };
-        let is_moment = |side: &Expr| side.get_type(schema).is_ok_and(|found| found == MOMENT);
-        if sign == "-" && is_moment(&expr.left) && is_moment(&expr.right) {
-            let what = "one date and time minus another (instead of CAST(… AS DATE) - CAST(… AS DATE) for days, or \
+        let is_time = |of: &DataType| matches!(of, DataType::Date32 | DataType::Timestamp(..));
+        let is_date = |of: &DataType| *of == DataType::Date32;
+        let of = |side: &Expr| type_of(side, schema);
+        let sides = if sign == "-" { [of(&expr.left), of(&expr.right)] } else { [DataType::Null, DataType::Null] };
+        if sides.iter().all(is_time) && !sides.iter().all(is_date) {
+            let what = "a date and time minus another, or minus a date (instead of CAST(… AS DATE) - CAST(… AS DATE) for days, or \
                         date_part('epoch', …) - date_part('epoch', …) for seconds)";
             return Err(DataFusionError::External(Box::new(CohortError::Construct { what })));
         }

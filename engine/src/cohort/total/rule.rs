@@ -19,7 +19,7 @@ use datafusion::optimizer::AnalyzerRule;
 
 use super::columns::Call;
 use super::function::Total;
-use super::{cast, catalogue, frame, mathematics, single};
+use super::{cast, catalogue, dates, frame, mathematics, single};
 use crate::cohort::CohortError;
 
 /// The rule.
@@ -110,6 +110,17 @@ fn expression(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
             }
             let field = Arc::new(field.as_ref().clone().with_data_type(to));
             Ok(Transformed::yes(Expr::OuterReferenceColumn(field, column)))
+        }
+        Expr::ScalarFunction(function) if function.func.name() == "date_part" => {
+            if let [Expr::Literal(ScalarValue::Utf8(Some(part)), _), of] = function.args.as_slice()
+                && of.get_type(schema)? == DataType::Int64
+                && !dates::is_of_days(part)
+            {
+                let what = "date_part of a number, or of a difference of days other than in days (instead of that number, or of \
+                            days divided by 7, 30.44 or 365.25)";
+                return refused(CohortError::Construct { what });
+            }
+            Ok(Transformed::no(Expr::ScalarFunction(function)))
         }
         Expr::Negative(_) => internal_err!("a sign that is no function"),
         Expr::Like(like) => pattern(&like).map(|()| Transformed::no(Expr::Like(like))),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanArray, Int64Array, PrimitiveArray};
 use arrow::datatypes::{DataType, Field, FieldRef, Float64Type, Int64Type};
-use datafusion::common::{Result, ScalarValue, internal_err, plan_err};
+use datafusion::common::{Result, ScalarValue, internal_err};
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::utils::{AggregateOrderSensitivity, format_state_name};
 use datafusion::logical_expr::{
@@ -14,6 +14,7 @@ use datafusion::logical_expr::{
 };
 
 use super::tally::{Double, Tally, Whole};
+use crate::cohort::refusal::unfit;
 
 /// What is made of a tally.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -70,7 +71,7 @@ impl AggregateUDFImpl for Added {
         match types {
             [DataType::Int64 | DataType::Float64] => Ok(types.to_vec()),
             [DataType::Null] => Ok(vec![DataType::Int64]),
-            _ => plan_err!("{} adds numbers", self.name()),
+            _ => Err(unfit(self.name(), types)),
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::draw::Study;
 use super::functions::{AGGREGATES, FUNCTIONS};
-use super::tree::{Body, Expr, Node, Query, Relation, Select, Style};
+use super::tree::{Body, Expr, Join, Joined, Node, Query, Relation, Select, Style};
 
 /// The constructs of a study, by names.
 pub(super) fn constructs(study: &Study) -> BTreeSet<String> {
@@ -14,7 +14,14 @@ pub(super) fn constructs(study: &Study) -> BTreeSet<String> {
         found.insert(name);
     };
     query.walk(&mut |node| match node {
-        Node::Expr(expr) => of_expr(expr, &mut add),
+        Node::Expr(expr) => {
+            of_expr(expr, &mut add);
+            if let Expr::Exists { query, .. } | Expr::InQuery { query, .. } | Expr::Scalar { query, .. } = expr
+                && has_two_of_one_name(query)
+            {
+                add("columns of one name compared with the query around".to_string());
+            }
+        }
         Node::Query(query) => of_query(query, &mut add),
     });
     found
@@ -31,8 +38,19 @@ fn of_query(query: &Query, add: &mut dyn FnMut(String)) {
 }
 
 fn of_select(select: &Select, add: &mut dyn FnMut(String)) {
-    for join in &select.joins {
+    for (n, join) in select.joins.iter().enumerate() {
         add(format!("{:?} join", join.kind));
+        let is_full = |join: &Join| join.kind == Joined::Full;
+        if is_full(join) && n > 0 && is_full(&select.joins[n - 1]) {
+            add("a full join after another".to_string());
+        }
+        if is_of_nulls(&join.on) {
+            add("a join where NULL equals NULL".to_string());
+        }
+    }
+    let flags = select.items.iter().filter(|item| is_flag(&item.expr)).count();
+    if flags > 1 {
+        add("EXISTS in several aggregates".to_string());
     }
     for source in select.joins.iter().map(|join| &join.source).chain([&select.from]) {
         match &source.relation {
@@ -67,6 +85,50 @@ fn of_select(select: &Select, add: &mut dyn FnMut(String)) {
             subqueries(expr, place, add);
         }
     }
+}
+
+/// Whether a condition of a join has a part that compares so.
+fn is_of_nulls(on: &Expr) -> bool {
+    match on {
+        Expr::And(left, right) => is_of_nulls(left) || is_of_nulls(right),
+        other => matches!(other, Expr::Distinct { negated: true, .. }),
+    }
+}
+
+/// Whether columns of one name, of several tables, are compared with the query around.
+fn has_two_of_one_name(query: &Query) -> bool {
+    let Body::Select(select) = &query.body else { return false };
+    let own: BTreeSet<&str> = select
+        .joins
+        .iter()
+        .map(|join| &join.source)
+        .chain([&select.from])
+        .map(|source| source.alias.as_str())
+        .collect();
+    let mut compared = Vec::new();
+    let mut parts: Vec<&Expr> = select.filter.iter().collect();
+    while let Some(part) = parts.pop() {
+        match part {
+            Expr::And(left, right) => parts.extend([&**left, &**right]),
+            Expr::Compare { left, right, .. } => {
+                if let (Expr::Column { of, name, .. }, Expr::Column { of: other, .. }) = (&**left, &**right)
+                    && own.contains(of.as_str())
+                    && !own.contains(other.as_str())
+                {
+                    compared.push((name, of));
+                }
+            }
+            _ => {}
+        }
+    }
+    compared.iter().any(|(name, of)| compared.iter().any(|(same, other)| name == same && of != other))
+}
+
+/// Whether an aggregate is over whether a row is there.
+fn is_flag(expr: &Expr) -> bool {
+    let Expr::Aggregate { args, .. } = expr else { return false };
+    let tests = |arms: &[(Expr, Expr)]| matches!(arms, [(Expr::Exists { .. }, _)]);
+    args.iter().any(|arg| matches!(arg, Expr::Case { arms, .. } if tests(arms)))
 }
 
 /// The subqueries of an expression by the clause that it stands in, without those within subqueries.
@@ -117,6 +179,16 @@ fn of_expr(expr: &Expr, add: &mut dyn FnMut(String)) {
         Expr::Call { function, .. } => add(function.name.to_string()),
         Expr::Aggregate { name, distinct, filter, .. } => {
             add(format!("{name} of rows"));
+            let is_query =
+                |part: &Expr| matches!(part, Expr::Exists { .. } | Expr::InQuery { .. } | Expr::Scalar { .. });
+            let mut within = expr.clone();
+            let mut found = false;
+            within.children_mut().into_iter().for_each(|part| {
+                part.walk(&mut |node| found |= matches!(node, Node::Expr(part) if is_query(part)));
+            });
+            if found {
+                add("subquery in an aggregate".to_string());
+            }
             if *distinct {
                 add("DISTINCT aggregate".to_string());
             }
@@ -134,16 +206,20 @@ fn of_expr(expr: &Expr, add: &mut dyn FnMut(String)) {
             }
         }
         Expr::Exists { negated: not, .. } => add(negated(*not, "EXISTS")),
+        Expr::InQuery { persons: Some(_), .. } => add("a record among others".to_string()),
         Expr::InQuery { negated: not, .. } => add(negated(*not, "IN subquery")),
         Expr::Scalar { .. } => add("scalar subquery".to_string()),
     }
 }
 
 /// The functions that are drawn over windows.
-pub(super) const WINDOWS: [&str; 15] = [
+pub(super) const WINDOWS: [&str; 18] = [
     "row_number",
     "rank",
     "dense_rank",
+    "ntile",
+    "percent_rank",
+    "cume_dist",
     "lag",
     "lead",
     "first_value",
@@ -181,16 +257,26 @@ pub(super) fn expected() -> BTreeSet<String> {
         "Left join",
         "Right join",
         "Full join",
+        "a full join after another",
+        "a join where NULL equals NULL",
+        "EXISTS in several aggregates",
+        "columns of one name compared with the query around",
+        "a record among others",
         "Semi join",
         "Anti join",
         "Comma join",
         "Cross join",
         "Using join",
         "LeftUsing join",
+        "ByRecord join",
+        "LeftByRecord join",
         "EXISTS in WHERE",
         "IN subquery in WHERE",
         "scalar subquery in WHERE",
         "scalar subquery in SELECT",
+        "EXISTS in SELECT",
+        "IN subquery in SELECT",
+        "subquery in an aggregate",
         "NOT EXISTS",
         "NOT IN subquery",
         "NOT",

@@ -53,6 +53,7 @@ functions! {
     "ltrim", "ltrim($1, $2)", "ltrim($1, $2)", [Of(Text), Of(Text)], Some(Text);
     "rtrim", "rtrim($1)", "rtrim($1)", [Of(Text)], Some(Text);
     "rtrim", "rtrim($1, $2)", "rtrim($1, $2)", [Of(Text), Of(Text)], Some(Text);
+    "width_bucket", "width_bucket($1, 0, 7, 5)", "width_bucket($1, 0::float8, 7::float8, 5)::bigint", [Of(Real)], Some(Int);
     "cbrt", "cbrt($1)", "cbrt($1)", [Of(Real)], Some(Real);
     "ceil", "ceil($1)", "ceil($1)", [Of(Real)], Some(Real);
     "CEIL TO", "CEIL($1)", "ceil($1)", [Of(Real)], Some(Real);
@@ -138,6 +139,7 @@ pub(super) const AGGREGATES: &[(&str, Type, Type)] = &[
     ("mean", Real, Real),
     ("bool_and", Truth, Truth),
     ("bool_or", Truth, Truth),
+    ("corr", Real, Real),
     ("count", Int, Int),
     ("count", Text, Int),
     ("count", Day, Int),

@@ -7,7 +7,7 @@ use arrow::array::{Array, AsArray};
 use arrow::datatypes::{DataType, Float64Type, Int64Type};
 use consilium_engine::cohort::{Cohort, CohortError, Limits, run};
 use consilium_engine::rerun::SubjectSet;
-use consilium_engine::store::{Store, StoreConfig};
+use consilium_engine::store::{Options, Store, StoreConfig, arrange};
 use consilium_protocol::consent::Permissions;
 use consilium_protocol::ids::SubjectId;
 use consilium_protocol::study::StudySpec;
@@ -60,9 +60,11 @@ impl Verdict {
 pub(super) struct Judge<'a> {
     session: &'a Session,
     store: Store,
+    /// The same store laid out by patient.
+    arranged: Store,
     permissions: Permissions,
     people: BTreeMap<String, SubjectId>,
-    _folder: tempfile::TempDir,
+    _folders: [tempfile::TempDir; 2],
 }
 
 /// A field of an answer.
@@ -75,12 +77,11 @@ enum Cell {
 }
 
 impl Cell {
-    fn shown(&self) -> String {
+    fn shown(&self, digits: usize) -> String {
         match self {
             Self::Null => "NULL".to_string(),
-            // Before sorting, what rounding may change is cut off.
-            Self::Number(value) => format!("{:.6e}", value + 0.0),
-            Self::Whole(value) => format!("{:.6e}", *value as f64),
+            Self::Number(value) => format!("{:.digits$e}", value + 0.0),
+            Self::Whole(value) => format!("{:.digits$e}", *value as f64),
             Self::Other(text) => text.clone(),
         }
     }
@@ -128,17 +129,35 @@ impl<'a> Judge<'a> {
         small.write(folder.path());
         let config = StoreConfig::of(folder.path().to_path_buf());
         let store = Store::open(&config, &[]).await.expect("a store that opens");
+        let by_patient = tempfile::tempdir().expect("a folder");
+        let options = Options { patients: small.patients_of_a_bucket, ..Options::default() };
+        arrange(&store, by_patient.path(), &options, &mut |_| {}).await.expect("an arranged store");
+        let arranged = Store::open(&StoreConfig::of(by_patient.path()), &[]).await;
+        let arranged = arranged.expect("an arranged store that opens");
         let link = hospital::link();
         let permissions = small.permissions(&store, &link).await;
         let people = store.subjects(&link).await.expect("subjects");
         let people = people.iter().map(|(person, subject)| (person.to_string(), *subject)).collect();
         session.execute(&small.statements()).await.expect("PostgreSQL takes the store");
-        Self { session, store, permissions, people, _folder: folder }
+        Self { session, store, arranged, permissions, people, _folders: [folder, by_patient] }
     }
 
+    /// The verdict on a study over the store as it is; and over the same rows laid out by patient, where that is no other.
     pub(super) async fn verdict(&self, study: &Study) -> Verdict {
+        let plain = self.verdict_over(&self.store, study).await;
+        if plain.is_fault() {
+            return plain;
+        }
+        let arranged = self.verdict_over(&self.arranged, study).await;
+        if arranged == plain || arranged.is_fault() {
+            return arranged;
+        }
+        Verdict::Failed(format!("arranged: {arranged:?}"))
+    }
+
+    async fn verdict_over(&self, store: &Store, study: &Study) -> Verdict {
         let link = hospital::link();
-        let ours = run(&self.store, &link, &self.permissions, &spec(study), &limits(study.threads)).await;
+        let ours = run(store, &link, &self.permissions, &spec(study), &limits(study.threads)).await;
         let cohort = match ours {
             Ok(cohort) => cohort,
             // Nobody is helped by a refusal of what is no SQL.
@@ -192,14 +211,16 @@ fn reason(error: &CohortError) -> String {
             format!("{}: {what}", error.kind())
         }
         CohortError::SeveralRowsPerSubject { part, .. } => format!("{}: {part}", error.kind()),
-        CohortError::Function { name } => format!("function: {name}"),
+        CohortError::Function { name, .. } => format!("function: {name}"),
         CohortError::ColumnType { found, needed, .. } => format!("column_type: {found} for {needed}"),
         _ => error.kind().to_string(),
     }
 }
 
 fn sorted(mut rows: Vec<Vec<Cell>>) -> Vec<Vec<Cell>> {
-    rows.sort_by_cached_key(|row| row.iter().map(Cell::shown).collect::<Vec<_>>());
+    // What rounding may change is cut off first; rows that are then the same may still differ by more than that.
+    let shown = |row: &[Cell], digits: usize| row.iter().map(|cell| cell.shown(digits)).collect::<Vec<_>>();
+    rows.sort_by_cached_key(|row| [shown(row, 6), shown(row, 12)].concat());
     rows
 }
 

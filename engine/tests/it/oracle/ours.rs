@@ -158,7 +158,7 @@ fn plain(expr: &Expr) -> (String, Strength) {
         Expr::Exists { negated, query } => {
             (format!("{}EXISTS ({})", not(*negated), text(query)), if *negated { NOT } else { ATOM })
         }
-        Expr::InQuery { negated, expr, query } => {
+        Expr::InQuery { negated, expr, query, .. } => {
             (format!("{} {}IN ({})", at_least(expr, SUM), not(*negated), text(query)), WITHIN)
         }
         Expr::Scalar { query, .. } => (format!("({})", text(query)), ATOM),

@@ -68,10 +68,14 @@ fn using(on: &Expr) -> String {
 
 /// A join as text, or a condition that stands in WHERE instead.
 fn join<D: Dialect>(join: &Join, conditions: &mut Vec<String>) -> String {
-    let (right, on) = (source::<D>(&join.source), D::expr(&join.on));
+    let record = match &join.on {
+        Expr::And(_, same) if D::OURS && matches!(join.kind, Joined::ByRecord | Joined::LeftByRecord) => same,
+        on => on,
+    };
+    let (right, on) = (source::<D>(&join.source), D::expr(record));
     let word = match join.kind {
-        Joined::Inner => " JOIN",
-        Joined::Left => " LEFT JOIN",
+        Joined::Inner | Joined::ByRecord => " JOIN",
+        Joined::Left | Joined::LeftByRecord => " LEFT JOIN",
         Joined::Right => " RIGHT JOIN",
         Joined::Full => " FULL JOIN",
         Joined::Semi if D::OURS => " LEFT SEMI JOIN",

@@ -24,6 +24,8 @@ pub(super) struct Small {
     pub(super) parquet: bool,
     /// Each person's class, by the position in PERSON.
     pub(super) classes: Vec<usize>,
+    /// How many patients a bucket has where it is laid out by patient.
+    pub(super) patients_of_a_bucket: usize,
 }
 
 /// What the classes of consent open: everything, some of it, nothing.
@@ -77,7 +79,8 @@ fn value(dice: &mut Dice, kind: Kind, who: i64) -> Value {
         Kind::Plain(Type::Int) if dice.chance(2) => Value::Int(*dice.pick(&[i64::MAX, i64::MIN, 1 << 53])),
         Kind::Plain(Type::Int) => Value::Int(*dice.pick(&CODES)),
         Kind::Plain(Type::Real) => Value::Real(*dice.pick(&REALS)),
-        Kind::Plain(Type::Text) => Value::Text((*dice.pick(&TEXTS)).to_string()),
+        // In CSV, what is blank around a field is none of it.
+        Kind::Plain(Type::Text) => Value::Text(dice.pick(&TEXTS).trim().to_string()),
         Kind::Plain(Type::Day) => {
             let days = if dice.chance(85) { &DAYS[..USUAL] } else { &DAYS[..] };
             Value::Day(hospital::day(dice.pick::<&str>(days)))
@@ -137,7 +140,8 @@ impl Small {
         let tables = TABLES.iter().map(|table| rows(&mut dice, table, people)).collect();
         let partial = dice.chance(30);
         let classes = (0..people).map(|_| if partial { dice.weighted(&[5, 2, 2, 1]) } else { 0 }).collect();
-        Self { tables, parquet: dice.chance(40), classes }
+        let patients_of_a_bucket = [1, 2, 7][(seed % 3) as usize];
+        Self { tables, parquet: dice.chance(40), classes, patients_of_a_bucket }
     }
 
     /// Writes the files of the store.

@@ -4,7 +4,7 @@
 use super::functions::Arg;
 use super::ours::filled;
 use super::queries::{self, Dialect, order_by};
-use super::tree::{Expr, Literal, Query, Type, Window};
+use super::tree::{Body, Expr, Item, Literal, Query, Type, Window};
 
 pub(super) struct Theirs;
 
@@ -122,7 +122,17 @@ fn expr(of: &Expr) -> String {
         }
         Expr::Window(window) => over(window),
         Expr::Exists { negated, query } => format!("({}EXISTS ({}))", not(*negated), text(query)),
-        Expr::InQuery { negated, expr: e, query } => format!("({} {}IN ({}))", expr(e), not(*negated), text(query)),
+        Expr::InQuery { negated, expr: e, query, persons: None } => {
+            format!("({} {}IN ({}))", expr(e), not(*negated), text(query))
+        }
+        Expr::InQuery { negated, expr: e, query, persons: Some(persons) } => {
+            let (around, within) = &**persons;
+            let mut query = query.clone();
+            if let Body::Select(select) = &mut query.body {
+                select.items.push(Item { expr: within.clone(), name: "person".to_string() });
+            }
+            format!("(({}, {}) {}IN ({}))", expr(e), expr(around), not(*negated), text(&query))
+        }
         Expr::Scalar { query, .. } => format!("({})", text(query)),
     }
 }
@@ -214,6 +224,10 @@ fn aggregate(
         "stddev" | "stddev_samp" => call("stddev_samp", arg(Type::Real)),
         "stddev_pop" => call("stddev_pop", arg(Type::Real)),
         "var" | "var_samp" | "var_sample" => call("var_samp", arg(Type::Real)),
+        "corr" => {
+            let other = args.get(1).map_or_else(String::new, |arg| typed(arg, Type::Real));
+            format!("corr({}, {other}){filter}{over}", arg(Type::Real))
+        }
         "var_pop" | "var_population" => call("var_pop", arg(Type::Real)),
         other => call(other, arg(own)),
     }
@@ -231,7 +245,8 @@ fn over(window: &Window) -> String {
     // PostgreSQL 15 has no IGNORE NULLS.
     let all = |from: &str| format!("array_agg({}){}", value(), place(from));
     match (*name, *ignore_nulls) {
-        ("row_number" | "rank" | "dense_rank", _) => format!("({name}(){framed})"),
+        ("row_number" | "rank" | "dense_rank" | "percent_rank" | "cume_dist", _) => format!("({name}(){framed})"),
+        ("ntile", _) => format!("(ntile(({})::int){framed})", value()),
         ("lag" | "lead", false) => {
             let offset = args.get(1).map(|n| format!(", ({})::int", expr(n))).unwrap_or_default();
             let default = args.get(2).map(|d| format!(", {}", typed(d, *ty))).unwrap_or_default();

@@ -141,6 +141,9 @@ pub(super) enum Expr {
         negated: bool,
         expr: Box<Expr>,
         query: Box<Query>,
+        /// Where records' numbers are compared, the person around and the one within: that they are one is written for the other
+        /// engine alone.
+        persons: Option<Box<(Expr, Expr)>>,
     },
     Scalar {
         query: Box<Query>,
@@ -237,6 +240,10 @@ pub(super) enum Joined {
     Using,
     /// Left, by USING.
     LeftUsing,
+    /// Inner, by the number of a record; that both are of one person is written for the other engine alone.
+    ByRecord,
+    /// The same, left.
+    LeftByRecord,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -292,6 +299,11 @@ impl Expr {
 
     pub(super) fn null(ty: Type) -> Self {
         Self::Literal(Literal::Null(ty))
+    }
+
+    /// The same of two values that may be NULL.
+    pub(super) fn same_as(self, other: Self) -> Self {
+        Self::Distinct { negated: true, left: Box::new(self), right: Box::new(other) }
     }
 
     pub(super) fn and(self, other: Option<Self>) -> Self {

@@ -193,7 +193,7 @@ pub(crate) async fn store() -> (Store, tempfile::TempDir) {
             ("w", Arc::new(rows().map(|row| row.w()).collect::<BooleanArray>())),
         ],
     );
-    (hospital::open(folder.path()).await, folder)
+    (hospital::open_as_asked(folder.path()).await, folder)
 }
 
 /// The columns of a query's cohort, by the names that it gives them; each is of the type that its name begins with

@@ -39,9 +39,9 @@ async fn what_no_row_can_mend_is_refused_by_the_query_alone() {
         ("literal", format!("{p} lag(year_of_birth, 1, 'abc') OVER (PARTITION BY person_id ORDER BY year_of_birth) AS x FROM person")),
         ("construct", format!("{p} median(year_of_birth) OVER (PARTITION BY person_id ORDER BY year_of_birth ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) AS x FROM person")),
         // No operation of these types.
-        ("unplannable", format!("{p} sqrt('abc') AS x FROM person")),
-        ("unplannable", "SELECT person_id AS subject, death_date * 2 AS x FROM death".to_string()),
-        ("unplannable", "SELECT person_id AS subject, date_part('colour', death_date) AS x FROM death".to_string()),
+        ("arguments", format!("{p} sqrt('abc') AS x FROM person")),
+        ("arguments", "SELECT person_id AS subject, death_date * 2 AS x FROM death".to_string()),
+        ("arguments", "SELECT person_id AS subject, date_part('colour', death_date) AS x FROM death".to_string()),
     ];
     let (store, _folder) = store().await;
     let permissions = everybody(&store, &link()).await;

@@ -15,7 +15,14 @@ impl Draw {
         let (name, of, _) = **self.dice.pick(&fitting);
         // An aggregate of nothing but the outer query's columns would be the outer query's.
         let place = &Place { outer: Vec::new(), ..place.clone() };
-        let filter = self.dice.chance(20).then(|| Box::new(self.condition(&place.flat(), 1)));
+        if ty == Type::Int
+            && place.tests
+            && self.dice.chance(30)
+            && let Some(flag) = self.flag(place)
+        {
+            return flag;
+        }
+        let filter = self.dice.chance(20).then(|| Box::new(self.condition(&place.valued(), 1)));
         if name == "count" && self.dice.chance(50) {
             let args = match self.dice.roll(3) {
                 0 => self.dice_key(place).into_iter().collect(),
@@ -27,8 +34,26 @@ impl Draw {
         let arg = self.tame(place, of);
         let picks = ["first_value", "last_value"].contains(&name);
         let order = if picks { self.order_with(place, &arg) } else { Vec::new() };
+        let mut args = vec![arg];
+        if name == "corr" {
+            args.push(self.tame(place, of));
+        }
         let distinct = ["count", "sum", "avg", "mean", "min", "max"].contains(&name) && self.dice.chance(20);
-        Expr::Aggregate { name, distinct, args: vec![arg], order, filter, ty }
+        Expr::Aggregate { name, distinct, args, order, filter, ty }
+    }
+
+    /// Whether, or how often, a subquery says something of a row.
+    fn flag(&mut self, place: &Place) -> Option<Expr> {
+        let test = if self.dice.chance(60) { self.exists(place)? } else { self.within(place)? };
+        let number = |value: i64| Expr::Literal(Literal::Int(value));
+        let args = vec![Expr::Case {
+            operand: None,
+            arms: vec![(test, number(1))],
+            otherwise: Some(Box::new(number(0))),
+            ty: Type::Int,
+        }];
+        let name = if self.dice.chance(70) { "max" } else { "sum" };
+        Some(Expr::Aggregate { name, distinct: false, args, order: Vec::new(), filter: None, ty: Type::Int })
     }
 
     /// An identifier, which may be counted.
@@ -48,11 +73,11 @@ impl Draw {
         match self.dice.roll(8) {
             0 => Expr::Case {
                 operand: None,
-                arms: vec![(self.condition(&place.flat(), 1), column)],
+                arms: vec![(self.condition(&place.valued(), 1), column)],
                 otherwise: None,
                 ty,
             },
-            1 if ty == Type::Int => self.expr(&place.flat(), ty, 2),
+            1 if ty == Type::Int => self.expr(&place.valued(), ty, 2),
             _ => column,
         }
     }

@@ -3,7 +3,7 @@
 use super::super::dice::Dice;
 use super::super::schema::Kind;
 use super::super::tree::{Body, Expr, Item, Key, Literal, Query, Relation, Source, Type, Window};
-use super::rows::{named, plain};
+use super::rows::{is_column, named, plain};
 use super::{Draw, Place};
 
 /// A study's query, and what it declares.
@@ -74,18 +74,22 @@ impl Draw {
         let mut joining = if self.dice.chance(50) { self.person() } else { self.patients(1, 0) };
         let with_person = joining.place.identity.as_ref().is_some_and(Vec::is_empty);
         self.join_more(&mut joining, 1, joins, false);
+        joining.place.tests = self.dice.chance(25);
+        joining.place.scalars = joining.place.tests;
         let place = joining.place.clone();
         let filter = self.filter(&place);
         let subject = place.subject.clone().expect("a cohort is of patients");
         let mut group = vec![subject.clone()];
         let mut grouped = Place {
-            subject: Some(subject),
+            subject: Some(subject.clone()),
             grouped: Some(Box::new(place.clone())),
-            scalars: self.dice.chance(20),
+            scalars: self.dice.chance(20) && is_column(&subject),
+            tests: self.dice.chance(15) && is_column(&subject),
             ..Place::default()
         };
         // PERSON's columns are the patient's own, as long as the row is.
-        let kept = joining.joins.iter().all(|join| join.kind != super::super::tree::Joined::Right);
+        use super::super::tree::Joined::{Full, Right};
+        let kept = joining.joins.iter().all(|join| !matches!(join.kind, Right | Full));
         let who = match place.who() {
             Some(who) if with_person && kept && self.dice.chance(50) => {
                 group.push(who.clone());
@@ -103,7 +107,7 @@ impl Draw {
             None => Expr::Literal(Literal::Int(0)),
         };
         let items = self.declared(&grouped, who, columns);
-        grouped.tests = self.dice.chance(30);
+        grouped.tests = self.dice.chance(30) && is_column(&subject);
         let having = self.dice.chance(40).then(|| self.condition(&grouped, 2));
         let mut query = joining.into_query(items, filter, group, having);
         if let Body::Select(select) = &mut query.body {

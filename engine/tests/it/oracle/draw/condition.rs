@@ -40,7 +40,8 @@ impl Draw {
             }
             10 => {
                 let of = self.ty_of(place);
-                let (left, right) = (self.side(place, of, inner), self.side(place, of, inner));
+                let left = self.side(place, of, inner);
+                let right = self.outer(place, of).unwrap_or_else(|| self.side(place, of, inner));
                 Expr::Distinct { negated: self.dice.chance(50), left: Box::new(left), right: Box::new(right) }
             }
             11 => self.case(place, Type::Truth, depth),
@@ -148,10 +149,12 @@ impl Draw {
             .filter(|(_, kind)| matches!(kind, Kind::Subject | Kind::Key(_)))
             .map(|(expr, _)| expr.clone())
             .collect();
+        let of = self.ty_of(place);
         let expr = if !keys.is_empty() && self.dice.chance(30) {
             self.dice.pick(&keys).clone()
+        } else if let Some(outer) = self.outer(place, of) {
+            outer
         } else {
-            let of = self.ty_of(place);
             self.side(place, of, depth)
         };
         Expr::IsNull { negated: self.dice.chance(50), expr: Box::new(expr) }

@@ -73,7 +73,7 @@ impl Draw {
             return self.leaf(place, ty);
         }
         if ty == Type::Truth && !(place.windows && self.dice.chance(35)) {
-            return self.condition(&place.flat(), depth);
+            return self.condition(&place.valued(), depth);
         }
         if place.windows
             && self.dice.chance(25)
@@ -88,7 +88,7 @@ impl Draw {
             return scalar;
         }
         if ty == Type::Truth {
-            return self.condition(&place.flat(), depth);
+            return self.condition(&place.valued(), depth);
         }
         match self.dice.weighted(&[20, 30, 35, 12]) {
             0 => self.case(place, ty, depth),

@@ -52,6 +52,11 @@ impl Place {
         self.columns.iter().find(|(_, kind)| *kind == Kind::Who).map(|(expr, _)| expr.clone())
     }
 
+    /// The same for a value of a row, where subqueries may stand in some.
+    fn valued(&self) -> Self {
+        if self.tests { Self { windows: false, ..self.clone() } } else { self.flat() }
+    }
+
     /// The same without subqueries.
     fn flat(&self) -> Self {
         Self { tests: false, scalars: false, ..self.clone() }

@@ -18,6 +18,7 @@ impl Draw {
         let mut joining = self.patients(depth, joins);
         joining.place.windows = self.dice.chance(45);
         joining.place.scalars = true;
+        joining.place.tests = self.dice.chance(30);
         let place = joining.place.clone();
         let (mut items, mut columns) = heads(&place);
         for n in 0..1 + self.dice.roll(3) {
@@ -42,14 +43,17 @@ impl Draw {
 
     fn grouped_rows(&mut self, depth: usize) -> (Query, Drawn) {
         let joins = self.dice.weighted(&[60, 30, 10]);
-        let joining = self.patients(depth, joins);
+        let mut joining = self.patients(depth, joins);
+        joining.place.tests = self.dice.chance(20);
+        joining.place.scalars = joining.place.tests;
         let place = joining.place.clone();
         let filter = self.filter(&place);
         let Some(subject) = place.subject.clone() else { return self.set_rows(depth) };
         let grouped = Place {
             subject: Some(subject.clone()),
             grouped: Some(Box::new(place.clone())),
-            scalars: self.dice.chance(20),
+            scalars: self.dice.chance(20) && is_column(&subject),
+            tests: self.dice.chance(15) && is_column(&subject),
             ..Place::default()
         };
         let mut items = vec![named(subject.clone(), "person_id")];
@@ -65,7 +69,7 @@ impl Draw {
             items.push(named(value, &name));
             columns.push((name, Kind::Plain(ty)));
         }
-        let tests = Place { tests: self.dice.chance(30), ..grouped };
+        let tests = Place { tests: self.dice.chance(30) && is_column(&subject), ..grouped };
         let having = self.dice.chance(35).then(|| self.condition(&tests, 2));
         let query = joining.into_query(items, filter, vec![subject], having);
         (query, Drawn { name: String::new(), columns, one_row: true })
@@ -115,6 +119,11 @@ impl Draw {
         let name = if self.dice.chance(80) { "max" } else { "min" };
         Expr::Aggregate { name, distinct: false, args: vec![who], order: Vec::new(), filter: None, ty: Type::Int }
     }
+}
+
+/// Whether subqueries may be of a group's subject: PostgreSQL takes one that two columns make up for columns that are not grouped.
+pub(super) const fn is_column(subject: &Expr) -> bool {
+    matches!(subject, Expr::Column { .. })
 }
 
 /// The subject and, where it is there, who that is.

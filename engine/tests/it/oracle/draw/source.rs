@@ -1,7 +1,8 @@
 //! What a query selects from: tables, names of WITH, derived tables, joined by the patient or to a vocabulary.
 
+use super::super::functions::FUNCTIONS;
 use super::super::schema::{Kind, TABLES, Table, table};
-use super::super::tree::{Expr, Item, Join, Joined, Relation, Source};
+use super::super::tree::{Expr, Item, Join, Joined, Relation, Source, Type};
 use super::rows::plain;
 use super::{Draw, Place};
 
@@ -43,6 +44,21 @@ impl Place {
             _ => None,
         };
     }
+}
+
+/// The one, or where that is NULL the other.
+fn either(one: Expr, other: Expr) -> Expr {
+    any_of(vec![one, other])
+}
+
+/// The first of these that is not NULL; of more than there is a coalesce for, in several.
+fn any_of(mut args: Vec<Expr>) -> Expr {
+    let of = |number: usize| FUNCTIONS.iter().find(|f| f.name == "coalesce" && f.args.len() == number);
+    if let Some(function) = of(args.len()) {
+        return Expr::Call { function, args, ty: Type::Int };
+    }
+    let last = args.pop().expect("more than two");
+    either(any_of(args), last)
 }
 
 impl Draw {
@@ -150,14 +166,26 @@ impl Draw {
             Joined::Cross,
             Joined::Using,
             Joined::LeftUsing,
+            Joined::Full,
         ];
         let sure = usize::from(first && is_id(&subject));
         let ends = usize::from(last);
-        let weights =
-            [30, 38, if one_row { 0 } else { 8 }, 6 * ends, 6 * ends, 4 * ends * sure, 3 * ends, 5 * sure, 4 * sure];
+        let weights = [
+            30,
+            38,
+            if one_row { 0 } else { 8 },
+            6 * ends,
+            6 * ends,
+            4 * ends * sure,
+            3 * ends,
+            5 * sure,
+            4 * sure,
+            if one_row { 0 } else { 6 },
+        ];
         let kind = kinds[self.dice.weighted(&weights)];
         let filters = matches!(kind, Joined::Semi | Joined::Anti);
         let using = matches!(kind, Joined::Using | Joined::LeftUsing);
+        let full = kind == Joined::Full;
         let (source, place) = self.patient_source(if using { 0 } else { depth }, one_row && !filters);
         let Some(own) = place.subject.clone() else { return true };
         let tie = if self.dice.chance(80) || matches!(kind, Joined::Using | Joined::LeftUsing) {
@@ -165,8 +193,24 @@ impl Draw {
         } else {
             own.clone().equals(subject)
         };
+        if full {
+            return self.join_fully(joining, depth, (source, place), tie);
+        }
+        let tie = match tie {
+            Expr::Compare { left, right, .. } if !using && self.dice.chance(12) => left.same_as(*right),
+            tie => tie,
+        };
         let mut both = joining.place.clone();
         both.joined(place.clone());
+        if matches!(kind, Joined::Inner | Joined::Left)
+            && self.dice.chance(15)
+            && let Some(same) = self.same_record(&joining.place, &place)
+        {
+            let kind = if kind == Joined::Inner { Joined::ByRecord } else { Joined::LeftByRecord };
+            joining.joins.push(Join { kind, source, on: tie.and(Some(same)) });
+            joining.place = both;
+            return false;
+        }
         let bare = matches!(kind, Joined::Comma | Joined::Cross | Joined::Using | Joined::LeftUsing);
         let mut on = tie;
         if !bare && self.dice.chance(35) {
@@ -177,7 +221,10 @@ impl Draw {
             && self.dice.chance(10)
             && let Some(same) = self.same_record(&joining.place, &place)
         {
-            on = on.and(Some(same));
+            on = on.and(Some(match same {
+                Expr::Compare { left, right, .. } if self.dice.chance(35) => left.same_as(*right),
+                same => same,
+            }));
         }
         joining.joins.push(Join { kind, source, on });
         if filters {
@@ -188,6 +235,36 @@ impl Draw {
             joining.place.subject = Some(own);
         }
         false
+    }
+
+    /// A full join, and maybe another after it.
+    fn join_fully(&mut self, joining: &mut Joining, depth: usize, other: (Source, Place), tie: Expr) -> bool {
+        let (source, place) = other;
+        let Expr::Compare { left, right, .. } = &tie else { return true };
+        let subject = match (&**left, &**right) {
+            (Expr::Call { args, .. }, one) | (one, Expr::Call { args, .. }) if self.dice.chance(50) => {
+                any_of(args.iter().chain([one]).cloned().collect())
+            }
+            (one, other) => either(one.clone(), other.clone()),
+        };
+        joining.joins.push(Join { kind: Joined::Full, source, on: tie });
+        let mut both = joining.place.clone();
+        both.joined(place.clone());
+        // Whose a row is, and who that is, the one or the other side says.
+        both.subject = Some(subject.clone());
+        if let (Some(one), Some(other)) = (joining.place.who(), place.who()) {
+            both.columns.insert(0, (either(one, other), Kind::Who));
+        }
+        both.columns.retain(|(_, kind)| *kind != Kind::Subject);
+        both.identity = None;
+        joining.place = both;
+        if !self.dice.chance(40) {
+            return false;
+        }
+        let (source, place) = self.patient_source(depth, false);
+        let Some(own) = place.subject.clone() else { return true };
+        let tie = if self.dice.chance(60) { subject.equals(own) } else { own.equals(subject) };
+        self.join_fully(joining, depth, (source, place), tie)
     }
 
     /// Two records of one visit, or the like.

@@ -35,7 +35,7 @@ impl Draw {
     fn tie_vocabulary(&mut self, joining: &mut Joining, other: Joining, kind: Joined, key: Expr, code: Expr) -> bool {
         let mut both = joining.place.clone();
         both.joined(other.place);
-        let mut on = key.equals(code);
+        let mut on = if self.dice.chance(10) { key.same_as(code) } else { key.equals(code) };
         if self.dice.chance(35) {
             let more = self.condition(&both.flat(), 1);
             on = on.and(Some(more));

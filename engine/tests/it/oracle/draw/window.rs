@@ -59,15 +59,16 @@ impl Draw {
         };
         let any: &[&str] = match ty {
             Type::Int => &["rank", "dense_rank", "count", "sum", "min", "max"],
-            Type::Real => &["avg", "sum", "min", "max", "stddev"],
+            Type::Real => &["avg", "sum", "min", "max", "stddev", "percent_rank", "cume_dist"],
             Type::Truth => &["bool_and", "bool_or"],
             Type::Text | Type::Day | Type::Moment => &["min", "max"],
         };
-        let ordered: &[&str] = &["lag", "lead", "first_value", "last_value", "row_number"];
+        let ordered: &[&str] = &["lag", "lead", "first_value", "last_value", "row_number", "ntile"];
         let ordered = if ty == Type::Int { ordered } else { &ordered[..4] };
         window.name = if total && self.dice.chance(65) { *self.dice.pick(ordered) } else { *self.dice.pick(any) };
         match window.name {
-            "rank" | "dense_rank" | "row_number" => {}
+            "rank" | "dense_rank" | "row_number" | "percent_rank" | "cume_dist" => {}
+            "ntile" => window.args = vec![Expr::Literal(Literal::Int(1 + self.dice.roll(4) as i64))],
             "lag" | "lead" => {
                 window.args = vec![self.leaf(&flat, ty)];
                 if self.dice.chance(50) {

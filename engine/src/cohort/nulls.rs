@@ -1,4 +1,4 @@
-//! Which columns are never NULL.
+//! Which columns of a plan are never NULL.
 
 use datafusion::datasource::source_as_provider;
 use datafusion::logical_expr::utils::split_conjunction;

@@ -1,0 +1,434 @@
+//! Opens the tables of a schema: decides which of their columns can be read, and says why of the others.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::AsArray;
+use arrow::datatypes::Int64Type;
+use consilium_protocol::catalogue::CatalogueTable;
+
+use super::super::config::StoreConfig;
+use super::super::edge::Fit;
+use super::super::error::StoreError;
+use super::super::folder::tables_of;
+use super::super::layout::{Columns, From, Survey, Wanted, survey};
+use super::super::names::{Place, place, plain};
+use super::super::omop;
+use super::super::subjects::checked;
+use super::super::summary::DatabaseSummary;
+use super::super::table::{Column, Notes, Role, Source, Table};
+use super::super::text::Nulls;
+use super::super::{Gathered, Which};
+use super::access::Access;
+use super::catalog::{self, Attribute, Catalog, Relation, RelationKind};
+use super::config::DatabaseConfig;
+use super::connection::{Begin, Connection, Door, begin, failed, unread};
+use super::dial::Dial;
+use super::error::DatabaseError;
+use super::key::Key;
+use super::moment::{Moment, Selection};
+use super::shape::Shape;
+use super::{quoted, role};
+
+/// A database whose tables are open.
+#[derive(Debug)]
+pub(in crate::store) struct Database {
+    door: Arc<Door>,
+    version: u32,
+    nulls: Arc<Nulls>,
+    /// The tables that studies read.
+    relations: Vec<Arc<Relation>>,
+}
+
+/// What was opened.
+pub(in crate::store) struct Opened {
+    pub(in crate::store) found: Gathered,
+    pub(in crate::store) database: Database,
+    pub(in crate::store) summary: DatabaseSummary,
+}
+
+/// The name that a table's column has in the database, and how its values travel.
+pub(super) fn attribute(table: &str, relation: &Relation, column: &Column) -> Option<(String, Shape)> {
+    let names: Vec<String> = relation.attributes.iter().map(|attribute| plain(&attribute.name)).collect();
+    let Place::At(at) = place(table, &names, column) else { return None };
+    let attribute = &relation.attributes[at];
+    Some((attribute.name.clone(), attribute.shape?))
+}
+
+/// Opens a schema.
+pub(in crate::store) async fn open(
+    which: Which,
+    config: &StoreConfig,
+    catalogue: &[CatalogueTable],
+    database: &DatabaseConfig,
+    access: Access,
+    dial: Arc<dyn Dial>,
+) -> Result<Opened, StoreError> {
+    database.check().map_err(|error| DatabaseError::File { file: "[store]".to_string(), what: error.to_string() })?;
+    let door = Arc::new(Door::new(database, access, dial)?);
+    let (schema, user) = (&database.schema, &database.url.user);
+    let look = door.enter().await?;
+    look.client.batch_execute(&begin(&Begin::Look)).await.map_err(|error| failed(&error, "a transaction"))?;
+    let about = catalog::about(&look.client).await?;
+    let Catalog { relations, .. } = catalog::read(&look.client, schema, user).await?;
+    let mut summary = DatabaseSummary {
+        version: about.version,
+        user: user.clone(),
+        warnings: role::warnings(&look.client, schema, user).await?,
+        grants: Vec::new(),
+    };
+    let (found, ignored) = sorted(relations, config, catalogue);
+    if !found.contains_key("person") {
+        return Err(DatabaseError::NoPerson { schema: schema.clone() }.into());
+    }
+    let nulls = Arc::new(config.nulls.clone());
+    let mut planned = BTreeMap::new();
+    let mut unreadable = BTreeMap::new();
+    for (name, relation) in found.into_iter().filter(|(name, _)| which.has(name)) {
+        let plan = match relation {
+            Ok(relation) => {
+                let wanted = Wanted::named(&name, &config.tables, catalogue).ok_or(StoreError::NoPerson)?;
+                Plan::of(wanted, relation, user, about.is_unencoded, &mut summary)
+            }
+            Err(error) => Err(error),
+        };
+        let plan = match plan {
+            Ok(plan) => can_be_read(&look, &plan).await?.map(|()| plan),
+            Err(error) => Err(error),
+        };
+        match plan {
+            Ok(plan) => drop(planned.insert(name, plan)),
+            Err(error) => drop(unreadable.insert(name, error)),
+        }
+    }
+    drop(look);
+    if let Some(error) = unreadable.remove("person") {
+        return Err(error);
+    }
+    let relations: Vec<Arc<Relation>> = planned.values().map(|plan| Arc::clone(&plan.relation)).collect();
+    let moment = Moment::now(&door, about.version, &relations).await?;
+    let mut tables = BTreeMap::new();
+    for (name, plan) in planned {
+        match moment.aside(plan.read(&moment, &nulls)).await? {
+            Err(StoreError::Database(error)) if !error.is_of_one_table() => return Err(error.into()),
+            Ok(table) => drop(tables.insert(name, table)),
+            Err(error) => drop(unreadable.insert(name, error)),
+        }
+    }
+    let Some(person) = tables.get("person") else {
+        return Err(unreadable.remove("person").unwrap_or(DatabaseError::NoPerson { schema: schema.clone() }.into()));
+    };
+    let people = people(&moment, person, &nulls).await?;
+    let open = |relation: &Arc<Relation>| {
+        let is_of = |table: &Table| matches!(&table.source, Source::Postgres(of) if Arc::ptr_eq(of, relation));
+        tables.values().any(is_of)
+    };
+    let relations = relations.into_iter().filter(open).collect();
+    let database = Database { door, version: about.version, nulls, relations };
+    let unreadable = unreadable.into_iter().map(|(name, error)| (name, Err(error)));
+    let tables = tables.into_iter().map(|(name, table)| (name, Ok(table))).chain(unreadable).collect();
+    let found = Gathered { tables, people, ignored, buckets: 0 };
+    Ok(Opened { found, database, summary })
+}
+
+/// The relations of a schema that are tables, by name, and those that are none, with the reason.
+#[expect(clippy::type_complexity, reason = "the same as a folder's")]
+fn sorted(
+    relations: Vec<Relation>,
+    config: &StoreConfig,
+    catalogue: &[CatalogueTable],
+) -> (BTreeMap<String, Result<Relation, StoreError>>, Vec<(String, String)>) {
+    let (mut found, mut ignored) = (BTreeMap::<String, Result<Relation, StoreError>>::new(), Vec::new());
+    for relation in relations {
+        let names = tables_of(&plain(&relation.name), config, catalogue);
+        if names.is_empty() {
+            let why = match omop::closed(&plain(&relation.name)) {
+                Some(why) => format!("closed to every study: {why}"),
+                None => "neither an OMOP table that studies may read nor one of the consortium's catalogue".to_string(),
+            };
+            ignored.push((relation.shown.clone(), why));
+        }
+        for name in names {
+            let second = match found.get(&name) {
+                None => Ok(relation.clone()),
+                Some(Err(error)) => Err(error.clone()),
+                Some(Ok(first)) => {
+                    let (first, second) = (first.shown.clone(), relation.shown.clone());
+                    Err(StoreError::TwoSources { table: name.clone(), first, second })
+                }
+            };
+            found.insert(name, second);
+        }
+    }
+    (found, ignored)
+}
+
+/// Whether a relation can be asked for its rows at all: a view may be over what its owner may not read.
+async fn can_be_read(look: &Connection, plan: &Plan) -> Result<Result<(), StoreError>, DatabaseError> {
+    look.mark().await?;
+    let sql = format!("SELECT FROM {} LIMIT 0", plan.relation.sql);
+    let tried = look.client.batch_execute(&sql).await;
+    look.go_on(tried.is_ok()).await?;
+    match tried.map_err(|error| unread(&error, &plan.relation.shown)) {
+        Err(error) if !error.is_of_one_table() => Err(error),
+        tried => Ok(tried.map_err(StoreError::from)),
+    }
+}
+
+/// A table whose columns were looked for.
+struct Plan {
+    relation: Arc<Relation>,
+    wanted: Wanted,
+    survey: Survey,
+    /// The columns that can be read, as far as their types go, with the mending that it takes.
+    columns: Vec<Planned>,
+}
+
+struct Planned {
+    column: Column,
+    from: From,
+    shape: Shape,
+    fit: Fit,
+}
+
+impl Planned {
+    /// Whether its values must be looked at one by one.
+    const fn must_be_read(&self) -> bool {
+        matches!(self.fit, Fit::Checked(_)) && !self.shape.has_bounds()
+    }
+}
+
+impl Plan {
+    fn of(
+        wanted: Wanted,
+        relation: Relation,
+        user: &str,
+        is_unencoded: bool,
+        summary: &mut DatabaseSummary,
+    ) -> Result<Self, StoreError> {
+        let names: Vec<String> = relation.attributes.iter().map(|attribute| plain(&attribute.name)).collect();
+        let files = [Columns { file: relation.shown.clone(), names: &names, given: &[] }];
+        let mut survey = survey(&wanted, &files, false)?;
+        let (mut columns, mut missing) = (Vec::new(), Vec::new());
+        for (column, places) in std::mem::take(&mut survey.there) {
+            let from = places[0];
+            let Some(attribute) = at(&relation, from) else { continue };
+            let fit = attribute.shape.map_or(Fit::Not, |shape| shape.fit(&column));
+            match (attribute, attribute.shape, fit) {
+                (Attribute { is_granted: false, name, .. }, ..) => {
+                    missing.push(quoted(name));
+                    survey
+                        .unreadable
+                        .push((column, format!("the role `{user}` may not read it; see the grants below")));
+                }
+                (_, Some(shape), Fit::Plain) if is_unencoded && matches!(shape, Shape::Text { .. }) => {
+                    let fit = Fit::Checked(Some("a text in no known encoding; every value is UTF-8"));
+                    columns.push(Planned { column, from, shape, fit });
+                }
+                (_, Some(shape), Fit::Plain | Fit::Mended(_) | Fit::Checked(_)) => {
+                    columns.push(Planned { column, from, shape, fit });
+                }
+                (_, shape, _) => {
+                    let why = format!("it has {} there, not {}", Shape::words(shape), column.words());
+                    survey.unreadable.push((column, why));
+                }
+            }
+        }
+        if !relation.is_placed && relation.kind != RelationKind::Computed {
+            missing.push(quoted("ctid"));
+        }
+        let extra = relation
+            .attributes
+            .iter()
+            .filter(|attribute| attribute.is_granted && survey.withheld.contains(&plain(&attribute.name)));
+        let extra: Vec<&str> = extra.map(|attribute| attribute.name.as_str()).collect();
+        if !extra.is_empty() {
+            let columns = extra.join(", ");
+            let table = &relation.shown;
+            summary.warnings.push(format!(
+                "`{user}` may also read what no study may, of {table}: {columns}; grant SELECT per column instead"
+            ));
+        }
+        if relation.is_filtered {
+            let table = &relation.shown;
+            summary
+                .warnings
+                .push(format!("row-level policies hide rows of {table} from `{user}`; studies do not see those"));
+        }
+        if !missing.is_empty() {
+            let grant = format!("GRANT SELECT ({}) ON {} TO {};", missing.join(", "), relation.sql, quoted(user));
+            if let Some((column, _)) = survey.unreadable.iter().find(|(column, _)| column.name == wanted.first()) {
+                let what = format!("{}, column `{}`, without which the table is closed", relation.shown, column.name);
+                summary.grants.push(grant.clone());
+                return Err(DatabaseError::NotGranted { user: user.to_string(), what, grant }.into());
+            }
+            summary.grants.push(grant);
+        }
+        if let Some((column, why)) = survey.unreadable.iter().find(|(column, _)| column.name == wanted.first()) {
+            let (file, why) = (relation.shown, why.clone());
+            return Err(StoreError::Column { file, column: column.name.clone(), why });
+        }
+        Ok(Self { relation: Arc::new(relation), wanted, survey, columns })
+    }
+
+    /// Looks at the values, as far as types do not say that every one can be read.
+    async fn read(self, moment: &Moment, nulls: &Nulls) -> Result<Table, StoreError> {
+        let Self { relation, wanted, mut survey, columns } = self;
+        let (rows, mut bad) = bounds(moment, &relation, &columns).await?;
+        for (at, count) in values(moment, &relation, &columns, nulls).await? {
+            bad.insert(at, count);
+        }
+        let mut kept = Vec::new();
+        for (at, planned) in columns.into_iter().enumerate() {
+            match (bad.get(&at), planned.fit) {
+                (Some(count), _) if *count > 0 => {
+                    let are = if *count == 1 { "1 value is".to_string() } else { format!("{count} values are") };
+                    survey.unreadable.push((planned.column.clone(), format!("{are} not {}", planned.column.words())));
+                }
+                (_, Fit::Mended(how) | Fit::Checked(Some(how))) => {
+                    survey.mended.push((planned.column.name.clone(), how.to_string()));
+                    kept.push(planned);
+                }
+                _ => kept.push(planned),
+            }
+        }
+        if let Some((column, why)) = survey.unreadable.iter().find(|(column, _)| column.name == wanted.first()) {
+            let (file, why) = (relation.shown.clone(), why.clone());
+            return Err(StoreError::Column { file, column: column.name.clone(), why });
+        }
+        let columns: Vec<Column> = kept.iter().map(|planned| planned.column.clone()).collect();
+        let role = wanted.role(&columns, &relation.shown)?;
+        let key = match role {
+            Role::Patients { subject, .. } if wanted.table == "person" || wanted.single => Some(subject),
+            Role::Patients { .. } => None,
+            Role::Vocabulary => {
+                let key = omop::key(&wanted.table);
+                kept.iter().position(|planned| key == Some(&planned.column.name))
+            }
+        };
+        let notes = Notes {
+            file: relation.shown.clone(),
+            format: "postgresql",
+            files: 1,
+            prefix: String::new(),
+            withheld: survey.withheld,
+            mended: survey.mended,
+            unreadable: survey.unreadable.into_iter().map(|(column, why)| (column.name, why)).collect(),
+            left_out: None,
+        };
+        let source = Source::Postgres(Arc::clone(&relation));
+        let mut table = Table { name: wanted.table, role, columns, given: 0, rows: Some(rows), key, source, notes };
+        // Who is in PERSON is looked at by itself.
+        if let Some(key) = Key::of(&table, &relation).filter(|_| table.name != "person")
+            && !key.holds(moment, &relation, nulls).await?
+        {
+            if wanted.single {
+                return Err(StoreError::NotSingle { table: table.name, file: relation.shown.clone() });
+            }
+            table.key = None;
+        }
+        Ok(table)
+    }
+}
+
+/// A column of a relation.
+fn at(relation: &Relation, from: From) -> Option<&Attribute> {
+    match from {
+        From::At(position) => relation.attributes.get(position),
+        From::Given(_) => None,
+    }
+}
+
+/// How many rows there are, and how many values of which columns are beyond the years 0001 to 9999. The server counts them:
+/// comparing days cannot fail.
+async fn bounds(
+    moment: &Moment,
+    relation: &Relation,
+    columns: &[Planned],
+) -> Result<(usize, BTreeMap<usize, u64>), DatabaseError> {
+    let mut counts = vec!["count(*)".to_string()];
+    let bounded: Vec<(usize, &Planned)> =
+        columns.iter().enumerate().filter(|(_, planned)| planned.shape.has_bounds()).collect();
+    for (_, planned) in &bounded {
+        let Some(attribute) = at(relation, planned.from) else { continue };
+        let of = match planned.shape {
+            Shape::Moment { zoned: true } => "timestamptz",
+            Shape::Moment { zoned: false } => "timestamp",
+            _ => "date",
+        };
+        let (name, of) = (quoted(&attribute.name), format!("pg_catalog.{of}"));
+        counts.push(format!(
+            "count({name}) FILTER (WHERE NOT ({name} >= '0001-01-01'::{of} AND {name} < '10000-01-01'::{of}))"
+        ));
+    }
+    let sql = format!("SELECT {} FROM {}", counts.join(", "), relation.sql);
+    let counted = moment.counts(&relation.shown, &sql, counts.len()).await?;
+    let mut counted = counted.into_iter().map(|count| u64::try_from(count).unwrap_or(0));
+    let rows = usize::try_from(counted.next().unwrap_or(0)).unwrap_or(usize::MAX);
+    Ok((rows, bounded.into_iter().map(|(at, _)| at).zip(counted).collect()))
+}
+
+/// How many values of which columns are not what they should be, of those where only looking at each one tells.
+async fn values(
+    moment: &Moment,
+    relation: &Arc<Relation>,
+    columns: &[Planned],
+    nulls: &Nulls,
+) -> Result<Vec<(usize, u64)>, DatabaseError> {
+    let checked: Vec<(usize, &Planned)> =
+        columns.iter().enumerate().filter(|(_, planned)| planned.must_be_read()).collect();
+    if checked.is_empty() {
+        return Ok(Vec::new());
+    }
+    let select = |(_, planned): &(usize, &Planned)| {
+        let name = at(relation, planned.from)?.name.clone();
+        Some((planned.column.clone(), name, planned.shape))
+    };
+    let columns = checked.iter().filter_map(select).collect();
+    let selection = Selection { relation: Arc::clone(relation), columns, condition: None };
+    let mut counts = vec![0; checked.len()];
+    let take = |read: super::decode::Read| counts.iter_mut().zip(read.misfits).for_each(|(sum, lost)| *sum += lost);
+    moment.each(&selection, nulls, take).await?;
+    Ok(checked.into_iter().map(|(at, _)| at).zip(counts).collect())
+}
+
+/// Reads and checks the ids of PERSON; ascending.
+async fn people(moment: &Moment, person: &Table, nulls: &Nulls) -> Result<Vec<i64>, StoreError> {
+    let (Role::Patients { subject, .. }, Source::Postgres(relation)) = (person.role, &person.source) else {
+        return Err(StoreError::NoPerson);
+    };
+    let column = &person.columns[subject];
+    let Some((name, shape)) = attribute("person", relation, column) else { return Err(StoreError::NoPerson) };
+    let columns = vec![(column.clone(), name, shape)];
+    let selection = Selection { relation: Arc::clone(relation), columns, condition: None };
+    let (mut people, mut lost) = (Vec::new(), 0);
+    moment
+        .each(&selection, nulls, |read| {
+            lost += read.misfits[0];
+            people.extend(read.batch.column(0).as_primitive::<Int64Type>().iter());
+        })
+        .await?;
+    if lost > 0 {
+        return Err(DatabaseError::Changed { what: relation.shown.clone() }.into());
+    }
+    checked(people.into_iter(), &relation.shown)
+}
+
+impl Database {
+    /// The moment that a study sees.
+    pub(in crate::store) async fn now(&self) -> Result<Moment, StoreError> {
+        Ok(Moment::now(&self.door, self.version, &self.relations).await?)
+    }
+
+    /// The people who are there now.
+    pub(in crate::store) async fn people(&self, person: &Table) -> Result<Vec<i64>, StoreError> {
+        let Source::Postgres(relation) = &person.source else { return Err(StoreError::NoPerson) };
+        let own = [Arc::clone(relation)];
+        let moment = Moment::now(&self.door, self.version, &own).await?;
+        people(&moment, person, &self.nulls).await
+    }
+
+    pub(in crate::store) const fn nulls(&self) -> &Arc<Nulls> {
+        &self.nulls
+    }
+}

@@ -1,0 +1,288 @@
+//! Columns and tables that cannot be read are closed by themselves, and no value stands in a message.
+
+use consilium_engine::cohort::CohortError;
+use consilium_engine::store::{DatabaseError, StoreError, StoreSummary, TableSummary};
+
+use super::{database_error, measurements, start};
+use crate::exports::ask;
+
+fn table<'a>(summary: &'a StoreSummary, name: &str) -> &'a TableSummary {
+    let table = summary.tables.iter().find(|table| table.name == name);
+    table.unwrap_or_else(|| panic!("{name}: {:?}", summary.unreadable))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_read_is_closed_by_itself() {
+    let Some(place) = start(&[]).await else { return };
+    place
+        .execute(
+            "CREATE TABLE cdm.person (person_id text, gender_concept_id text, year_of_birth numeric, month_of_birth json,
+                 race_concept_id double precision, person_source_value text);
+             INSERT INTO cdm.person VALUES ('1', '8507', 1950, '{}', 1, 'CANARY'), ('2', 'CANARY', 1950.5, '{}', 'NaN', 'CANARY');
+             CREATE TABLE cdm.condition_occurrence (condition_occurrence_id bigint, person_id bigint, condition_concept_id int,
+                 condition_start_date date, condition_end_date date, condition_start_datetime timestamp,
+                 condition_end_datetime timestamptz);
+             INSERT INTO cdm.condition_occurrence VALUES
+                 (1, 1, 7, 'infinity', '2020-01-01', '9999-12-31 23:59:59.999999', '2020-01-01 23:30:00-05'),
+                 (2, 1, 7, '-infinity', '10000-01-01', '2020-01-01', '0001-01-01 00:00:00 BC'),
+                 (3, 2, 7, '2020-01-01', NULL, NULL, NULL);
+             CREATE TABLE cdm.visit_occurrence (visit_occurrence_id bigint, person_id text, visit_concept_id int);
+             INSERT INTO cdm.visit_occurrence VALUES (1, 'CANARY', 9);
+             CREATE TABLE cdm.death (person_id int, death_date date);
+             CREATE TABLE cdm.concept (concept_id int, concept_name text, domain_id char(20));
+             INSERT INTO cdm.concept VALUES (7, ' a name ', 'Condition'), (8, '\\N', 'x');
+             CREATE TABLE cdm.drug_exposure (drug_exposure_id int);
+             CREATE VIEW cdm.observation AS SELECT 1 AS observation_id, 1 AS person_id, 1 / (person_id::int - 1) AS observation_concept_id
+                 FROM cdm.person;
+             CREATE TABLE cdm.note (note_id int); CREATE TABLE cdm.mine (x int);
+             CREATE TABLE cdm.specimen (specimen_id int, person_id int); CREATE TABLE cdm.\"SPECIMEN\" (specimen_id int, person_id int);
+             GRANT SELECT ON ALL TABLES IN SCHEMA cdm TO reader;
+             REVOKE SELECT ON cdm.death, cdm.condition_occurrence, cdm.person FROM reader;
+             GRANT SELECT (person_id, gender_concept_id, year_of_birth, month_of_birth, race_concept_id, person_source_value)
+                 ON cdm.person TO reader;
+             GRANT SELECT (person_id, condition_start_date, condition_end_date, condition_start_datetime, condition_end_datetime)
+                 ON cdm.condition_occurrence TO reader;",
+        )
+        .await;
+    let store = place.open().await.expect("an open store");
+    let summary = store.summary();
+    assert!(!format!("{summary:?}").contains("CANARY"), "{summary:?}");
+    let person = table(&summary, "person");
+    let unreadable: Vec<_> = person.unreadable.iter().map(|c| (c.name.as_str(), c.what.as_str())).collect();
+    assert_eq!(
+        unreadable,
+        [
+            ("month_of_birth", "it has values of another type there, not a whole number"),
+            ("gender_concept_id", "1 value is not a whole number"),
+            ("year_of_birth", "1 value is not a whole number"),
+        ]
+    );
+    assert_eq!(person.readable, ["person_id", "race_concept_id"]);
+    assert_eq!((person.rows, person.format, person.file.as_str()), (Some(2), "postgresql", "cdm.person"));
+    assert_eq!(person.withheld, ["person_source_value"]);
+    let condition = table(&summary, "condition_occurrence");
+    let unreadable: Vec<_> = condition.unreadable.iter().map(|c| (c.name.as_str(), c.what.as_str())).collect();
+    assert_eq!(
+        unreadable,
+        [
+            ("condition_occurrence_id", "the role `reader` may not read it; see the grants below"),
+            ("condition_concept_id", "the role `reader` may not read it; see the grants below"),
+            ("condition_start_date", "2 values are not a date (YYYY-MM-DD)"),
+            ("condition_end_date", "1 value is not a date (YYYY-MM-DD)"),
+            ("condition_end_datetime", "1 value is not a date and time (YYYY-MM-DD hh:mm:ss)"),
+        ]
+    );
+    assert!(condition.day_unsaid, "rows without their day are not undated");
+    let closed: Vec<_> = summary.unreadable.iter().map(|table| (table.name.as_str(), table.kind)).collect();
+    assert_eq!(
+        closed,
+        [
+            ("death", "not_granted"),
+            ("drug_exposure", "missing_column"),
+            ("specimen", "two_sources"),
+            ("visit_occurrence", "column"),
+        ]
+    );
+    // A view that fails on a row is no less a table, and a study over it is told.
+    assert!(summary.tables.iter().any(|table| table.name == "observation"));
+    let ignored: Vec<&str> = summary.ignored.iter().map(|table| table.name.as_str()).collect();
+    assert_eq!(ignored, ["cdm.mine", "cdm.note"]);
+    let database = summary.database.expect("a database");
+    assert_eq!(
+        database.grants,
+        [
+            "GRANT SELECT (\"condition_occurrence_id\", \"condition_concept_id\", \"ctid\") ON \"cdm\".\"condition_occurrence\" TO \"reader\";",
+            "GRANT SELECT (\"person_id\", \"death_date\", \"ctid\") ON \"cdm\".\"death\" TO \"reader\";",
+            "GRANT SELECT (\"ctid\") ON \"cdm\".\"person\" TO \"reader\";",
+        ]
+    );
+    assert!(
+        database.warnings.iter().any(|warning| warning.contains("cdm.person: person_source_value")),
+        "{database:?}"
+    );
+    let unread = ask(&store, "SELECT person_id AS subject, gender_concept_id AS g FROM person", &["g"]).await;
+    assert!(matches!(unread, Err(CohortError::UnreadableColumn { .. })), "{unread:?}");
+    let unread = ask(
+        &store,
+        "SELECT person_id AS subject, max(death_date) - DATE '2000-01-01' AS d FROM death GROUP BY person_id",
+        &["d"],
+    )
+    .await;
+    assert!(matches!(unread, Err(CohortError::UnreadableTable { .. })), "{unread:?}");
+    for grant in &database.grants {
+        place.execute(grant).await;
+    }
+    let again = place.open().await.expect("an open store").summary();
+    assert!(again.database.expect("a database").grants.is_empty(), "the statements are what it takes");
+
+    let failing = "SELECT person_id AS subject, count(observation_concept_id) AS n FROM observation GROUP BY person_id";
+    // The rights have changed meanwhile, so it is opened anew first.
+    let changed = ask(&store, failing, &["n"]).await;
+    assert!(
+        matches!(&changed, Err(CohortError::Store(StoreError::Database(DatabaseError::Changed { .. })))),
+        "{changed:?}"
+    );
+    let store = place.open().await.expect("an open store");
+    let failed = ask(&store, failing, &["n"]).await.expect_err("a division by zero");
+    let CohortError::Store(StoreError::Database(error)) = &failed else { panic!("{failed}") };
+    assert!(
+        matches!(error, DatabaseError::Value { what, state } if what == "cdm.observation" && state == "22012"),
+        "{error}"
+    );
+    assert!(failed.depends_on_data(), "nobody else is told");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn values_that_change_later_end_the_study_and_not_its_truth() {
+    let Some(place) = start(&[]).await else { return };
+    measurements(&place, 5, 50).await;
+    place.execute("ALTER TABLE cdm.person ALTER year_of_birth TYPE text").await;
+    let mut store = place.open().await.expect("an open store");
+    let sql = "SELECT person_id AS subject, year_of_birth AS y FROM person";
+    assert_eq!(ask(&store, sql, &["y"]).await.expect("rows").len(), 5);
+
+    // Who comes later is there as soon as the store looks, and nobody is counted before.
+    place.execute("INSERT INTO cdm.person VALUES (6, 8507, '1999')").await;
+    assert_eq!(ask(&store, sql, &["y"]).await.expect("rows").len(), 5);
+    assert!(store.renew().await.expect("people"));
+    assert!(!store.renew().await.expect("people"), "the same as before");
+    assert_eq!(ask(&store, sql, &["y"]).await.expect("rows").len(), 6);
+
+    let is_changed = |error: CohortError| {
+        let CohortError::Store(StoreError::Database(error)) = error else { panic!("{error}") };
+        assert!(matches!(error, DatabaseError::Changed { .. }), "{error}");
+        assert!(!error.to_string().contains("CANARY"), "{error}");
+    };
+    place.execute("UPDATE cdm.person SET year_of_birth = 'CANARY' WHERE person_id = 3").await;
+    is_changed(ask(&store, sql, &["y"]).await.expect_err("another value"));
+    let store = place.open().await.expect("an open store");
+    let unread = ask(&store, sql, &["y"]).await;
+    assert!(matches!(unread, Err(CohortError::UnreadableColumn { .. })), "{unread:?}");
+    // So do days, which the server has counted.
+    let days = "SELECT person_id AS subject, max(measurement_date) - DATE '2000-01-01' AS d FROM measurement GROUP BY person_id";
+    assert_eq!(ask(&store, days, &["d"]).await.expect("rows").len(), 5);
+    place.execute("UPDATE cdm.measurement SET measurement_date = 'infinity' WHERE measurement_id = 7").await;
+    is_changed(ask(&store, days, &["d"]).await.expect_err("another value"));
+    // Also where it is asked for what has no day: that is what such a value would be read as.
+    let undated =
+        "SELECT person_id AS subject, count(*) AS n FROM measurement WHERE measurement_date IS NULL GROUP BY person_id";
+    is_changed(ask(&store, undated, &["n"]).await.expect_err("another value"));
+    // So do types, tables and rights.
+    place.execute("DELETE FROM cdm.measurement WHERE measurement_id = 7").await;
+    let store = place.open().await.expect("an open store");
+    place.execute("ALTER TABLE cdm.measurement ALTER unit_concept_id TYPE text").await;
+    is_changed(ask(&store, days, &["d"]).await.expect_err("another type"));
+    let store = place.open().await.expect("an open store");
+    place.execute("REVOKE SELECT (value_as_number) ON cdm.measurement FROM reader").await;
+    is_changed(ask(&store, days, &["d"]).await.expect_err("a right less"));
+    let store = place.open().await.expect("an open store");
+    place.execute("DROP TABLE cdm.measurement").await;
+    is_changed(ask(&store, days, &["d"]).await.expect_err("a table less"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn people_without_an_id_of_their_own_are_no_store() {
+    let Some(place) = start(&[]).await else { return };
+    let of = |error: StoreError| error.kind();
+    assert_eq!(of(place.open().await.expect_err("nothing")), "no_person");
+    place.execute("CREATE TABLE cdm.person (person_id numeric, gender_concept_id int); INSERT INTO cdm.person VALUES (1.0, 1), (1.00, 1)").await;
+    let error = place.open().await.expect_err("no right");
+    assert!(
+        matches!(&error, StoreError::Database(DatabaseError::NotGranted { grant, .. })
+        if grant == "GRANT SELECT (\"person_id\", \"gender_concept_id\", \"ctid\") ON \"cdm\".\"person\" TO \"reader\";"),
+        "{error}"
+    );
+    place.execute("GRANT SELECT ON cdm.person TO reader").await;
+    assert_eq!(of(place.open().await.expect_err("one id twice")), "duplicate_person");
+    place.execute("UPDATE cdm.person SET person_id = NULL WHERE ctid = '(0,1)'").await;
+    assert_eq!(of(place.open().await.expect_err("no id")), "null_person");
+    place.execute("UPDATE cdm.person SET person_id = 2.5 WHERE person_id IS NULL").await;
+    assert_eq!(of(place.open().await.expect_err("a fraction")), "column");
+    place.execute("UPDATE cdm.person SET person_id = 2 WHERE person_id = 2.5").await;
+    assert!(place.open().await.is_ok());
+    place.execute("REVOKE USAGE ON SCHEMA cdm FROM reader").await;
+    let error = database_error(place.open().await.expect_err("no right"));
+    assert!(
+        matches!(&error, DatabaseError::NotGranted { grant, .. } if grant == "GRANT USAGE ON SCHEMA \"cdm\" TO \"reader\";"),
+        "{error}"
+    );
+    place.execute("DROP SCHEMA cdm CASCADE").await;
+    assert_eq!(of(place.open().await.expect_err("no schema")), "no_schema");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_role_that_may_more_than_read_is_told_of() {
+    let Some(place) = start(&[]).await else { return };
+    measurements(&place, 3, 10).await;
+    let warnings = async |user: &str| {
+        let store = place.open_as(user, "").await.expect("an open store");
+        store.summary().database.expect("a database").warnings
+    };
+    assert_eq!(warnings("reader").await, [""; 0], "it may read, column by column");
+    let all = warnings("oracle").await;
+    assert!(all.iter().any(|warning| warning.contains("superuser")), "{all:?}");
+    place.execute("CREATE ROLE writer LOGIN BYPASSRLS CREATEDB; GRANT USAGE, CREATE ON SCHEMA cdm TO writer").await;
+    place.execute("GRANT SELECT ON ALL TABLES IN SCHEMA cdm TO writer; GRANT UPDATE (gender_concept_id) ON cdm.person TO writer").await;
+    let all = warnings("writer").await.join("\n");
+    for what in [
+        "write to 1 table",
+        "BYPASSRLS",
+        "REVOKE CREATE",
+        "make roles or databases",
+        "cdm.measurement: value_source_value",
+    ] {
+        assert!(all.contains(what), "{what}: {all}");
+    }
+    place
+        .execute(
+            "ALTER TABLE cdm.person ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON cdm.person USING (person_id < 3)",
+        )
+        .await;
+    let all = warnings("reader").await.join("\n");
+    assert!(all.contains("hide rows of cdm.person"), "{all}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mark_for_no_value_is_a_text() {
+    let Some(place) = start(&[]).await else { return };
+    place
+        .execute(
+            "CREATE TABLE cdm.person (person_id int, gender_concept_id int, race_concept_id numeric, year_of_birth text,
+                 ethnicity_concept_id double precision, month_of_birth numeric);
+             INSERT INTO cdm.person VALUES (1, -9, -9, '-9', -9, 'NaN');
+             CREATE TABLE cdm.observation (observation_id int, person_id int, value_as_number numeric);
+             INSERT INTO cdm.observation VALUES (1, 1, -9);
+             GRANT SELECT ON ALL TABLES IN SCHEMA cdm TO reader",
+        )
+        .await;
+    let store = place.open_as("reader", "nulls = [\"-9\"]\n").await.expect("an open store");
+    let columns = ["gender_concept_id", "race_concept_id", "year_of_birth", "ethnicity_concept_id", "month_of_birth"];
+    let sql = format!("SELECT person_id AS subject, {} FROM person", columns.join(", "));
+    assert_eq!(ask(&store, &sql, &columns).await.expect("rows"), ["-9 -9  -9 "], "{:?}", store.summary());
+    let sql = "SELECT person_id AS subject, max(value_as_number) AS n FROM observation GROUP BY person_id";
+    assert_eq!(ask(&store, sql, &["n"]).await.expect("rows"), ["-9.0"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_domain_is_what_it_is_made_of() {
+    let Some(place) = start(&[]).await else { return };
+    place
+        .execute(
+            "CREATE TYPE cdm.word AS ENUM ('Condition', 'Drug'); CREATE DOMAIN cdm.own_word AS cdm.word;
+             CREATE DOMAIN cdm.own_number AS int; CREATE DOMAIN cdm.number AS cdm.own_number;
+             CREATE DOMAIN cdm.pair AS int[];
+             CREATE TABLE cdm.person (person_id cdm.number, gender_concept_id cdm.number, race_concept_id cdm.pair);
+             INSERT INTO cdm.person VALUES (1, 7, '{1}'), (2, 8, '{1}');
+             CREATE TABLE cdm.concept (concept_id cdm.number, domain_id cdm.own_word, vocabulary_id cdm.word);
+             INSERT INTO cdm.concept VALUES (7, 'Condition', 'Drug'), (8, 'Drug', 'Drug');
+             GRANT SELECT ON ALL TABLES IN SCHEMA cdm TO reader",
+        )
+        .await;
+    let store = place.open().await.expect("an open store");
+    let summary = store.summary();
+    assert_eq!(table(&summary, "concept").readable, ["concept_id", "domain_id", "vocabulary_id"], "{summary:?}");
+    assert_eq!(table(&summary, "person").unreadable.len(), 1, "an array is not read");
+    let sql = "SELECT p.person_id AS subject, p.gender_concept_id AS g FROM person p JOIN concept c
+               ON c.concept_id = p.gender_concept_id WHERE c.domain_id = 'Drug'";
+    assert_eq!(ask(&store, sql, &["g"]).await.expect("rows"), ["8"]);
+}

@@ -1,0 +1,568 @@
+//! What is rewritten before the query engine sees it, over a small hospital whose every row is told here: each query has the
+//! answer that SQL gives, patient by patient, or is refused with the form that works.
+
+use std::fs;
+
+use consilium_engine::cohort::{CohortError, check, run};
+use consilium_engine::store::{Store, StoreConfig};
+
+use super::hospital::{everybody, limits, link, sorted, study};
+
+/// Six patients. 3 and 4 have a visit of one number each; 5 has records of no visit; 3 and 6 are dead.
+pub(crate) async fn clinic() -> (Store, tempfile::TempDir) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).expect("written");
+    write("person.csv", "person_id,year_of_birth\n1,1951\n2,1952\n3,1953\n4,1954\n5,1955\n6,1956\n");
+    write("death.csv", "person_id,death_date\n3,2021-01-01\n6,2021-01-01\n");
+    write(
+        "visit_occurrence.csv",
+        "visit_occurrence_id,person_id,visit_concept_id,visit_start_date\n10,1,9201,2020-01-01\n11,1,9202,2020-03-01\n\
+         20,2,9201,2020-02-01\n30,3,9202,2020-02-01\n30,4,9201,2020-02-02\n",
+    );
+    write(
+        "condition_occurrence.csv",
+        "condition_occurrence_id,person_id,condition_concept_id,condition_start_date,visit_occurrence_id\n\
+         1,1,201,2020-01-02,10\n2,1,202,2020-03-01,11\n3,1,203,2020-05-01,\n4,2,201,2020-02-01,20\n5,3,201,2020-02-01,30\n\
+         6,4,202,2020-02-02,30\n7,5,203,2020-02-02,\n",
+    );
+    write(
+        "measurement.csv",
+        "measurement_id,person_id,measurement_date,value_as_number,visit_occurrence_id\n1,1,2019-12-01,3,10\n2,1,2020-02-01,5,\n\
+         3,2,2020-01-15,7,20\n4,3,2020-03-01,9,\n5,5,2020-01-01,2,\n",
+    );
+    write(
+        "drug_exposure.csv",
+        "drug_exposure_id,person_id,drug_concept_id,drug_exposure_start_date,visit_occurrence_id\n1,1,401,2020-01-03,10\n\
+         2,2,401,2020-06-01,\n3,6,402,2020-06-01,\n",
+    );
+    write("concept.csv", "concept_id,concept_name,standard_concept\n201,a,S\n202,b,\n203,c,\n401,d,S\n402,e,\n");
+    (Store::open(&StoreConfig::of(folder.path()), &[]).await.expect("a store"), folder)
+}
+
+/// Each patient's number of `x`, the patient told by the year of birth.
+async fn asked(store: &Store, sql: &str) -> Result<Vec<String>, CohortError> {
+    let spec = study(sql, &["who", "x"]);
+    check(&spec).await?;
+    let people = everybody(store, &link()).await;
+    Ok(sorted(&run(store, &link(), &people, &spec, &limits()).await?))
+}
+
+async fn has_answers(cases: &[(&str, &[&str])]) {
+    let (store, _folder) = clinic().await;
+    for (sql, expected) in cases {
+        let found = asked(&store, sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+        assert_eq!(found, *expected, "{sql}");
+    }
+}
+
+async fn is_refused(cases: &[(&str, &str)]) {
+    for (sql, says) in cases {
+        let error = check(&study(sql, &["x"])).await.expect_err(sql);
+        assert!(error.to_string().contains(says) && !error.depends_on_data(), "{sql}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_record_is_its_own_persons() {
+    has_answers(&[
+        // The first of a query's persons is NULL for whoever lives.
+        (
+            "WITH s AS (SELECT d.person_id AS dead, c.person_id, c.visit_occurrence_id FROM condition_occurrence c
+             LEFT JOIN death d ON d.person_id = c.person_id)
+             SELECT s.person_id AS subject, max(p.year_of_birth) AS who, count(*) AS x FROM s JOIN visit_occurrence v
+             ON v.visit_occurrence_id = s.visit_occurrence_id AND v.person_id = s.person_id
+             JOIN person p ON p.person_id = s.person_id GROUP BY s.person_id",
+            &["1951 2", "1952 1", "1953 1", "1954 1"],
+        ),
+        (
+            "WITH s AS (SELECT d.person_id AS dead, c.person_id, c.visit_occurrence_id FROM condition_occurrence c
+             LEFT JOIN death d ON d.person_id = c.person_id)
+             SELECT s.person_id AS subject, max(p.year_of_birth) AS who, count(*) AS x FROM s JOIN person p
+             ON p.person_id = s.person_id WHERE EXISTS
+             (SELECT 1 FROM visit_occurrence v WHERE v.visit_occurrence_id = s.visit_occurrence_id) GROUP BY s.person_id",
+            &["1951 2", "1952 1", "1953 1", "1954 1"],
+        ),
+        // A record that an outer join may leave out goes with its person.
+        (
+            "SELECT p.person_id AS subject, max(p.year_of_birth) AS who, count(v.visit_concept_id) AS x FROM person p
+             LEFT JOIN condition_occurrence c ON c.person_id = p.person_id
+             LEFT JOIN visit_occurrence v ON v.visit_occurrence_id = c.visit_occurrence_id GROUP BY p.person_id",
+            &["1951 2", "1952 1", "1953 1", "1954 1", "1955 0", "1956 0"],
+        ),
+        (
+            "SELECT p.person_id AS subject, max(p.year_of_birth) AS who, count(v.visit_concept_id) AS x FROM person p LEFT JOIN
+             (SELECT person_id, visit_occurrence_id FROM condition_occurrence UNION ALL SELECT person_id, visit_occurrence_id
+             FROM measurement) r ON r.person_id = p.person_id
+             LEFT JOIN visit_occurrence v ON v.visit_occurrence_id = r.visit_occurrence_id GROUP BY p.person_id",
+            &["1951 3", "1952 2", "1953 1", "1954 1", "1955 0", "1956 0"],
+        ),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn a_record_is_looked_up_among_its_persons() {
+    has_answers(&[
+        // 3's visit is no 9201, though 4's visit of the same number is.
+        (
+            "SELECT c.person_id AS subject, max(p.year_of_birth) AS who, count(*) AS x FROM condition_occurrence c JOIN person p
+             ON p.person_id = c.person_id WHERE c.visit_occurrence_id IN (SELECT visit_occurrence_id FROM visit_occurrence
+             WHERE visit_concept_id = 9201) GROUP BY c.person_id",
+            &["1951 1", "1952 1", "1954 1"],
+        ),
+        (
+            "SELECT c.person_id AS subject, max(p.year_of_birth) AS who, count(*) AS x FROM condition_occurrence c JOIN person p
+             ON p.person_id = c.person_id WHERE c.condition_concept_id = 203 OR c.visit_occurrence_id IN (SELECT DISTINCT
+             v.visit_occurrence_id FROM visit_occurrence v WHERE v.visit_concept_id = 9201) GROUP BY c.person_id",
+            &["1951 2", "1952 1", "1954 1", "1955 1"],
+        ),
+        (
+            "SELECT c.person_id AS subject, max(p.year_of_birth) AS who, sum(CASE WHEN c.visit_occurrence_id IN (SELECT
+             visit_occurrence_id FROM visit_occurrence WHERE visit_concept_id = 9201) THEN 1 ELSE 0 END) AS x
+             FROM condition_occurrence c JOIN person p ON p.person_id = c.person_id GROUP BY c.person_id",
+            &["1951 1", "1952 1", "1953 0", "1954 1", "1955 0"],
+        ),
+        (
+            "SELECT c.person_id AS subject, max(p.year_of_birth) AS who, count(*) FILTER (WHERE c.visit_occurrence_id IN (SELECT
+             visit_occurrence_id FROM visit_occurrence WHERE visit_concept_id = 9201)) AS x
+             FROM condition_occurrence c JOIN person p ON p.person_id = c.person_id GROUP BY c.person_id",
+            &["1951 1", "1952 1", "1953 0", "1954 1", "1955 0"],
+        ),
+        // Of several queries, of a name, within another.
+        (
+            "SELECT v.person_id AS subject, max(p.year_of_birth) AS who, count(*) AS x FROM visit_occurrence v JOIN person p
+             ON p.person_id = v.person_id WHERE v.visit_occurrence_id IN (SELECT visit_occurrence_id FROM measurement UNION
+             SELECT visit_occurrence_id FROM drug_exposure) GROUP BY v.person_id",
+            &["1951 1", "1952 1"],
+        ),
+        (
+            "WITH inpatient AS (SELECT visit_occurrence_id AS id, person_id FROM visit_occurrence WHERE visit_concept_id = 9201)
+             SELECT p.person_id AS subject, p.year_of_birth AS who, (SELECT count(*) FROM condition_occurrence c WHERE
+             c.person_id = p.person_id AND c.visit_occurrence_id IN (SELECT id FROM inpatient)) AS x FROM person p",
+            &["1951 1", "1952 1", "1953 0", "1954 1", "1955 0", "1956 0"],
+        ),
+        (
+            "SELECT v.person_id AS subject, max(p.year_of_birth) AS who, count(*) AS x FROM visit_occurrence v JOIN person p
+             ON p.person_id = v.person_id WHERE v.visit_occurrence_id IN (SELECT c.visit_occurrence_id FROM condition_occurrence c
+             JOIN measurement m ON m.visit_occurrence_id = c.visit_occurrence_id WHERE c.visit_occurrence_id IN
+             (SELECT visit_occurrence_id FROM drug_exposure)) GROUP BY v.person_id",
+            &["1951 1"],
+        ),
+        // Where the name that is looked in leaves the person out, and where the subquery compares something else already.
+        (
+            "WITH inpatient AS (SELECT visit_occurrence_id FROM visit_occurrence WHERE visit_concept_id = 9201)
+             SELECT c.person_id AS subject, max(p.year_of_birth) AS who, count(*) AS x FROM condition_occurrence c JOIN person p
+             ON p.person_id = c.person_id WHERE c.visit_occurrence_id IN (SELECT i.visit_occurrence_id FROM inpatient i WHERE
+             i.visit_occurrence_id IS NOT NULL) GROUP BY c.person_id",
+            &["1951 1", "1952 1", "1954 1"],
+        ),
+        (
+            "SELECT c.person_id AS subject, max(p.year_of_birth) AS who, count(*) AS x FROM condition_occurrence c JOIN person p
+             ON p.person_id = c.person_id WHERE c.visit_occurrence_id IN (SELECT v.visit_occurrence_id FROM visit_occurrence v
+             WHERE v.visit_start_date = c.condition_start_date) GROUP BY c.person_id",
+            &["1951 1", "1952 1", "1953 1", "1954 1"],
+        ),
+        (
+            "SELECT p.person_id AS subject, max(p.year_of_birth) AS who, count(*) AS x FROM person p LEFT JOIN condition_occurrence c
+             ON c.person_id = p.person_id WHERE c.visit_occurrence_id IN (SELECT visit_occurrence_id FROM visit_occurrence
+             WHERE visit_concept_id = 9201) OR p.year_of_birth = 1956 GROUP BY p.person_id",
+            &["1951 1", "1952 1", "1954 1", "1956 1"],
+        ),
+    ])
+    .await;
+    is_refused(&[
+        (
+            "SELECT person_id AS subject, count(*) AS x FROM condition_occurrence WHERE visit_occurrence_id NOT IN (SELECT
+             visit_occurrence_id FROM visit_occurrence WHERE visit_concept_id = 9201) GROUP BY person_id",
+            "NOT EXISTS",
+        ),
+        (
+            "SELECT person_id AS subject, count(*) AS x FROM condition_occurrence WHERE NOT (visit_occurrence_id IN (SELECT
+             visit_occurrence_id FROM visit_occurrence WHERE visit_concept_id = 9201)) GROUP BY person_id",
+            "NOT EXISTS",
+        ),
+        (
+            "SELECT person_id AS subject, count(*) AS x FROM condition_occurrence WHERE visit_occurrence_id IN (SELECT
+             visit_occurrence_id FROM visit_occurrence EXCEPT SELECT visit_occurrence_id FROM measurement) GROUP BY person_id",
+            "EXISTS",
+        ),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn a_table_may_have_one_name_in_a_subquery_and_around_it() {
+    has_answers(&[
+        (
+            "SELECT person_id AS subject, year_of_birth AS who, CASE WHEN person_id IN (SELECT person_id FROM person WHERE
+             year_of_birth > 1953) THEN 1 ELSE 0 END AS x FROM person",
+            &["1951 0", "1952 0", "1953 0", "1954 1", "1955 1", "1956 1"],
+        ),
+        (
+            "SELECT person_id AS subject, year_of_birth AS who, CASE WHEN person_id NOT IN (SELECT person_id FROM person WHERE
+             year_of_birth > 1953) THEN 1 ELSE 0 END AS x FROM person",
+            &["1951 1", "1952 1", "1953 1", "1954 0", "1955 0", "1956 0"],
+        ),
+        (
+            "SELECT person.person_id AS subject, max(year_of_birth) AS who, count(*) AS x FROM visit_occurrence JOIN person ON
+             person.person_id = visit_occurrence.person_id WHERE visit_occurrence_id IN (SELECT visit_occurrence_id FROM
+             visit_occurrence WHERE visit_concept_id = 9201) GROUP BY person.person_id",
+            &["1951 1", "1952 1", "1954 1"],
+        ),
+        (
+            "SELECT person.person_id AS subject, max(year_of_birth) AS who, sum(CASE WHEN visit_occurrence_id IN (SELECT
+             visit_occurrence_id FROM visit_occurrence WHERE visit_concept_id = 9201) THEN 1 ELSE 0 END) AS x
+             FROM visit_occurrence JOIN person ON person.person_id = visit_occurrence.person_id GROUP BY person.person_id",
+            &["1951 1", "1952 1", "1953 0", "1954 1"],
+        ),
+        // Of 1's 3 and 5, 5 alone is of that time.
+        (
+            "SELECT person.person_id AS subject, max(year_of_birth) AS who, sum(CASE WHEN measurement.value_as_number IN (SELECT
+             measurement.value_as_number FROM measurement WHERE measurement.person_id = person.person_id AND
+             measurement.measurement_date > DATE '2020-01-10') THEN 1 ELSE 0 END) AS x FROM person JOIN measurement ON
+             measurement.person_id = person.person_id GROUP BY person.person_id",
+            &["1951 1", "1952 1", "1953 1", "1955 0"],
+        ),
+        (
+            "SELECT person.person_id AS subject, max(year_of_birth) AS who, count(*) AS x FROM person JOIN measurement ON
+             measurement.person_id = person.person_id WHERE measurement.value_as_number IN (SELECT measurement.value_as_number
+             FROM measurement WHERE measurement.person_id = person.person_id AND measurement.measurement_date >
+             DATE '2020-01-10') GROUP BY person.person_id",
+            &["1951 1", "1952 1", "1953 1"],
+        ),
+        (
+            "SELECT v.person_id AS subject, max(p.year_of_birth) AS who, count(*) AS x FROM visit_occurrence v JOIN person p ON
+             p.person_id = v.person_id WHERE EXISTS (SELECT 1 FROM (SELECT e.person_id AS whose FROM measurement e WHERE
+             e.person_id = p.person_id AND e.measurement_date < v.visit_start_date) q) GROUP BY v.person_id",
+            &["1951 2", "1952 1"],
+        ),
+        (
+            "SELECT v.person_id AS subject, max(p.year_of_birth) AS who, sum((SELECT max(q.n) FROM (SELECT e.person_id, count(*) AS n
+             FROM measurement e WHERE e.person_id = v.person_id GROUP BY e.person_id) q)) AS x FROM visit_occurrence v
+             JOIN person p ON p.person_id = v.person_id GROUP BY v.person_id",
+            &["1951 4", "1952 1", "1953 1", "1954 "],
+        ),
+        // Within the subquery's table, `m` is still the one around.
+        (
+            "SELECT p.person_id AS subject, max(p.year_of_birth) AS who, count(*) AS x FROM person p JOIN measurement m ON
+             m.person_id = p.person_id WHERE EXISTS (SELECT 1 FROM (SELECT e.person_id FROM measurement e WHERE
+             e.person_id = p.person_id AND e.measurement_date < m.measurement_date) m) GROUP BY p.person_id",
+            &["1951 1"],
+        ),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn columns_of_one_name_within_a_subquery_are_told_apart() {
+    let exists = |what: &str, condition: &str, negated: &str| {
+        format!(
+            "SELECT c.person_id AS subject, max(p.year_of_birth) AS who, count(*) AS x FROM condition_occurrence c JOIN person p
+             ON p.person_id = c.person_id WHERE {negated} EXISTS (SELECT {what} FROM measurement m1 JOIN measurement m2 ON
+             m2.person_id = m1.person_id WHERE m1.person_id = c.person_id AND {condition}) GROUP BY c.person_id"
+        )
+    };
+    let around = "m1.measurement_date < c.condition_start_date AND m2.measurement_date > c.condition_start_date";
+    let since = "m1.measurement_date < DATE '2020-01-01' AND m2.measurement_date > c.condition_start_date";
+    let cases: [(String, &[&str]); 7] = [
+        // A measurement before the condition, and another after it.
+        (exists("1", around, ""), &["1951 1"]),
+        (exists("1", around, "NOT"), &["1951 2", "1952 1", "1953 1", "1954 1", "1955 1"]),
+        (exists("*", around, ""), &["1951 1"]),
+        (exists("DISTINCT m1.measurement_date", since, ""), &["1951 1"]),
+        (exists("m1.measurement_date", since, ""), &["1951 1"]),
+        (
+            "SELECT m.person_id AS subject, max(p.year_of_birth) AS who, count(*) AS x FROM measurement m JOIN person p ON
+             p.person_id = m.person_id WHERE m.value_as_number IN (SELECT m1.value_as_number FROM measurement m1 JOIN measurement m2
+             ON m2.person_id = m1.person_id WHERE m1.person_id = m.person_id AND m2.value_as_number > m.value_as_number)
+             GROUP BY m.person_id"
+                .to_string(),
+            &["1951 1"],
+        ),
+        // By equalities alone: those of the condition's visit with those of the drug's.
+        (
+            "SELECT c.person_id AS subject, max(p.year_of_birth) AS who, sum((SELECT count(*) FROM measurement m1 JOIN measurement
+             m2 ON m2.person_id = m1.person_id WHERE m1.person_id = c.person_id AND m1.visit_occurrence_id = c.visit_occurrence_id
+             AND m2.visit_occurrence_id = d.visit_occurrence_id)) AS x FROM condition_occurrence c JOIN drug_exposure d ON
+             d.person_id = c.person_id JOIN person p ON p.person_id = c.person_id GROUP BY c.person_id"
+                .to_string(),
+            &["1951 1", "1952 0"],
+        ),
+    ];
+    let cases: Vec<(&str, &[&str])> = cases.iter().map(|(sql, expected)| (sql.as_str(), *expected)).collect();
+    has_answers(&cases).await;
+}
+
+#[tokio::test]
+async fn null_equals_null_where_it_is_written_and_nowhere_else() {
+    has_answers(&[
+        // Records of no visit belong together, of one person each.
+        (
+            "SELECT c.person_id AS subject, max(p.year_of_birth) AS who, count(*) AS x FROM condition_occurrence c JOIN measurement m
+             ON m.visit_occurrence_id IS NOT DISTINCT FROM c.visit_occurrence_id JOIN person p ON p.person_id = c.person_id
+             WHERE m.person_id = c.person_id GROUP BY c.person_id",
+            &["1951 2", "1952 1", "1955 1"],
+        ),
+        (
+            "SELECT c.person_id AS subject, max(p.year_of_birth) AS who, count(*) AS x FROM condition_occurrence c JOIN measurement m
+             ON m.visit_occurrence_id IS NOT DISTINCT FROM c.visit_occurrence_id AND m.person_id IS NOT DISTINCT FROM c.person_id
+             JOIN person p ON p.person_id = c.person_id GROUP BY c.person_id",
+            &["1951 2", "1952 1", "1955 1"],
+        ),
+        // Records of no visit are none of one visit.
+        (
+            "SELECT c.person_id AS subject, max(p.year_of_birth) AS who, count(*) AS x FROM condition_occurrence c JOIN measurement m
+             ON m.person_id = c.person_id AND m.visit_occurrence_id = c.visit_occurrence_id
+             JOIN person p ON p.person_id IS NOT DISTINCT FROM c.person_id GROUP BY c.person_id",
+            &["1951 1", "1952 1"],
+        ),
+        (
+            "SELECT c.person_id AS subject, max(p.year_of_birth) AS who, count(*) AS x FROM person p JOIN condition_occurrence c
+             ON p.person_id IS NOT DISTINCT FROM c.person_id JOIN measurement m ON m.person_id = c.person_id
+             AND m.visit_occurrence_id = c.visit_occurrence_id GROUP BY c.person_id",
+            &["1951 1", "1952 1"],
+        ),
+        (
+            "SELECT c.person_id AS subject, max(p.year_of_birth) AS who, count(*) AS x FROM condition_occurrence c JOIN measurement m
+             ON m.person_id IS NOT DISTINCT FROM c.person_id JOIN person p ON p.person_id = c.person_id
+             WHERE m.visit_occurrence_id = c.visit_occurrence_id GROUP BY c.person_id",
+            &["1951 1", "1952 1"],
+        ),
+        (
+            "SELECT c.person_id AS subject, max(p.year_of_birth) AS who, count(*) AS x FROM condition_occurrence c, measurement m, person p
+             WHERE m.person_id IS NOT DISTINCT FROM c.person_id AND p.person_id = c.person_id
+             AND m.visit_occurrence_id = c.visit_occurrence_id GROUP BY c.person_id",
+            &["1951 1", "1952 1"],
+        ),
+        // 202, 203 and 402 have no standard, 201 and 401 have one.
+        (
+            "SELECT c.person_id AS subject, max(p.year_of_birth) AS who, count(*) AS x FROM condition_occurrence c
+             JOIN person p ON p.person_id = c.person_id JOIN concept k ON k.concept_id = c.condition_concept_id
+             JOIN concept l ON l.standard_concept IS NOT DISTINCT FROM k.standard_concept GROUP BY c.person_id",
+            &["1951 8", "1952 2", "1953 2", "1954 3", "1955 3"],
+        ),
+        (
+            "SELECT c.person_id AS subject, max(p.year_of_birth) AS who, count(*) AS x FROM concept k
+             JOIN concept l ON l.standard_concept IS NOT DISTINCT FROM k.standard_concept
+             JOIN condition_occurrence c ON k.concept_id = c.condition_concept_id
+             JOIN person p ON p.person_id = c.person_id GROUP BY c.person_id",
+            &["1951 8", "1952 2", "1953 2", "1954 3", "1955 3"],
+        ),
+        (
+            "SELECT c.person_id AS subject, max(p.year_of_birth) AS who, count(*) AS x FROM condition_occurrence c
+             JOIN person p ON p.person_id = c.person_id JOIN measurement m ON m.person_id = c.person_id
+             AND m.visit_occurrence_id IS NOT DISTINCT FROM c.visit_occurrence_id GROUP BY c.person_id",
+            &["1951 2", "1952 1", "1955 1"],
+        ),
+        // A count over another condition than equality is joined back so that NULL equals NULL.
+        (
+            "SELECT person_id AS subject, max(year_of_birth) AS who, max(x) AS x FROM (SELECT c.person_id, p.year_of_birth,
+             (SELECT count(*) FROM measurement m WHERE m.person_id = c.person_id AND m.measurement_date < c.condition_start_date) AS x
+             FROM condition_occurrence c JOIN measurement o ON o.person_id = c.person_id
+             AND o.visit_occurrence_id = c.visit_occurrence_id JOIN person p ON p.person_id = c.person_id) q
+             WHERE x > 0 GROUP BY person_id",
+            &["1951 1", "1952 1"],
+        ),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn whoever_is_in_one_of_many_is_there_once() {
+    has_answers(&[
+        (
+            "WITH c AS (SELECT person_id, count(*) AS n FROM condition_occurrence GROUP BY person_id),
+             m AS (SELECT person_id, count(*) AS n FROM measurement GROUP BY person_id),
+             v AS (SELECT person_id, count(*) AS n FROM visit_occurrence GROUP BY person_id),
+             d AS (SELECT person_id, 1 AS n FROM death GROUP BY person_id),
+             e AS (SELECT person_id, count(*) AS n FROM drug_exposure GROUP BY person_id)
+             SELECT p.person_id AS subject, p.year_of_birth AS who, coalesce(c.n, 0) + 10 * coalesce(m.n, 0) + 100 *
+             coalesce(v.n, 0) + 1000 * coalesce(d.n, 0) + 10000 * coalesce(e.n, 0) AS x FROM c
+             FULL JOIN m ON c.person_id = m.person_id FULL JOIN v ON v.person_id = coalesce(c.person_id, m.person_id)
+             FULL JOIN d ON coalesce(c.person_id, m.person_id, v.person_id) = d.person_id
+             FULL JOIN e ON coalesce(coalesce(c.person_id, m.person_id, v.person_id), d.person_id) = e.person_id
+             JOIN person p ON p.person_id = coalesce(c.person_id, m.person_id, v.person_id, d.person_id, e.person_id)",
+            &["1951 10223", "1952 10111", "1953 1111", "1954 101", "1955 11", "1956 11000"],
+        ),
+        // Where sides have several rows of a patient, and where one is a full join itself.
+        (
+            "SELECT coalesce(c.person_id, m.person_id, d.person_id) AS subject,
+             1950 + max(coalesce(c.person_id, m.person_id, d.person_id) IS NOT NULL)::INT AS who, count(c.condition_concept_id) AS x
+             FROM condition_occurrence c FULL JOIN measurement m ON c.person_id = m.person_id FULL JOIN
+             (SELECT person_id FROM death) d ON coalesce(c.person_id, m.person_id) = d.person_id
+             GROUP BY coalesce(c.person_id, m.person_id, d.person_id)",
+            &["1951 0", "1951 1", "1951 1", "1951 1", "1951 1", "1951 6"],
+        ),
+        (
+            "SELECT coalesce(q.id, e.person_id) AS subject, max(coalesce(q.x, 0)) AS who, count(*) AS x FROM
+             (SELECT coalesce(c.person_id, d.person_id) AS id, c.condition_concept_id AS x FROM condition_occurrence c
+             FULL JOIN death d ON c.person_id = d.person_id) q FULL JOIN drug_exposure e ON e.person_id = q.id
+             GROUP BY coalesce(q.id, e.person_id)",
+            &["0 1", "201 1", "201 1", "202 1", "203 1", "203 3"],
+        ),
+        // Two of them in parentheses on the right, and another join between two.
+        (
+            "SELECT coalesce(d.person_id, c.person_id, e.person_id) AS subject, max(coalesce(c.condition_concept_id, 0)) AS who,
+             count(d.person_id) AS x FROM death d FULL JOIN (condition_occurrence c FULL JOIN drug_exposure e ON c.person_id = e.person_id)
+             ON coalesce(c.person_id, e.person_id) = d.person_id GROUP BY coalesce(d.person_id, c.person_id, e.person_id)",
+            &["0 1", "201 0", "201 1", "202 0", "203 0", "203 0"],
+        ),
+        (
+            "SELECT coalesce(c.person_id, m.person_id, e.person_id) AS subject, max(coalesce(p.year_of_birth, 0)) AS who, count(*) AS x
+             FROM condition_occurrence c FULL JOIN measurement m ON c.person_id = m.person_id
+             JOIN person p ON p.person_id = coalesce(m.person_id, c.person_id)
+             FULL JOIN drug_exposure e ON e.person_id = coalesce(c.person_id, m.person_id)
+             GROUP BY coalesce(c.person_id, m.person_id, e.person_id)",
+            &["0 1", "1951 6", "1952 1", "1953 1", "1954 1", "1955 1"],
+        ),
+        // One of two joined in turn on the left.
+        (
+            "SELECT coalesce(c.person_id, e.person_id) AS subject, max(coalesce(v.visit_concept_id, 0)) AS who, count(*) AS x FROM
+             condition_occurrence c LEFT JOIN visit_occurrence v ON v.visit_occurrence_id = c.visit_occurrence_id FULL JOIN
+             drug_exposure e ON e.person_id = c.person_id GROUP BY coalesce(c.person_id, e.person_id)",
+            &["0 1", "0 1", "9201 1", "9201 1", "9202 1", "9202 3"],
+        ),
+    ])
+    .await;
+    is_refused(&[
+        // The person that two of three name is not the person of all three.
+        (
+            "SELECT coalesce(a.person_id, b.person_id) AS subject, 1 AS x FROM (SELECT DISTINCT person_id FROM death) a FULL JOIN
+             (SELECT DISTINCT person_id FROM measurement) b ON a.person_id = b.person_id FULL JOIN
+             (SELECT DISTINCT person_id FROM drug_exposure) c ON coalesce(a.person_id, b.person_id) = c.person_id",
+            "person_id",
+        ),
+        // What is wrong with a side is told.
+        (
+            "SELECT coalesce(a.person_id, b.person_id) AS subject, 1 AS x FROM (SELECT person_id, person_id + 1 AS y FROM death) a
+             FULL JOIN measurement b ON a.person_id = b.person_id GROUP BY coalesce(a.person_id, b.person_id)",
+            "identifies a person",
+        ),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn aggregates_over_subqueries_have_names_of_their_own() {
+    has_answers(&[
+        (
+            "SELECT v.person_id AS subject, max(p.year_of_birth) AS who,
+             max(CASE WHEN EXISTS (SELECT 1 FROM drug_exposure d WHERE d.person_id = v.person_id) THEN 1 ELSE 0 END) +
+             10 * max(CASE WHEN EXISTS (SELECT 1 FROM death e WHERE e.person_id = v.person_id) THEN 1 ELSE 0 END) AS x
+             FROM visit_occurrence v JOIN person p ON p.person_id = v.person_id GROUP BY v.person_id",
+            &["1951 1", "1952 1", "1953 10", "1954 0"],
+        ),
+        (
+            "SELECT v.person_id AS subject, max(p.year_of_birth) AS who,
+             max((SELECT count(*) FROM drug_exposure d WHERE d.person_id = v.person_id)) +
+             10 * max((SELECT count(*) FROM condition_occurrence e WHERE e.person_id = v.person_id)) AS x
+             FROM visit_occurrence v JOIN person p ON p.person_id = v.person_id GROUP BY v.person_id",
+            &["1951 31", "1952 11", "1953 10", "1954 10"],
+        ),
+        (
+            "SELECT v.person_id AS subject, max(p.year_of_birth) AS who,
+             count(*) FILTER (WHERE v.person_id IN (SELECT person_id FROM drug_exposure)) +
+             10 * count(*) FILTER (WHERE v.person_id IN (SELECT person_id FROM death)) AS x
+             FROM visit_occurrence v JOIN person p ON p.person_id = v.person_id GROUP BY v.person_id
+             HAVING count(*) FILTER (WHERE v.person_id IN (SELECT person_id FROM drug_exposure)) <> 1",
+            &["1951 2", "1953 10", "1954 0"],
+        ),
+        (
+            "SELECT person_id AS subject, year_of_birth AS who, max(a + 10 * b) AS x FROM (SELECT v.person_id, p.year_of_birth,
+             max(CASE WHEN EXISTS (SELECT 1 FROM drug_exposure d WHERE d.person_id = v.person_id) THEN 1 ELSE 0 END)
+             OVER (PARTITION BY v.person_id) AS a,
+             max(CASE WHEN EXISTS (SELECT 1 FROM death e WHERE e.person_id = v.person_id) THEN 1 ELSE 0 END)
+             OVER (PARTITION BY v.person_id) AS b
+             FROM visit_occurrence v JOIN person p ON p.person_id = v.person_id) q GROUP BY person_id, year_of_birth",
+            &["1951 1", "1952 1", "1953 10", "1954 0"],
+        ),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn a_subquery_within_one_that_is_joined_keeps_what_it_refers_to() {
+    has_answers(&[
+        // Measurements before a visit, of whoever has a drug, or has a condition on that day or later.
+        (
+            "SELECT v.person_id AS subject, max(p.year_of_birth) AS who, max((SELECT count(*) FROM measurement m WHERE
+             m.person_id = v.person_id AND m.measurement_date < v.visit_start_date AND EXISTS (SELECT 1 FROM drug_exposure d
+             WHERE d.person_id = m.person_id))) AS x FROM visit_occurrence v JOIN person p ON p.person_id = v.person_id
+             GROUP BY v.person_id",
+            &["1951 2", "1952 1", "1953 0", "1954 0"],
+        ),
+        (
+            "SELECT v.person_id AS subject, max(p.year_of_birth) AS who, max((SELECT count(*) FROM measurement m WHERE
+             m.person_id = v.person_id AND m.measurement_date < v.visit_start_date AND m.visit_occurrence_id IN
+             (SELECT c.visit_occurrence_id FROM condition_occurrence c WHERE c.person_id = m.person_id AND
+             c.condition_start_date > m.measurement_date))) AS x FROM visit_occurrence v JOIN person p
+             ON p.person_id = v.person_id GROUP BY v.person_id",
+            &["1951 1", "1952 1", "1953 0", "1954 0"],
+        ),
+        (
+            "SELECT v.person_id AS subject, max(p.year_of_birth) AS who, max((SELECT count(*) FROM (SELECT n.person_id,
+             n.measurement_date + 1 AS day FROM measurement n) m WHERE m.person_id = v.person_id AND m.day < v.visit_start_date
+             AND EXISTS (SELECT 1 FROM drug_exposure d WHERE d.person_id = m.person_id AND d.drug_exposure_start_date > m.day))) AS x
+             FROM visit_occurrence v JOIN person p ON p.person_id = v.person_id GROUP BY v.person_id",
+            &["1951 1", "1952 1", "1953 0", "1954 0"],
+        ),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn rows_that_give_the_same_to_a_subquery_have_the_same_of_it() {
+    // Both visits of a patient give it the same year.
+    has_answers(&[(
+        "SELECT v.person_id AS subject, max(p.year_of_birth) AS who, sum((SELECT count(*) FROM measurement m WHERE
+         m.person_id = v.person_id AND m.value_as_number < p.year_of_birth - 1947)) AS x
+         FROM visit_occurrence v JOIN person p ON p.person_id = v.person_id GROUP BY v.person_id",
+        &["1951 2", "1952 0", "1953 0", "1954 0"],
+    )])
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_missing_around_a_subquery_is_looked_up_as_such() {
+    // Measurements of a condition's visit; of all visits, where the condition has none.
+    has_answers(&[(
+        "SELECT c.person_id AS subject, max(p.year_of_birth) AS who, max((SELECT count(*) FROM measurement m WHERE
+         m.person_id = c.person_id AND (m.visit_occurrence_id = c.visit_occurrence_id OR c.visit_occurrence_id IS NULL))) AS x
+         FROM condition_occurrence c JOIN person p ON p.person_id = c.person_id GROUP BY c.person_id",
+        &["1951 2", "1952 1", "1953 0", "1954 0", "1955 1"],
+    )])
+    .await;
+}
+
+#[tokio::test]
+async fn exists_among_results_is_looked_at_as_elsewhere() {
+    has_answers(&[(
+        "SELECT p.person_id AS subject, p.year_of_birth AS who, CASE WHEN EXISTS (SELECT 1 FROM condition_occurrence c WHERE
+         c.person_id = p.person_id HAVING count(*) > 2) THEN 1 ELSE 0 END AS x FROM person p",
+        &["1951 1", "1952 0", "1953 0", "1954 0", "1955 0", "1956 0"],
+    )])
+    .await;
+    is_refused(&[
+        (
+            "WITH person AS (SELECT person_id FROM death) SELECT p.person_id AS subject, 1 AS x FROM \"PERSON\" p",
+            "in quotes after WITH",
+        ),
+        (
+            "SELECT p.person_id AS subject, CASE WHEN EXISTS (SELECT 1 FROM condition_occurrence c WHERE c.person_id = p.person_id
+             HAVING count(*) > p.year_of_birth - 1950) THEN 1 ELSE 0 END AS x FROM person p",
+            "outer query",
+        ),
+        (
+            "SELECT p.person_id AS subject, 1 AS x FROM person p WHERE EXISTS (SELECT 1 FROM condition_occurrence c WHERE
+             c.person_id = p.person_id HAVING count(*) > p.year_of_birth - 1950)",
+            "outer query",
+        ),
+        ("SELECT person_id AS subject, 1 AS x FROM person WHERE EXISTS (SELECT * FROM death)", "one patient"),
+        ("SELECT person_id AS subject, 1 AS x FROM person WHERE EXISTS (SELECT 1 FROM death)", "one patient"),
+        (
+            "SELECT person_id AS subject, CASE WHEN EXISTS (SELECT * FROM death) THEN 1 ELSE 0 END AS x FROM person",
+            "one patient",
+        ),
+    ])
+    .await;
+}

@@ -1,0 +1,1 @@
+SELECT person_id, gender_concept_id AS sex FROM person

@@ -1,0 +1,192 @@
+//! `consilium store arrange`: the same tables, laid out by patient.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use consilium_engine::cohort::{Limits, Trial, trial};
+use consilium_engine::store::{Arrangement, ArrangementTable, Options, Place, Progress, Store, StoreConfig, arrange};
+use consilium_protocol::catalogue::CatalogueTable;
+use serde_json::json;
+
+use crate::cli::{Failure, Global, counted, term};
+use crate::home::config::NodeConfig;
+use crate::home::{Home, Role};
+
+/// `consilium store arrange`
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Examples:
+  consilium store arrange --to /srv/arranged                     the tables of this hospital's home
+  consilium store arrange                                        again, into the folder that the configuration names
+  consilium store arrange --store export/ --to /srv/arranged     those of a folder, as they are; nothing need be set up
+
+Run it again after every export: only what has changed is written. Columns and rows that no study may read are left out.
+Only you can read the files, as patients' rows are in them: run it as the user whom the node runs as.")]
+pub(super) struct Args {
+    /// The folder to write: empty, not there yet, or arranged before (default: `arranged` in the [store] section of the home's
+    /// consilium.toml)
+    #[arg(long, value_name = "DIR")]
+    to: Option<PathBuf>,
+    /// The tables of this folder instead of the home's
+    #[arg(long, value_name = "DIR")]
+    store: Option<PathBuf>,
+    /// The memory that sorting may take, in mebibytes; what does not fit is put on disk, in the folder that is written
+    #[arg(long, value_name = "MIB", default_value_t = 512, value_parser = clap::value_parser!(u64).range(64..=1_048_576))]
+    memory: u64,
+}
+
+pub(super) async fn run(args: &Args, global: &Global) -> Result<(), Failure> {
+    let Job { config, catalogue, to, is_configured } = job(args, global)?;
+    let to = &to;
+    let spinner = term::spinner("reading the tables");
+    let opened = Store::open(&config, &catalogue).await;
+    spinner.finish_and_clear();
+    let store = opened?;
+    let memory_bytes = usize::try_from(args.memory << 20).unwrap_or(usize::MAX);
+    let arrangement = arranged(&store, to, &Options { memory_bytes, ..Options::default() }).await?;
+    let spinner = term::spinner("trying what it saves");
+    let place = Place::Arranged { folder: to.clone(), of: Box::new(config.place.clone()) };
+    let tried = tried(&store, &catalogue, &StoreConfig { place, ..config }).await;
+    spinner.finish_and_clear();
+    let milliseconds = |trial: &Trial| u64::try_from(trial.took.as_millis()).unwrap_or(u64::MAX);
+    let trial = tried.as_ref().map(|(before, after)| {
+        json!({ "table": before.table, "before_ms": milliseconds(before), "after_ms": milliseconds(after) })
+    });
+    let shown = json!({ "folder": to, "arranged": arrangement, "trial": trial });
+    term::show(global.json, &shown, |_| {
+        let mut text = page(to, &arrangement, tried.as_ref());
+        if !is_configured {
+            let _ = write!(
+                text,
+                "\nNext: add `arranged = \"{}\"` to the [store] section of the node's consilium.toml, and run `{}` after every \
+                 export.\n",
+                to.display(),
+                global.next("store arrange")
+            );
+        }
+        text
+    });
+    Ok(())
+}
+
+/// What is arranged, and where to.
+struct Job {
+    config: StoreConfig,
+    catalogue: Vec<CatalogueTable>,
+    to: PathBuf,
+    /// Whether a node reads it there.
+    is_configured: bool,
+}
+
+fn job(args: &Args, global: &Global) -> Result<Job, Failure> {
+    if let Some(folder) = &args.store {
+        let Some(to) = args.to.clone() else {
+            return Err(Failure::usage("--store: name the folder to write, too, with --to"));
+        };
+        let to = std::path::absolute(to)?;
+        return Ok(Job { config: StoreConfig::of(folder.clone()), catalogue: Vec::new(), to, is_configured: false });
+    }
+    let home = Home::open_as(&global.home, Role::Hospital)?;
+    let store = NodeConfig::read(home.path())?.store;
+    let configured = if let Place::Arranged { folder, .. } = &store.place { Some(folder.clone()) } else { None };
+    let to = args.to.as_ref().map(std::path::absolute).transpose()?.or_else(|| configured.clone());
+    let Some(to) = to else {
+        return Err(Failure::usage(
+            "name the folder to write with --to; the configuration names none (`arranged` in [store])",
+        ));
+    };
+    let is_configured = configured.as_ref() == Some(&to);
+    Ok(Job { config: store.source(), catalogue: home.catalogue()?, to, is_configured })
+}
+
+async fn arranged(store: &Store, to: &Path, options: &Options) -> Result<Arrangement, Failure> {
+    let mut bar: Option<indicatif::ProgressBar> = None;
+    let mut before = 0;
+    // Every row is read once and written once; the bar shows after the first tick, which is not before a moment has passed.
+    let mut progress = |progress: Progress| match progress {
+        Progress::Opened { rows } => bar = Some(term::progress("arranging", 2 * rows)),
+        Progress::Table { name, rows, read, done } => {
+            if let Some(bar) = &bar {
+                bar.set_message(format!("arranging {name}"));
+                bar.set_position(before + read.min(rows) + done);
+                if done >= rows {
+                    before += 2 * rows;
+                }
+            }
+        }
+        _ => {}
+    };
+    let arranged = arrange(store, to, options, &mut progress).await;
+    if let Some(bar) = bar {
+        bar.finish_and_clear();
+    }
+    Ok(arranged?)
+}
+
+/// A query over the tables as they were and as they are now; none where there are no rows. That it fails is no reason to say
+/// that the store was not arranged.
+async fn tried(before: &Store, catalogue: &[CatalogueTable], after: &StoreConfig) -> Option<(Trial, Trial)> {
+    let limits = Limits::default();
+    let before = trial(before, None, &limits).await.ok()??;
+    let after = trial(&Store::open(after, catalogue).await.ok()?, Some(&before.table), &limits).await.ok()??;
+    Some((before, after))
+}
+
+fn page(to: &Path, arrangement: &Arrangement, tried: Option<&(Trial, Trial)>) -> String {
+    let Arrangement { patients, buckets, tables, unreadable } = arrangement;
+    let left_out = |table: &ArrangementTable| table.left_out.nobodys + table.left_out.strangers;
+    let row = |table: &ArrangementTable| {
+        let before = table.bytes_before.map_or_else(|| "-".to_string(), term::bytes);
+        let files = format!("{} of {}", term::number(table.files_written as u64), term::number(table.files as u64));
+        let (rows, left_out) = (term::number(table.rows as u64), term::number(left_out(table)));
+        [table.name.clone(), rows, left_out, before, term::bytes(table.bytes), files]
+    };
+    let header = ["table", "rows", "left out", "before", "now", "files written"];
+    let mut text = format!(
+        "{} in {}, in {}\n\n{}\n",
+        counted(*patients as u64, "patient"),
+        counted(*buckets as u64, "bucket"),
+        to.display(),
+        term::table(header, tables.iter().map(row))
+    );
+    let mut section = |title: &str, lines: Vec<String>| {
+        if !lines.is_empty() {
+            let _ = write!(text, "\n{title}\n");
+            for line in lines {
+                let _ = writeln!(text, "  {line}");
+            }
+        }
+    };
+    let rows_of = |table: &ArrangementTable| {
+        let nobodys =
+            (table.left_out.nobodys > 0).then(|| format!("{} without a person", term::number(table.left_out.nobodys)));
+        let strangers = (table.left_out.strangers > 0)
+            .then(|| format!("{} of people who are not in PERSON", term::number(table.left_out.strangers)));
+        let said: Vec<String> = nobodys.into_iter().chain(strangers).collect();
+        (!said.is_empty()).then(|| format!("{}: {}", table.name, said.join(", ")))
+    };
+    section("Rows that nobody could ever see, left out", tables.iter().filter_map(rows_of).collect());
+    let columns_of = |table: &ArrangementTable| {
+        (!table.withheld.is_empty()).then(|| format!("{}: {}", table.name, table.withheld.join(", ")))
+    };
+    section("Columns that no study may read, left out", tables.iter().filter_map(columns_of).collect());
+    let unreadable_of = |table: &ArrangementTable| {
+        table
+            .unreadable
+            .iter()
+            .map(|column| format!("{}: `{}`: {}", table.name, column.name, column.what))
+            .collect::<Vec<_>>()
+    };
+    let closed = unreadable.iter().map(|table| format!("{}: {}", table.name, table.reason));
+    section("What could not be read, left out", tables.iter().flat_map(unreadable_of).chain(closed).collect());
+    if let Some((before, after)) = tried {
+        let _ = write!(
+            text,
+            "\nCounting the rows of every patient in `{}` took {:.2} s over the tables as they were, and {:.2} s over these.\n",
+            before.table,
+            before.took.as_secs_f64(),
+            after.took.as_secs_f64()
+        );
+    }
+    text
+}
