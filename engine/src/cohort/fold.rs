@@ -17,6 +17,7 @@ use datafusion::logical_expr::utils::{conjunction, merge_schema};
 use datafusion::logical_expr::{
     BinaryExpr, Expr, ExprSchemable, Join, JoinType, LogicalPlan, Operator, binary_expr, lit,
 };
+use datafusion::optimizer::extract_equijoin_predicate::ExtractEquijoinPredicate;
 use datafusion::optimizer::optimizer::{ApplyOrder, Optimizer};
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
@@ -31,17 +32,19 @@ const ARRANGES: &str = "eliminate_cross_join";
 type Rule = Arc<dyn OptimizerRule + Send + Sync>;
 
 /// The engine's rules, in its order, with this one for its simplification, and those that confuse `=` with IS NOT DISTINCT FROM
-/// held back where they would.
+/// kept from it.
 pub(crate) fn rules() -> Vec<Rule> {
     let own = |rule: Rule| -> Rule {
         match rule.name() {
             REPLACED => Arc::new(FoldConstants),
             KEYS => Arc::new(Keys(rule)),
-            ARRANGES => Arc::new(Cautious(rule)),
+            ARRANGES => Arc::new(Arranges(rule)),
             _ => rule,
         }
     };
-    Optimizer::new().rules.into_iter().map(own).collect()
+    let keys: Rule = Arc::new(Keys(Arc::new(ExtractEquijoinPredicate::new())));
+    // Last of each pass, too: what is a condition so that joins can be arranged becomes a key again.
+    Optimizer::new().rules.into_iter().map(own).chain([keys]).collect()
 }
 
 /// Evaluates constants.
@@ -92,22 +95,19 @@ impl OptimizerRule for Keys {
     fn rewrite(&self, plan: LogicalPlan, config: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
         match plan {
             LogicalPlan::Join(join) if takes_nulls(&join) && join.filter.is_some() => {
-                let Join { on, filter, .. } = join;
-                let same = on.into_iter().map(|(left, right)| binary_expr(left, Operator::IsNotDistinctFrom, right));
-                let filter = conjunction(same.chain(filter));
-                let null_equality = NullEquality::NullEqualsNothing;
-                self.0.rewrite(LogicalPlan::Join(Join { on: Vec::new(), filter, null_equality, ..join }), config)
+                self.0.rewrite(LogicalPlan::Join(with_conditions_for_keys(join)), config)
             }
             other => self.0.rewrite(other, config),
         }
     }
 }
 
-/// The rule that arranges inner joins anew, held back where NULL equals NULL in one of them: all would get that of the topmost.
+/// The rule that arranges inner joins anew. All get what the topmost says of NULL, so that it is given none to which NULL
+/// equals NULL: such keys are conditions while it works.
 #[derive(Debug)]
-struct Cautious(Rule);
+struct Arranges(Rule);
 
-impl OptimizerRule for Cautious {
+impl OptimizerRule for Arranges {
     fn name(&self) -> &str {
         self.0.name()
     }
@@ -117,23 +117,30 @@ impl OptimizerRule for Cautious {
     }
 
     fn rewrite(&self, plan: LogicalPlan, config: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
-        if has_inner_join_that_takes_nulls(&plan) { Ok(Transformed::no(plan)) } else { self.0.rewrite(plan, config) }
+        let keyless = plan.transform_down_with_subqueries(|node| {
+            Ok(match node {
+                LogicalPlan::Join(join) if join.join_type == JoinType::Inner && takes_nulls(&join) => {
+                    Transformed::yes(LogicalPlan::Join(with_conditions_for_keys(join)))
+                }
+                other => Transformed::no(other),
+            })
+        })?;
+        let arranged = self.0.rewrite(keyless.data, config)?;
+        Ok(Transformed { transformed: keyless.transformed || arranged.transformed, ..arranged })
     }
+}
+
+/// The join with IS NOT DISTINCT FROM as its condition where NULL equals NULL in its keys.
+fn with_conditions_for_keys(join: Join) -> Join {
+    let Join { on, filter, .. } = join;
+    let same = on.into_iter().map(|(left, right)| binary_expr(left, Operator::IsNotDistinctFrom, right));
+    let filter = conjunction(same.chain(filter));
+    Join { on: Vec::new(), filter, null_equality: NullEquality::NullEqualsNothing, ..join }
 }
 
 /// Whether NULL equals NULL in a join's keys.
 fn takes_nulls(join: &Join) -> bool {
     join.null_equality == NullEquality::NullEqualsNull && !join.on.is_empty()
-}
-
-fn has_inner_join_that_takes_nulls(plan: &LogicalPlan) -> bool {
-    let mut found = false;
-    let visited = plan.apply_with_subqueries(|node| {
-        found |= matches!(node, LogicalPlan::Join(join) if join.join_type == JoinType::Inner && takes_nulls(join));
-        Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
-    });
-    // In doubt there is.
-    found || visited.is_err()
 }
 
 /// The columns that a step's expressions may name.
@@ -242,9 +249,9 @@ mod tests {
         let names: Vec<String> = rules().iter().map(|rule| rule.name().to_string()).collect();
         assert_eq!(names.iter().filter(|name| *name == "fold_constants").count(), 1);
         assert!(!names.iter().any(|name| name == REPLACED));
-        for held_back in [KEYS, ARRANGES] {
-            assert_eq!(names.iter().filter(|name| *name == held_back).count(), 1, "{held_back}");
-        }
+        assert_eq!(names.iter().filter(|name| *name == ARRANGES).count(), 1);
+        assert_eq!(names.iter().filter(|name| *name == KEYS).count(), 2);
+        assert_eq!(names.last().map(String::as_str), Some(KEYS));
     }
 
     #[test]

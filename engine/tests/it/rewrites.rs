@@ -354,6 +354,20 @@ async fn null_equals_null_where_it_is_written_and_nowhere_else() {
              AND m.visit_occurrence_id IS NOT DISTINCT FROM c.visit_occurrence_id GROUP BY c.person_id",
             &["1951 2", "1952 1", "1955 1"],
         ),
+        // One such join keeps no other from being one: of what stands behind commas is no product.
+        (
+            "SELECT c.person_id AS subject, max(p.year_of_birth) AS who, count(*) AS x FROM condition_occurrence c JOIN measurement m
+             ON m.person_id IS NOT DISTINCT FROM c.person_id, concept k, person p WHERE k.concept_id = c.condition_concept_id
+             AND p.person_id = c.person_id AND k.standard_concept = 'S' GROUP BY c.person_id",
+            &["1951 2", "1952 1", "1953 1"],
+        ),
+        (
+            "SELECT c.person_id AS subject, max(p.year_of_birth) AS who, count(*) AS x FROM condition_occurrence c, concept k, person p,
+             (SELECT a.person_id FROM measurement a JOIN condition_occurrence b ON a.person_id IS NOT DISTINCT FROM b.person_id
+             AND a.visit_occurrence_id IS NOT DISTINCT FROM b.visit_occurrence_id) q WHERE k.concept_id = c.condition_concept_id
+             AND p.person_id = c.person_id AND q.person_id = c.person_id GROUP BY c.person_id",
+            &["1951 6", "1952 1", "1955 1"],
+        ),
         // A count over another condition than equality is joined back so that NULL equals NULL.
         (
             "SELECT person_id AS subject, max(year_of_birth) AS who, max(x) AS x FROM (SELECT c.person_id, p.year_of_birth,
@@ -565,4 +579,20 @@ async fn exists_among_results_is_looked_at_as_elsewhere() {
         ),
     ])
     .await;
+}
+
+#[tokio::test]
+async fn zz_dbg() {
+    let (store, _folder) = clinic().await;
+    for sql in ["SELECT q.person_id AS subject, max(p.year_of_birth) AS who, sum(q.n) AS x FROM (SELECT c.person_id, c.visit_occurrence_id AS cv,
+     m.visit_occurrence_id AS mv, count(*) AS n FROM condition_occurrence c JOIN measurement m ON m.person_id = c.person_id
+     GROUP BY c.person_id, c.visit_occurrence_id, m.visit_occurrence_id) q JOIN (SELECT c.person_id, c.visit_occurrence_id AS cv,
+     m.visit_occurrence_id AS mv FROM condition_occurrence c JOIN measurement m ON m.person_id = c.person_id) r
+     ON r.mv = q.mv AND r.cv = q.cv AND r.person_id = q.person_id JOIN person p ON p.person_id = q.person_id GROUP BY q.person_id",
+     "SELECT q.person_id AS subject, max(p.year_of_birth) AS who, sum(q.v) AS x FROM (SELECT c.person_id, c.condition_start_date AS cv,
+     m.value_as_number AS v FROM condition_occurrence c LEFT JOIN measurement m ON m.person_id = c.person_id) q JOIN person p ON p.person_id = q.person_id GROUP BY q.person_id",
+     "SELECT t.person_id AS subject, max(t.y) AS who, 1 AS x FROM (SELECT person_id, max(year_of_birth) AS y, max(year_of_birth) - 1949 AS c0 FROM person WHERE year_of_birth > 1900 OR EXISTS (SELECT 1 FROM death d WHERE d.person_id = person.person_id) GROUP BY person_id) t LEFT JOIN (SELECT person_id, 1 AS c0 FROM person WHERE FALSE) u ON u.person_id = t.person_id WHERE CASE WHEN EXISTS (SELECT 1 FROM measurement m WHERE m.person_id = t.person_id) THEN 5 ELSE 6 END > t.c0 AND (u.c0 IS NULL OR u.c0 < t.c0) GROUP BY t.person_id",
+     "SELECT t.person_id AS subject, max(t.y) AS who, 1 AS x FROM (SELECT person_id, max(year_of_birth) AS y, max(year_of_birth) - 1949 AS c0 FROM person WHERE year_of_birth > 1900 OR EXISTS (SELECT 1 FROM death d WHERE d.person_id = person.person_id) GROUP BY person_id) t LEFT JOIN (SELECT person_id, 1 AS c0 FROM person WHERE FALSE) u ON u.person_id = t.person_id WHERE 3 BETWEEN CASE WHEN EXISTS (SELECT 1 FROM measurement m WHERE m.person_id = t.person_id) THEN 1 ELSE 2 END AND coalesce(u.c0, t.c0) GROUP BY t.person_id"] {
+    println!("{:?}", asked(&store, sql).await);
+    }
 }

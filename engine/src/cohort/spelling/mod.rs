@@ -27,8 +27,10 @@
 //! | `MINUS` | `EXCEPT` |
 //! | `cdm.person`, `cdm.person.person_id` | `person`, `person.person_id` |
 
+mod dates;
 mod names;
 mod queries;
+mod types;
 mod views;
 
 use std::ops::ControlFlow;
@@ -37,17 +39,18 @@ use consilium_protocol::ids::Date;
 use consilium_protocol::study::ConceptSet;
 use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, CaseWhen, CastKind, CharLengthUnits, CharacterLength, DataType, DateTimeField, ExactNumberInfo,
-    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident, Interval, ObjectName,
-    Query, Select, SetExpr, SetOperator, Statement, TableFactor, TimezoneInfo, TypedString, UnaryOperator, Value,
-    VisitMut, VisitorMut,
+    BinaryOperator, CaseWhen, CastKind, DataType, DateTimeField, Expr, Function, FunctionArg, FunctionArgExpr,
+    FunctionArgumentList, FunctionArguments, Ident, ObjectName, Query, Select, SetExpr, SetOperator, Statement,
+    TableFactor, TypedString, UnaryOperator, Value, VisitMut, VisitorMut,
 };
 
 use super::error::CohortError;
 use super::parse::normal;
 use crate::store::is_of_omop;
+use dates::{difference, sum, unit};
 pub(super) use names::Names;
 use queries::{first_row, tuples};
+use types::{converted, length, plain};
 
 /// The day that `as_of()` is where no round has been opened: for checking, and for telling what a column is made of.
 pub(crate) fn any_day() -> Date {
@@ -177,97 +180,6 @@ fn take(expr: &mut Expr) -> Expr {
     std::mem::replace(expr, Expr::value(Value::Null))
 }
 
-/// The type of cohorts that a type of another database is.
-fn plain(written: &DataType) -> Flow<DataType> {
-    const SECONDS: &str =
-        "a time of fewer than six digits after the second (instead of TIMESTAMP, or date_trunc('second', …) of it)";
-    const DIGITS: &str = "a DOUBLE or FLOAT of so many digits (instead of NUMERIC(10, 2))";
-    let moment = || DataType::Timestamp(None, TimezoneInfo::None);
-    ControlFlow::Continue(match written {
-        DataType::Int2(_) | DataType::Int16 => DataType::SmallInt(None),
-        DataType::Int4(_) | DataType::Int32 | DataType::MediumInt(_) => DataType::Int(None),
-        DataType::Int8(_) | DataType::Int64 | DataType::Signed | DataType::SignedInteger => DataType::BigInt(None),
-        DataType::Float4 | DataType::Float32 | DataType::Float8 | DataType::Float64 => DataType::DoublePrecision,
-        DataType::Float(ExactNumberInfo::PrecisionAndScale(..))
-        | DataType::Double(ExactNumberInfo::Precision(_) | ExactNumberInfo::PrecisionAndScale(..)) => {
-            return refuse(DIGITS);
-        }
-        DataType::Dec(info) | DataType::BigNumeric(info) | DataType::BigDecimal(info) => DataType::Numeric(*info),
-        DataType::Datetime(Some(0..6)) | DataType::Timestamp(Some(0..6), _) | DataType::TimestampNtz(Some(0..6)) => {
-            return refuse(SECONDS);
-        }
-        DataType::Datetime(_) | DataType::TimestampNtz(_) => moment(),
-        DataType::Char(_)
-        | DataType::Character(_)
-        | DataType::CharVarying(_)
-        | DataType::CharacterVarying(_)
-        | DataType::Varchar(_)
-        | DataType::Nvarchar(_)
-        | DataType::String(_)
-        | DataType::TinyText
-        | DataType::MediumText
-        | DataType::LongText => DataType::Varchar(None),
-        DataType::Bit(None) => DataType::Boolean,
-        DataType::Custom(name, modifiers) => {
-            let numbers: Option<Vec<u64>> = modifiers.iter().map(|modifier| modifier.parse().ok()).collect();
-            match (name.to_string().to_ascii_lowercase().as_str(), numbers.as_deref()) {
-                ("datetime2", Some([] | [(6..)])) => moment(),
-                ("datetime2", _) => return refuse(SECONDS),
-                ("smalldatetime", _) => return refuse("SMALLDATETIME, which rounds to minutes (instead of TIMESTAMP)"),
-                ("nchar" | "bpchar" | "ntext", _) => DataType::Varchar(None),
-                ("number", Some([])) => DataType::DoublePrecision,
-                ("number", Some([precision])) => DataType::Numeric(ExactNumberInfo::Precision(*precision)),
-                ("number", Some([precision, scale])) => match i64::try_from(*scale) {
-                    Ok(scale) => DataType::Numeric(ExactNumberInfo::PrecisionAndScale(*precision, scale)),
-                    Err(_) => written.clone(),
-                },
-                ("money", Some([])) => DataType::Numeric(ExactNumberInfo::PrecisionAndScale(19, 4)),
-                _ => written.clone(),
-            }
-        }
-        _ => written.clone(),
-    })
-}
-
-/// How many characters a type keeps of a text, if it does not keep all.
-fn length(written: &DataType) -> Flow<Option<u64>> {
-    const NONE: &str = "CHAR without a length (instead of VARCHAR)";
-    let of = |length: &Option<CharacterLength>| match length {
-        None | Some(CharacterLength::Max) => ControlFlow::Continue(None),
-        Some(CharacterLength::IntegerLength { length, unit: None | Some(CharLengthUnits::Characters) }) => {
-            ControlFlow::Continue(Some(*length))
-        }
-        Some(CharacterLength::IntegerLength { .. }) => refuse("a length in octets (instead of characters)"),
-    };
-    match written {
-        DataType::Char(None) | DataType::Character(None) => refuse(NONE),
-        DataType::Char(length)
-        | DataType::Character(length)
-        | DataType::CharVarying(length)
-        | DataType::CharacterVarying(length)
-        | DataType::Varchar(length)
-        | DataType::Nvarchar(length) => of(length),
-        DataType::String(length) => ControlFlow::Continue(*length),
-        DataType::Custom(name, modifiers) => {
-            match (name.to_string().to_ascii_lowercase().as_str(), modifiers.as_slice()) {
-                ("nchar", []) => refuse(NONE),
-                ("nchar" | "bpchar", [length]) => ControlFlow::Continue(length.parse().ok()),
-                _ => ControlFlow::Continue(None),
-            }
-        }
-        _ => ControlFlow::Continue(None),
-    }
-}
-
-/// What a CAST gives, whose text is cut to the length of its type.
-fn converted(kind: CastKind, inner: Expr, written: &DataType) -> Flow<Expr> {
-    let cast = cast(kind, inner, plain(written)?);
-    ControlFlow::Continue(match length(written)? {
-        Some(length) => call("left", vec![cast, number(&length.to_string())]),
-        None => cast,
-    })
-}
-
 fn cast(kind: CastKind, inner: Expr, data_type: DataType) -> Expr {
     Expr::Cast { kind, expr: Box::new(inner), data_type, array: false, format: None }
 }
@@ -306,35 +218,6 @@ fn call(name: &str, args: Vec<Expr>) -> Expr {
 /// Whether it is a text as written.
 fn is_text(expr: &Expr) -> bool {
     matches!(expr, Expr::Value(value) if matches!(value.value, Value::SingleQuotedString(_)))
-}
-
-/// What a unit of time is called by databases; `None` for what is none.
-fn unit(expr: &Expr) -> Option<&'static str> {
-    let word = match expr {
-        Expr::Identifier(ident) if ident.quote_style.is_none() => ident.value.to_ascii_lowercase(),
-        Expr::Value(value) => match &value.value {
-            Value::SingleQuotedString(text) => text.to_ascii_lowercase(),
-            _ => return None,
-        },
-        _ => return None,
-    };
-    Some(match word.as_str() {
-        "year" | "years" | "yy" | "yyyy" => "year",
-        "quarter" | "quarters" | "qq" | "q" => "quarter",
-        "month" | "months" | "mm" | "m" => "month",
-        "week" | "weeks" | "wk" | "ww" => "week",
-        "isowk" | "isoww" | "iso_week" | "isoweek" => "isoweek",
-        "day" | "days" | "dd" | "d" => "day",
-        "dayofyear" | "dy" | "doy" => "doy",
-        "weekday" | "dw" => "weekday",
-        "dow" => "dow",
-        "dayofweek" => "dayofweek",
-        "hour" | "hours" | "hh" => "hour",
-        "minute" | "minutes" | "mi" | "n" => "minute",
-        "second" | "seconds" | "ss" | "s" => "second",
-        "epoch" => "epoch",
-        _ => return None,
-    })
 }
 
 /// A whole number as written, with its sign.
@@ -490,52 +373,6 @@ impl Args {
         let args = self.0.into_iter().map(|arg| FunctionArg::Unnamed(FunctionArgExpr::Expr(arg))).collect();
         FunctionArguments::List(FunctionArgumentList { duplicate_treatment: None, args, clauses: Vec::new() })
     }
-}
-
-/// The time between two days.
-fn difference(unit: &str, start: Expr, end: Expr) -> Flow<Expr> {
-    match unit {
-        "day" => ControlFlow::Continue(binary(day(end), BinaryOperator::Minus, day(start))),
-        "year" => refuse(
-            "DATEDIFF in years, of which some databases count those of the calendar and others those that are over (instead of \
-             date_part('year', b) - date_part('year', a), or of days divided by 365.25)",
-        ),
-        "week" => refuse("DATEDIFF in weeks, which databases count otherwise (instead of days, divided by 7)"),
-        "month" | "quarter" => refuse(
-            "DATEDIFF in months (instead of date_part('year', …) * 12 + date_part('month', …) of each, or of days divided by 30.44)",
-        ),
-        _ => refuse("DATEDIFF of this unit (instead of days)"),
-    }
-}
-
-/// A day or moment so much later.
-fn sum(unit: &'static str, n: Expr, of: Expr) -> Flow<Expr> {
-    let (field, factor) = match unit {
-        "day" => (DateTimeField::Day, 1),
-        "week" => (DateTimeField::Day, 7),
-        "month" => (DateTimeField::Month, 1),
-        "quarter" => (DateTimeField::Month, 3),
-        "year" => (DateTimeField::Month, 12),
-        _ => return refuse("DATEADD of this unit (instead of days, weeks, months or years)"),
-    };
-    let of = if is_text(&of) { day(of) } else { of };
-    let Some(count) = whole(&n).and_then(|n| n.checked_mul(factor)) else {
-        if field != DateTimeField::Day {
-            return refuse("DATEADD of months or years that are no number as such (instead of days)");
-        }
-        let days = if factor == 1 { n } else { binary(n, BinaryOperator::Multiply, number("7")) };
-        // Of a moment it is refused, which would have to keep its time.
-        return ControlFlow::Continue(binary(of, BinaryOperator::Plus, days));
-    };
-    let op = if count < 0 { BinaryOperator::Minus } else { BinaryOperator::Plus };
-    let interval = Expr::Interval(Interval {
-        value: Box::new(text(&count.unsigned_abs().to_string())),
-        leading_field: Some(field),
-        leading_precision: None,
-        last_field: None,
-        fractional_seconds_precision: None,
-    });
-    ControlFlow::Continue(binary(of, op, interval))
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 use consilium_protocol::catalogue::ColumnKind;
 use consilium_protocol::ids::{StudyId, Timestamp};
 use consilium_protocol::kem::{KemPublicKey, PUBLIC_KEY_BYTES};
+use consilium_protocol::study::{ConceptSet, limits};
 use consilium_protocol::tx::{Approve, MAX_REASON_BYTES, OpenRound, Payload, ProposeStudy, Reject, WithdrawStudy};
 
 use crate::apply::Outcome;
@@ -58,7 +59,7 @@ fn each_reason_not_to_propose() {
         (propose(vec![]), Rejection::Spec(SpecFault::Malformed)),
         (propose(trailing), Rejection::Spec(SpecFault::Malformed)),
         (propose(version), Rejection::Spec(SpecFault::Version)),
-        (propose(vec![1; 70_000]), Rejection::Spec(SpecFault::TooLong)),
+        (propose(vec![1; limits::SPEC_BYTES + 1]), Rejection::Spec(SpecFault::TooLong)),
         (propose(invalid.to_canonical()), Rejection::Spec(SpecFault::Invalid)),
         (propose(foreign.to_canonical()), Rejection::Spec(SpecFault::Catalogue)),
         (propose(unknown.to_canonical()), Rejection::Spec(SpecFault::Catalogue)),
@@ -72,6 +73,23 @@ fn each_reason_not_to_propose() {
     assert_eq!(ledger.one(RESEARCHER, propose(good)), Ok(()));
     assert_eq!(ledger.one(RESEARCHER, propose(own.to_canonical())), Ok(()));
     assert_eq!(ledger.state.figures().studies, 3);
+}
+
+#[test]
+fn the_longest_study_fits_in_a_transaction() {
+    let mut ledger = Ledger::new(3);
+    let mut longest = spec(1);
+    let set = |include| ConceptSet { name: "codes".to_string(), include, exclude: Vec::new(), descendants: false };
+    longest.cohort.concept_sets = vec![set(vec![1])];
+    let codes = (limits::SPEC_BYTES - longest.to_canonical().len()) / 4;
+    longest.cohort.concept_sets = vec![set((1..=1 + u32::try_from(codes).expect("a count")).collect())];
+    let bytes = longest.to_canonical();
+    assert!((limits::SPEC_BYTES - 3..=limits::SPEC_BYTES).contains(&bytes.len()), "{}", bytes.len());
+    let propose = |spec| {
+        let (public_key, sealing_key) = (study_key(), sealing_key());
+        Payload::ProposeStudy(ProposeStudy { spec, public_key, sealing_key })
+    };
+    assert_eq!(ledger.one(RESEARCHER, propose(bytes)), Ok(()));
 }
 
 #[test]
