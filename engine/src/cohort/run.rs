@@ -35,16 +35,23 @@ pub struct Limits {
     pub time: Duration,
     /// Threads.
     pub threads: usize,
+    /// Rows that are worked on at a time.
+    pub batch_rows: usize,
+    /// Rows up to which the smaller side of a join is kept whole, and an aggregation by parts is tried before it is found to
+    /// be of no use. Only the speed depends on it.
+    pub whole_rows: usize,
 }
 
 impl Default for Limits {
-    /// 4 GiB, twenty million patients, ten minutes, every core.
+    /// 4 GiB, twenty million patients, ten minutes, every core; 8,192 and 131,072 rows.
     fn default() -> Self {
         Self {
             memory_bytes: 4 << 30,
             rows: 20_000_000,
             time: Duration::from_secs(600),
             threads: std::thread::available_parallelism().map_or(2, usize::from),
+            batch_rows: 8_192,
+            whole_rows: 131_072,
         }
     }
 }
@@ -107,8 +114,8 @@ async fn check_here(spec: StudySpec) -> Result<Reads, CohortError> {
     let tables = omop::TABLES.iter().map(Table::empty).chain(own).map(Arc::new);
     let tables = tables.chain(concepts::tables(&spec.cohort.concept_sets)?);
     let tables = tables.map(|table| GatedTable::new(&table, &reader, &gate)).collect();
-    let resources = session::Resources { memory_bytes: 64 << 20, threads: 1 };
-    let context = session::open(tables, resources).map_err(|_| CohortError::Internal)?;
+    let limits = Limits { memory_bytes: 64 << 20, threads: 1, ..Limits::default() };
+    let context = session::open(tables, &limits).map_err(|_| CohortError::Internal)?;
     let planned = plan(&context, &spec, any_day()).await?;
     physical(&context.state(), &planned.plan).await?;
     Ok(planned.reads)
@@ -146,8 +153,7 @@ pub(crate) async fn run_through(
     let sets = concepts::tables(&spec.cohort.concept_sets)?;
     let tables = store.tables().filter(is_known).chain(&sets);
     let tables = tables.map(|table| GatedTable::new(table, &reader, &gate)).collect();
-    let resources = session::Resources { memory_bytes: limits.memory_bytes, threads: limits.threads };
-    let context = session::open(tables, resources).map_err(|_| CohortError::Internal)?;
+    let context = session::open(tables, limits).map_err(|_| CohortError::Internal)?;
     let pool = Arc::clone(&context.runtime_env().memory_pool);
     let (begin, begun) = oneshot::channel();
     let (next, steps) = mpsc::channel(1);

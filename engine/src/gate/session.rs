@@ -11,20 +11,15 @@ use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::execution::{SessionState, SessionStateDefaults};
 use datafusion::logical_expr::planner::ExprPlanner;
 use datafusion::object_store::ObjectStore;
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use url::Url;
 
 use super::GatedTable;
 use crate::cohort::naming::NamedSubqueries;
 use crate::cohort::total::{TotalConversions, TotalPlanner};
-use crate::cohort::{fold, functions};
-
-/// What a session may use.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Resources {
-    pub(crate) memory_bytes: usize,
-    pub(crate) threads: usize,
-}
+use crate::cohort::{Limits, fold, functions};
 
 /// Knows no store, and takes none.
 #[derive(Debug)]
@@ -40,17 +35,26 @@ impl ObjectStoreRegistry for NoObjectStores {
     }
 }
 
+/// The engine's rules for physical plans, in its order, without those that move a filter below a projection: they look its columns
+/// up by their names, of which several may have one, and what such a filter asks of one column is then asked of another. Filters
+/// have been moved before, and no table takes any later.
+fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
+    let by_name = |name: &str| name.starts_with("FilterPushdown");
+    PhysicalOptimizer::new().rules.into_iter().filter(|rule| !by_name(rule.name())).collect()
+}
+
 /// A session over these tables. It has no information schema, no other catalog, no object store, no table function,
 /// only functions that are allowed, and never writes to disk.
-pub(crate) fn open(tables: Vec<GatedTable>, resources: Resources) -> Result<SessionContext> {
-    let pool: Arc<dyn MemoryPool> = Arc::new(GreedyMemoryPool::new(resources.memory_bytes));
+pub(crate) fn open(tables: Vec<GatedTable>, limits: &Limits) -> Result<SessionContext> {
+    let pool: Arc<dyn MemoryPool> = Arc::new(GreedyMemoryPool::new(limits.memory_bytes));
     let runtime = RuntimeEnvBuilder::new()
         .with_memory_pool(pool)
         .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled))
         .with_object_store_registry(Arc::new(NoObjectStores))
         .build_arc()?;
     let mut config = SessionConfig::new()
-        .with_target_partitions(resources.threads.max(1))
+        .with_target_partitions(limits.threads.max(1))
+        .with_batch_size(limits.batch_rows.max(1))
         .with_information_schema(false)
         .with_create_default_catalog_and_schema(true);
     let options = config.options_mut();
@@ -58,6 +62,11 @@ pub(crate) fn open(tables: Vec<GatedTable>, resources: Resources) -> Result<Sess
     // One type of texts: what is on the list of what cannot fail takes that alone.
     options.sql_parser.map_string_types_to_utf8view = false;
     options.execution.collect_statistics = false;
+    options.execution.skip_partial_aggregation_probe_rows_threshold = limits.whole_rows;
+    options.optimizer.hash_join_single_partition_threshold_rows = limits.whole_rows;
+    options.optimizer.hash_join_single_partition_threshold = limits.whole_rows.saturating_mul(8);
+    // Looks the keys of a grouping up by their names, of which several may have one.
+    options.optimizer.top_down_join_key_reordering = false;
     let mut planners: Vec<Arc<dyn ExprPlanner>> = vec![Arc::new(TotalPlanner), Arc::new(NamedSubqueries)];
     planners.extend(SessionStateDefaults::default_expr_planners());
     let state: SessionState = SessionStateBuilder::new()
@@ -66,6 +75,7 @@ pub(crate) fn open(tables: Vec<GatedTable>, resources: Resources) -> Result<Sess
         .with_expr_planners(planners)
         .with_analyzer_rule(Arc::new(TotalConversions))
         .with_optimizer_rules(fold::rules())
+        .with_physical_optimizer_rules(physical_rules())
         .with_scalar_functions(functions::scalar())
         .with_aggregate_functions(functions::aggregate())
         .with_window_functions(functions::window())

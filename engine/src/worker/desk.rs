@@ -146,6 +146,7 @@ impl Desk {
             rows: usize::try_from(job.rows).unwrap_or(usize::MAX),
             time: NO_DEADLINE,
             threads: self.threads,
+            ..Limits::default()
         };
         let cohort = cohort::run_through(store, store.derived(link), gate, &spec, job.as_of, &limits).await?;
         let mut cells =

@@ -179,7 +179,13 @@ fn beside(hospital: &Hospital, roll: &Roll, spec: &StudySpec) -> (Vec<i64>, Subj
             classes: roll.classes.clone(),
             subjects: listed.filter_map(|(at, subject)| Some((*subject, roll.class_of.get(at)?))).collect(),
         };
-        let limits = Limits { memory_bytes: 64 << 20, rows: 10_000, time: Duration::from_secs(60), threads: 2 };
+        let limits = Limits {
+            memory_bytes: 64 << 20,
+            rows: 10_000,
+            time: Duration::from_secs(60),
+            threads: 2,
+            ..Limits::default()
+        };
         let cohort = cohort::run(&store, &link(), &permissions, spec, &limits).await.expect("a cohort");
         let layout = Layout::of(spec).expect("a layout");
         let cells = compute(spec, &layout, &Compared::default(), &cohort.batches, 4, 10_000).await.expect("cells");

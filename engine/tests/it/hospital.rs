@@ -524,7 +524,13 @@ pub(crate) fn study_with(sql: &str, variables: &[&str], more: &str) -> StudySpec
 }
 
 pub(crate) fn limits() -> Limits {
-    Limits { memory_bytes: 64 << 20, rows: 100_000, time: std::time::Duration::from_secs(60), threads: 2 }
+    Limits {
+        memory_bytes: 64 << 20,
+        rows: 100_000,
+        time: std::time::Duration::from_secs(60),
+        threads: 2,
+        ..Limits::default()
+    }
 }
 
 /// Runs a cohort under the hospital's real consents.

@@ -334,7 +334,7 @@ async fn thirty_studies_are_the_same_over_every_form_of_a_million_patients() {
     }
     fs::write(csv.path().join("condition_occurrence.csv"), text).expect("written");
     let forms = forms(&programs, csv.path(), parquet.path()).await;
-    let limits = Limits { threads: 2, memory_bytes: 4 << 30, rows: 2_000_000, time: Duration::from_secs(600) };
+    let limits = Limits { threads: 2, memory_bytes: 4 << 30, rows: 2_000_000, ..Limits::default() };
     let table = forms.compared(&limits).await;
     eprintln!("{table}");
 }

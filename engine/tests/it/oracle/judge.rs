@@ -118,8 +118,10 @@ fn spec(study: &Study) -> StudySpec {
     hospital::study_with(&ours::text(&study.query), &variables, &dimensions)
 }
 
-fn limits(threads: usize) -> Limits {
-    Limits { memory_bytes: 256 << 20, rows: 100_000, time: Duration::from_secs(20), threads }
+fn limits(study: &Study) -> Limits {
+    let (memory_bytes, rows, time) = (256 << 20, 100_000, Duration::from_secs(20));
+    let limits = Limits { memory_bytes, rows, time, threads: study.threads, ..Limits::default() };
+    if study.large { Limits { batch_rows: 2, whole_rows: 0, ..limits } } else { limits }
 }
 
 impl<'a> Judge<'a> {
@@ -157,7 +159,7 @@ impl<'a> Judge<'a> {
 
     async fn verdict_over(&self, store: &Store, study: &Study) -> Verdict {
         let link = hospital::link();
-        let ours = run(store, &link, &self.permissions, &spec(study), &limits(study.threads)).await;
+        let ours = run(store, &link, &self.permissions, &spec(study), &limits(study)).await;
         let cohort = match ours {
             Ok(cohort) => cohort,
             // Nobody is helped by a refusal of what is no SQL.

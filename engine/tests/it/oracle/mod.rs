@@ -67,8 +67,7 @@ async fn cohorts_are_those_of_another_engine() {
             let verdict = judge.verdict(&study).await;
             if queries == 1 {
                 let (ours, theirs) = (ours::text(&study.query), theirs::text(&study.query));
-                tally.reports =
-                    format!("{verdict:?}\nours ({} threads):\n  {ours}\nPostgreSQL's:\n  {theirs}\n", study.threads);
+                tally.reports = format!("{verdict:?}\nours ({}):\n  {ours}\nPostgreSQL's:\n  {theirs}\n", study.way());
             }
             let asked = queries == 1 && matches!(verdict, Verdict::Refused(_));
             if (verdict.is_fault() || asked) && tally.faults.len() < shown {
@@ -125,8 +124,8 @@ async fn report(session: &server::Session, seed: u64, study: &Study, small: &Sma
     };
     write!(
         to,
-        "\n=== seed {seed}: {what}\nours ({} threads):\n  {}\nPostgreSQL's:\n  {}\nstore {}before shrinking:\n  {before}\n",
-        study.threads,
+        "\n=== seed {seed}: {what}\nours ({}):\n  {}\nPostgreSQL's:\n  {}\nstore {}before shrinking:\n  {before}\n",
+        study.way(),
         ours::text(&study.query),
         theirs::text(&study.query),
         small.shown(),

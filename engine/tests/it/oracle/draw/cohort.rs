@@ -13,9 +13,16 @@ pub(in super::super) struct Study {
     /// The declared columns after the subject, by name and type; the first is the patient's own number.
     pub(in super::super) columns: Vec<(String, Type)>,
     pub(in super::super) threads: usize,
+    /// Whether few rows are many to the engine, which then works as it does on large tables.
+    pub(in super::super) large: bool,
 }
 
 impl Study {
+    /// How it is run.
+    pub(in super::super) fn way(&self) -> String {
+        format!("{} threads{}", self.threads, if self.large { ", as on large tables" } else { "" })
+    }
+
     pub(in super::super) fn draw(seed: u64) -> Self {
         let mut draw = Draw { dice: Dice::new(seed), aliases: 0, named: Vec::new() };
         let mut with = Vec::new();
@@ -38,7 +45,7 @@ impl Study {
             _ => draw.first_row(&columns),
         };
         query.with = with;
-        Self { query, columns, threads: 1 + draw.dice.roll(3) }
+        Self { query, columns, threads: 1 + draw.dice.roll(3), large: draw.dice.roll(2) == 0 }
     }
 }
 
