@@ -25,6 +25,7 @@
 //! | `(SELECT x FROM … ORDER BY o LIMIT 1)` as a value | `(SELECT first_value(x ORDER BY o) FROM …)` |
 //! | `(a, b) IN (SELECT x, y …)`, as a condition of WHERE | `EXISTS (SELECT 1 FROM (SELECT x, y …) … WHERE x = a AND y = b)` |
 //! | `MINUS` | `EXCEPT` |
+//! | `-NULL` | `CAST(NULL AS BIGINT)` |
 //! | `cdm.person`, `cdm.person.person_id` | `person`, `person.person_id` |
 
 mod dates;
@@ -158,6 +159,9 @@ impl VisitorMut for Spelling<'_> {
                 }
             }
             Expr::Subquery(query) => first_row(query)?,
+            Expr::UnaryOp { op: UnaryOperator::Minus | UnaryOperator::Plus, expr: inner } if is_null(inner) => {
+                *expr = cast(CastKind::Cast, take(inner), DataType::BigInt(None));
+            }
             _ => {}
         }
         ControlFlow::Continue(())
@@ -218,6 +222,15 @@ fn call(name: &str, args: Vec<Expr>) -> Expr {
 /// Whether it is a text as written.
 fn is_text(expr: &Expr) -> bool {
     matches!(expr, Expr::Value(value) if matches!(value.value, Value::SingleQuotedString(_)))
+}
+
+/// Whether it is NULL as written.
+fn is_null(expr: &Expr) -> bool {
+    match expr {
+        Expr::Nested(inner) => is_null(inner),
+        Expr::Value(value) => value.value == Value::Null,
+        _ => false,
+    }
 }
 
 /// A whole number as written, with its sign.
@@ -391,6 +404,7 @@ mod tests {
     fn words_of_other_databases_are_read() {
         for (written, read) in [
             ("as_of()", "DATE '2026-11-27'"),
+            ("-NULL + -(NULL)", "CAST(NULL AS BIGINT) + CAST((NULL) AS BIGINT)"),
             ("DATEDIFF(day, a, b)", "((CAST(b AS DATE)) - (CAST(a AS DATE)))"),
             ("DATEDIFF(dd, a, as_of())", "((CAST(DATE '2026-11-27' AS DATE)) - (CAST(a AS DATE)))"),
             ("datediff(b, a)", "((CAST(b AS DATE)) - (CAST(a AS DATE)))"),

@@ -140,13 +140,16 @@ impl Draw {
         let simple = self.dice.chance(30);
         let of = if simple { self.ty_of(place) } else { Type::Truth };
         let operand = simple.then(|| Box::new(self.leaf(place, of)));
-        let arms = (0..count)
+        let mut arms = (0..count)
             .map(|_| {
                 let when = if simple { self.leaf(place, of) } else { self.condition(place, depth.min(2)) };
                 (when, self.number(place, ty, depth))
             })
             .collect::<Vec<_>>();
         let otherwise = self.dice.chance(65).then(|| Box::new(self.number(place, ty, depth)));
+        if !is_told(ty, arms.iter().map(|(_, then)| then).chain(otherwise.as_deref())) {
+            as_double(&mut arms[0].1);
+        }
         Expr::Case { operand, arms, otherwise, ty }
     }
 
@@ -182,7 +185,13 @@ impl Draw {
             Arg::DayText if self.dice.chance(40) => self.expr(place, Type::Text, depth),
             Arg::DayText => Expr::Literal(Literal::Text(TEXTS[12 + self.dice.roll(2)].to_string())),
         });
-        let args: Vec<Expr> = args.collect();
+        let mut args: Vec<Expr> = args.collect();
+        let is_same: Vec<bool> = function.args.iter().map(|arg| matches!(arg, Arg::Same)).collect();
+        let mut same = args.iter().zip(&is_same).filter(|(_, same)| **same).map(|(arg, _)| arg).peekable();
+        if same.peek().is_some() && !is_told(ty, same) {
+            let first = is_same.iter().position(|same| *same).expect("one of them");
+            as_double(&mut args[first]);
+        }
         Expr::Call { function, args, ty }
     }
 
@@ -206,4 +215,15 @@ impl Draw {
         };
         Expr::Cast { expr: Box::new(expr), to: ty, style, name: self.dice.pick::<&str>(type_names(ty)) }
     }
+}
+
+/// Whether values of which some may be whole numbers where another type is asked for have that type together.
+fn is_told<'a>(ty: Type, mut values: impl Iterator<Item = &'a Expr>) -> bool {
+    let is_null = |value: &Expr| matches!(value, Expr::Literal(Literal::Null(_)));
+    ty != Type::Real || values.any(|value| value.ty() == Type::Real && !is_null(value))
+}
+
+fn as_double(value: &mut Expr) {
+    let expr = Box::new(std::mem::replace(value, Expr::null(Type::Real)));
+    *value = Expr::Cast { expr, to: Type::Real, style: Style::Cast, name: "DOUBLE" };
 }
