@@ -311,7 +311,9 @@ impl Scope<'_> {
         }
         // Of no row, one number for all rows: a join without a condition would look at each.
         let counted = LogicalPlanBuilder::from(plan).aggregate(Vec::<Expr>::new(), [count(lit(1i64))])?.build()?;
-        let counted = subquery(counted);
+        // By a name of its own: the query around it may count, too.
+        let rows = first_column(&counted).alias("__rows");
+        let counted = subquery(LogicalPlanBuilder::from(counted).project([rows])?.build()?);
         self.check_scalar(&counted)?;
         let none = Expr::ScalarSubquery(counted).eq(lit(0i64));
         Ok(if negated { none } else { not(none) })

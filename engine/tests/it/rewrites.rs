@@ -382,6 +382,40 @@ async fn null_equals_null_where_it_is_written_and_nowhere_else() {
 }
 
 #[tokio::test]
+async fn what_a_condition_says_is_not_missing_may_be_grouped_by() {
+    has_answers(&[(
+        "SELECT DISTINCT person_id AS subject, year_of_birth AS who, CASE WHEN year_of_birth = 1951 THEN year_of_birth
+             ELSE 2 END AS x FROM person WHERE person_id IN (SELECT person_id FROM measurement)",
+        &["1951 1951", "1952 2", "1953 2", "1955 2"],
+    )])
+    .await;
+}
+
+#[tokio::test]
+async fn who_is_counted_may_be_looked_up_beside_it() {
+    has_answers(&[
+        (
+            "SELECT p.person_id AS subject, max(p.year_of_birth) AS who, CASE WHEN count(*) > 5 THEN 1 WHEN p.person_id NOT IN
+             (SELECT d.person_id FROM drug_exposure d) THEN 0 END AS x FROM person p GROUP BY p.person_id",
+            &["1951 ", "1952 ", "1953 0", "1954 0", "1955 0", "1956 "],
+        ),
+        (
+            "SELECT m.person_id AS subject, max(p.year_of_birth) AS who, CASE WHEN m.person_id IN (SELECT d.person_id
+             FROM drug_exposure d) THEN count(*) ELSE -count(*) END AS x FROM measurement m JOIN person p
+             ON p.person_id = m.person_id GROUP BY m.person_id",
+            &["1951 2", "1952 1", "1953 -1", "1955 -1"],
+        ),
+        (
+            "SELECT p.person_id AS subject, max(p.year_of_birth) AS who, count(*) + (SELECT count(*) FROM drug_exposure d
+             WHERE d.person_id = p.person_id) + (SELECT count(*) FROM concept) AS x FROM person p GROUP BY p.person_id
+             HAVING count(*) < (SELECT count(*) FROM concept) AND EXISTS (SELECT 1 FROM concept WHERE concept_id = 201)",
+            &["1951 7", "1952 7", "1953 6", "1954 6", "1955 6", "1956 7"],
+        ),
+    ])
+    .await;
+}
+
+#[tokio::test]
 async fn whoever_is_in_one_of_many_is_there_once() {
     has_answers(&[
         (
