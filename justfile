@@ -33,6 +33,10 @@ oracle queries="10000" seed="1":
 arranged patients="7":
     CONSILIUM_ARRANGED={{patients}} cargo test --release --workspace --test it
 
+# The engine's tests, few rows worked on as many are
+large:
+    CONSILIUM_LARGE=1 cargo test --release --workspace --test it
+
 # What takes too long for every change: many studies beside another engine, many guarded ones, many commits about one patient
 nightly queries="10000" seed="1" rounds="200" studies="100000" sequences="10000":
     just oracle {{queries}} {{seed}}

@@ -523,14 +523,16 @@ pub(crate) fn study_with(sql: &str, variables: &[&str], more: &str) -> StudySpec
     spec
 }
 
+/// Where `CONSILIUM_LARGE` is set, those by which the engine works on few rows as it does on large tables.
 pub(crate) fn limits() -> Limits {
-    Limits {
-        memory_bytes: 64 << 20,
-        rows: 100_000,
-        time: std::time::Duration::from_secs(60),
-        threads: 2,
-        ..Limits::default()
-    }
+    let (memory_bytes, rows, time) = (64 << 20, 100_000, std::time::Duration::from_secs(60));
+    let limits = Limits { memory_bytes, rows, time, threads: 2, ..Limits::default() };
+    if std::env::var_os("CONSILIUM_LARGE").is_some() { as_on_large_tables(limits) } else { limits }
+}
+
+/// Limits by which few rows are many.
+pub(crate) fn as_on_large_tables(limits: Limits) -> Limits {
+    Limits { batch_rows: 2, whole_rows: 0, ..limits }
 }
 
 /// Runs a cohort under the hospital's real consents.

@@ -6,7 +6,7 @@ use std::fs;
 use consilium_engine::cohort::{CohortError, Limits, check, run};
 use consilium_engine::store::{Store, StoreConfig};
 
-use super::hospital::{everybody, limits, link, sorted, study};
+use super::hospital::{as_on_large_tables, everybody, limits, link, sorted, study};
 
 /// Six patients. 3 and 4 have a visit of one number each; 5 has records of no visit; 3 and 6 are dead.
 pub(crate) async fn clinic() -> (Store, tempfile::TempDir) {
@@ -416,6 +416,18 @@ async fn who_is_counted_may_be_looked_up_beside_it() {
 }
 
 #[tokio::test]
+async fn a_subquery_without_rows_is_a_constant() {
+    has_answers(&[(
+        "WITH w AS (SELECT p.person_id FROM person p JOIN measurement m ON m.person_id = p.person_id GROUP BY p.person_id)
+         SELECT t.person_id AS subject, max(q.year_of_birth) AS who, CASE WHEN NOT EXISTS (SELECT 1 FROM (SELECT person_id,
+         'b' AS c1 FROM w) v WHERE char_length(v.c1) IN (8) AND char_length(v.c1) IN (6) AND v.person_id = t.person_id
+         GROUP BY v.person_id) THEN 1 END AS x FROM w t JOIN person q ON t.person_id = q.person_id GROUP BY t.person_id",
+        &["1951 1", "1952 1", "1953 1", "1955 1"],
+    )])
+    .await;
+}
+
+#[tokio::test]
 async fn whoever_is_in_one_of_many_is_there_once() {
     has_answers(&[
         (
@@ -644,7 +656,7 @@ async fn columns_of_one_name_stay_apart_wherever_a_filter_or_a_key_is_moved() {
     ];
     let (store, _folder) = clinic().await;
     let people = everybody(&store, &link()).await;
-    let large = Limits { batch_rows: 2, whole_rows: 0, ..limits() };
+    let large = as_on_large_tables(limits());
     for limits in [limits(), large, Limits { threads: 1, ..limits() }] {
         for (sql, expected) in cases {
             let cohort = run(&store, &link(), &people, &study(sql, &["who", "x"]), &limits).await;

@@ -67,9 +67,9 @@ async fn both_spellings_have_the_same_answer() {
              GROUP BY m.person_id",
         ),
         (
-            "SELECT person_id AS subject, STDEV(value_as_number) AS x FROM measurement
+            "SELECT person_id AS subject, ROUND(STDEV(value_as_number) * 1e6) AS x FROM measurement
              WHERE DATEADD(week, 2, measurement_date) > CONVERT(DATE, '2015-01-15') GROUP BY person_id",
-            "SELECT person_id AS subject, stddev(value_as_number) AS x FROM measurement
+            "SELECT person_id AS subject, round(stddev(value_as_number) * 1e6) AS x FROM measurement
              WHERE measurement_date > DATE '2015-01-01' GROUP BY person_id",
         ),
     ] {

@@ -121,7 +121,7 @@ fn spec(study: &Study) -> StudySpec {
 fn limits(study: &Study) -> Limits {
     let (memory_bytes, rows, time) = (256 << 20, 100_000, Duration::from_secs(20));
     let limits = Limits { memory_bytes, rows, time, threads: study.threads, ..Limits::default() };
-    if study.large { Limits { batch_rows: 2, whole_rows: 0, ..limits } } else { limits }
+    if study.large { hospital::as_on_large_tables(limits) } else { limits }
 }
 
 impl<'a> Judge<'a> {
