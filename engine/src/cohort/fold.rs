@@ -273,6 +273,8 @@ mod tests {
         assert_eq!(folded(never), "Int64(NULL)");
         let never = when(lit(false), lit("a")).end().expect("CASE");
         assert_eq!(folded(never), "Utf8(NULL)");
+        let missing = when(lit(true), lit(ScalarValue::Null)).otherwise(lit(1i64)).expect("CASE");
+        assert_eq!(folded(missing), "Int64(NULL)");
     }
 
     #[test]

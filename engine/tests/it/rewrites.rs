@@ -334,6 +334,13 @@ async fn null_equals_null_where_it_is_written_and_nowhere_else() {
              AND m.visit_occurrence_id = c.visit_occurrence_id GROUP BY c.person_id",
             &["1951 1", "1952 1"],
         ),
+        // A join that keeps rows without a counterpart, none of which is asked for after all.
+        (
+            "SELECT c.person_id AS subject, max(p.year_of_birth) AS who, count(*) AS x FROM condition_occurrence c
+             JOIN person p ON p.person_id = c.person_id LEFT JOIN measurement m ON m.person_id IS NOT DISTINCT FROM c.person_id
+             WHERE m.visit_occurrence_id = c.visit_occurrence_id GROUP BY c.person_id",
+            &["1951 1", "1952 1"],
+        ),
         // 202, 203 and 402 have no standard, 201 and 401 have one.
         (
             "SELECT c.person_id AS subject, max(p.year_of_birth) AS who, count(*) AS x FROM condition_occurrence c
@@ -384,9 +391,10 @@ async fn null_equals_null_where_it_is_written_and_nowhere_else() {
 #[tokio::test]
 async fn what_a_condition_says_is_not_missing_may_be_grouped_by() {
     has_answers(&[(
-        "SELECT DISTINCT person_id AS subject, year_of_birth AS who, CASE WHEN year_of_birth = 1951 THEN year_of_birth
-             ELSE 2 END AS x FROM person WHERE person_id IN (SELECT person_id FROM measurement)",
-        &["1951 1951", "1952 2", "1953 2", "1955 2"],
+        "SELECT DISTINCT p.person_id AS subject, p.year_of_birth AS who, CASE WHEN p.year_of_birth = d.y THEN d.y ELSE 2 END AS x
+         FROM person p JOIN (SELECT person_id, 1550 + min(drug_concept_id) AS y FROM drug_exposure GROUP BY person_id) d
+         ON d.person_id = p.person_id",
+        &["1951 1951", "1952 2", "1956 2"],
     )])
     .await;
 }
