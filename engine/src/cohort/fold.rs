@@ -3,54 +3,26 @@
 //! DataFusion's own simplification is not used: where an operand may be NULL it merges `x NOT IN (1, 2) OR x NOT IN (3, 4)`
 //! into a condition that holds for NULL as well, and its mirror image likewise, in any number of steps from comparisons and
 //! their negations. What this rule does holds for all three truth values: it evaluates what has no column, lets functions
-//! that stand for others say for which, and drops what AND and OR do not need.
+//! that stand for others say for which, drops what AND and OR do not need, knows that nothing is compared with NULL, and writes
+//! constants on the right of comparisons: a later rule takes two conditions on a column together as if they all stood there.
 
 use std::sync::Arc;
 
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
-use datafusion::common::{DFSchema, DFSchemaRef, NullEquality, Result, ScalarValue};
+use datafusion::common::{DFSchema, DFSchemaRef, Result, ScalarValue};
 use datafusion::datasource::source_as_provider;
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
-use datafusion::logical_expr::utils::{conjunction, merge_schema};
-use datafusion::logical_expr::{
-    BinaryExpr, Expr, ExprSchemable, Join, JoinType, LogicalPlan, Operator, binary_expr, lit,
-};
-use datafusion::optimizer::extract_equijoin_predicate::ExtractEquijoinPredicate;
-use datafusion::optimizer::optimizer::{ApplyOrder, Optimizer};
+use datafusion::logical_expr::utils::merge_schema;
+use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, LogicalPlan, Operator, lit};
+use datafusion::optimizer::optimizer::ApplyOrder;
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 
-/// The name of the rule that is replaced.
-const REPLACED: &str = "simplify_expressions";
-/// The name of the rule that makes one join's conditions its keys.
-const KEYS: &str = "extract_equijoin_predicate";
-/// The name of the rule that arranges inner joins anew.
-const ARRANGES: &str = "eliminate_cross_join";
-
-type Rule = Arc<dyn OptimizerRule + Send + Sync>;
-
-/// The engine's rules, in its order, with this one for its simplification, and those that confuse `=` with IS NOT DISTINCT FROM
-/// kept from it.
-pub(crate) fn rules() -> Vec<Rule> {
-    let own = |rule: Rule| -> Rule {
-        match rule.name() {
-            REPLACED => Arc::new(FoldConstants),
-            KEYS => Arc::new(Keys(rule)),
-            ARRANGES => Arc::new(Arranges(rule)),
-            _ => rule,
-        }
-    };
-    // Last of each pass, too: what is a condition so that joins can be arranged becomes a key again, and what stands for the
-    // columns of a side that has no rows a constant.
-    let last: [Rule; 2] = [Arc::new(Keys(Arc::new(ExtractEquijoinPredicate::new()))), Arc::new(FoldConstants)];
-    Optimizer::new().rules.into_iter().map(own).chain(last).collect()
-}
-
 /// Evaluates constants.
 #[derive(Debug)]
-struct FoldConstants;
+pub(super) struct FoldConstants;
 
 impl OptimizerRule for FoldConstants {
     fn name(&self) -> &str {
@@ -77,73 +49,6 @@ impl OptimizerRule for FoldConstants {
     }
 }
 
-/// The rule that makes a join's conditions its keys, where `a.x IS NOT DISTINCT FROM b.x` may be one of them.
-///
-/// As a join's only condition that becomes its key, and the join one to which NULL equals NULL. That is a property of the whole
-/// join: an equality that comes to it later would be compared so, too. Then the equality is the key, and the other a condition.
-#[derive(Debug)]
-struct Keys(Rule);
-
-impl OptimizerRule for Keys {
-    fn name(&self) -> &str {
-        self.0.name()
-    }
-
-    fn apply_order(&self) -> Option<ApplyOrder> {
-        self.0.apply_order()
-    }
-
-    fn rewrite(&self, plan: LogicalPlan, config: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
-        match plan {
-            LogicalPlan::Join(join) if takes_nulls(&join) && join.filter.is_some() => {
-                self.0.rewrite(LogicalPlan::Join(with_conditions_for_keys(join)), config)
-            }
-            other => self.0.rewrite(other, config),
-        }
-    }
-}
-
-/// The rule that arranges inner joins anew. All get what the topmost says of NULL, so that it is given none to which NULL
-/// equals NULL: such keys are conditions while it works.
-#[derive(Debug)]
-struct Arranges(Rule);
-
-impl OptimizerRule for Arranges {
-    fn name(&self) -> &str {
-        self.0.name()
-    }
-
-    fn apply_order(&self) -> Option<ApplyOrder> {
-        self.0.apply_order()
-    }
-
-    fn rewrite(&self, plan: LogicalPlan, config: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
-        let keyless = plan.transform_down_with_subqueries(|node| {
-            Ok(match node {
-                LogicalPlan::Join(join) if join.join_type == JoinType::Inner && takes_nulls(&join) => {
-                    Transformed::yes(LogicalPlan::Join(with_conditions_for_keys(join)))
-                }
-                other => Transformed::no(other),
-            })
-        })?;
-        let arranged = self.0.rewrite(keyless.data, config)?;
-        Ok(Transformed { transformed: keyless.transformed || arranged.transformed, ..arranged })
-    }
-}
-
-/// The join with IS NOT DISTINCT FROM as its condition where NULL equals NULL in its keys.
-fn with_conditions_for_keys(join: Join) -> Join {
-    let Join { on, filter, .. } = join;
-    let same = on.into_iter().map(|(left, right)| binary_expr(left, Operator::IsNotDistinctFrom, right));
-    let filter = conjunction(same.chain(filter));
-    Join { on: Vec::new(), filter, null_equality: NullEquality::NullEqualsNothing, ..join }
-}
-
-/// Whether NULL equals NULL in a join's keys.
-fn takes_nulls(join: &Join) -> bool {
-    join.null_equality == NullEquality::NullEqualsNull && !join.on.is_empty()
-}
-
 /// The columns that a step's expressions may name.
 fn input_schema(plan: &LogicalPlan) -> Result<DFSchemaRef> {
     if let LogicalPlan::TableScan(scan) = plan {
@@ -164,6 +69,7 @@ fn fold(expr: Expr, context: &SimplifyContext) -> Result<Transformed<Expr>> {
                 (None, None) => Transformed::no(Expr::BinaryExpr(BinaryExpr { left, op, right })),
             })
         }
+        Expr::BinaryExpr(comparison) if is_comparison(comparison.op) => Ok(compared(comparison, context)?),
         Expr::ScalarFunction(ScalarFunction { func, args }) => match func.simplify(args, context)? {
             // What it stands for may be simplified further.
             ExprSimplifyResult::Simplified(other) => {
@@ -191,6 +97,28 @@ fn fold(expr: Expr, context: &SimplifyContext) -> Result<Transformed<Expr>> {
         | Expr::IsUnknown(_)
         | Expr::IsNotUnknown(_) => evaluate(expr, context),
         other => Ok(Transformed::no(other)),
+    }
+}
+
+/// Whether it asks how two values compare, which is not known of NULL.
+fn is_comparison(op: Operator) -> bool {
+    use Operator::{Eq, Gt, GtEq, Lt, LtEq, NotEq};
+    matches!(op, Eq | NotEq | Lt | LtEq | Gt | GtEq)
+}
+
+/// A comparison with its constant on the right; NULL, if one side is that.
+fn compared(comparison: BinaryExpr, context: &SimplifyContext) -> Result<Transformed<Expr>> {
+    let is_missing = |side: &Expr| matches!(side, Expr::Literal(value, _) if value.is_null());
+    let is_constant = |side: &Expr| matches!(side, Expr::Literal(..));
+    let BinaryExpr { left, op, right } = comparison;
+    if is_missing(&left) || is_missing(&right) {
+        return Ok(Transformed::yes(lit(ScalarValue::Boolean(None))));
+    }
+    match op.swap() {
+        Some(swapped) if is_constant(&left) && !is_constant(&right) => {
+            Ok(Transformed::yes(Expr::BinaryExpr(BinaryExpr { left: right, op: swapped, right: left })))
+        }
+        _ => evaluate(Expr::BinaryExpr(BinaryExpr { left, op, right }), context),
     }
 }
 
@@ -246,14 +174,6 @@ mod tests {
     }
 
     #[test]
-    fn rules_are_replaced_where_they_are() {
-        let names: Vec<String> = rules().iter().map(|rule| rule.name().to_string()).collect();
-        let count = |of: &str| names.iter().filter(|name| *name == of).count();
-        assert_eq!([REPLACED, ARRANGES, KEYS, "fold_constants"].map(count), [0, 1, 2, 2]);
-        assert_eq!(names[names.len() - 2..], [KEYS, "fold_constants"]);
-    }
-
-    #[test]
     fn constants_are_evaluated_and_junctions_shortened() {
         let x = || col("x");
         assert_eq!(folded(x().eq(lit(1i64) + lit(2i64))), x().eq(lit(3i64)).to_string());
@@ -264,6 +184,16 @@ mod tests {
             x().is_null().and(lit(ScalarValue::Boolean(None))).to_string()
         });
         assert!(folded(coalesce(vec![x(), lit(0i64)])).starts_with("CASE"), "what has no other evaluation is replaced");
+    }
+
+    #[test]
+    fn constants_stand_on_the_right_of_comparisons() {
+        let x = || col("x");
+        assert_eq!(folded(lit(5i64).lt(x())), x().gt(lit(5i64)).to_string());
+        assert_eq!(folded(lit(5i64).gt_eq(x())), x().lt_eq(lit(5i64)).to_string());
+        assert_eq!(folded(lit(5i64).eq(x())), x().eq(lit(5i64)).to_string());
+        assert_eq!(folded(x().lt(lit(ScalarValue::Int64(None)))), "Boolean(NULL)");
+        assert_eq!(folded(lit(ScalarValue::Int64(None)).not_eq(x())), "Boolean(NULL)");
     }
 
     #[test]

@@ -21,7 +21,7 @@ use super::lineage::{Trace, trace};
 use super::parse::parse;
 use super::refusal::meaning;
 use super::types::{Wanted, wanted};
-use super::{comparable, concepts, full, patientwise, same_person, single, size, subqueries, total};
+use super::{comparable, concepts, full, patientwise, same_person, single, size, subqueries, total, unions};
 use crate::gate::GatedTable;
 use crate::store::omop;
 use crate::store::table::{Dating, Role, Table};
@@ -94,7 +94,7 @@ pub(super) async fn plan(context: &SessionContext, spec: &StudySpec, as_of: Date
     let plan = state.statement_to_plan(statement).await.map_err(|e| meaning(&e))?;
     size::check(&plan)?;
     comparable::check(&plan)?;
-    let plan = full::replace(plan)?;
+    let plan = full::replace(unions::named(plan)?)?;
     size::check(&plan)?;
     let plan = same_person::add(plan)?;
     let traces = trace(&plan)?;

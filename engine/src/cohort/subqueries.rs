@@ -254,7 +254,7 @@ impl Scope<'_> {
             Expr::InSubquery(within) => self.three_valued(within).map(Transformed::yes),
             Expr::ScalarSubquery(subquery) => {
                 self.check_scalar(&subquery)?;
-                Ok(Transformed::no(Expr::ScalarSubquery(subquery)))
+                Ok(Transformed::yes(value_of(subquery)?))
             }
             Expr::SetComparison(_) => {
                 refuse("a comparison with ANY or ALL of a subquery (instead of min, max or EXISTS)")
@@ -324,7 +324,7 @@ impl Scope<'_> {
         plain(&within.expr)?;
         match shape::of(&within.subquery.subquery)? {
             // Without a row the scalar is NULL, and nothing equals it.
-            Shape::One | Shape::OneHaving(_) => Ok(Expr::eq(*within.expr, Expr::ScalarSubquery(within.subquery))),
+            Shape::One | Shape::OneHaving(_) => Ok(Expr::eq(*within.expr, value_of(within.subquery)?)),
             Shape::Any => self.matched(within),
         }
     }
@@ -362,10 +362,10 @@ impl Scope<'_> {
         self.check(&within.subquery)?;
         plain(&within.expr)?;
         match shape::of(&within.subquery.subquery)? {
-            Shape::One => Ok(Expr::not_eq(*within.expr, Expr::ScalarSubquery(within.subquery))),
+            Shape::One => Ok(Expr::not_eq(*within.expr, value_of(within.subquery)?)),
             Shape::OneHaving(having) => {
                 let no_row = Expr::IsNotTrue(Box::new(scalar(having)));
-                Ok(or(no_row, Expr::not_eq(*within.expr, Expr::ScalarSubquery(within.subquery))))
+                Ok(or(no_row, Expr::not_eq(*within.expr, value_of(within.subquery)?)))
             }
             Shape::Any => {
                 let certain = self.certain(&within)?;
@@ -381,9 +381,9 @@ impl Scope<'_> {
         plain(&within.expr)?;
         let negated = within.negated;
         let found = match shape::of(&within.subquery.subquery)? {
-            Shape::One => Expr::eq(*within.expr, Expr::ScalarSubquery(within.subquery)),
+            Shape::One => Expr::eq(*within.expr, value_of(within.subquery)?),
             Shape::OneHaving(having) => {
-                let same = Expr::eq(*within.expr, Expr::ScalarSubquery(within.subquery));
+                let same = Expr::eq(*within.expr, value_of(within.subquery)?);
                 when(Expr::IsTrue(Box::new(scalar(having))), same).otherwise(lit(false))?
             }
             Shape::Any => {
@@ -435,8 +435,24 @@ fn of_nobody_else(plan: &LogicalPlan) -> Result<()> {
 }
 
 /// The columns of a plan.
-fn columns_of(plan: &LogicalPlan) -> Vec<Expr> {
+pub(super) fn columns_of(plan: &LogicalPlan) -> Vec<Expr> {
     plan.schema().iter().map(|field| Expr::Column(Column::from(field))).collect()
+}
+
+/// A scalar subquery; NULL, where its HAVING does not hold, which the query engine forgets of what is NULL of no rows.
+fn value_of(of: Subquery) -> Result<Expr> {
+    if let LogicalPlan::Projection(projection) = of.subquery.as_ref()
+        && let LogicalPlan::Filter(having) = projection.input.as_ref()
+        && let LogicalPlan::Aggregate(aggregate) = having.input.as_ref()
+        && aggregate.group_expr.is_empty()
+        && let [value] = projection.expr.as_slice()
+    {
+        let name = value.schema_name().to_string();
+        let held = when(having.predicate.clone(), value.clone().unalias()).end()?.alias(name);
+        let plan = LogicalPlanBuilder::from(LogicalPlan::Aggregate(aggregate.clone())).project([held])?.build()?;
+        return Ok(scalar(plan));
+    }
+    Ok(Expr::ScalarSubquery(of))
 }
 
 /// The one column of a subquery of IN.

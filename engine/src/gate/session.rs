@@ -17,9 +17,9 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 use url::Url;
 
 use super::GatedTable;
-use crate::cohort::naming::NamedSubqueries;
+use crate::cohort::naming::{IndependentRelations, NamedSubqueries};
 use crate::cohort::total::{TotalConversions, TotalPlanner};
-use crate::cohort::{Limits, fold, functions};
+use crate::cohort::{Limits, functions, rules};
 
 /// Knows no store, and takes none.
 #[derive(Debug)]
@@ -75,8 +75,9 @@ pub(crate) fn open(tables: Vec<GatedTable>, limits: &Limits) -> Result<SessionCo
         .with_config(config)
         .with_runtime_env(runtime)
         .with_expr_planners(planners)
+        .with_relation_planners(vec![Arc::new(IndependentRelations::default())])
         .with_analyzer_rule(Arc::new(TotalConversions))
-        .with_optimizer_rules(fold::rules())
+        .with_optimizer_rules(rules::rules())
         .with_physical_optimizer_rules(physical_rules())
         .with_scalar_functions(functions::scalar())
         .with_aggregate_functions(functions::aggregate())

@@ -673,3 +673,145 @@ async fn columns_of_one_name_stay_apart_wherever_a_filter_or_a_key_is_moved() {
         }
     }
 }
+
+#[tokio::test]
+async fn who_is_unique_in_one_table_is_not_among_groups_of_more() {
+    let by_day = "WITH f AS (SELECT person_id, min(condition_start_date) AS d FROM condition_occurrence GROUP BY person_id),
+         h AS (SELECT f.person_id, m.value_as_number > 0 AS c, m.measurement_date AS day FROM f
+         JOIN measurement m ON m.person_id = f.person_id GROUP BY f.person_id, m.value_as_number > 0, m.measurement_date)";
+    let cases = [
+        // Persons times days.
+        (
+            "SELECT p.person_id AS subject, max(p.year_of_birth) AS who, count(*) AS x FROM person p JOIN h
+             ON h.person_id = p.person_id GROUP BY p.person_id",
+            ["1951 2", "1952 1", "1953 1", "1955 1"],
+        ),
+        (
+            "SELECT p.person_id AS subject, max(p.year_of_birth) AS who, max(u.x) AS x FROM person p JOIN (SELECT person_id, count(*)
+             AS x FROM (SELECT DISTINCT person_id, day FROM h) GROUP BY person_id) u ON u.person_id = p.person_id GROUP BY p.person_id",
+            ["1951 2", "1952 1", "1953 1", "1955 1"],
+        ),
+        // Most days of one kind, of which there is one.
+        (
+            ", k AS (SELECT person_id, day, count(*) AS n FROM h GROUP BY person_id, day) SELECT p.person_id AS subject,
+             max(p.year_of_birth) AS who, max(k.n) AS x FROM person p JOIN k ON k.person_id = p.person_id GROUP BY p.person_id",
+            ["1951 1", "1952 1", "1953 1", "1955 1"],
+        ),
+        (
+            "SELECT p.person_id AS subject, max(p.year_of_birth) AS who, count(*) AS x FROM person p LEFT JOIN h
+             ON h.person_id = p.person_id WHERE p.person_id IN (SELECT person_id FROM h) GROUP BY p.person_id",
+            ["1951 2", "1952 1", "1953 1", "1955 1"],
+        ),
+    ];
+    let cases = cases.map(|(sql, expected)| (format!("{by_day} {sql}"), expected));
+    let cases: Vec<(&str, &[&str])> = cases.iter().map(|(sql, expected)| (sql.as_str(), &expected[..])).collect();
+    has_answers(&cases).await;
+}
+
+#[tokio::test]
+async fn a_subquerys_having_holds_or_there_is_no_value() {
+    has_answers(&[
+        (
+            "SELECT p.person_id AS subject, p.year_of_birth AS who, (SELECT max(m.value_as_number) FROM measurement m
+             WHERE m.person_id = p.person_id HAVING count(*) < 2) AS x FROM person p",
+            &["1951 ", "1952 7.0", "1953 9.0", "1954 ", "1955 2.0", "1956 "],
+        ),
+        (
+            "SELECT p.person_id AS subject, p.year_of_birth AS who, (SELECT count(*) FROM measurement m
+             WHERE m.person_id = p.person_id HAVING count(*) = 0 OR max(m.value_as_number) > 5) AS x FROM person p",
+            &["1951 ", "1952 1", "1953 1", "1954 0", "1955 ", "1956 0"],
+        ),
+        (
+            "SELECT p.person_id AS subject, p.year_of_birth AS who, 1 AS x FROM person p WHERE p.year_of_birth IN
+             (SELECT 1946 + CAST(max(m.value_as_number) AS BIGINT) FROM measurement m WHERE m.person_id = p.person_id HAVING count(*) < 2)",
+            &[],
+        ),
+        (
+            "SELECT p.person_id AS subject, p.year_of_birth AS who, 1 AS x FROM person p WHERE p.year_of_birth NOT IN
+             (SELECT 1946 + CAST(max(m.value_as_number) AS BIGINT) FROM measurement m WHERE m.person_id = p.person_id HAVING count(*) < 2)",
+            // Of 4 and 6 there is one row, which is NULL.
+            &["1951 1", "1952 1", "1953 1", "1955 1"],
+        ),
+        (
+            "SELECT p.person_id AS subject, p.year_of_birth AS who, CASE WHEN p.year_of_birth IN
+             (SELECT 1946 + CAST(max(m.value_as_number) AS BIGINT) FROM measurement m WHERE m.person_id = p.person_id HAVING count(*) < 2)
+             THEN 1 ELSE 0 END AS x FROM person p",
+            &["1951 0", "1952 0", "1953 0", "1954 0", "1955 0", "1956 0"],
+        ),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn conditions_on_one_column_hold_together_on_whichever_side_it_stands() {
+    let people = |condition: &str| {
+        format!("SELECT person_id AS subject, year_of_birth AS who, 1 AS x FROM person WHERE {condition}")
+    };
+    let from_1954: &[&str] = &["1954 1", "1955 1", "1956 1"];
+    let cases = [
+        (people("year_of_birth >= 1953 AND 1953 < year_of_birth"), from_1954),
+        (people("1953 < year_of_birth AND 1953 <= year_of_birth AND year_of_birth > 1950"), from_1954),
+        (people("year_of_birth <= 1952 AND 1952 > year_of_birth"), &["1951 1"]),
+        (people("year_of_birth = 1953 AND 1953 = year_of_birth"), &["1953 1"]),
+        (people("year_of_birth > 1952 AND year_of_birth > NULL"), &[]),
+        (people("year_of_birth > 1952 AND NULL < year_of_birth"), &[]),
+        (people("year_of_birth = 1952 AND year_of_birth > date_part('year', make_date(2020, 2, 30))"), &[]),
+        (people("year_of_birth < 1952 AND NOT year_of_birth <> NULL"), &[]),
+        (
+            "SELECT c.person_id AS subject, max(p.year_of_birth) AS who, count(*) AS x FROM condition_occurrence c JOIN concept k
+             ON k.concept_id = c.condition_concept_id JOIN person p ON p.person_id = c.person_id
+             WHERE c.condition_concept_id = 201 AND 201 = k.concept_id GROUP BY c.person_id"
+                .to_string(),
+            &["1951 1", "1952 1", "1953 1"],
+        ),
+    ];
+    let cases: Vec<(&str, &[&str])> = cases.iter().map(|(sql, expected)| (sql.as_str(), *expected)).collect();
+    has_answers(&cases).await;
+}
+
+#[tokio::test]
+async fn a_union_goes_by_places() {
+    has_answers(&[
+        (
+            "SELECT u.person_id AS subject, max(p.year_of_birth) AS who, count(*) AS x FROM (SELECT person_id, condition_start_date AS d
+             FROM condition_occurrence WHERE 1 = 0 UNION ALL SELECT DISTINCT person_id, measurement_date FROM measurement) u
+             JOIN person p ON p.person_id = u.person_id WHERE u.d > DATE '2019-12-31' GROUP BY u.person_id",
+            &["1951 1", "1952 1", "1953 1", "1955 1"],
+        ),
+        (
+            "SELECT u.person_id AS subject, max(p.year_of_birth) AS who, max(v) AS x FROM (SELECT person_id, condition_concept_id AS v
+             FROM condition_occurrence UNION ALL SELECT DISTINCT person_id, drug_concept_id FROM drug_exposure UNION ALL
+             SELECT person_id, value_as_number FROM measurement) u JOIN person p ON p.person_id = u.person_id GROUP BY u.person_id",
+            &["1951 401.0", "1952 401.0", "1953 201.0", "1954 202.0", "1955 203.0", "1956 402.0"],
+        ),
+        // The names of the second part are those of the first, in another order.
+        (
+            "SELECT u.person_id AS subject, max(p.year_of_birth) AS who, min(b - a) AS x FROM (SELECT person_id, year_of_birth AS a,
+             year_of_birth AS b FROM person WHERE FALSE UNION ALL SELECT DISTINCT q.person_id, q.b, q.a FROM (SELECT person_id,
+             year_of_birth AS a, year_of_birth - 10 AS b FROM person) q) u JOIN person p ON p.person_id = u.person_id GROUP BY u.person_id",
+            &["1951 10", "1952 10", "1953 10", "1954 10", "1955 10", "1956 10"],
+        ),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn a_calculation_is_done_as_often_as_it_is_written() {
+    has_answers(&[
+        (
+            "SELECT p.person_id AS subject, p.year_of_birth AS who, s.x AS x FROM person p JOIN (SELECT person_id, x + 1 AS x FROM
+             (SELECT person_id, x + 1 AS x FROM (SELECT person_id, count(*) AS x FROM measurement GROUP BY person_id))) s
+             ON s.person_id = p.person_id",
+            &["1951 4", "1952 3", "1953 3", "1955 3"],
+        ),
+        // Two of the three numbers together are no BIGINT, all are.
+        (
+            "SELECT person_id AS subject, max(y) AS who, sum(v) / 1000000000000000000 + count(DISTINCT k) AS x FROM (
+             SELECT person_id, year_of_birth AS y, 1 AS k, 9000000000000000000 AS v FROM person UNION ALL
+             SELECT person_id, year_of_birth, 1, 9000000000000000000 FROM person UNION ALL
+             SELECT person_id, year_of_birth, 2, -9000000000000000000 FROM person) u GROUP BY person_id",
+            &["1951 11", "1952 11", "1953 11", "1954 11", "1955 11", "1956 11"],
+        ),
+    ])
+    .await;
+}

@@ -42,7 +42,7 @@ use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, CaseWhen, CastKind, DataType, DateTimeField, Expr, Function, FunctionArg, FunctionArgExpr,
     FunctionArgumentList, FunctionArguments, Ident, ObjectName, Query, Select, SetExpr, SetOperator, Statement,
-    TableFactor, TypedString, UnaryOperator, Value, VisitMut, VisitorMut,
+    TableAlias, TableFactor, TypedString, UnaryOperator, Value, VisitMut, VisitorMut,
 };
 
 use super::error::CohortError;
@@ -68,7 +68,7 @@ pub(crate) fn depends_on_the_day(sql: &str) -> bool {
 /// # Errors
 /// [`CohortError`] for what has no form here, with the one that works.
 pub(super) fn spell(statement: &mut Statement, sets: &[ConceptSet], as_of: Date) -> Result<(), CohortError> {
-    match VisitMut::visit(statement, &mut Spelling { as_of, sets, names: Names::default() }) {
+    match VisitMut::visit(statement, &mut Spelling { as_of, sets, names: Names::default(), unnamed: 0 }) {
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(error) => Err(error),
     }
@@ -78,6 +78,8 @@ struct Spelling<'a> {
     as_of: Date,
     sets: &'a [ConceptSet],
     names: Names,
+    /// How many derived tables have no name of their own.
+    unnamed: usize,
 }
 
 type Flow<T = ()> = ControlFlow<CohortError, T>;
@@ -113,6 +115,12 @@ impl VisitorMut for Spelling<'_> {
     }
 
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> Flow {
+        // The engine takes one calculation over another of the same text for one where neither has a name.
+        if let TableFactor::Derived { alias: alias @ None, .. } = factor {
+            self.unnamed += 1;
+            let name = Ident::new(format!("__derived{}", self.unnamed));
+            *alias = Some(TableAlias { explicit: true, name, columns: Vec::new(), at: None });
+        }
         views::view(factor, &self.names, self.sets)
     }
 

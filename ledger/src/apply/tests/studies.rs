@@ -78,7 +78,8 @@ fn each_reason_not_to_propose() {
 #[test]
 fn the_longest_study_fits_in_a_transaction() {
     let mut ledger = Ledger::new(3);
-    let mut longest = spec(1);
+    ledger.proposed();
+    let mut longest = spec(2);
     let set = |include| ConceptSet { name: "codes".to_string(), include, exclude: Vec::new(), descendants: false };
     longest.cohort.concept_sets = vec![set(vec![1])];
     let codes = (limits::SPEC_BYTES - longest.to_canonical().len()) / 4;
