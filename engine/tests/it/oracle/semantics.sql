@@ -77,8 +77,8 @@ CREATE FUNCTION o_in(d date) RETURNS date LANGUAGE sql AS $$
 CREATE FUNCTION o_in(t timestamp) RETURNS timestamp LANGUAGE sql AS $$
   SELECT CASE WHEN t >= '0001-01-01 00:00:00' AND t < '10000-01-01 00:00:00' THEN t END $$;
 CREATE FUNCTION o_add(d date, n bigint) RETURNS date LANGUAGE sql AS $$
-  SELECT CASE WHEN (d - '0001-01-01'::date) + n BETWEEN 0 AND '9999-12-31'::date - '0001-01-01'::date
-    THEN d + n::int END $$;
+  SELECT CASE WHEN n NOT BETWEEN -4000000 AND 4000000 THEN NULL
+    WHEN (d - '0001-01-01'::date) + n BETWEEN 0 AND '9999-12-31'::date - '0001-01-01'::date THEN d + n::int END $$;
 CREATE FUNCTION o_shift(d date, i interval) RETURNS date LANGUAGE plpgsql AS $$
   BEGIN RETURN o_in((d::timestamp + i)::date); EXCEPTION WHEN data_exception THEN RETURN NULL; END $$;
 CREATE FUNCTION o_shift(t timestamp, i interval) RETURNS timestamp LANGUAGE plpgsql AS $$
