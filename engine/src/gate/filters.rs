@@ -6,6 +6,7 @@
 //! division by zero would show that such a row exists, and is evaluated only on rows that passed.
 
 use arrow::datatypes::Schema;
+use datafusion::common::ScalarValue;
 use datafusion::logical_expr::{Expr, Operator};
 
 /// Whether no value of any row can make the evaluation of this filter fail.
@@ -19,6 +20,8 @@ pub(super) fn is_infallible(filter: &Expr, schema: &Schema) -> bool {
             }
             _ => false,
         },
+        // What a comparison with NULL is.
+        Expr::Literal(ScalarValue::Boolean(_), _) => true,
         Expr::Not(inner) => is_infallible(inner, schema),
         Expr::IsNull(inner) | Expr::IsNotNull(inner) => matches!(&**inner, Expr::Column(_)),
         Expr::Between(between) => {
@@ -56,6 +59,7 @@ mod tests {
             col("t").in_list(vec![lit("a"), lit("b")], true),
             col("n").is_null().or(col("x").lt(lit(2.5))),
             !col("n").eq(lit(3i64)),
+            lit(ScalarValue::Boolean(None)).or(col("n").is_null()),
         ];
         for filter in fine {
             assert!(is_infallible(&filter, &schema), "{filter}");

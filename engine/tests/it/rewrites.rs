@@ -757,6 +757,12 @@ async fn conditions_on_one_column_hold_together_on_whichever_side_it_stands() {
         (people("year_of_birth > 1952 AND NULL < year_of_birth"), &[]),
         (people("year_of_birth = 1952 AND year_of_birth > date_part('year', make_date(2020, 2, 30))"), &[]),
         (people("year_of_birth < 1952 AND NOT year_of_birth <> NULL"), &[]),
+        (people("NULL IN (SELECT m.value_as_number FROM measurement m WHERE m.person_id = person.person_id)"), &[]),
+        // Of the two who have no record it is true.
+        (
+            people("NULL NOT IN (SELECT m.value_as_number FROM measurement m WHERE m.person_id = person.person_id)"),
+            &["1954 1", "1956 1"],
+        ),
         (
             "SELECT c.person_id AS subject, max(p.year_of_birth) AS who, count(*) AS x FROM condition_occurrence c JOIN concept k
              ON k.concept_id = c.condition_concept_id JOIN person p ON p.person_id = c.person_id
