@@ -19,7 +19,7 @@ impl Draw {
                 return test;
             }
         }
-        match self.dice.weighted(&[16, 14, 8, 22, 6, 8, 6, 5, 7, 6, 8, 3, 3, 3, 1]) {
+        match self.dice.weighted(&[16, 14, 8, 22, 6, 8, 6, 5, 7, 6, 8, 3, 3, 3, 1, 6]) {
             0 => Expr::And(Box::new(self.condition(place, inner)), Box::new(self.condition(place, inner))),
             1 => Expr::Or(Box::new(self.condition(place, inner)), Box::new(self.condition(place, inner))),
             2 => Expr::Not(Box::new(self.condition(place, inner))),
@@ -47,8 +47,28 @@ impl Draw {
             11 => self.case(place, Type::Truth, depth),
             12 => self.call(place, Type::Truth, depth),
             13 => self.leaf(place, Type::Truth),
-            _ => self.literal(Type::Truth),
+            14 => self.literal(Type::Truth),
+            _ => self.bounds(place),
         }
+    }
+
+    /// Two conditions on one column, which stands on either side of each.
+    fn bounds(&mut self, place: &Place) -> Expr {
+        let of = *self.dice.pick(&[Type::Int, Type::Int, Type::Real, Type::Day]);
+        let columns = place.of(of);
+        if columns.is_empty() {
+            return self.comparison(place, 0);
+        }
+        let column = self.dice.pick(&columns).clone();
+        let first = self.literal(of);
+        let second = if self.dice.chance(40) { first.clone() } else { self.literal(of) };
+        let mut compared = |literal: Expr| {
+            let op = *self.dice.pick(&COMPARISONS);
+            let (left, right) =
+                if self.dice.chance(50) { (column.clone(), literal) } else { (literal, column.clone()) };
+            Box::new(Expr::Compare { op, left: Box::new(left), right: Box::new(right) })
+        };
+        Expr::And(compared(first), compared(second))
     }
 
     fn truth(&mut self, place: &Place, depth: usize) -> Expr {
