@@ -5,19 +5,12 @@
 //! both was refused. Here each subquery has a name that follows from what it says, before the aggregate is called by it.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use datafusion::common::Result;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::expr::Sort;
-use datafusion::logical_expr::planner::{
-    ExprPlanner, PlannedRelation, PlannerResult, RawAggregateExpr, RawWindowExpr, RelationPlanner,
-    RelationPlannerContext, RelationPlanning,
-};
-use datafusion::sql::sqlparser::ast::TableFactor;
-
-use super::rules::independent;
+use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawAggregateExpr, RawWindowExpr};
 
 use super::subqueries::is_subquery;
 
@@ -61,29 +54,4 @@ fn named(expr: Expr) -> Result<Expr> {
         Ok(Transformed::new(part.alias(name), true, TreeNodeRecursion::Jump))
     })
     .data()
-}
-
-/// Plans tables and derived ones as the engine does, and tells the query around them of no functional dependencies.
-///
-/// The engine adds to GROUP BY what it takes for determined by it, and takes the person for unique among the groups of a grouping
-/// by the person and more.
-#[derive(Debug, Default)]
-pub(crate) struct IndependentRelations {
-    /// Whether the next relation is the one that was asked for.
-    asked: AtomicBool,
-}
-
-impl RelationPlanner for IndependentRelations {
-    fn plan_relation(
-        &self,
-        relation: TableFactor,
-        context: &mut dyn RelationPlannerContext,
-    ) -> Result<RelationPlanning> {
-        if self.asked.swap(false, Ordering::Relaxed) {
-            return Ok(RelationPlanning::Original(Box::new(relation)));
-        }
-        self.asked.store(true, Ordering::Relaxed);
-        let plan = independent(context.plan(relation)?)?;
-        Ok(RelationPlanning::Planned(Box::new(PlannedRelation::new(plan, None))))
-    }
 }

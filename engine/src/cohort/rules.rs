@@ -1,14 +1,17 @@
-//! The rules by which a plan is optimized: the engine's own, kept from where they would change an answer.
+//! The rules by which a query is planned and optimized: the engine's own, kept from where they would change an answer.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use datafusion::common::tree_node::{Transformed, TransformedResult};
 use datafusion::common::{DFSchemaRef, FunctionalDependencies, NullEquality, Result, ScalarValue};
+use datafusion::logical_expr::planner::{PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning};
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{EmptyRelation, Expr, Join, JoinType, LogicalPlan, Operator, binary_expr};
 use datafusion::optimizer::extract_equijoin_predicate::ExtractEquijoinPredicate;
 use datafusion::optimizer::optimizer::{ApplyOrder, Optimizer};
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
+use datafusion::sql::sqlparser::ast::TableFactor;
 
 use super::fold::FoldConstants;
 
@@ -184,6 +187,31 @@ fn without_dependencies(mut plan: LogicalPlan) -> Result<LogicalPlan> {
         *schema = Arc::new(free);
     }
     Ok(plan)
+}
+
+/// Plans tables and derived ones as the engine does, and tells the query around them of no functional dependencies.
+///
+/// The engine adds to GROUP BY what it takes for determined by it, and takes the person for unique among the groups of a grouping
+/// by the person and more.
+#[derive(Debug, Default)]
+pub(crate) struct IndependentRelations {
+    /// Whether the next relation is the one that was asked for.
+    asked: AtomicBool,
+}
+
+impl RelationPlanner for IndependentRelations {
+    fn plan_relation(
+        &self,
+        relation: TableFactor,
+        context: &mut dyn RelationPlannerContext,
+    ) -> Result<RelationPlanning> {
+        if self.asked.swap(false, Ordering::Relaxed) {
+            return Ok(RelationPlanning::Original(Box::new(relation)));
+        }
+        self.asked.store(true, Ordering::Relaxed);
+        let plan = independent(context.plan(relation)?)?;
+        Ok(RelationPlanning::Planned(Box::new(PlannedRelation::new(plan, None))))
+    }
 }
 
 /// The rule that makes two groupings of one with DISTINCT, kept from sums: what does

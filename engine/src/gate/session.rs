@@ -17,7 +17,8 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 use url::Url;
 
 use super::GatedTable;
-use crate::cohort::naming::{IndependentRelations, NamedSubqueries};
+use crate::cohort::naming::NamedSubqueries;
+use crate::cohort::rules::IndependentRelations;
 use crate::cohort::total::{TotalConversions, TotalPlanner};
 use crate::cohort::{Limits, functions, rules};
 
