@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::draw::Study;
 use super::functions::{AGGREGATES, FUNCTIONS};
-use super::tree::{Body, Expr, Join, Joined, Node, Query, Relation, Select, Style};
+use super::tree::{Body, Expr, Join, Joined, Literal, Node, Query, Relation, Select, Style};
 
 /// The constructs of a study, by names.
 pub(super) fn constructs(study: &Study) -> BTreeSet<String> {
@@ -32,7 +32,25 @@ fn of_query(query: &Query, add: &mut dyn FnMut(String)) {
         add("WITH".to_string());
     }
     match &query.body {
-        Body::Set { op, all, .. } => add(format!("{op}{}", if *all { " ALL" } else { "" })),
+        Body::Set { op, all, left, right } => {
+            add(format!("{op}{}", if *all { " ALL" } else { "" }));
+            let names = |query: &Query| match &query.body {
+                Body::Select(select) => select.items.iter().map(|item| item.name.clone()).collect::<Vec<_>>(),
+                Body::Set { .. } => Vec::new(),
+            };
+            let (one, other) = (names(left), names(right));
+            if one.len() == other.len() && one != other {
+                add(if one.iter().any(|name| other.contains(name)) {
+                    "parts that have each other's names".to_string()
+                } else {
+                    "parts of other names".to_string()
+                });
+            }
+            let empty = Expr::Literal(Literal::Truth(false));
+            if matches!(&left.body, Body::Select(select) if select.filter.as_ref() == Some(&empty)) {
+                add("a first part without rows".to_string());
+            }
+        }
         Body::Select(select) => of_select(select, add),
     }
 }
@@ -55,6 +73,7 @@ fn of_select(select: &Select, add: &mut dyn FnMut(String)) {
     for source in select.joins.iter().map(|join| &join.source).chain([&select.from]) {
         match &source.relation {
             Relation::Table(_) => {}
+            Relation::Query(_) if source.alias.is_empty() => add("derived table without a name".to_string()),
             Relation::Query(_) => add("derived table".to_string()),
             Relation::Joined { .. } => add("joins in parentheses".to_string()),
             Relation::Values { .. } => add("VALUES".to_string()),
@@ -65,6 +84,9 @@ fn of_select(select: &Select, add: &mut dyn FnMut(String)) {
     }
     if !select.group.is_empty() {
         add("GROUP BY".to_string());
+        if select.group.len() > 1 {
+            add("GROUP BY more".to_string());
+        }
         if select.by_place {
             add("GROUP BY a place".to_string());
         }
@@ -151,7 +173,12 @@ fn of_expr(expr: &Expr, add: &mut dyn FnMut(String)) {
     match expr {
         Expr::Column { .. } | Expr::Literal(_) => {}
         Expr::Not(_) => add("NOT".to_string()),
-        Expr::And(..) => add("AND".to_string()),
+        Expr::And(left, right) => {
+            add("AND".to_string());
+            if compared_column(left).is_some_and(|column| compared_column(right) == Some(column)) {
+                add("two conditions on one column".to_string());
+            }
+        }
         Expr::Or(..) => add("OR".to_string()),
         Expr::Compare { op, .. } => add((*op).to_string()),
         Expr::Arithmetic { op, left, right } => add(format!("{:?} {op} {:?}", left.ty(), right.ty())),
@@ -208,7 +235,23 @@ fn of_expr(expr: &Expr, add: &mut dyn FnMut(String)) {
         Expr::Exists { negated: not, .. } => add(negated(*not, "EXISTS")),
         Expr::InQuery { persons: Some(_), .. } => add("a record among others".to_string()),
         Expr::InQuery { negated: not, .. } => add(negated(*not, "IN subquery")),
-        Expr::Scalar { .. } => add("scalar subquery".to_string()),
+        Expr::Scalar { query, .. } => {
+            add("scalar subquery".to_string());
+            if matches!(&query.body, Body::Select(select) if select.having.is_some()) {
+                add("HAVING of a scalar subquery".to_string());
+            }
+        }
+    }
+}
+
+/// The column that is compared with a literal.
+fn compared_column(expr: &Expr) -> Option<&Expr> {
+    match expr {
+        Expr::Compare { left, right, .. } => match (&**left, &**right) {
+            (column @ Expr::Column { .. }, Expr::Literal(_)) | (Expr::Literal(_), column @ Expr::Column { .. }) => Some(column),
+            _ => None,
+        },
+        _ => None,
     }
 }
 
@@ -250,6 +293,13 @@ pub(super) fn expected() -> BTreeSet<String> {
         "HAVING",
         "QUALIFY",
         "derived table",
+        "derived table without a name",
+        "parts of other names",
+        "parts that have each other's names",
+        "a first part without rows",
+        "GROUP BY more",
+        "HAVING of a scalar subquery",
+        "two conditions on one column",
         "joins in parentheses",
         "GROUP BY a place",
         "VALUES",

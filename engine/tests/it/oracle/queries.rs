@@ -42,7 +42,11 @@ fn source<D: Dialect>(source: &Source) -> String {
     let alias = &source.alias;
     match &source.relation {
         Relation::Table(name) => format!("{name} {alias}"),
-        Relation::Query(query) => format!("({}) {alias}", self::query::<D>(query)),
+        // A study may leave the name out.
+        Relation::Query(query) => {
+            let alias = if alias.is_empty() && !D::OURS { "unnamed" } else { alias };
+            format!("({}) {alias}", self::query::<D>(query))
+        }
         Relation::Joined { from, joins } => {
             let mut none = Vec::new();
             let joins: String = joins.iter().map(|j| join::<D>(j, &mut none)).collect();

@@ -388,6 +388,15 @@ impl Join {
     }
 }
 
+impl Select {
+    /// Its expressions, those of FROM aside.
+    pub(super) fn exprs_mut(&mut self) -> impl Iterator<Item = &mut Expr> {
+        let items = self.items.iter_mut().map(|item| &mut item.expr);
+        let rest = self.filter.iter_mut().chain(&mut self.group).chain(&mut self.having);
+        items.chain(rest).chain(&mut self.qualify)
+    }
+}
+
 impl Query {
     pub(super) fn select(select: Select) -> Self {
         Self { with: Vec::new(), body: Body::Select(Box::new(select)) }
@@ -405,9 +414,7 @@ impl Query {
             Body::Select(select) => {
                 select.from.walk(visit);
                 select.joins.iter_mut().for_each(|join| join.walk(visit));
-                let items = select.items.iter_mut().map(|item| &mut item.expr);
-                let rest = select.filter.iter_mut().chain(&mut select.group).chain(&mut select.having);
-                items.chain(rest).chain(&mut select.qualify).for_each(|expr| expr.walk(visit));
+                select.exprs_mut().for_each(|expr| expr.walk(visit));
             }
         }
     }

@@ -186,7 +186,9 @@ impl Draw {
         items.extend(columns.iter().map(|(name, ty)| named(of(name, *ty), name)));
         let first = of("n", Type::Int).equals(Expr::Literal(Literal::Int(1)));
         let from = Source { relation: Relation::Query(Box::new(inner)), alias: alias.clone() };
-        plain(items, from, Some(first))
+        let mut query = plain(items, from, Some(first));
+        self.unnamed(&mut query);
+        query
     }
 
     /// The number of a row among its patient's, by an order without ties.

@@ -7,6 +7,17 @@ use super::{Draw, Place};
 const COMPARISONS: [&str; 6] = ["=", "<>", "<", "<=", ">", ">="];
 const PATTERNS: [&str; 9] = ["a%", "%b", "_", "%", "a_b", "A%", "", "%é%", "a\\%b"];
 
+/// The comparison with its sides exchanged.
+fn mirrored(op: &'static str) -> &'static str {
+    match op {
+        "<" => ">",
+        "<=" => ">=",
+        ">" => "<",
+        ">=" => "<=",
+        same => same,
+    }
+}
+
 impl Draw {
     pub(super) fn condition(&mut self, place: &Place, depth: usize) -> Expr {
         let inner = depth.saturating_sub(1);
@@ -53,7 +64,7 @@ impl Draw {
     }
 
     /// Two conditions on one column, which stands on either side of each.
-    fn bounds(&mut self, place: &Place) -> Expr {
+    pub(super) fn bounds(&mut self, place: &Place) -> Expr {
         let of = *self.dice.pick(&[Type::Int, Type::Int, Type::Real, Type::Day]);
         let columns = place.of(of);
         if columns.is_empty() {
@@ -61,11 +72,15 @@ impl Draw {
         }
         let column = self.dice.pick(&columns).clone();
         let first = self.literal(of);
-        let second = if self.dice.chance(40) { first.clone() } else { self.literal(of) };
+        let second = if self.dice.chance(60) { first.clone() } else { self.literal(of) };
+        let op = *self.dice.pick(&COMPARISONS);
         let mut compared = |literal: Expr| {
-            let op = *self.dice.pick(&COMPARISONS);
-            let (left, right) =
-                if self.dice.chance(50) { (column.clone(), literal) } else { (literal, column.clone()) };
+            let op = if self.dice.chance(40) { op } else { *self.dice.pick(&COMPARISONS) };
+            let (op, left, right) = if self.dice.chance(50) {
+                (op, column.clone(), literal)
+            } else {
+                (mirrored(op), literal, column.clone())
+            };
             Box::new(Expr::Compare { op, left: Box::new(left), right: Box::new(right) })
         };
         Expr::And(compared(first), compared(second))

@@ -158,7 +158,8 @@ impl Draw {
                 let value = self.aggregate(&joining.place, Type::Int);
                 let filter = self.narrowed(&joining.place, tie, 40);
                 let expr = self.leaf(place, Type::Int);
-                let query = joining.into_query(vec![item(value)], filter, Vec::new(), None);
+                let having = self.having_of_one(&joining.place);
+                let query = joining.into_query(vec![item(value)], filter, Vec::new(), having);
                 Some(Expr::InQuery { negated, expr: Box::new(expr), query: Box::new(query), persons: None })
             }
         }
@@ -204,8 +205,15 @@ impl Draw {
             Expr::Literal(_) => return None,
             aggregate => aggregate,
         };
-        let query = joining.into_query(vec![item(value)], filter, Vec::new(), None);
+        let having = self.having_of_one(&joining.place);
+        let query = joining.into_query(vec![item(value)], filter, Vec::new(), having);
         Some(Expr::Scalar { query: Box::new(query), ty })
+    }
+
+    /// What an aggregate of all rows may ask for, so that there is no row.
+    fn having_of_one(&mut self, place: &Place) -> Option<Expr> {
+        let grouped = Place { grouped: Some(Box::new(place.flat())), ..Place::default() };
+        self.dice.chance(20).then(|| self.condition(&grouped, 1))
     }
 }
 
