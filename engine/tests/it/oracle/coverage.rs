@@ -248,7 +248,9 @@ fn of_expr(expr: &Expr, add: &mut dyn FnMut(String)) {
 fn compared_column(expr: &Expr) -> Option<&Expr> {
     match expr {
         Expr::Compare { left, right, .. } => match (&**left, &**right) {
-            (column @ Expr::Column { .. }, Expr::Literal(_)) | (Expr::Literal(_), column @ Expr::Column { .. }) => Some(column),
+            (column @ Expr::Column { .. }, Expr::Literal(_)) | (Expr::Literal(_), column @ Expr::Column { .. }) => {
+                Some(column)
+            }
             _ => None,
         },
         _ => None,

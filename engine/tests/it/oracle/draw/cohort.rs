@@ -24,11 +24,18 @@ impl Study {
     }
 
     pub(in super::super) fn draw(seed: u64) -> Self {
-        let mut draw = Draw { dice: Dice::new(seed), aliases: 0, named: Vec::new() };
+        let mut draw = Draw { dice: Dice::new(seed), aliases: 0, named: Vec::new(), retold: false };
+        draw.retold = draw.dice.chance(12);
         let mut with = Vec::new();
-        for n in 0..draw.dice.weighted(&[70, 22, 8]) {
-            let one_row = draw.dice.chance(50);
-            let (query, mut drawn) = draw.rows(1, one_row);
+        let count = if draw.retold { 2 + draw.dice.roll(2) } else { draw.dice.weighted(&[70, 22, 8]) };
+        for n in 0..count {
+            let (query, mut drawn) = match draw.named.last().cloned() {
+                Some(before) if draw.retold => draw.told_again(&before),
+                _ => {
+                    let one_row = draw.retold || draw.dice.chance(50);
+                    draw.rows(1, one_row)
+                }
+            };
             drawn.name = format!("w{n}");
             with.push((drawn.name.clone(), query));
             draw.named.push(drawn);

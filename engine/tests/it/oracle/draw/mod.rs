@@ -69,6 +69,8 @@ struct Draw {
     aliases: usize,
     /// What WITH has defined so far: the name, the columns, whether it has one row a patient.
     named: Vec<source::Drawn>,
+    /// Whether what WITH defines is each made of the one before it, and most of the study of those.
+    retold: bool,
 }
 
 const TYPES: [Type; 6] = [Type::Int, Type::Real, Type::Text, Type::Truth, Type::Day, Type::Moment];

@@ -2,7 +2,7 @@
 
 use super::super::schema::Kind;
 use super::super::tree::{Body, Expr, Item, Literal, Node, Query, Relation, Select, Source, Type};
-use super::source::Drawn;
+use super::source::{Drawn, Joining};
 use super::{Draw, Place};
 
 impl Draw {
@@ -73,20 +73,51 @@ impl Draw {
     /// Rows grouped by the patient, or by the patient and more.
     fn grouped_rows(&mut self, depth: usize, one_row: bool) -> (Query, Drawn) {
         let joins = self.dice.weighted(&[60, 30, 10]);
-        let mut joining = self.patients(depth, joins);
+        let joining = self.patients(depth, joins);
+        self.grouped_over(joining, one_row)
+    }
+
+    /// Rows of a query that WITH defines, grouped by the patient and more, or each only once; beside others where it has one row
+    /// a patient, who is then no longer unique.
+    pub(super) fn told_again(&mut self, of: &Drawn) -> (Query, Drawn) {
+        let alias = self.alias('t');
+        let place = Place::over(&alias, &of.columns);
+        let from = Source { relation: Relation::Table(of.name.clone()), alias };
+        let mut joining = Joining { from, joins: Vec::new(), place };
+        if of.one_row {
+            self.join_more(&mut joining, 0, 1, false);
+        }
+        if of.one_row || self.dice.chance(60) {
+            return self.grouped_over(joining, false);
+        }
+        let (mut items, mut columns) = heads(&joining.place);
+        let further = joining.place.columns.clone().into_iter().filter(|(_, kind)| matches!(kind, Kind::Plain(_)));
+        for (n, (expr, kind)) in further.take(1).enumerate() {
+            items.push(named(expr, &format!("c{n}")));
+            columns.push((format!("c{n}"), kind));
+        }
+        let mut query = joining.into_query(items, None, Vec::new(), None);
+        if let Body::Select(select) = &mut query.body {
+            select.distinct = true;
+        }
+        (query, Drawn { name: String::new(), columns, one_row: false })
+    }
+
+    fn grouped_over(&mut self, mut joining: Joining, one_row: bool) -> (Query, Drawn) {
         joining.place.tests = self.dice.chance(20);
         joining.place.scalars = joining.place.tests;
         let place = joining.place.clone();
         let filter = self.filter(&place);
-        let Some(subject) = place.subject.clone() else { return self.set_rows(depth) };
+        let subject = place.subject.clone().expect("patients' rows have a subject");
         let more = if one_row { 0 } else { 1 + self.dice.roll(2) };
         let keys = self.further_keys(&place, more);
+        let plain = [&subject].into_iter().chain(&keys).all(is_column);
         let grouped = Place {
             columns: keys.iter().map(|key| (key.clone(), Kind::Plain(key.ty()))).collect(),
             subject: Some(subject.clone()),
             grouped: Some(Box::new(place.clone())),
-            scalars: self.dice.chance(20) && is_column(&subject),
-            tests: self.dice.chance(15) && is_column(&subject),
+            scalars: self.dice.chance(20) && plain,
+            tests: self.dice.chance(15) && plain,
             ..Place::default()
         };
         let mut items = vec![named(subject.clone(), "person_id")];
@@ -107,7 +138,7 @@ impl Draw {
             items.push(named(value, &name));
             columns.push((name, Kind::Plain(ty)));
         }
-        let tests = Place { tests: self.dice.chance(30) && is_column(&subject), ..grouped };
+        let tests = Place { tests: self.dice.chance(30) && plain, ..grouped };
         let having = self.dice.chance(35).then(|| self.condition(&tests, 2));
         let group = [subject].into_iter().chain(keys).collect::<Vec<_>>();
         let one_row = group.len() == 1;
@@ -214,9 +245,9 @@ impl Draw {
     }
 }
 
-/// Whether subqueries may be of a group's subject: PostgreSQL takes one that two columns make up for columns that are not grouped.
-pub(super) const fn is_column(subject: &Expr) -> bool {
-    matches!(subject, Expr::Column { .. })
+/// Whether subqueries may be of a group with this key: PostgreSQL takes what columns make up for columns that are not grouped.
+pub(super) const fn is_column(key: &Expr) -> bool {
+    matches!(key, Expr::Column { .. })
 }
 
 /// The subject and, where it is there, who that is.

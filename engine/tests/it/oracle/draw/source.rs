@@ -2,8 +2,8 @@
 
 use super::super::functions::FUNCTIONS;
 use super::super::schema::{Kind, TABLES, Table, table};
-use super::super::tree::{Expr, Item, Join, Joined, Relation, Source, Type};
-use super::rows::plain;
+use super::super::tree::{Expr, Item, Join, Joined, Literal, Query, Relation, Source, Type};
+use super::rows::{named, plain};
 use super::{Draw, Place};
 
 /// The columns of what was drawn.
@@ -61,18 +61,33 @@ fn any_of(mut args: Vec<Expr>) -> Expr {
     either(any_of(args), last)
 }
 
+/// The same rows, with one to a number, by a query over one without a name.
+fn counted_up(query: Query, drawn: &Drawn) -> Query {
+    let counted = drawn.columns.iter().position(|(_, kind)| *kind == Kind::Plain(Type::Int));
+    let items = drawn.columns.iter().enumerate().map(|(n, (name, kind))| {
+        let (own, one) = (column("", name, *kind).0, Box::new(Expr::Literal(Literal::Int(1))));
+        let sum = |own| Expr::Arithmetic { op: "+", left: Box::new(own), right: one };
+        named(if counted == Some(n) { sum(own) } else { own }, name)
+    });
+    let from = Source { relation: Relation::Query(Box::new(query)), alias: String::new() };
+    plain(items.collect(), from, None)
+}
+
 impl Draw {
     /// A table of patients, or what stands for one.
     fn patient_source(&mut self, depth: usize, one_row: bool) -> (Source, Place) {
         let alias = self.alias('t');
         let named: Vec<Drawn> = self.named.iter().filter(|drawn| drawn.one_row || !one_row).cloned().collect();
-        if !named.is_empty() && self.dice.chance(35) {
+        if !named.is_empty() && self.dice.chance(if self.retold { 70 } else { 35 }) {
             let drawn = self.dice.pick(&named).clone();
             let place = Place::over(&alias, &drawn.columns);
             return (Source { relation: Relation::Table(drawn.name), alias }, place);
         }
         if depth > 0 && (one_row || self.dice.chance(25)) {
-            let (query, drawn) = self.rows(depth - 1, one_row);
+            let (mut query, drawn) = self.rows(depth - 1, one_row);
+            for _ in 0..self.dice.weighted(&[80, 8, 12]) {
+                query = counted_up(query, &drawn);
+            }
             let place = Place::over(&alias, &drawn.columns);
             return (Source { relation: Relation::Query(Box::new(query)), alias }, place);
         }
