@@ -195,10 +195,10 @@ impl VaultError {
 /// A cohort's error with a next step for the hospital's own people, where the error's is the researcher's.
 pub fn for_steward(error: &CohortError) -> String {
     match error {
-        CohortError::UnknownTable { name } => {
+        CohortError::UnknownTable { name, .. } => {
             format!("there is no table `{name}` in this hospital's store; add it to the store's folder")
         }
-        CohortError::UnknownColumn { name } => {
+        CohortError::UnknownColumn { name, .. } => {
             format!("there is no column `{name}` in this hospital's tables; add it to the export")
         }
         other => other.to_string(),
@@ -211,7 +211,7 @@ mod tests {
 
     #[test]
     fn what_rows_had_a_part_in_is_told_to_nobody() {
-        let of_the_query = ComputeError::Cohort(CohortError::UnknownTable { name: "device".to_string() });
+        let of_the_query = ComputeError::Cohort(CohortError::UnknownTable { name: "device".to_string(), near: None });
         assert_eq!((of_the_query.kind(), of_the_query.told()), ("unknown_table", "unknown_table"));
         for error in [
             ComputeError::Cohort(CohortError::Evaluation),

@@ -345,8 +345,11 @@ mod tests {
         let name = || "death".to_string();
         assert!(missed(CohortError::UnreadableTable { name: name() }));
         assert!(missed(CohortError::UnreadableColumn { name: name() }));
-        assert!(missed(CohortError::UnknownTable { name: name() }));
-        assert!(!missed(CohortError::UnknownColumn { name: name() }) && !missed(CohortError::TooManyRows { limit: 1 }));
+        assert!(missed(CohortError::UnknownTable { name: name(), near: None }));
+        assert!(
+            !missed(CohortError::UnknownColumn { name: name(), near: None })
+                && !missed(CohortError::TooManyRows { limit: 1 })
+        );
         assert!(!is_missed(&Trouble::Worker(WorkerError::Ended)));
     }
 

@@ -42,7 +42,9 @@ pub enum CohortError {
         column: u64,
     },
     /// More than one statement, or none.
-    #[error("a cohort is exactly one SELECT; remove the other statements")]
+    #[error(
+        "a cohort is exactly one SELECT; remove the other statements, and write what they prepare as WITH name AS (SELECT …) before it"
+    )]
     NotOneStatement,
     /// Another statement than SELECT.
     #[error("{statement} is not allowed: a cohort is one SELECT over the hospital's tables; remove it")]
@@ -51,9 +53,9 @@ pub enum CohortError {
         statement: String,
     },
     /// A construct that cohorts have no use for.
-    #[error("{what} is not allowed in a cohort; write the query without it")]
+    #[error("{}", construct(.what))]
     Construct {
-        /// The construct.
+        /// The construct, and in parentheses after it what to write instead of it.
         #[borsh(serialize_with = "words::write", deserialize_with = "words::read")]
         what: &'static str,
     },
@@ -86,10 +88,12 @@ pub enum CohortError {
         name: String,
     },
     /// A table that is not there.
-    #[error("there is no table `{name}` here; check its spelling, or ask the hospital whether it has the table")]
+    #[error("there is no table `{name}` here; {}", meant(.near, "check its spelling, or ask the hospital whether it has the table"))]
     UnknownTable {
         /// As written.
         name: String,
+        /// A table or concept set that is there, of almost the same name.
+        near: Option<String>,
     },
     /// A table of OMOP that no study may read.
     #[error("table `{name}` is closed to every study, since {why}; write the query without it")]
@@ -133,10 +137,12 @@ pub enum CohortError {
         name: String,
     },
     /// A column that is not there.
-    #[error("there is no column `{name}` here; check its spelling and its table's alias")]
+    #[error("there is no column `{name}` here; {}", meant(.near, no_column(.name)))]
     UnknownColumn {
         /// As written.
         name: String,
+        /// A column that is there, of almost the same name.
+        near: Option<String>,
     },
     /// A column by a name of OMOP 5.3.
     #[error("`{name}` is the name that OMOP 5.3 had; write `{now}`, under which it is read at every hospital")]
@@ -233,7 +239,7 @@ pub enum CohortError {
     /// A person's or record's identifier inside an expression.
     #[error(
         "`{name}` identifies a person or record and may only be selected, compared with itself in another table, \
-         grouped by, counted or tested for NULL; remove the expression"
+         grouped by, counted or tested for NULL, and CAST to BIGINT; remove the expression"
     )]
     IdentifierInExpression {
         /// The column.
@@ -342,6 +348,29 @@ pub enum CohortError {
     /// A mistake of this program.
     #[error("the query engine failed; keep the query and report this")]
     Internal,
+}
+
+/// What is not allowed, and what to write instead of it, where that is known.
+fn construct(what: &str) -> String {
+    match what.strip_suffix(')').and_then(|what| what.split_once(" (instead of ")) {
+        Some((what, form)) => format!("{what} is not allowed in a cohort; write {form} instead"),
+        None => format!("{what} is not allowed in a cohort; write the query without it"),
+    }
+}
+
+/// What was probably meant, or else what to look at.
+fn meant(near: &Option<String>, otherwise: &str) -> String {
+    near.as_ref().map_or_else(|| otherwise.to_string(), |near| format!("`{near}` is, and may be meant"))
+}
+
+fn no_column(name: &str) -> &'static str {
+    if name.chars().all(|c| c.is_ascii_alphanumeric() || "_.".contains(c))
+        && !name.starts_with(|c: char| c.is_ascii_digit())
+    {
+        "check its spelling and its table's alias (a name that SELECT gives is not known in its WHERE)"
+    } else {
+        "a text stands in 'single quotes', a column in \"double\" ones or none"
+    }
 }
 
 fn at(line: &u64, column: &u64) -> String {

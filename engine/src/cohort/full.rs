@@ -70,7 +70,7 @@ fn told(error: CohortError) -> DataFusionError {
 fn traces(side: &LogicalPlan) -> Result<Vec<Trace>> {
     if is_correlated(side) {
         return refuse(
-            "a condition on columns of the outer query within one side of a FULL JOIN (instead of in the WHERE around it)",
+            "a condition on columns of the outer query within one side of a FULL JOIN (instead of one in the WHERE around it)",
         );
     }
     columns(side, &Outer::new()).map_err(told)

@@ -69,6 +69,10 @@ pub(super) fn instead_of(name: &str) -> &'static str {
         "grouping" | "grouping_id" => "declare dimensions: a study's statistics give their totals",
         "months_between" | "timestampdiff" => "take the days between two as a - b, divided by 30.44 for months",
         "eomonth" | "last_day" => "take date_trunc('month', d) + INTERVAL '1' MONTH, the first day after it",
+        "decode" => "write CASE … WHEN … THEN … ELSE … END",
+        "regexp_like" | "regexp_match" | "regexp_matches" | "regexp_contains" | "regexp_count" | "rlike" => {
+            "write LIKE, or IN of the values that are meant"
+        }
         "isnumeric" | "isdate" => "take TRY_CAST(… AS …) IS NOT NULL",
         "newid" | "rand" | "random" => "a cohort is everyone who meets its conditions, not chosen by chance",
         _ => {

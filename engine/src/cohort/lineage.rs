@@ -172,7 +172,7 @@ impl Scope<'_> {
     fn column(&self, column: &Column) -> Traced<Trace> {
         let position = self.schema.maybe_index_of_column(column);
         let trace = position.and_then(|position| self.traces.get(position));
-        trace.cloned().ok_or_else(|| CohortError::UnknownColumn { name: column.flat_name() })
+        trace.cloned().ok_or_else(|| CohortError::UnknownColumn { name: column.flat_name(), near: None })
     }
 
     /// The expression must have nothing of an identifier.
@@ -196,7 +196,7 @@ impl Scope<'_> {
                     .iter()
                     .rev()
                     .find_map(|(schema, traces)| traces.get(schema.maybe_index_of_column(column)?).cloned());
-                return found.ok_or_else(|| CohortError::UnknownColumn { name: column.flat_name() });
+                return found.ok_or_else(|| CohortError::UnknownColumn { name: column.flat_name(), near: None });
             }
             Expr::Alias(alias) => return self.trace(&alias.expr),
             Expr::IsNull(inner) | Expr::IsNotNull(inner) => {

@@ -16,6 +16,7 @@
 //! the text alone (`form`). [`check`] takes the same way without data, so that a
 //! researcher learns of a refusal before a hospital does.
 
+mod casts;
 mod collect;
 mod comparable;
 mod concepts;

@@ -64,6 +64,7 @@ pub(super) fn parse(sql: &str, sets: &[ConceptSet], as_of: Date) -> Result<Parse
     }
     let is_bracket = |token: &Token| matches!(token, Token::LBracket | Token::RBracket);
     let place = |t: &TokenWithSpan| (t.span.start.line, t.span.start.column);
+    let tokens = quoted_otherwise(tokens);
     let brackets: Vec<_> =
         tokens.iter().filter(|t| is_bracket(&t.token)).map(|t| (place(t), t.token.clone())).collect();
     let mut solid = tokens.iter().map(|t| &t.token).filter(|t| !matches!(t, Token::Whitespace(_)));
@@ -109,6 +110,58 @@ pub(super) fn parse(sql: &str, sets: &[ConceptSet], as_of: Date) -> Result<Parse
             concepts::define(&mut statement, &used)?;
             Ok(Parsed { statement, tables: check.relations })
         }
+    }
+}
+
+/// Names as SQL Server ([name]) and BigQuery (`project.dataset.name`) quote them, as quoted names in lower case.
+fn quoted_otherwise(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let mut read: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
+    let mut rest = tokens.as_slice();
+    while let [first, others @ ..] = rest {
+        let quoted = match first.token {
+            Token::LBracket if !ends_in_a_value(&read) => in_brackets(others),
+            Token::Char('`') => in_backticks(others),
+            _ => None,
+        };
+        let (token, length) = match quoted {
+            Some((name, length)) => (Token::make_word(&name.to_ascii_lowercase(), Some('"')), length),
+            None => (first.token.clone(), 0),
+        };
+        read.push(TokenWithSpan::new(token, first.span));
+        rest = &others[length..];
+    }
+    read
+}
+
+/// The name before a closing bracket, and how many tokens both are.
+fn in_brackets(after: &[TokenWithSpan]) -> Option<(&str, usize)> {
+    match after {
+        [name, end, ..] if end.token == Token::RBracket => Some((plain_name(name)?, 2)),
+        _ => None,
+    }
+}
+
+/// The last name of a path before a closing backtick, and how many tokens all are.
+fn in_backticks(after: &[TokenWithSpan]) -> Option<(&str, usize)> {
+    let end = after.iter().position(|token| token.token == Token::Char('`'))?;
+    Some((plain_name(after.get(end.checked_sub(1)?)?)?, end + 1))
+}
+
+fn plain_name(token: &TokenWithSpan) -> Option<&str> {
+    match &token.token {
+        Token::Word(word) if word.quote_style.is_none() => Some(&word.value),
+        _ => None,
+    }
+}
+
+/// Whether a bracket that follows would be of an array or its element.
+fn ends_in_a_value(read: &[TokenWithSpan]) -> bool {
+    let last = read.iter().rev().map(|token| &token.token).find(|token| !matches!(token, Token::Whitespace(_)));
+    match last {
+        Some(Token::Word(word)) => {
+            word.quote_style.is_none() && matches!(word.keyword, Keyword::NoKeyword | Keyword::ARRAY)
+        }
+        last => matches!(last, Some(Token::RBracket | Token::RParen)),
     }
 }
 
@@ -220,7 +273,9 @@ impl Visitor for Check {
             return ControlFlow::Break(CohortError::PicksPatients { what: "TOP" });
         }
         if matches!(select.distinct, Some(Distinct::On(_))) {
-            return ControlFlow::Break(CohortError::PicksPatients { what: "DISTINCT ON" });
+            return refuse(
+                "DISTINCT ON (instead of QUALIFY row_number() OVER (PARTITION BY person_id ORDER BY …) = 1 at the query's end)",
+            );
         }
         let modifiers = match &select.group_by {
             GroupByExpr::All(modifiers) | GroupByExpr::Expressions(_, modifiers) => modifiers,
@@ -308,10 +363,10 @@ impl Visitor for Check {
                 ])
             }
             TableFactor::Derived { lateral, sample, .. } => {
-                none_of(&[(*lateral, "LATERAL"), (sample.is_some(), "TABLESAMPLE")])
+                none_of(&[(*lateral, LATERAL), (sample.is_some(), "TABLESAMPLE")])
             }
             TableFactor::NestedJoin { .. } => ControlFlow::Continue(()),
-            TableFactor::Function { lateral: true, .. } => refuse("LATERAL"),
+            TableFactor::Function { lateral: true, .. } => refuse(LATERAL),
             TableFactor::Function { name, .. } => ControlFlow::Break(CohortError::TableFunction { name: shown(name) }),
             TableFactor::TableFunction { .. } => {
                 ControlFlow::Break(CohortError::TableFunction { name: "TABLE(…)".to_string() })
@@ -392,7 +447,7 @@ fn joins(table: &TableWithJoins) -> Flow {
             | JoinOperator::LeftAnti(c)
             | JoinOperator::RightAnti(c) => c,
             JoinOperator::CrossApply | JoinOperator::OuterApply => {
-                return refuse("APPLY (instead of a JOIN of a query that is grouped by the person's id)");
+                return refuse(APPLY);
             }
             _ => return refuse("this kind of join"),
         };
@@ -489,7 +544,7 @@ const fn kind_of(expr: &Expr) -> &'static str {
         Expr::Convert { .. } => {
             "CONVERT with a style (instead of CAST(… AS DATE), or date_part('year', …) and the like)"
         }
-        Expr::Array(_) | Expr::CompoundFieldAccess { .. } => "an array (instead of IN, or of a [[concept_set]])",
+        Expr::Array(_) | Expr::CompoundFieldAccess { .. } => "an array (instead of IN, or a [[concept_set]])",
         Expr::AtTimeZone { .. } => "AT TIME ZONE (times have no zone here)",
         Expr::SimilarTo { .. } | Expr::RLike { .. } => "SIMILAR TO or REGEXP (instead of LIKE)",
         Expr::Like { .. } | Expr::ILike { .. } => "LIKE ANY (instead of one LIKE after another, with OR)",
@@ -540,6 +595,13 @@ fn binary(op: &BinaryOperator) -> Flow {
         | BinaryOperator::And
         | BinaryOperator::Or => ControlFlow::Continue(()),
         BinaryOperator::StringConcat => refuse("|| (texts cannot be made longer)"),
+        BinaryOperator::PGRegexMatch
+        | BinaryOperator::PGRegexIMatch
+        | BinaryOperator::PGRegexNotMatch
+        | BinaryOperator::PGRegexNotIMatch
+        | BinaryOperator::Regexp => {
+            refuse("a regular expression (instead of LIKE, or IN of the values that are meant)")
+        }
         _ => refuse("this operator"),
     }
 }
@@ -567,6 +629,9 @@ fn castable(data_type: &DataType) -> bool {
             | DataType::Bool
     )
 }
+
+const LATERAL: &str = "LATERAL (instead of (SELECT … ORDER BY … LIMIT 1) as a value, or a JOIN of a query that is grouped by the person's id)";
+const APPLY: &str = "APPLY (instead of (SELECT TOP 1 … ORDER BY …) as a value, or a JOIN of a query that is grouped by the person's id)";
 
 const NUMBERED: &str = "ORDER BY of a number in a function or window (instead of the column that is meant)";
 

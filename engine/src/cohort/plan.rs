@@ -19,9 +19,9 @@ use serde::Serialize;
 use super::error::CohortError;
 use super::lineage::{Trace, trace};
 use super::parse::parse;
-use super::refusal::meaning;
+use super::refusal::{meaning, nearest};
 use super::types::{Wanted, wanted};
-use super::{comparable, concepts, full, patientwise, same_person, single, size, subqueries, total, unions};
+use super::{casts, comparable, concepts, full, patientwise, same_person, single, size, subqueries, total, unions};
 use crate::gate::GatedTable;
 use crate::store::omop;
 use crate::store::table::{Dating, Role, Table};
@@ -85,7 +85,12 @@ pub(super) async fn plan(context: &SessionContext, spec: &StudySpec, as_of: Date
             let name = table.clone();
             return Err(match omop::closed(table) {
                 Some(why) => CohortError::ClosedTable { name, why },
-                None => CohortError::UnknownTable { name },
+                None => {
+                    let mut known: Vec<&str> = spec.cohort.concept_sets.iter().map(|set| set.name.as_str()).collect();
+                    known.extend(omop::names().map(|name| &name[..]));
+                    let near = nearest(table, known.into_iter());
+                    CohortError::UnknownTable { name, near }
+                }
             });
         }
     }
@@ -94,6 +99,7 @@ pub(super) async fn plan(context: &SessionContext, spec: &StudySpec, as_of: Date
     let plan = state.statement_to_plan(statement).await.map_err(|e| meaning(&e))?;
     size::check(&plan)?;
     comparable::check(&plan)?;
+    let plan = casts::without(plan)?;
     let plan = full::replace(unions::named(plan)?)?;
     size::check(&plan)?;
     let plan = same_person::add(plan)?;

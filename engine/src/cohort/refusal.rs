@@ -4,6 +4,7 @@
 //! and never passed on: only the names of columns and functions are taken from it, and types, of which there are few.
 
 use arrow::datatypes::DataType;
+use datafusion::common::utils::datafusion_strsim::levenshtein;
 use datafusion::common::{Column, DataFusionError, SchemaError};
 
 use super::error::CohortError;
@@ -54,6 +55,13 @@ pub(super) fn meaning(error: &DataFusionError) -> CohortError {
     }
 }
 
+/// Of these names the one that a misspelt one is nearest to, if it is near.
+pub(super) fn nearest<'n>(name: &str, names: impl Iterator<Item = &'n str>) -> Option<String> {
+    let distance = |other: &str| levenshtein(name, &other.to_ascii_lowercase());
+    let near = names.filter(|other| *other != name).map(|other| (distance(other), other)).min()?;
+    (near.0 <= 1 + name.len() / 8 && name.len() > 2).then(|| near.1.to_string())
+}
+
 fn of_names(error: &SchemaError) -> CohortError {
     let shown = |column: &Column| column.flat_name().chars().take(120).collect::<String>();
     let name = match error {
@@ -67,12 +75,15 @@ fn of_names(error: &SchemaError) -> CohortError {
         };
     }
     match error {
-        SchemaError::FieldNotFound { field, .. } => {
+        SchemaError::FieldNotFound { field, valid_fields } => {
             let name = field.name.to_ascii_lowercase();
             match omop::later_name(&name) {
                 Some(now) => CohortError::FormerColumn { name: shown(field), now },
                 None if omop::is_withheld(&name) => CohortError::WithheldColumn { name: shown(field) },
-                None => CohortError::UnknownColumn { name: shown(field) },
+                None => {
+                    let near = nearest(&name, valid_fields.iter().map(|valid| valid.name.as_str()));
+                    CohortError::UnknownColumn { name: shown(field), near }
+                }
             }
         }
         SchemaError::AmbiguousReference { field } => CohortError::AmbiguousColumn { name: shown(field) },
@@ -90,7 +101,7 @@ fn of_names(error: &SchemaError) -> CohortError {
 const SAID: &[(&str, &str)] = &[
     (
         "Aggregate functions are not allowed in the WHERE",
-        "an aggregate in WHERE (instead of HAVING, or of a WITH query that computes it)",
+        "an aggregate in WHERE (instead of HAVING, or a WITH query that computes it)",
     ),
     (
         "Aggregate function calls cannot",
@@ -131,7 +142,7 @@ const SAID: &[(&str, &str)] = &[
     ("Invalid qualifier", "all columns of a table that FROM does not have (instead of an alias that it has)"),
     ("with datetime is not supported", "CEIL or FLOOR of a date (instead of date_trunc('month', …) and the like)"),
     ("with scale is not supported", "CEIL or FLOOR to digits (instead of round(x, n) or trunc(x, n))"),
-    ("Wildcard", "* as an argument (instead of count(*), or of a column)"),
+    ("Wildcard", "* as an argument (instead of count(*), or a column)"),
     ("is not defined!", "a window by a name that WINDOW does not define"),
     ("Inconsistent data length across values", "VALUES with rows of different lengths"),
     ("Invalid window frame", "a window frame that does not go with its ORDER BY (instead of ROWS BETWEEN … AND …)"),
@@ -145,7 +156,7 @@ const SAID: &[(&str, &str)] = &[
 
 /// Why a subquery is no value.
 pub(super) const SEVERAL_COLUMNS: &str =
-    "a subquery of several columns in the place of one value (instead of one column, or of EXISTS)";
+    "a subquery of several columns in the place of one value (instead of one column, or EXISTS)";
 
 const NO_SUCH_LITERAL: &str =
     "a literal that its place does not take (such as INTERVAL '1' MONTH without a number or a unit)";

@@ -189,8 +189,10 @@ pub(crate) async fn run_through(
 fn as_known(store: &Store, error: CohortError) -> CohortError {
     let own = |name: &str| name.rsplit('.').next().unwrap_or(name).to_ascii_lowercase();
     match error {
-        CohortError::UnknownTable { name } if store.is_unreadable(&own(&name)) => CohortError::UnreadableTable { name },
-        CohortError::UnknownColumn { name } if store.has_unreadable(&own(&name)) => {
+        CohortError::UnknownTable { name, .. } if store.is_unreadable(&own(&name)) => {
+            CohortError::UnreadableTable { name }
+        }
+        CohortError::UnknownColumn { name, .. } if store.has_unreadable(&own(&name)) => {
             CohortError::UnreadableColumn { name }
         }
         error => error,

@@ -252,6 +252,11 @@ pub(crate) fn definition(name: &str) -> Option<&'static Definition> {
     TABLES.iter().find(|table| table.name == name)
 }
 
+/// The names of the tables that studies may read.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    TABLES.iter().map(|table| table.name)
+}
+
 /// Whether OMOP defines a table of this name, readable or closed.
 pub fn is_of_omop(name: &str) -> bool {
     definition(name).is_some() || closed(name).is_some()

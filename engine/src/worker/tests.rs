@@ -255,7 +255,7 @@ fn what_is_refused_arrives_as_it_was_said() {
     let syntax = CohortError::Syntax { line: 1, column: 8 };
     assert_eq!(refused("SELECT ,"), syntax);
     let unknown = refused("SELECT person_id, 1 AS sex, 2 AS x FROM nowhere");
-    assert_eq!(unknown, CohortError::UnknownTable { name: "nowhere".to_string() });
+    assert_eq!(unknown, CohortError::UnknownTable { name: "nowhere".to_string(), near: None });
     let construct = refused("SELECT person_id, 1 AS sex, 2 AS x FROM person LIMIT 5");
     assert_eq!(construct, CohortError::PicksPatients { what: "LIMIT or OFFSET" });
     let typed = refused("SELECT person_id, 1 AS sex, 'a' AS x FROM person");

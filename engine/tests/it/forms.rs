@@ -119,6 +119,27 @@ async fn each_form_has_the_answer_of_its_longhand() {
             "SELECT person_id AS subject, max(condition_end_date - condition_start_date) AS x
              FROM condition_occurrence GROUP BY person_id",
         ),
+        // What tools write around identifiers.
+        (
+            "SELECT CAST(e.person_id AS BIGINT) AS subject, count(CAST(e.visit_occurrence_id AS BIGINT)) AS x FROM
+             (SELECT cast(c.person_id as bigint) as person_id, cast(c.visit_occurrence_id as bigint) as visit_occurrence_id,
+             row_number() OVER (PARTITION BY CAST(c.person_id AS BIGINT) ORDER BY c.condition_start_date,
+             CAST(c.condition_occurrence_id AS BIGINT)) AS ordinal FROM condition_occurrence c) e
+             JOIN person o ON CAST(o.person_id AS BIGINT) = e.person_id::bigint
+             WHERE EXISTS (SELECT 1 FROM measurement m WHERE CAST(m.person_id AS BIGINT) = CAST(e.person_id AS BIGINT))
+             GROUP BY CAST(e.person_id AS BIGINT)",
+            "SELECT e.person_id AS subject, count(e.visit_occurrence_id) AS x FROM condition_occurrence e
+             JOIN person o ON o.person_id = e.person_id
+             WHERE EXISTS (SELECT 1 FROM measurement m WHERE m.person_id = e.person_id) GROUP BY e.person_id",
+        ),
+        (
+            "SELECT [P].[Person_Id] AS [subject], max([P].[year_of_birth]) AS x FROM [cdm].[dbo].[Person] [P] GROUP BY [P].[person_id]",
+            "SELECT person_id AS subject, year_of_birth AS x FROM person",
+        ),
+        (
+            "SELECT p.`person_id` AS subject, `p`.year_of_birth AS x FROM `my-project.cdm.person` AS p",
+            "SELECT person_id AS subject, year_of_birth AS x FROM person",
+        ),
     ] {
         let ask = async |sql: &str| sorted(&cohort(&store, sql, &["x"]).await.unwrap_or_else(|e| panic!("{sql}: {e}")));
         let (found, expected) = (ask(form).await, ask(longhand).await);
@@ -174,15 +195,30 @@ async fn what_has_another_form_is_told_of_it() {
         ("SELECT person_id AS subject, records AS x FROM first_condition(diabetes)", "add a [[concept_set]]"),
         ("SELECT person_id AS subject, age AS x FROM persons(*)", "DATE '2020-01-01'"),
         ("WITH death AS (SELECT DISTINCT person_id FROM death) SELECT p.person_id AS subject, observation_days AS x FROM persons p
-          JOIN observation_period o ON (o.person_id, 1) IN (SELECT person_id FROM death)", "instead of EXISTS"),
+          JOIN observation_period o ON (o.person_id, 1) IN (SELECT person_id FROM death)", "write EXISTS"),
         ("WITH observation_period AS (SELECT * FROM observation_period WHERE observation_period_start_date > DATE '2015-01-01')
           SELECT person_id AS subject, observation_days AS x FROM persons", "another name for the query"),
         ("SELECT person_id AS subject, max(value_as_number) AS x FROM measurement WHERE (person_id, measurement_date) IN
           (SELECT * FROM death) GROUP BY person_id", "more or fewer columns"),
         ("SELECT person_id AS subject, max(value_as_number) AS x FROM measurement GROUP BY person_id
-          HAVING (person_id, max(measurement_date)) IN (SELECT person_id, death_date FROM death)", "instead of EXISTS"),
+          HAVING (person_id, max(measurement_date)) IN (SELECT person_id, death_date FROM death)", "write EXISTS"),
         ("SELECT person_id AS subject, first_value(value_as_number ORDER BY 1) AS x FROM measurement GROUP BY person_id",
-         "instead of the column that is meant"),
+         "write the column that is meant"),
+        ("SELECT DISTINCT ON (person_id) person_id AS subject, value_as_number AS x FROM measurement
+          ORDER BY person_id, measurement_date DESC", "write QUALIFY row_number() OVER (PARTITION BY person_id"),
+        ("SELECT p.person_id AS subject, l.value_as_number AS x FROM person p LEFT JOIN LATERAL (SELECT value_as_number
+          FROM measurement m WHERE m.person_id = p.person_id ORDER BY measurement_date LIMIT 1) l ON TRUE", "write (SELECT … ORDER BY"),
+        ("SELECT p.person_id AS subject, l.value_as_number AS x FROM person p OUTER APPLY (SELECT TOP 1 value_as_number
+          FROM measurement m WHERE m.person_id = p.person_id ORDER BY measurement_date) l", "write (SELECT TOP 1"),
+        ("SELECT person_id INTO #dm FROM death; SELECT person_id AS subject, 1 AS x FROM #dm", "WITH name AS (SELECT …)"),
+        ("SELECT person_id AS subject, decode(gender_concept_id, 8507, 1, 0) AS x FROM person", "CASE … WHEN"),
+        ("SELECT c.person_id AS subject, count(*) AS x FROM condition_occurrence c JOIN concept k ON k.concept_id =
+          c.condition_concept_id WHERE k.concept_code ~ '^E11' GROUP BY c.person_id", "write LIKE"),
+        ("SELECT person_id AS subject, year_ofbirth AS x FROM person", "`year_of_birth` is, and may be meant"),
+        ("SELECT person_id AS subject, year_of_birth AS x FROM person p WHERE p.gendr_concept_id = 8507", "`gender_concept_id` is"),
+        ("SELECT person_id AS subject, year_of_birth AS yob, 1 AS x FROM person WHERE yob > 1950", "a name that SELECT gives"),
+        ("SELECT person_id AS subject, 1 AS x FROM person WHERE year_of_birth > \"1950\"", "'single quotes'"),
+        ("SELECT person_id AS subject, 1 AS x FROM conditionoccurrence", "`condition_occurrence` is, and may be meant"),
     ] {
         let error = check(&study(sql, &["x"])).await.expect_err(sql);
         assert!(error.to_string().contains(says), "{sql}: {error}");

@@ -123,7 +123,7 @@ fn refused_by_the_query_alone() -> Vec<(&'static str, String)> {
         ("picks_patients", format!("{p} 1 AS x {from} FETCH FIRST 1 ROWS ONLY")),
         ("picks_patients", format!("{p} (SELECT year_of_birth FROM person LIMIT 1) AS x {from}")),
         ("picks_patients", format!("SELECT TOP 3 person_id AS subject, 1 AS x {from}")),
-        ("picks_patients", format!("SELECT DISTINCT ON (year_of_birth) person_id AS subject, 1 AS x {from}")),
+        ("construct", format!("SELECT DISTINCT ON (year_of_birth) person_id AS subject, 1 AS x {from}")),
         // Constructs.
         ("construct", "SELECT person_id AS subject, 1 AS x INTO t FROM person".to_string()),
         ("construct", format!("{p} 1 AS x {from} FOR UPDATE")),

@@ -97,7 +97,8 @@ impl Why {
             ),
             Self::Weights => (
                 "a sum of different literals over a patient's rows",
-                "count the rows of one kind: count(*) FILTER (WHERE …)",
+                "count the rows of one kind: count(*) FILTER (WHERE …); add a score up as CASE WHEN EXISTS (…) THEN 1 ELSE 0 END + \
+                 CASE WHEN EXISTS (…) THEN 2 ELSE 0 END, or make it a dimension",
             ),
             Self::Again => ("a sum over what was counted or added up before", "count or add up in one step"),
             Self::Share => (

@@ -41,11 +41,11 @@ pub(super) fn difference(unit: &str, start: Expr, end: Expr) -> Flow<Expr> {
         "day" => ControlFlow::Continue(binary(day(end), BinaryOperator::Minus, day(start))),
         "year" => refuse(
             "DATEDIFF in years, of which some databases count those of the calendar and others those that are over (instead of \
-             date_part('year', b) - date_part('year', a), or of days divided by 365.25)",
+             date_part('year', b) - date_part('year', a), or days divided by 365.25)",
         ),
         "week" => refuse("DATEDIFF in weeks, which databases count otherwise (instead of days, divided by 7)"),
         "month" | "quarter" => refuse(
-            "DATEDIFF in months (instead of date_part('year', …) * 12 + date_part('month', …) of each, or of days divided by 30.44)",
+            "DATEDIFF in months (instead of date_part('year', …) * 12 + date_part('month', …) of each, or days divided by 30.44)",
         ),
         _ => refuse("DATEDIFF of this unit (instead of days)"),
     }

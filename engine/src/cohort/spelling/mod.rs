@@ -474,7 +474,7 @@ mod tests {
             ("CURRENT_TIMESTAMP", "now", "as_of()"),
             ("DATEDIFF(week, a, b)", "construct", "divided by 7"),
             ("DATEDIFF(month, a, b)", "construct", "date_part('month'"),
-            ("DATEDIFF(fortnight, a, b)", "construct", "instead of days"),
+            ("DATEDIFF(fortnight, a, b)", "construct", "write days"),
             ("DATEDIFF(year, a, b)", "construct", "date_part('year', b) - date_part('year', a)"),
             ("date_diff('year', a, b)", "construct", "divided by 365.25"),
             ("DATEPART(week, a)", "construct", "date_part('week', …)"),
@@ -486,8 +486,8 @@ mod tests {
             ("ISNULL(a, b, c)", "function", "coalesce"),
             ("CAST(a AS DATETIME2(0))", "construct", "date_trunc('second', …)"),
             ("CAST(a AS TIMESTAMP(3))", "construct", "date_trunc('second', …)"),
-            ("CAST(a AS SMALLDATETIME)", "construct", "instead of TIMESTAMP"),
-            ("CAST(a AS CHAR)", "construct", "instead of VARCHAR"),
+            ("CAST(a AS SMALLDATETIME)", "construct", "write TIMESTAMP"),
+            ("CAST(a AS CHAR)", "construct", "write VARCHAR"),
             ("CAST(a AS DOUBLE(10, 2))", "construct", "NUMERIC(10, 2)"),
             ("row_number() OVER (PARTITION BY a ORDER BY 1)", "construct", "ORDER BY of a number"),
             ("first_value(a ORDER BY 2)", "construct", "ORDER BY of a number"),
@@ -496,7 +496,7 @@ mod tests {
             ("(SELECT b AS c FROM death ORDER BY 2 LIMIT 1)", "construct", "a position"),
             ("(SELECT b AS c FROM death ORDER BY -c LIMIT 1)", "construct", "a name that the SELECT gives"),
             ("(SELECT (SELECT 1) AS c FROM death ORDER BY c LIMIT 1)", "construct", "ORDER BY of a subquery"),
-            ("DATEADD(month, n, a)", "construct", "instead of days"),
+            ("DATEADD(month, n, a)", "construct", "write days"),
             ("DATEADD(hour, 3, a)", "construct", "days, weeks"),
         ] {
             let error = spelled(written).expect_err(written);
@@ -582,7 +582,7 @@ mod tests {
         for (sql, says) in [
             ("SELECT 1 FROM person WHERE (a, b) IN (SELECT c FROM death)", "more columns"),
             ("SELECT 1 FROM person WHERE (a, b) IN (SELECT 1, 2, 3 UNION SELECT 1, 2, 3)", "more columns"),
-            ("SELECT 1 FROM person GROUP BY a HAVING (a, max(b)) IN (SELECT c, d FROM death)", "instead of EXISTS"),
+            ("SELECT 1 FROM person GROUP BY a HAVING (a, max(b)) IN (SELECT c, d FROM death)", "write EXISTS"),
         ] {
             let error = exists(sql).expect_err(sql);
             assert!(error.to_string().contains(says), "{sql}: {error}");

@@ -295,7 +295,7 @@ fn join(join: &Join) -> Result<Found> {
     };
     if !kept {
         return refuse(
-            "a condition on columns of the outer query within one side of an outer join, INTERSECT or EXCEPT (instead of in \
+            "a condition on columns of the outer query within one side of an outer join, INTERSECT or EXCEPT (instead of one in \
              the WHERE around it)",
         );
     }

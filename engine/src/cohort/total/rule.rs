@@ -116,7 +116,7 @@ fn expression(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
                 && of.get_type(schema)? == DataType::Int64
                 && !dates::is_of_days(part)
             {
-                let what = "date_part of a number, or of a difference of days other than in days (instead of that number, or of \
+                let what = "date_part of a number, or of a difference of days other than in days (instead of that number, or \
                             days divided by 7, 30.44 or 365.25)";
                 return refused(CohortError::Construct { what });
             }

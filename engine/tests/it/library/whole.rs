@@ -123,7 +123,7 @@ const REFUSED: &[(&str, &str, &str)] = &[
     ("not_a_select", "CREATE", "CREATE TABLE cohort AS SELECT person_id FROM person"),
     ("construct", "its value", "SELECT person_id FROM person WHERE year_of_birth > @year"),
     ("parameter", "the value itself", "SELECT person_id, :year AS x FROM person"),
-    ("construct", "square brackets", "SELECT person_id FROM [cdm].[dbo].[person]"),
+    ("construct", "square brackets", "SELECT person_id AS [the person] FROM [cdm].[dbo].[person]"),
     // Columns that are absent, closed or called otherwise.
     ("unknown_column", "`zip`", "SELECT person_id, zip FROM person"),
     ("withheld_column", "use a concept", "SELECT person_id, gender_source_value FROM person"),
@@ -178,7 +178,7 @@ const REFUSED: &[(&str, &str, &str)] = &[
     ),
     ("construct", "UNNEST", "SELECT person_id FROM person, UNNEST(ARRAY[1, 2]) u"),
     ("construct", "TABLESAMPLE", "SELECT person_id FROM person TABLESAMPLE BERNOULLI (10)"),
-    ("construct", "instead of IN", "SELECT person_id FROM person WHERE gender_concept_id = ANY (ARRAY[8507, 8532])"),
+    ("construct", "write IN", "SELECT person_id FROM person WHERE gender_concept_id = ANY (ARRAY[8507, 8532])"),
     (
         "construct",
         "(SELECT max",
