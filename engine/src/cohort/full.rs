@@ -79,8 +79,12 @@ fn traces(side: &LogicalPlan) -> Result<Vec<Trace>> {
 fn join(join: Join, joined: &mut Vec<Joined>, number: usize) -> Result<LogicalPlan> {
     let (left, right) = (traces(&join.left)?, traces(&join.right)?);
     // Of vocabularies it is as any other join.
-    if ![&left, &right].iter().any(|traces| traces.contains(&Trace::Subject)) {
+    let of_patients = [&left, &right].iter().any(|traces| traces.contains(&Trace::Subject));
+    if !of_patients && join.join_constraint == JoinConstraint::On {
         return Ok(LogicalPlan::Join(join));
+    }
+    if !of_patients {
+        return refuse("a FULL JOIN with USING (instead of ON)");
     }
     // What USING makes one column of is the left one to the query engine, which is NULL where only the right side has a row.
     let condition = match (join.on.as_slice(), &join.filter, join.join_constraint) {

@@ -110,6 +110,14 @@ pub(super) static NAMES: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
     names
 });
 
+/// The names of aggregates among them.
+pub(super) static AGGREGATES: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
+    let named = aggregate()
+        .into_iter()
+        .flat_map(|f| f.aliases().iter().cloned().chain([f.name().to_string()]).collect::<Vec<_>>());
+    named.collect()
+});
+
 /// Every name by which a cohort can call a function.
 pub fn names() -> impl Iterator<Item = &'static str> {
     NAMES.iter().map(String::as_str)

@@ -7,10 +7,10 @@ use consilium_protocol::ids::Date;
 use consilium_protocol::study::ConceptSet;
 use consilium_protocol::study::limits::SQL_BYTES;
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, CastKind, DataType, Distinct, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause,
-    FunctionArguments, GroupByExpr, Ident, JoinConstraint, JoinOperator, NamedWindowExpr, ObjectName, OrderByExpr,
-    Query, Select, SelectFlavor, SelectItem, SetExpr, SetOperator, SetQuantifier, Statement, TableFactor,
-    TableWithJoins, UnaryOperator, Value, ValueWithSpan, Visit, Visitor, WindowType,
+    BinaryOperator, CastKind, DataType, Distinct, DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr,
+    FunctionArgumentClause, FunctionArguments, GroupByExpr, Ident, Join, JoinConstraint, JoinOperator, NamedWindowExpr,
+    ObjectName, OrderByExpr, Query, Select, SelectFlavor, SelectItem, SetExpr, SetOperator, SetQuantifier, Statement,
+    TableFactor, TableWithJoins, UnaryOperator, Value, ValueWithSpan, Visit, Visitor, WindowType,
 };
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
@@ -19,7 +19,7 @@ use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 use super::concepts;
 use super::dialect::CohortDialect;
 use super::error::CohortError;
-use super::functions::{NAMES, instead_of};
+use super::functions::{AGGREGATES, NAMES, instead_of};
 use super::spelling::{Names, spell, whole};
 use super::weight::Scales;
 
@@ -301,7 +301,16 @@ impl Visitor for Check {
             NamedWindowExpr::WindowSpec(window) => has_number(&window.order_by),
             NamedWindowExpr::NamedWindow(_) => false,
         });
-        none_of(&[(is_numbered, NUMBERED)])?;
+        let is_based = select.named_window.iter().any(|window| match &window.1 {
+            NamedWindowExpr::WindowSpec(window) => window.window_name.is_some(),
+            NamedWindowExpr::NamedWindow(_) => false,
+        });
+        none_of(&[(is_numbered, NUMBERED), (is_based, BASED)])?;
+        let is_all = select.projection.iter().any(|item| matches!(item, SelectItem::Wildcard(_)));
+        none_of(&[(
+            is_all && select.from.iter().any(has_outer_using),
+            "SELECT * over a LEFT JOIN with USING (instead of the columns' names, or ON)",
+        )])?;
         let mut aliases = BTreeSet::new();
         for item in &select.projection {
             if let SelectItem::ExprWithAlias { alias, .. } = item
@@ -454,11 +463,30 @@ fn joins(table: &TableWithJoins) -> Flow {
         if matches!(constraint, JoinConstraint::Natural) {
             return refuse("NATURAL JOIN");
         }
+        // One column is made of two, and the engine takes the left one, which is NULL where only the right side has a row.
+        let is_right = matches!(join.join_operator, JoinOperator::Right(_) | JoinOperator::RightOuter(_));
+        if is_right && matches!(constraint, JoinConstraint::Using(_)) {
+            return refuse("RIGHT JOIN with USING (instead of ON, or LEFT JOIN with the tables exchanged)");
+        }
         if let TableFactor::NestedJoin { table_with_joins, .. } = &join.relation {
             joins(table_with_joins)?;
         }
     }
     ControlFlow::Continue(())
+}
+
+/// Whether a join keeps rows of one side alone, and makes one column of two.
+fn has_outer_using(from: &TableWithJoins) -> bool {
+    let is_using = |constraint: &JoinConstraint| matches!(constraint, JoinConstraint::Using(_));
+    let is_outer = |join: &Join| match &join.join_operator {
+        JoinOperator::Left(c) | JoinOperator::LeftOuter(c) | JoinOperator::FullOuter(c) => is_using(c),
+        _ => false,
+    };
+    let within = |factor: &TableFactor| match factor {
+        TableFactor::NestedJoin { table_with_joins, .. } => has_outer_using(table_with_joins),
+        _ => false,
+    };
+    within(&from.relation) || from.joins.iter().any(|join| is_outer(join) || within(&join.relation))
 }
 
 fn expression(expr: &Expr) -> Flow {
@@ -633,6 +661,11 @@ fn castable(data_type: &DataType) -> bool {
 const LATERAL: &str = "LATERAL (instead of (SELECT … ORDER BY … LIMIT 1) as a value, or a JOIN of a query that is grouped by the person's id)";
 const APPLY: &str = "APPLY (instead of (SELECT TOP 1 … ORDER BY …) as a value, or a JOIN of a query that is grouped by the person's id)";
 
+const BASED: &str = "a window that builds on another by its name (instead of one that says all by itself)";
+
+/// Aggregates that may be of different values alone.
+const DISTINCT: &[&str] = &["avg", "bool_and", "bool_or", "count", "max", "mean", "median", "min", "sum"];
+
 const NUMBERED: &str = "ORDER BY of a number in a function or window (instead of the column that is meant)";
 
 /// Whether rows are to be put in order by a number, which would stand for a column of FROM, or for nothing.
@@ -672,7 +705,20 @@ fn call(function: &Function) -> Flow {
     };
     let picks = ["first_value", "last_value"].contains(&name.as_str());
     let has_order = list.clauses.iter().any(|c| matches!(c, FunctionArgumentClause::OrderBy(_)));
+    let is_distinct = list.duplicate_treatment == Some(DuplicateTreatment::Distinct);
+    let narrows = is_distinct || function.filter.is_some();
+    let is_based = matches!(&function.over, Some(WindowType::WindowSpec(window)) if window.window_name.is_some());
     none_of(&[
+        (is_based, BASED),
+        (narrows && !AGGREGATES.contains(&name), "DISTINCT or FILTER of a function that is no aggregate"),
+        (
+            is_distinct && !DISTINCT.contains(&name.as_str()),
+            "DISTINCT of this aggregate (instead of a WITH query with the different values)",
+        ),
+        (
+            is_distinct && list.args.len() > 1,
+            "DISTINCT of several columns (instead of count(*) over a query with SELECT DISTINCT of them)",
+        ),
         (!list.args.iter().all(plain), "a named argument, or all columns of one table as one (instead of count(*))"),
         (!list.clauses.iter().all(ordered), "this clause of a function call"),
         (is_numbered, NUMBERED),

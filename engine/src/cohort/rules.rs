@@ -28,6 +28,8 @@ const ENDS: &str = "eliminate_join";
 const REPEATS: &str = "replace_distinct_aggregate";
 /// The name of the rule that leaves out what nobody needs.
 const NEEDS: &str = "optimize_projections";
+/// The name of the rule that moves conditions towards the tables.
+const MOVES: &str = "push_down_filter";
 /// The name of the rule that makes two groupings of one with DISTINCT.
 const SPLITS: &str = "single_distinct_aggregation_to_group_by";
 
@@ -42,6 +44,7 @@ pub(crate) fn rules() -> Vec<Rule> {
             ARRANGES => Arc::new(Arranges(rule)),
             ENDS => Arc::new(Never),
             REPEATS | NEEDS => Arc::new(Independent(rule)),
+            MOVES => Arc::new(Moves(rule)),
             SPLITS => Arc::new(Splits(rule)),
             _ => rule,
         }
@@ -79,7 +82,8 @@ impl OptimizerRule for Keys {
 }
 
 /// The rule that arranges inner joins anew. All get what the topmost says of NULL, so that it is given none to which NULL
-/// equals NULL: such keys are conditions while it works.
+/// equals NULL; and a key of more than one table on a side is forgotten where another order of joins has no place for it, so that it
+/// is given keys of columns alone. What else is a key is a condition while it works.
 #[derive(Debug)]
 struct Arranges(Rule);
 
@@ -97,6 +101,12 @@ impl OptimizerRule for Arranges {
             Ok(match node {
                 LogicalPlan::Join(join) if join.join_type == JoinType::Inner && takes_nulls(&join) => {
                     Transformed::yes(LogicalPlan::Join(with_conditions_for_keys(join)))
+                }
+                LogicalPlan::Join(join) if join.join_type == JoinType::Inner && !join.on.iter().all(is_of_columns) => {
+                    let (on, others): (Vec<_>, Vec<_>) = join.on.into_iter().partition(is_of_columns);
+                    let equal = others.into_iter().map(|(left, right)| left.eq(right));
+                    let filter = conjunction(equal.chain(join.filter));
+                    Transformed::yes(LogicalPlan::Join(Join { on, filter, ..join }))
                 }
                 other => Transformed::no(other),
             })
@@ -117,6 +127,11 @@ fn with_conditions_for_keys(join: Join) -> Join {
 /// Whether NULL equals NULL in a join's keys.
 fn takes_nulls(join: &Join) -> bool {
     join.null_equality == NullEquality::NullEqualsNull && !join.on.is_empty()
+}
+
+/// Whether a key is a column on either side.
+fn is_of_columns((left, right): &(Expr, Expr)) -> bool {
+    left.try_as_col().is_some() && right.try_as_col().is_some()
 }
 
 /// Of a join that never holds, no rows. The engine's own rule also leaves out joins by what it takes for unique.
@@ -211,6 +226,34 @@ impl RelationPlanner for IndependentRelations {
         self.asked.store(true, Ordering::Relaxed);
         let plan = independent(context.plan(relation)?)?;
         Ok(RelationPlanning::Planned(Box::new(PlannedRelation::new(plan, None))))
+    }
+}
+
+/// The rule that moves conditions towards the tables, kept from moving them below an aggregate without GROUP BY: that has a row of
+/// no rows, too. The engine takes a condition without columns for one of the grouping's keys.
+#[derive(Debug)]
+struct Moves(Rule);
+
+impl OptimizerRule for Moves {
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    fn apply_order(&self) -> Option<ApplyOrder> {
+        self.0.apply_order()
+    }
+
+    fn rewrite(&self, plan: LogicalPlan, config: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
+        let mut below = &plan;
+        while let LogicalPlan::Filter(filter) = below {
+            below = &filter.input;
+        }
+        match (below, &plan) {
+            (LogicalPlan::Aggregate(of_all), LogicalPlan::Filter(_)) if of_all.group_expr.is_empty() => {
+                Ok(Transformed::no(plan))
+            }
+            _ => self.0.rewrite(plan, config),
+        }
     }
 }
 

@@ -452,7 +452,15 @@ fn value_of(of: Subquery) -> Result<Expr> {
         let plan = LogicalPlanBuilder::from(LogicalPlan::Aggregate(aggregate.clone())).project([held])?.build()?;
         return Ok(scalar(plan));
     }
-    Ok(Expr::ScalarSubquery(of))
+    // Without a row it is NULL, though its column never is.
+    let always = matches!(shape::of(&of.subquery), Ok(Shape::One)) || correlation::is_correlated(&of.subquery);
+    let (qualifier, field) = of.subquery.schema().qualified_field(0);
+    if always || field.is_nullable() {
+        return Ok(Expr::ScalarSubquery(of));
+    }
+    let value = Expr::Column(Column::from((qualifier, field)));
+    let value = when(value.clone().is_not_null(), value).end()?.alias(field.name());
+    Ok(scalar(LogicalPlanBuilder::from((*of.subquery).clone()).project([value])?.build()?))
 }
 
 /// The one column of a subquery of IN.

@@ -821,3 +821,103 @@ async fn a_calculation_is_done_as_often_as_it_is_written() {
     ])
     .await;
 }
+
+#[tokio::test]
+async fn every_condition_of_a_join_holds_in_whatever_order_joins_are_done() {
+    has_answers(&[
+        // 3's measurement is 29 days after the first condition; 1's and 2's are not.
+        (
+            "WITH params AS (SELECT 29 AS days), f AS (SELECT person_id, min(condition_start_date) AS d FROM condition_occurrence
+             GROUP BY person_id) SELECT f.person_id AS subject, max(m.value_as_number) AS who, count(*) AS x FROM f CROSS JOIN params
+             JOIN measurement m ON m.person_id = f.person_id AND m.measurement_date = f.d + params.days GROUP BY f.person_id",
+            &["9.0 1"],
+        ),
+        (
+            "SELECT p.person_id AS subject, max(p.year_of_birth) AS who, count(*) AS x FROM person p JOIN (measurement m
+             JOIN drug_exposure d ON d.person_id = m.person_id) ON p.person_id = m.person_id
+             AND p.year_of_birth = m.value_as_number + d.drug_concept_id + 1547 GROUP BY p.person_id",
+            &["1951 1"],
+        ),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn an_aggregate_without_group_by_has_its_row_and_a_condition_above_it_holds() {
+    let among = |concept: u32| {
+        format!(
+            "SELECT p.person_id AS subject, p.year_of_birth AS who, q.n AS x FROM (SELECT count(*) AS n FROM concept) q
+             CROSS JOIN person p WHERE EXISTS (SELECT 1 FROM concept WHERE concept_id = {concept})"
+        )
+    };
+    let (none, all) = (among(12345), among(201));
+    has_answers(&[(&none, &[]), (&all, &["1951 5", "1952 5", "1953 5", "1954 5", "1955 5", "1956 5"])]).await;
+}
+
+#[tokio::test]
+async fn a_subquery_without_a_row_is_null_though_its_column_never_is() {
+    has_answers(&[
+        (
+            "SELECT p.person_id AS subject, p.year_of_birth AS who, (SELECT q.n FROM (SELECT count(*) AS n FROM concept) q
+             WHERE q.n > 1000) AS x FROM person p",
+            &["1951 ", "1952 ", "1953 ", "1954 ", "1955 ", "1956 "],
+        ),
+        (
+            "SELECT p.person_id AS subject, p.year_of_birth AS who, coalesce((SELECT v.x FROM (VALUES (1)) AS v(x) WHERE v.x > 2), -1)
+             AS x FROM person p WHERE p.year_of_birth > 1954",
+            &["1955 -1", "1956 -1"],
+        ),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn what_the_engine_reads_otherwise_than_it_is_written_is_refused() {
+    let of = |column: &str| {
+        format!(
+            "SELECT person_id AS subject, max(x) AS x FROM (SELECT person_id, {column} AS x FROM measurement) m GROUP BY person_id"
+        )
+    };
+    let grouped =
+        |column: &str| format!("SELECT person_id AS subject, {column} AS x FROM measurement GROUP BY person_id");
+    let cases = [
+        (
+            "SELECT m.person_id AS subject, count(d.drug_concept_id) AS x FROM drug_exposure d RIGHT JOIN measurement m
+             USING (person_id, visit_occurrence_id) GROUP BY m.person_id"
+                .to_string(),
+            "RIGHT JOIN with USING",
+        ),
+        (
+            "SELECT person_id AS subject, count(visit_occurrence_id) AS x FROM (SELECT * FROM (SELECT person_id, visit_occurrence_id
+             FROM measurement) o LEFT JOIN (SELECT person_id, visit_occurrence_id FROM drug_exposure) d
+             USING (person_id, visit_occurrence_id)) q GROUP BY person_id"
+                .to_string(),
+            "SELECT * over a LEFT JOIN",
+        ),
+        (
+            "SELECT person_id AS subject, count(*) AS x FROM condition_occurrence WHERE condition_concept_id IN (SELECT concept_id
+             FROM concept a FULL JOIN concept b USING (concept_id)) GROUP BY person_id"
+                .to_string(),
+            "FULL JOIN with USING",
+        ),
+        (
+            of("count(*) OVER (PARTITION BY person_id ORDER BY measurement_date RANGE BETWEEN INTERVAL '400' DAY PRECEDING AND
+                INTERVAL '1' DAY PRECEDING)"),
+            "ends with CURRENT ROW",
+        ),
+        (of("var(DISTINCT value_as_number) OVER (PARTITION BY person_id)"), "different values"),
+        (
+            "SELECT person_id AS subject, max(x) AS x FROM (SELECT person_id, count(*) OVER (w PARTITION BY person_id) AS x
+             FROM measurement WINDOW w AS (ORDER BY measurement_date)) m GROUP BY person_id"
+                .to_string(),
+            "builds on another",
+        ),
+        (of("abs(value_as_number) FILTER (WHERE value_as_number > 2)"), "no aggregate"),
+        (of("greatest(DISTINCT value_as_number, 1)"), "no aggregate"),
+        (grouped("corr(DISTINCT value_as_number, value_as_number)"), "different values"),
+        (grouped("stddev(DISTINCT value_as_number)"), "different values"),
+        (grouped("count(DISTINCT value_as_number, measurement_date)"), "SELECT DISTINCT"),
+    ];
+    let cases: Vec<(&str, &str)> = cases.iter().map(|(sql, says)| (sql.as_str(), *says)).collect();
+    is_refused(&cases).await;
+}

@@ -19,6 +19,12 @@ pub(super) fn check(function: &mut WindowFunction, schema: &DFSchema) -> Result<
     if frame.units != WindowFrameUnits::Range && [&frame.start_bound, &frame.end_bound].into_iter().any(reaches_far) {
         return refused(CohortError::TooLarge { what: "a window of more than 1,000,000,000 rows" });
     }
+    // A row of no value ends with the last of its kind, which the engine may not have read yet.
+    let ends_before = matches!(&frame.end_bound, WindowFrameBound::Preceding(bound) if !bound.is_null());
+    if frame.units == WindowFrameUnits::Range && ends_before {
+        let what = "a RANGE window that ends with PRECEDING (instead of one that ends with CURRENT ROW, or ROWS)";
+        return refused(CohortError::Construct { what });
+    }
     let moves = !matches!(&frame.start_bound, WindowFrameBound::Preceding(bound) if bound.is_null());
     match &function.fun {
         WindowFunctionDefinition::AggregateUDF(aggregate) => {

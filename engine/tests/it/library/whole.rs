@@ -18,7 +18,6 @@ const PLANNED: &[&str] = &[
     "SELECT person_id, count(*) AS x FROM condition_occurrence GROUP BY 1 HAVING x > 2 ORDER BY 2 DESC",
     "SELECT person_id FROM person MINUS SELECT person_id FROM death",
     "SELECT person_id FROM condition_occurrence QUALIFY row_number() OVER (PARTITION BY person_id ORDER BY condition_start_date) = 1",
-    "SELECT person_id, COUNT(DISTINCT condition_concept_id, condition_start_date) AS x FROM condition_occurrence GROUP BY person_id",
     "SELECT person_id, IFNULL(month_of_birth, 1) AS x FROM person WHERE TRY_CAST(year_of_birth AS INT) > 1950",
     "SELECT person_id, CONVERT(DATE, max(visit_start_datetime)) AS d FROM visit_occurrence GROUP BY person_id",
     "SELECT person_id, max(drug_exposure_start_date) FILTER (WHERE days_supply > 30) - min(drug_exposure_start_date) AS x
@@ -175,6 +174,11 @@ const REFUSED: &[(&str, &str, &str)] = &[
         "construct",
         "grouped by the person's id",
         "SELECT p.person_id FROM person p CROSS APPLY (SELECT TOP 1 * FROM measurement m WHERE m.person_id = p.person_id) m",
+    ),
+    (
+        "construct",
+        "SELECT DISTINCT of them",
+        "SELECT person_id, COUNT(DISTINCT condition_concept_id, condition_start_date) AS x FROM condition_occurrence GROUP BY person_id",
     ),
     ("construct", "UNNEST", "SELECT person_id FROM person, UNNEST(ARRAY[1, 2]) u"),
     ("construct", "TABLESAMPLE", "SELECT person_id FROM person TABLESAMPLE BERNOULLI (10)"),

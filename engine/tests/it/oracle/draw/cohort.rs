@@ -2,8 +2,9 @@
 
 use super::super::dice::Dice;
 use super::super::schema::Kind;
-use super::super::tree::{Body, Expr, Item, Key, Literal, Query, Relation, Source, Type, Window};
+use super::super::tree::{Body, Expr, Item, Join, Joined, Key, Literal, Query, Relation, Source, Type, Window};
 use super::rows::{is_column, named, plain};
+use super::source::Drawn;
 use super::{Draw, Place};
 
 /// A study's query, and what it declares.
@@ -39,6 +40,13 @@ impl Study {
             drawn.name = format!("w{n}");
             with.push((drawn.name.clone(), query));
             draw.named.push(drawn);
+        }
+        let counted = draw.named.last().filter(|_| draw.retold).cloned();
+        if let Some(counted) = counted.filter(|_| draw.dice.chance(40)) {
+            let columns = ["who", "v0"].map(|name| (name.to_string(), Type::Int)).to_vec();
+            let mut query = draw.counted(&counted);
+            query.with = with;
+            return Self { query, columns, threads: 1 + draw.dice.roll(3), large: draw.dice.roll(2) == 0 };
         }
         let mut columns = vec![("who".to_string(), Type::Int)];
         for n in 0..1 + draw.dice.roll(2) {
@@ -82,6 +90,29 @@ impl Draw {
         joining.into_query(items, filter, Vec::new(), None)
     }
 
+    /// How many rows each patient has of what WITH defines.
+    fn counted(&mut self, of: &Drawn) -> Query {
+        let mut joining = self.person();
+        let alias = self.alias('t');
+        let own = Place::over(&alias, &of.columns).subject.expect("patients' rows have a subject");
+        let subject = joining.place.subject.clone().expect("PERSON has a subject");
+        let kind = *self.dice.pick(&[Joined::Inner, Joined::Left, Joined::Semi]);
+        let source = Source { relation: Relation::Table(of.name.clone()), alias };
+        joining.joins.push(Join { kind, source, on: own.equals(subject.clone()) });
+        let who = joining.place.who().expect("PERSON has the patient's number");
+        let count = Expr::Aggregate {
+            name: "count",
+            distinct: false,
+            args: Vec::new(),
+            order: Vec::new(),
+            filter: None,
+            ty: Type::Int,
+        };
+        let items = vec![named(subject.clone(), "subject"), named(self.most(who), "who"), named(count, "v0")];
+        let filter = if self.dice.chance(30) { self.filter(&joining.place.clone()) } else { None };
+        joining.into_query(items, filter, vec![subject], None)
+    }
+
     /// Patients' rows, grouped by the patient.
     fn per_group(&mut self, columns: &[(String, Type)]) -> Query {
         let joins = self.dice.weighted(&[30, 45, 25]);
@@ -102,8 +133,7 @@ impl Draw {
             ..Place::default()
         };
         // PERSON's columns are the patient's own, as long as the row is.
-        use super::super::tree::Joined::{Full, Right};
-        let kept = joining.joins.iter().all(|join| !matches!(join.kind, Right | Full));
+        let kept = joining.joins.iter().all(|join| !matches!(join.kind, Joined::Right | Joined::Full));
         let who = match place.who() {
             Some(who) if with_person && kept && self.dice.chance(50) => {
                 group.push(who.clone());
@@ -137,8 +167,8 @@ impl Draw {
         let joins = 1 + self.dice.roll(2);
         self.join_more(&mut joining, 1, joins, false);
         joining.joins.iter_mut().for_each(|join| {
-            if join.kind == super::super::tree::Joined::Right {
-                join.kind = super::super::tree::Joined::Left;
+            if join.kind == Joined::Right {
+                join.kind = Joined::Left;
             }
         });
         let place = Place { subject: own.subject.clone(), ..joining.place.clone() };

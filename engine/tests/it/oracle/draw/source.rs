@@ -241,6 +241,9 @@ impl Draw {
                 same => same,
             }));
         }
+        if !bare && self.dice.chance(8) {
+            on = on.and(self.sum_of_two(&joining.place, &place));
+        }
         joining.joins.push(Join { kind, source, on });
         if filters {
             return true;
@@ -280,6 +283,17 @@ impl Draw {
         let Some(own) = place.subject.clone() else { return true };
         let tie = if self.dice.chance(60) { subject.equals(own) } else { own.equals(subject) };
         self.join_fully(joining, depth, (source, place), tie)
+    }
+
+    /// A number of one side, and the sum of two of the other, which may be of several tables.
+    fn sum_of_two(&mut self, one: &Place, other: &Place) -> Option<Expr> {
+        let (many, few) = (one.of(Type::Int), other.of(Type::Int));
+        if many.is_empty() || few.is_empty() {
+            return None;
+        }
+        let (left, right) = (self.dice.pick(&many).clone(), self.dice.pick(&many).clone());
+        let sum = Expr::Arithmetic { op: "-", left: Box::new(left), right: Box::new(right) };
+        Some(self.dice.pick(&few).clone().equals(sum))
     }
 
     /// Two records of one visit, or the like.
