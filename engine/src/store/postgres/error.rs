@@ -260,8 +260,7 @@ impl DatabaseError {
             "42P01" | "42703" | "42704" | "3F000" | "0A000" | "42883" => Self::Changed { what },
             "58030" | "58P01" | "XX001" | "XX002" => Self::Damaged { what },
             _ => {
-                let is_state = state.len() == 5 && state.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
-                let known = if is_state { state.to_string() } else { "unknown".to_string() };
+                let known = super::state::known(state).unwrap_or("unknown").to_string();
                 match state.get(..2) {
                     Some("08") if is_last => Self::Ended,
                     Some("08") => Self::Foreign { what },
@@ -279,7 +278,7 @@ mod tests {
 
     #[test]
     fn no_text_of_the_server_s_stands_in_an_error() {
-        for state in ["CANARY", "a\u{e9}bcd", "", "12 45", "abcde"] {
+        for state in ["CANARY", "a\u{e9}bcd", "", "12 45", "abcde", "71234", "ZZ001"] {
             let error = DatabaseError::of_state(state, false, "cdm.person");
             assert_eq!(error, DatabaseError::Refused { what: "cdm.person".to_string(), state: "unknown".to_string() });
         }

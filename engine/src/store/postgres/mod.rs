@@ -45,6 +45,8 @@ mod scan;
 #[cfg(feature = "postgres")]
 mod shape;
 #[cfg(feature = "postgres")]
+mod state;
+#[cfg(feature = "postgres")]
 mod tls;
 mod url;
 
