@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::{Poll, ready};
 use std::time::Duration;
 
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tokio_postgres::config::SslMode;
@@ -15,8 +16,9 @@ use tokio_postgres::{Client, Config, NoTls};
 
 use super::access::Access;
 use super::config::DatabaseConfig;
-use super::dial::{Dial, Socket};
+use super::dial::Dial;
 use super::error::DatabaseError;
+use super::login::{Asked, Watched};
 use super::tls::{self, Pinned};
 use super::url::Host;
 
@@ -49,16 +51,17 @@ impl Door {
         let entering = async {
             match &self.pinned {
                 Some(pinned) => self.speak(socket, SslMode::Require, pinned.clone()).await,
-                None => self.speak(socket, SslMode::Disable, NoTls).await,
+                None => self.speak(Watched::new(socket), SslMode::Disable, NoTls).await,
             }
         };
         let slow = || Err(self.unreachable(&io::ErrorKind::TimedOut.into()));
         timeout(PATIENCE, entering).await.unwrap_or_else(|_| slow())
     }
 
-    async fn speak<T>(&self, socket: Socket, mode: SslMode, tls: T) -> Result<Connection, DatabaseError>
+    async fn speak<S, T>(&self, socket: S, mode: SslMode, tls: T) -> Result<Connection, DatabaseError>
     where
-        T: tokio_postgres::tls::TlsConnect<Socket>,
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        T: tokio_postgres::tls::TlsConnect<S>,
         T::Stream: Send + 'static,
     {
         let mut config = Config::new();
@@ -128,6 +131,9 @@ impl Door {
         }
         let source = std::error::Error::source(error);
         if let Some(error) = source.and_then(|source| source.downcast_ref::<io::Error>()) {
+            if error.get_ref().is_some_and(|error| error.is::<Asked>()) {
+                return DatabaseError::WeakLogin { user };
+            }
             return tls::refused(error).unwrap_or_else(|| match error.kind() {
                 io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => {
                     DatabaseError::NotReady

@@ -175,6 +175,16 @@ pub enum DatabaseError {
         /// The table.
         what: String,
     },
+    /// The server asks for the password in a way that would tell it to whoever listens.
+    #[error(
+        "without TLS the password of `{user}` is not handed over, and the database asks for it as a clear text or by MD5; have the \
+         administrator set password_encryption = 'scram-sha-256', give the role its password anew, and write scram-sha-256 into \
+         its line of pg_hba.conf, or configure `tls_root`"
+    )]
+    WeakLogin {
+        /// The role.
+        user: String,
+    },
 }
 
 impl DatabaseError {
@@ -206,6 +216,7 @@ impl DatabaseError {
             Self::Refused { .. } => "database_refused",
             Self::Protocol { .. } => "database_protocol",
             Self::Foreign { .. } => "database_foreign",
+            Self::WeakLogin { .. } => "database_weak_login",
         }
     }
 

@@ -4,6 +4,7 @@ mod answers;
 mod columns;
 mod faults;
 mod keys;
+mod login;
 mod moments;
 mod opening;
 mod tls;
