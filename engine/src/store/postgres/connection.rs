@@ -176,6 +176,10 @@ impl Connection {
 }
 
 fn of_server(said: &DbError, what: &str) -> DatabaseError {
+    // The code is that of any want of memory; the server's own source file is not in any language.
+    if said.code().code() == "53200" && said.file() == Some("lock.c") {
+        return DatabaseError::Locks { what: what.to_string(), times: String::new() };
+    }
     let is_last = matches!(said.parsed_severity(), Some(Severity::Fatal | Severity::Panic));
     DatabaseError::of_state(said.code().code(), is_last, what)
 }

@@ -175,6 +175,18 @@ pub enum DatabaseError {
         /// The table.
         what: String,
     },
+    /// No room left at the server for the locks that reading takes.
+    #[error(
+        "the database server has no room for the locks that reading {what} takes: each of a study's connections locks every \
+         partition and every index of it{times}; have the administrator raise max_locks_per_transaction, or lower `connections` \
+         under [store]"
+    )]
+    Locks {
+        /// The table.
+        what: String,
+        /// How many locks these are, as far as it is known: empty, or after a comma.
+        times: String,
+    },
     /// The server asks for the password in a way that would tell it to whoever listens.
     #[error(
         "without TLS the password of `{user}` is not handed over, and the database asks for it as a clear text or by MD5; have the \
@@ -216,6 +228,7 @@ impl DatabaseError {
             Self::Refused { .. } => "database_refused",
             Self::Protocol { .. } => "database_protocol",
             Self::Foreign { .. } => "database_foreign",
+            Self::Locks { .. } => "database_locks",
             Self::WeakLogin { .. } => "database_weak_login",
         }
     }
@@ -234,6 +247,7 @@ impl DatabaseError {
                 | Self::Changed { .. }
                 | Self::Exhausted { .. }
                 | Self::Foreign { .. }
+                | Self::Locks { .. }
         )
     }
 
@@ -252,6 +266,7 @@ impl DatabaseError {
                 | Self::Refused { .. }
                 | Self::Protocol { .. }
                 | Self::Foreign { .. }
+                | Self::Locks { .. }
         )
     }
 

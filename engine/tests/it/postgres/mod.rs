@@ -7,6 +7,7 @@ mod keys;
 mod login;
 mod moments;
 mod opening;
+mod parts;
 mod tls;
 
 use std::fmt::Write as _;
