@@ -224,7 +224,8 @@ pub(super) enum Begin<'a> {
 ///
 /// Names mean what they say, whatever the role's or the server's defaults are; nothing can be written; nobody's lock is waited
 /// for long, and no statement goes on for ever, also where nobody is left who would read its rows. What is idle is so because it
-/// waits for a study's other parts. The administrator's own limits of time stay, where there are any.
+/// waits for a study's other parts. The administrator's own limits of time stay, where there are any, and so does all that views
+/// compute by, such as the time zone.
 pub(super) fn begin(what: &Begin<'_>) -> String {
     let (level, snapshot, lock_seconds) = match what {
         Begin::Look => ("REPEATABLE READ", String::new(), LOCK_SECONDS),
@@ -236,12 +237,27 @@ pub(super) fn begin(what: &Begin<'_>) -> String {
     };
     format!(
         "BEGIN ISOLATION LEVEL {level} READ ONLY; {snapshot} \
-         SET LOCAL search_path = ''; SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO'; \
-         SET LOCAL lock_timeout = '{lock_seconds}s'; SET LOCAL idle_in_transaction_session_timeout = 0; \
-         SET LOCAL client_min_messages = error; \
+         SET LOCAL search_path = ''; SET LOCAL lock_timeout = '{lock_seconds}s'; \
+         SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL client_min_messages = error; \
          SELECT pg_catalog.set_config(name, '{STATEMENT_SECONDS}s', true) FROM pg_catalog.pg_settings \
          WHERE name = 'statement_timeout' AND setting = '0'"
     )
+}
+
+/// What views' values depend on, as somebody's session has it.
+///
+/// Settings of a role or a database are taken at a login, and the server's own at any time: all who read for a study have the same.
+pub(super) async fn settings(connection: &Connection) -> Result<String, DatabaseError> {
+    let failed = |error: tokio_postgres::Error| failed(&error, "the settings");
+    let sql = "SELECT name, setting FROM pg_catalog.pg_settings WHERE setting <> '' AND name IN ('DateStyle', 'IntervalStyle', \
+               'TimeZone', 'bytea_output', 'extra_float_digits', 'lc_monetary', 'lc_numeric', 'lc_time', 'row_security', \
+               'timezone_abbreviations', 'transform_null_equals', 'xmlbinary')";
+    let mut settings = Vec::new();
+    for row in connection.client.query(sql, &[]).await.map_err(failed)? {
+        let (name, setting): (&str, &str) = (row.try_get(0).map_err(failed)?, row.try_get(1).map_err(failed)?);
+        settings.push(format!("; SET LOCAL {name} = {}", super::literal(setting)));
+    }
+    Ok(settings.concat())
 }
 
 /// How long somebody else's lock is waited for.

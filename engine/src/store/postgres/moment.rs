@@ -23,7 +23,7 @@ use tokio_postgres::types::{FromSql, Type};
 use super::super::table::Column;
 use super::super::text::Nulls;
 use super::catalog::{self, Relation, Unique};
-use super::connection::{Begin, Connection, Door, begin, failed, unread};
+use super::connection::{Begin, Connection, Door, begin, failed, settings, unread};
 use super::copy::{Malformed, Rows};
 use super::decode::{Decoder, Read};
 use super::error::DatabaseError;
@@ -48,6 +48,8 @@ pub(crate) struct Moment {
     door: Arc<Door>,
     tables: Vec<Arc<Relation>>,
     snapshot: String,
+    /// What all who read have set.
+    settings: String,
     /// Holds the locks as long as it lives. It sees what has been committed since.
     holder: Connection,
     /// Has the cursors, and answers questions.
@@ -82,7 +84,7 @@ pub(super) struct Selection {
 
 impl Selection {
     fn sql(&self, pages: Option<&str>) -> String {
-        let columns: Vec<String> = self.columns.iter().map(|(_, name, _)| super::quoted(name)).collect();
+        let columns: Vec<String> = self.columns.iter().map(|(_, name, shape)| shape.sql(name)).collect();
         let conditions: Vec<&str> = pages.into_iter().chain(self.condition.as_deref()).collect();
         let condition =
             if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) };
@@ -127,8 +129,8 @@ impl Moment {
                 entered => entered?,
             };
             let Some(holder) = entered.pop() else { break };
-            let snapshot = hold(&holder, tables).await?;
-            let joining = entered.into_iter().map(|connection| join(connection, &snapshot, tables));
+            let (snapshot, settings) = hold(&holder, tables).await?;
+            let joining = entered.into_iter().map(|connection| join(connection, &snapshot, &settings, tables));
             let mut idle = match futures::future::try_join_all(joining).await {
                 Err(error @ DatabaseError::Locked { .. }) => {
                     last = error;
@@ -148,6 +150,7 @@ impl Moment {
                 tables: tables.to_vec(),
                 most: Semaphore::new(idle.len().max(1)),
                 snapshot,
+                settings,
                 holder,
                 teller: Mutex::new(teller),
                 idle: std::sync::Mutex::new(idle),
@@ -248,7 +251,7 @@ impl Moment {
         if let Some(idle) = self.idle.lock().unwrap_or_else(std::sync::PoisonError::into_inner).pop() {
             return Ok(idle);
         }
-        join(entered(&self.door).await?, &self.snapshot, &self.tables).await
+        join(entered(&self.door).await?, &self.snapshot, &self.settings, &self.tables).await
     }
 
     /// Opens a cursor over what has no pages.
@@ -359,18 +362,23 @@ async fn entered(door: &Door) -> Result<Connection, DatabaseError> {
     entered
 }
 
-/// Locks tables against being emptied, and exports the moment after that.
-async fn hold(holder: &Connection, tables: &[Arc<Relation>]) -> Result<String, DatabaseError> {
+/// Locks tables against being emptied, and exports the moment after that, with what is set there.
+async fn hold(holder: &Connection, tables: &[Arc<Relation>]) -> Result<(String, String), DatabaseError> {
     let failed = |error: tokio_postgres::Error| failed(&error, "the moment that a study sees");
     holder.client.batch_execute(&begin(&Begin::Hold)).await.map_err(failed)?;
     lock(holder, tables).await?;
     let row = holder.client.query_one("SELECT pg_catalog.pg_export_snapshot()", &[]).await;
-    row.and_then(|row| row.try_get(0)).map_err(failed)
+    Ok((row.and_then(|row| row.try_get(0)).map_err(failed)?, settings(holder).await?))
 }
 
 /// Has a connection see a moment that another holds, with the same locks.
-async fn join(connection: Connection, snapshot: &str, tables: &[Arc<Relation>]) -> Result<Connection, DatabaseError> {
-    let begun = connection.client.batch_execute(&begin(&Begin::Join(snapshot))).await;
+async fn join(
+    connection: Connection,
+    snapshot: &str,
+    settings: &str,
+    tables: &[Arc<Relation>],
+) -> Result<Connection, DatabaseError> {
+    let begun = connection.client.batch_execute(&format!("{}{settings}", begin(&Begin::Join(snapshot)))).await;
     begun.map_err(|error| match failed(&error, "the moment that a study sees") {
         // The holder is gone, and the moment with it.
         DatabaseError::Value { .. } | DatabaseError::Refused { .. } | DatabaseError::Changed { .. } => {

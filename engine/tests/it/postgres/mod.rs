@@ -8,6 +8,7 @@ mod login;
 mod moments;
 mod opening;
 mod parts;
+mod settings;
 mod tls;
 
 use std::fmt::Write as _;
