@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tokio_postgres::Client;
+use tokio_postgres::types::{FromSql, Type};
 
 use super::connection::failed;
 use super::error::DatabaseError;
@@ -65,6 +66,27 @@ pub(super) struct About {
 
 const THE_CATALOG: &str = "the catalog";
 
+/// A name, if it is a text: in a database of no known encoding it may be any bytes, and then is none of ours.
+struct Name(Option<String>);
+
+impl<'a> FromSql<'a> for Name {
+    fn from_sql(_: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn std::error::Error + Sync + Send>> {
+        Ok(Self(std::str::from_utf8(raw).ok().map(str::to_string)))
+    }
+
+    fn accepts(data_type: &Type) -> bool {
+        *data_type == Type::BYTEA
+    }
+}
+
+/// Hands over a name as it is: of no known encoding, the server takes none that is not UTF-8 for a text.
+fn bytes_of(name: &str) -> String {
+    format!(
+        "pg_catalog.convert_to({name}::pg_catalog.text, \
+         CASE pg_catalog.current_setting('server_encoding') WHEN 'SQL_ASCII' THEN 'SQL_ASCII' ELSE 'UTF8' END::pg_catalog.name)"
+    )
+}
+
 /// Asks the server what it is.
 pub(super) async fn about(client: &Client) -> Result<About, DatabaseError> {
     let sql = "SELECT pg_catalog.current_setting('server_version_num')::pg_catalog.int4, \
@@ -103,18 +125,25 @@ pub(super) async fn read(client: &Client, schema: &str, user: &str) -> Result<Ca
             (own, of) => drop(base.insert(own, of)),
         }
     }
-    let columns = "SELECT c.oid, c.relname, c.relkind::pg_catalog.text, pg_catalog.row_security_active(c.oid), \
+    let (relation, column) = (bytes_of("c.relname"), bytes_of("a.attname"));
+    let columns = format!(
+        "SELECT c.oid, {relation}, c.relkind::pg_catalog.text, pg_catalog.row_security_active(c.oid), \
                           COALESCE(pg_catalog.has_column_privilege(c.oid, (-1)::pg_catalog.int2, 'SELECT'), false), \
-                          a.attname, a.atttypid, pg_catalog.has_column_privilege(c.oid, a.attnum, 'SELECT') \
+                          {column}, a.atttypid, pg_catalog.has_column_privilege(c.oid, a.attnum, 'SELECT') \
                    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
                    JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped \
                    WHERE n.nspname = $1 AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT c.relispartition \
-                   ORDER BY c.relname, a.attnum";
+                   ORDER BY c.relname, a.attnum"
+    );
     let mut relations: Vec<Relation> = Vec::new();
-    for row in client.query(columns, &[&schema]).await.map_err(failed)? {
+    for row in client.query(&columns, &[&schema]).await.map_err(failed)? {
         let oid: u32 = row.try_get(0).map_err(protocol)?;
+        let (Name(Some(name)), Name(Some(column))) =
+            (row.try_get(1).map_err(protocol)?, row.try_get(5).map_err(protocol)?)
+        else {
+            continue;
+        };
         if relations.last().is_none_or(|last| last.oid != oid) {
-            let name: String = row.try_get(1).map_err(protocol)?;
             let kind = match row.try_get::<_, &str>(2).map_err(protocol)? {
                 "r" | "m" => RelationKind::Pages,
                 "p" => RelationKind::Parts,
@@ -140,7 +169,7 @@ pub(super) async fn read(client: &Client, schema: &str, user: &str) -> Result<Ca
             }
         }
         let attribute = Attribute {
-            name: row.try_get(5).map_err(protocol)?,
+            name: column,
             shape: Shape::of(of, enums.contains(&of)),
             is_granted: row.try_get(7).map_err(protocol)?,
         };
@@ -153,19 +182,23 @@ pub(super) async fn read(client: &Client, schema: &str, user: &str) -> Result<Ca
 
 /// The columns of unique indexes over nothing else. One of a table with inheriting ones says nothing of theirs.
 async fn unique(client: &Client, schema: &str) -> Result<Unique, DatabaseError> {
-    let sql = "SELECT c.oid, a.attname, pg_catalog.bool_or(i.indisprimary) \
+    let name = bytes_of("a.attname");
+    let sql = format!(
+        "SELECT c.oid, {name}, pg_catalog.bool_or(i.indisprimary) \
                FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indrelid \
                JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
                JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = i.indkey[0] \
                WHERE n.nspname = $1 AND i.indisunique AND i.indisvalid AND i.indimmediate AND i.indnkeyatts = 1 \
                AND i.indpred IS NULL AND i.indexprs IS NULL \
                AND (c.relkind <> 'r' OR NOT EXISTS (SELECT FROM pg_catalog.pg_inherits h WHERE h.inhparent = c.oid)) \
-               GROUP BY c.oid, a.attname";
+               GROUP BY c.oid, a.attname"
+    );
     let failed = |error: tokio_postgres::Error| failed(&error, THE_CATALOG);
     let mut unique = Unique::new();
-    for row in client.query(sql, &[&schema]).await.map_err(failed)? {
-        let column = (row.try_get(0).map_err(failed)?, row.try_get(1).map_err(failed)?);
-        unique.insert(column, row.try_get(2).map_err(failed)?);
+    for row in client.query(&sql, &[&schema]).await.map_err(failed)? {
+        if let Name(Some(column)) = row.try_get(1).map_err(failed)? {
+            unique.insert((row.try_get(0).map_err(failed)?, column), row.try_get(2).map_err(failed)?);
+        }
     }
     Ok(unique)
 }

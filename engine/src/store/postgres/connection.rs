@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::{Poll, ready};
 use std::time::Duration;
 
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tokio_postgres::config::SslMode;
@@ -15,8 +16,9 @@ use tokio_postgres::{Client, Config, NoTls};
 
 use super::access::Access;
 use super::config::DatabaseConfig;
-use super::dial::{Dial, Socket};
+use super::dial::Dial;
 use super::error::DatabaseError;
+use super::login::{Asked, Watched};
 use super::tls::{self, Pinned};
 use super::url::Host;
 
@@ -49,16 +51,17 @@ impl Door {
         let entering = async {
             match &self.pinned {
                 Some(pinned) => self.speak(socket, SslMode::Require, pinned.clone()).await,
-                None => self.speak(socket, SslMode::Disable, NoTls).await,
+                None => self.speak(Watched::new(socket), SslMode::Disable, NoTls).await,
             }
         };
         let slow = || Err(self.unreachable(&io::ErrorKind::TimedOut.into()));
         timeout(PATIENCE, entering).await.unwrap_or_else(|_| slow())
     }
 
-    async fn speak<T>(&self, socket: Socket, mode: SslMode, tls: T) -> Result<Connection, DatabaseError>
+    async fn speak<S, T>(&self, socket: S, mode: SslMode, tls: T) -> Result<Connection, DatabaseError>
     where
-        T: tokio_postgres::tls::TlsConnect<Socket>,
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        T: tokio_postgres::tls::TlsConnect<S>,
         T::Stream: Send + 'static,
     {
         let mut config = Config::new();
@@ -128,6 +131,9 @@ impl Door {
         }
         let source = std::error::Error::source(error);
         if let Some(error) = source.and_then(|source| source.downcast_ref::<io::Error>()) {
+            if error.get_ref().is_some_and(|error| error.is::<Asked>()) {
+                return DatabaseError::WeakLogin { user };
+            }
             return tls::refused(error).unwrap_or_else(|| match error.kind() {
                 io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => {
                     DatabaseError::NotReady
@@ -170,6 +176,10 @@ impl Connection {
 }
 
 fn of_server(said: &DbError, what: &str) -> DatabaseError {
+    // The code is that of any want of memory; the server's own source file is not in any language.
+    if said.code().code() == "53200" && said.file() == Some("lock.c") {
+        return DatabaseError::Locks { what: what.to_string(), times: String::new() };
+    }
     let is_last = matches!(said.parsed_severity(), Some(Severity::Fatal | Severity::Panic));
     DatabaseError::of_state(said.code().code(), is_last, what)
 }
@@ -214,7 +224,8 @@ pub(super) enum Begin<'a> {
 ///
 /// Names mean what they say, whatever the role's or the server's defaults are; nothing can be written; nobody's lock is waited
 /// for long, and no statement goes on for ever, also where nobody is left who would read its rows. What is idle is so because it
-/// waits for a study's other parts. The administrator's own limits of time stay, where there are any.
+/// waits for a study's other parts. The administrator's own limits of time stay, where there are any, and so does all that views
+/// compute by, such as the time zone.
 pub(super) fn begin(what: &Begin<'_>) -> String {
     let (level, snapshot, lock_seconds) = match what {
         Begin::Look => ("REPEATABLE READ", String::new(), LOCK_SECONDS),
@@ -226,12 +237,27 @@ pub(super) fn begin(what: &Begin<'_>) -> String {
     };
     format!(
         "BEGIN ISOLATION LEVEL {level} READ ONLY; {snapshot} \
-         SET LOCAL search_path = ''; SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO'; \
-         SET LOCAL lock_timeout = '{lock_seconds}s'; SET LOCAL idle_in_transaction_session_timeout = 0; \
-         SET LOCAL client_min_messages = error; \
+         SET LOCAL search_path = ''; SET LOCAL lock_timeout = '{lock_seconds}s'; \
+         SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL client_min_messages = error; \
          SELECT pg_catalog.set_config(name, '{STATEMENT_SECONDS}s', true) FROM pg_catalog.pg_settings \
          WHERE name = 'statement_timeout' AND setting = '0'"
     )
+}
+
+/// What views' values depend on, as somebody's session has it.
+///
+/// Settings of a role or a database are taken at a login, and the server's own at any time: all who read for a study have the same.
+pub(super) async fn settings(connection: &Connection) -> Result<String, DatabaseError> {
+    let failed = |error: tokio_postgres::Error| failed(&error, "the settings");
+    let sql = "SELECT name, setting FROM pg_catalog.pg_settings WHERE setting <> '' AND name IN ('DateStyle', 'IntervalStyle', \
+               'TimeZone', 'bytea_output', 'extra_float_digits', 'lc_monetary', 'lc_numeric', 'lc_time', 'row_security', \
+               'timezone_abbreviations', 'transform_null_equals', 'xmlbinary')";
+    let mut settings = Vec::new();
+    for row in connection.client.query(sql, &[]).await.map_err(failed)? {
+        let (name, setting): (&str, &str) = (row.try_get(0).map_err(failed)?, row.try_get(1).map_err(failed)?);
+        settings.push(format!("; SET LOCAL {name} = {}", super::literal(setting)));
+    }
+    Ok(settings.concat())
 }
 
 /// How long somebody else's lock is waited for.

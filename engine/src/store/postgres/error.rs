@@ -175,6 +175,28 @@ pub enum DatabaseError {
         /// The table.
         what: String,
     },
+    /// No room left at the server for the locks that reading takes.
+    #[error(
+        "the database server has no room for the locks that reading {what} takes: each of a study's connections locks every \
+         partition and every index of it{times}; have the administrator raise max_locks_per_transaction, or lower `connections` \
+         under [store]"
+    )]
+    Locks {
+        /// The table.
+        what: String,
+        /// How many locks these are, as far as it is known: empty, or after a comma.
+        times: String,
+    },
+    /// The server asks for the password in a way that would tell it to whoever listens.
+    #[error(
+        "without TLS the password of `{user}` is not handed over, and the database asks for it as a clear text or by MD5; have the \
+         administrator set password_encryption = 'scram-sha-256', give the role its password anew, and write scram-sha-256 into \
+         its line of pg_hba.conf, or configure `tls_root`"
+    )]
+    WeakLogin {
+        /// The role.
+        user: String,
+    },
 }
 
 impl DatabaseError {
@@ -206,6 +228,8 @@ impl DatabaseError {
             Self::Refused { .. } => "database_refused",
             Self::Protocol { .. } => "database_protocol",
             Self::Foreign { .. } => "database_foreign",
+            Self::Locks { .. } => "database_locks",
+            Self::WeakLogin { .. } => "database_weak_login",
         }
     }
 
@@ -223,6 +247,7 @@ impl DatabaseError {
                 | Self::Changed { .. }
                 | Self::Exhausted { .. }
                 | Self::Foreign { .. }
+                | Self::Locks { .. }
         )
     }
 
@@ -241,6 +266,7 @@ impl DatabaseError {
                 | Self::Refused { .. }
                 | Self::Protocol { .. }
                 | Self::Foreign { .. }
+                | Self::Locks { .. }
         )
     }
 
@@ -260,8 +286,7 @@ impl DatabaseError {
             "42P01" | "42703" | "42704" | "3F000" | "0A000" | "42883" => Self::Changed { what },
             "58030" | "58P01" | "XX001" | "XX002" => Self::Damaged { what },
             _ => {
-                let is_state = state.len() == 5 && state.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
-                let known = if is_state { state.to_string() } else { "unknown".to_string() };
+                let known = super::state::known(state).unwrap_or("unknown").to_string();
                 match state.get(..2) {
                     Some("08") if is_last => Self::Ended,
                     Some("08") => Self::Foreign { what },
@@ -279,7 +304,7 @@ mod tests {
 
     #[test]
     fn no_text_of_the_server_s_stands_in_an_error() {
-        for state in ["CANARY", "a\u{e9}bcd", "", "12 45", "abcde"] {
+        for state in ["CANARY", "a\u{e9}bcd", "", "12 45", "abcde", "71234", "ZZ001"] {
             let error = DatabaseError::of_state(state, false, "cdm.person");
             assert_eq!(error, DatabaseError::Refused { what: "cdm.person".to_string(), state: "unknown".to_string() });
         }

@@ -6,7 +6,7 @@
 //! numbers and days ([`filter`]).
 //!
 //! ```text
-//!  config, url, access ──► dial ──► tls ──► connection ──► catalog, role ──► open: which columns can be read
+//!  config, url, access ──► dial ──► tls, login ──► connection ──► catalog, role ──► open: which columns can be read
 //!                                                │
 //!                                                └──► moment ──► scan (for the gate alone)
 //!                                                       └── copy ──► decode ──► edge, as of a file
@@ -31,6 +31,8 @@ mod filter;
 #[cfg(feature = "postgres")]
 mod key;
 #[cfg(feature = "postgres")]
+mod login;
+#[cfg(feature = "postgres")]
 mod moment;
 #[cfg(feature = "postgres")]
 mod numeric;
@@ -44,6 +46,8 @@ mod role;
 mod scan;
 #[cfg(feature = "postgres")]
 mod shape;
+#[cfg(feature = "postgres")]
+mod state;
 #[cfg(feature = "postgres")]
 mod tls;
 mod url;

@@ -5,9 +5,9 @@
 //! until the study is over. The others join it, and lock likewise at once: later they would queue up behind somebody who wants to
 //! empty a table and waits for the first.
 //!
-//! Rows are read a few pages of a table at a time. A connection is held for that long only, and what it read is in memory before
-//! anybody else waits for it, so that no two scans can wait for each other's connection. What has no pages, such as a view, or
-//! none that the role may ask for, is read by a cursor, all of them on one connection.
+//! Rows are read a few pages of a table at a time, those of its partitions together. A connection is held for that long only,
+//! and what it read is in memory before anybody else waits for it, so that no two scans can wait for each other's connection.
+//! What has no pages, such as a view, or none that the role may ask for, is read by a cursor, all of them on one connection.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
@@ -23,22 +23,23 @@ use tokio_postgres::types::{FromSql, Type};
 use super::super::table::Column;
 use super::super::text::Nulls;
 use super::catalog::{self, Relation, Unique};
-use super::connection::{Begin, Connection, Door, begin, failed, unread};
+use super::connection::{Begin, Connection, Door, begin, failed, settings, unread};
 use super::copy::{Malformed, Rows};
 use super::decode::{Decoder, Read};
 use super::error::DatabaseError;
 use super::key::Key;
-use super::parts::{Parts, pages};
+use super::parts::{Parts, crowded, starts};
 use super::shape::Shape;
 
-/// How many pages of 8 KiB are read at once.
-const CHUNK_PAGES: u64 = 512;
 /// How many rows of what has no pages are read at once.
 const CURSOR_ROWS: usize = 16_384;
 /// How often a moment is looked for in which no table is being emptied.
 const ATTEMPTS: u32 = 5;
 /// How long to wait where there is no connection left.
 const FULL_PAUSE: Duration = Duration::from_millis(200);
+/// How often a moment is looked for in which there is room for the locks, and how long to wait for the next.
+const LOCKS_ATTEMPTS: u32 = 2;
+const LOCKS_PAUSE: Duration = Duration::from_secs(1);
 /// The first version that finds pages by their number.
 const FINDS_PAGES: u32 = 14;
 
@@ -47,6 +48,8 @@ pub(crate) struct Moment {
     door: Arc<Door>,
     tables: Vec<Arc<Relation>>,
     snapshot: String,
+    /// What all who read have set.
+    settings: String,
     /// Holds the locks as long as it lives. It sees what has been committed since.
     holder: Connection,
     /// Has the cursors, and answers questions.
@@ -54,8 +57,8 @@ pub(crate) struct Moment {
     /// Those that read and have nothing to do.
     idle: std::sync::Mutex<Vec<Connection>>,
     most: Semaphore,
-    /// How many pages a table has, of those that have some.
-    pages: HashMap<u32, u64>,
+    /// The pages at which a table's chunks begin, of those that have pages.
+    starts: HashMap<u32, Vec<u64>>,
     parts: Parts,
     unique: Unique,
     /// Tables and columns of which it is known that no two rows share a key.
@@ -81,7 +84,7 @@ pub(super) struct Selection {
 
 impl Selection {
     fn sql(&self, pages: Option<&str>) -> String {
-        let columns: Vec<String> = self.columns.iter().map(|(_, name, _)| super::quoted(name)).collect();
+        let columns: Vec<String> = self.columns.iter().map(|(_, name, shape)| shape.sql(name)).collect();
         let conditions: Vec<&str> = pages.into_iter().chain(self.condition.as_deref()).collect();
         let condition =
             if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) };
@@ -93,7 +96,7 @@ impl Selection {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Division {
     /// Into so many chunks of pages, of which the last has no end.
-    Chunks(u64),
+    Chunks(usize),
     /// Not at all.
     Whole,
 }
@@ -101,6 +104,17 @@ pub(super) enum Division {
 impl Moment {
     /// The present moment of these tables, if they are still what they were.
     pub(super) async fn now(door: &Arc<Door>, version: u32, tables: &[Arc<Relation>]) -> Result<Self, DatabaseError> {
+        // The locks of those who came before may not be gone yet.
+        for _ in 0..LOCKS_ATTEMPTS {
+            match Self::taken(door, version, tables).await {
+                Err(DatabaseError::Locks { .. }) => tokio::time::sleep(LOCKS_PAUSE).await,
+                taken => return taken,
+            }
+        }
+        Err(crowded(&entered(door).await?, door.config.connections, tables).await?)
+    }
+
+    async fn taken(door: &Arc<Door>, version: u32, tables: &[Arc<Relation>]) -> Result<Self, DatabaseError> {
         let mut last = DatabaseError::Full;
         for _ in 0..ATTEMPTS {
             // All of them first: between the first lock and the last there should be no time.
@@ -115,8 +129,8 @@ impl Moment {
                 entered => entered?,
             };
             let Some(holder) = entered.pop() else { break };
-            let snapshot = hold(&holder, tables).await?;
-            let joining = entered.into_iter().map(|connection| join(connection, &snapshot, tables));
+            let (snapshot, settings) = hold(&holder, tables).await?;
+            let joining = entered.into_iter().map(|connection| join(connection, &snapshot, &settings, tables));
             let mut idle = match futures::future::try_join_all(joining).await {
                 Err(error @ DatabaseError::Locked { .. }) => {
                     last = error;
@@ -129,17 +143,18 @@ impl Moment {
             if let Some(other) = tables.iter().find(|table| !now.relations.contains(table)) {
                 return Err(DatabaseError::Changed { what: other.shown.clone() });
             }
-            let pages = if version < FINDS_PAGES { HashMap::new() } else { pages(&teller, tables).await? };
+            let starts = if version < FINDS_PAGES { HashMap::new() } else { starts(&teller, tables).await? };
             let parts = Parts::of(&teller, &holder, tables).await?;
             return Ok(Self {
                 door: Arc::clone(door),
                 tables: tables.to_vec(),
                 most: Semaphore::new(idle.len().max(1)),
                 snapshot,
+                settings,
                 holder,
                 teller: Mutex::new(teller),
                 idle: std::sync::Mutex::new(idle),
-                pages,
+                starts,
                 parts,
                 unique: now.unique,
                 keyed: Mutex::default(),
@@ -174,8 +189,8 @@ impl Moment {
 
     /// How a table can be divided.
     pub(super) fn division(&self, relation: &Relation) -> Division {
-        match self.pages.get(&relation.oid) {
-            Some(pages) => Division::Chunks(pages.div_ceil(CHUNK_PAGES).max(1)),
+        match self.starts.get(&relation.oid) {
+            Some(starts) => Division::Chunks(starts.len()),
             None => Division::Whole,
         }
     }
@@ -201,21 +216,20 @@ impl Moment {
         Ok(done)
     }
 
-    /// Reads one chunk of `of`.
+    /// Reads one chunk.
     pub(super) async fn chunk(
         &self,
         selection: &Selection,
-        chunk: u64,
-        of: u64,
+        chunk: usize,
         nulls: &Nulls,
     ) -> Result<Vec<Read>, DatabaseError> {
         let what = &selection.relation.shown;
-        let from = format!("ctid >= '({},0)'::pg_catalog.tid", chunk * CHUNK_PAGES);
+        let starts = self.starts.get(&selection.relation.oid).map_or(&[][..], Vec::as_slice);
+        let from = format!("ctid >= '({},0)'::pg_catalog.tid", starts.get(chunk).unwrap_or(&0));
         // The table may have grown since it was measured.
-        let pages = if chunk + 1 == of {
-            from
-        } else {
-            format!("{from} AND ctid < '({},0)'::pg_catalog.tid", (chunk + 1) * CHUNK_PAGES)
+        let pages = match starts.get(chunk + 1) {
+            Some(end) => format!("{from} AND ctid < '({end},0)'::pg_catalog.tid"),
+            None => from,
         };
         let sql = format!("COPY ({}) TO STDOUT (FORMAT binary)", selection.sql(Some(&pages)));
         let Ok(_turn) = self.most.acquire().await else {
@@ -237,16 +251,7 @@ impl Moment {
         if let Some(idle) = self.idle.lock().unwrap_or_else(std::sync::PoisonError::into_inner).pop() {
             return Ok(idle);
         }
-        // One that failed may not be gone yet.
-        let mut entered = self.door.enter().await;
-        for _ in 1..ATTEMPTS {
-            if !matches!(entered, Err(DatabaseError::Full)) {
-                break;
-            }
-            tokio::time::sleep(FULL_PAUSE).await;
-            entered = self.door.enter().await;
-        }
-        join(entered?, &self.snapshot, &self.tables).await
+        join(entered(&self.door).await?, &self.snapshot, &self.settings, &self.tables).await
     }
 
     /// Opens a cursor over what has no pages.
@@ -303,7 +308,7 @@ impl Moment {
         match self.division(&selection.relation) {
             Division::Chunks(of) => {
                 let readers = self.most.available_permits().max(1);
-                let chunks = futures::stream::iter(0..of).map(|chunk| self.chunk(selection, chunk, of, nulls));
+                let chunks = futures::stream::iter(0..of).map(|chunk| self.chunk(selection, chunk, nulls));
                 let mut chunks = chunks.buffered(readers);
                 while let Some(chunk) = chunks.try_next().await? {
                     chunk.into_iter().for_each(&mut take);
@@ -344,18 +349,36 @@ impl<'a> FromSql<'a> for Raw<'a> {
     }
 }
 
-/// Locks tables against being emptied, and exports the moment after that.
-async fn hold(holder: &Connection, tables: &[Arc<Relation>]) -> Result<String, DatabaseError> {
+/// A connection where others have just failed, which may not be gone yet.
+async fn entered(door: &Door) -> Result<Connection, DatabaseError> {
+    let mut entered = door.enter().await;
+    for _ in 1..ATTEMPTS {
+        if !matches!(entered, Err(DatabaseError::Full)) {
+            break;
+        }
+        tokio::time::sleep(FULL_PAUSE).await;
+        entered = door.enter().await;
+    }
+    entered
+}
+
+/// Locks tables against being emptied, and exports the moment after that, with what is set there.
+async fn hold(holder: &Connection, tables: &[Arc<Relation>]) -> Result<(String, String), DatabaseError> {
     let failed = |error: tokio_postgres::Error| failed(&error, "the moment that a study sees");
     holder.client.batch_execute(&begin(&Begin::Hold)).await.map_err(failed)?;
     lock(holder, tables).await?;
     let row = holder.client.query_one("SELECT pg_catalog.pg_export_snapshot()", &[]).await;
-    row.and_then(|row| row.try_get(0)).map_err(failed)
+    Ok((row.and_then(|row| row.try_get(0)).map_err(failed)?, settings(holder).await?))
 }
 
 /// Has a connection see a moment that another holds, with the same locks.
-async fn join(connection: Connection, snapshot: &str, tables: &[Arc<Relation>]) -> Result<Connection, DatabaseError> {
-    let begun = connection.client.batch_execute(&begin(&Begin::Join(snapshot))).await;
+async fn join(
+    connection: Connection,
+    snapshot: &str,
+    settings: &str,
+    tables: &[Arc<Relation>],
+) -> Result<Connection, DatabaseError> {
+    let begun = connection.client.batch_execute(&format!("{}{settings}", begin(&Begin::Join(snapshot)))).await;
     begun.map_err(|error| match failed(&error, "the moment that a study sees") {
         // The holder is gone, and the moment with it.
         DatabaseError::Value { .. } | DatabaseError::Refused { .. } | DatabaseError::Changed { .. } => {

@@ -27,6 +27,7 @@ use super::dial::Dial;
 use super::error::DatabaseError;
 use super::key::Key;
 use super::moment::{Moment, Selection};
+use super::parts::crowded;
 use super::shape::Shape;
 use super::{quoted, role};
 
@@ -93,7 +94,7 @@ pub(in crate::store) async fn open(
             Err(error) => Err(error),
         };
         let plan = match plan {
-            Ok(plan) => can_be_read(&look, &plan).await?.map(|()| plan),
+            Ok(plan) => can_be_read(&look, &plan, database.connections).await?.map(|()| plan),
             Err(error) => Err(error),
         };
         match plan {
@@ -105,8 +106,9 @@ pub(in crate::store) async fn open(
     if let Some(error) = unreadable.remove("person") {
         return Err(error);
     }
+    let (moment, crowding) = locked(&door, about.version, &mut planned).await?;
+    unreadable.extend(crowding);
     let relations: Vec<Arc<Relation>> = planned.values().map(|plan| Arc::clone(&plan.relation)).collect();
-    let moment = Moment::now(&door, about.version, &relations).await?;
     let mut tables = BTreeMap::new();
     for (name, plan) in planned {
         match moment.aside(plan.read(&moment, &nulls)).await? {
@@ -164,14 +166,45 @@ fn sorted(
 }
 
 /// Whether a relation can be asked for its rows at all: a view may be over what its owner may not read.
-async fn can_be_read(look: &Connection, plan: &Plan) -> Result<Result<(), StoreError>, DatabaseError> {
+async fn can_be_read(
+    look: &Connection,
+    plan: &Plan,
+    connections: u32,
+) -> Result<Result<(), StoreError>, DatabaseError> {
     look.mark().await?;
     let sql = format!("SELECT FROM {} LIMIT 0", plan.relation.sql);
     let tried = look.client.batch_execute(&sql).await;
-    look.go_on(tried.is_ok()).await?;
+    // Its locks are given back: those of all tables at once may be too many.
+    look.go_on(false).await?;
     match tried.map_err(|error| unread(&error, &plan.relation.shown)) {
         Err(error) if !error.is_of_one_table() => Err(error),
+        Err(DatabaseError::Locks { .. }) => {
+            let own = [Arc::clone(&plan.relation)];
+            Ok(Err(crowded(look, connections, &own).await?.into()))
+        }
         tried => Ok(tried.map_err(StoreError::from)),
+    }
+}
+
+/// The present moment of as many tables as there is room for the locks of; the others are taken out.
+async fn locked(
+    door: &Arc<Door>,
+    version: u32,
+    planned: &mut BTreeMap<String, Plan>,
+) -> Result<(Moment, Vec<(String, StoreError)>), StoreError> {
+    let mut crowding = Vec::new();
+    loop {
+        let relations: Vec<Arc<Relation>> = planned.values().map(|plan| Arc::clone(&plan.relation)).collect();
+        let (what, times) = match Moment::now(door, version, &relations).await {
+            Err(DatabaseError::Locks { what, times }) => (what, times),
+            moment => return Ok((moment?, crowding)),
+        };
+        let is_it = |(name, plan): &(&String, &Plan)| *name != "person" && plan.relation.shown == what;
+        let name = planned.iter().find(is_it).map(|(name, _)| name.clone());
+        let error = StoreError::from(DatabaseError::Locks { what, times });
+        let Some(name) = name else { return Err(error) };
+        planned.remove(&name);
+        crowding.push((name, error));
     }
 }
 

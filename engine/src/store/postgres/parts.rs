@@ -5,9 +5,13 @@ use std::sync::Arc;
 
 use tokio_postgres::Statement;
 
+use super::super::names::plain;
 use super::catalog::{Relation, RelationKind};
 use super::connection::{Connection, failed};
 use super::error::DatabaseError;
+
+/// How many pages of 8 KiB are read at once.
+const CHUNK_PAGES: u64 = 512;
 
 /// All that inherits from tables, partitions among it, and what views are made of.
 const PARTS: &str = "WITH RECURSIVE p(root, part) AS \
@@ -68,14 +72,18 @@ async fn found(
     Ok(found)
 }
 
-/// How many pages tables have, of those whose pages can be read one by one; of a table in parts, the largest part's.
-pub(super) async fn pages(teller: &Connection, tables: &[Arc<Relation>]) -> Result<HashMap<u32, u64>, DatabaseError> {
+/// At which pages the chunks begin of those tables whose pages can be read one by one.
+pub(super) async fn starts(
+    teller: &Connection,
+    tables: &[Arc<Relation>],
+) -> Result<HashMap<u32, Vec<u64>>, DatabaseError> {
     let own: Vec<u32> = tables
         .iter()
         .filter(|table| table.is_placed && table.kind != RelationKind::Computed)
         .map(|table| table.oid)
         .collect();
-    let sql = "SELECT t.oid, max(pg_catalog.pg_relation_size(p.oid) / pg_catalog.current_setting('block_size')::pg_catalog.int8) \
+    let sql = "SELECT t.oid, pg_catalog.array_agg(pg_catalog.pg_relation_size(p.oid) \
+                                                  / pg_catalog.current_setting('block_size')::pg_catalog.int8) \
                FROM pg_catalog.unnest($1::pg_catalog.oid[]) AS t(oid), \
                LATERAL (SELECT t.oid UNION ALL SELECT relid FROM pg_catalog.pg_partition_tree(t.oid) WHERE relid <> t.oid) AS p \
                WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_inherits i JOIN pg_catalog.pg_class c ON c.oid = i.inhparent \
@@ -83,10 +91,100 @@ pub(super) async fn pages(teller: &Connection, tables: &[Arc<Relation>]) -> Resu
                GROUP BY t.oid \
                HAVING pg_catalog.bool_and((SELECT c.relkind IN ('r', 'm', 'p') FROM pg_catalog.pg_class c WHERE c.oid = p.oid))";
     let failed = |error: tokio_postgres::Error| failed(&error, "the catalog");
-    let mut pages = HashMap::new();
+    let mut starts = HashMap::new();
     for row in teller.client.query(sql, &[&own]).await.map_err(failed)? {
-        let (oid, count): (u32, Option<i64>) = (row.try_get(0).map_err(failed)?, row.try_get(1).map_err(failed)?);
-        pages.insert(oid, u64::try_from(count.unwrap_or(0)).unwrap_or(0));
+        let (oid, sizes): (u32, Vec<Option<i64>>) = (row.try_get(0).map_err(failed)?, row.try_get(1).map_err(failed)?);
+        let sizes = sizes.into_iter().map(|size| u64::try_from(size.unwrap_or(0)).unwrap_or(0)).collect();
+        if let Some(chunks) = chunks(sizes) {
+            starts.insert(oid, chunks);
+        }
     }
-    Ok(pages)
+    Ok(starts)
+}
+
+/// Cuts a table with parts of these sizes into chunks; a chunk is the same pages of each part, and at most so many together.
+///
+/// One part by itself cannot be asked for: the role has its rights, and its policies, at the table. `None` where there are so many
+/// parts that one page of each would be too much.
+fn chunks(mut sizes: Vec<u64>) -> Option<Vec<u64>> {
+    sizes.retain(|size| *size > 0);
+    sizes.sort_unstable();
+    if sizes.len() as u64 > CHUNK_PAGES {
+        return None;
+    }
+    let (mut starts, mut at, mut ended) = (vec![0], 0, 0);
+    loop {
+        let mut left = CHUNK_PAGES;
+        // To the end of the next part, if there is room for that, of all that have not ended.
+        while let Some(size) = sizes.get(ended) {
+            let parts = (sizes.len() - ended) as u64;
+            let pages = (size - at).min(left / parts);
+            at += pages;
+            left -= pages * parts;
+            if at < *size {
+                break;
+            }
+            ended += 1;
+        }
+        if ended == sizes.len() {
+            return Some(starts);
+        }
+        starts.push(at);
+    }
+}
+
+/// Of tables that cannot all be locked, the one with the most parts; PERSON last, without which there is nothing to read.
+pub(super) async fn crowded(
+    connection: &Connection,
+    connections: u32,
+    tables: &[Arc<Relation>],
+) -> Result<DatabaseError, DatabaseError> {
+    let parts = connection.client.prepare(PARTS).await.map_err(|error| failed(&error, "the catalog"))?;
+    let roots: Vec<u32> = tables.iter().map(|table| table.oid).collect();
+    let found = found(connection, &parts, &roots).await?;
+    let counted = tables.iter().filter_map(|table| Some((table, found.get(&table.oid)?.len())));
+    let most = counted.max_by_key(|(table, parts)| (plain(&table.name) != "person", *parts));
+    Ok(match most {
+        Some((table, parts)) => DatabaseError::Locks {
+            what: table.shown.clone(),
+            times: format!(", here {connections} times {parts} partitions and their indexes"),
+        },
+        None => {
+            let what = if let [one] = tables { one.shown.clone() } else { "the tables".to_string() };
+            DatabaseError::Locks { what, times: String::new() }
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_chunk_has_a_bounded_number_of_pages(sizes in prop::collection::vec(0u64..3_000, 0..40), large in 0u64..50_000) {
+            let sizes = [sizes, vec![large]].concat();
+            let starts = chunks(sizes.clone()).expect("few parts");
+            prop_assert!(starts[0] == 0 && starts.windows(2).all(|pair| pair[0] < pair[1]));
+            let ends = starts.iter().skip(1).copied().chain([u64::MAX]);
+            for (start, end) in starts.iter().zip(ends) {
+                let pages: u64 = sizes.iter().map(|size| (*size).min(end) - (*size).min(*start)).sum();
+                prop_assert!(pages <= CHUNK_PAGES, "{start} to {end}: {pages}");
+            }
+            let whole: u64 = sizes.iter().sum();
+            prop_assert!(starts.len() as u64 <= 1 + sizes.len() as u64 + whole / (CHUNK_PAGES / 2), "no more than it takes");
+        }
+    }
+
+    #[test]
+    fn one_part_is_cut_evenly_and_too_many_are_not_cut() {
+        assert_eq!(chunks(vec![0]), Some(vec![0]));
+        assert_eq!(chunks(vec![0, CHUNK_PAGES]), Some(vec![0]));
+        assert_eq!(chunks(vec![2 * CHUNK_PAGES + 1]), Some(vec![0, CHUNK_PAGES, 2 * CHUNK_PAGES]));
+        assert_eq!(chunks(vec![1, 1, 0, 1_000]), Some(vec![0, 510]));
+        assert_eq!(chunks(vec![2; 512]), Some(vec![0, 1]));
+        assert_eq!(chunks(vec![1; 513]), None);
+    }
 }

@@ -54,7 +54,7 @@ pub(in crate::store) fn plan(
     let selection = Arc::new(Selection { relation: Arc::clone(relation), columns, condition });
     let division = moment.division(relation);
     let parts = match division {
-        Division::Chunks(chunks) => usize::try_from(chunks).unwrap_or(usize::MAX).min(partitions.max(1)),
+        Division::Chunks(chunks) => chunks.min(partitions.max(1)),
         Division::Whole => 1,
     };
     let properties = Arc::new(PlanProperties::new(
@@ -82,8 +82,8 @@ struct DatabaseExec {
 enum Left {
     /// Chunks, of so many.
     Chunks {
-        next: u64,
-        of: u64,
+        next: usize,
+        of: usize,
     },
     Unopened,
     Cursor(Cursor),
@@ -104,7 +104,7 @@ fn batches(read: Vec<Read>, selection: &Selection) -> Result<Vec<RecordBatch>, D
 impl DatabaseExec {
     fn left(&self, partition: usize) -> Left {
         match self.division {
-            Division::Chunks(of) => Left::Chunks { next: partition as u64, of },
+            Division::Chunks(of) => Left::Chunks { next: partition, of },
             Division::Whole => Left::Unopened,
         }
     }
@@ -116,11 +116,11 @@ async fn next(
     selection: &Selection,
     nulls: &Nulls,
     left: Left,
-    step: u64,
+    step: usize,
 ) -> Result<Option<(Vec<RecordBatch>, Left)>, DatabaseError> {
     match left {
         Left::Chunks { next, of } if next < of => {
-            let read = moment.chunk(selection, next, of, nulls).await?;
+            let read = moment.chunk(selection, next, nulls).await?;
             Ok(Some((batches(read, selection)?, Left::Chunks { next: next + step, of })))
         }
         Left::Chunks { .. } | Left::Nothing => Ok(None),
@@ -172,7 +172,7 @@ impl ExecutionPlan for DatabaseExec {
     fn execute(&self, partition: usize, _: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let (moment, selection, nulls) =
             (Arc::clone(&self.moment), Arc::clone(&self.selection), Arc::clone(&self.nulls));
-        let step = self.parts as u64;
+        let step = self.parts;
         let stream = futures::stream::try_unfold((self.left(partition), self.key.clone()), move |(left, key)| {
             let (moment, selection, nulls) = (Arc::clone(&moment), Arc::clone(&selection), Arc::clone(&nulls));
             async move {

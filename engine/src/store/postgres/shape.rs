@@ -5,7 +5,7 @@
 //! | smallint, integer, bigint | whole numbers, numbers | |
 //! | real, double precision | numbers, whole numbers | fractions, beyond 2^53 |
 //! | numeric | numbers, whole numbers | fractions, more than 64 bits, what is no number |
-//! | date, timestamp, timestamptz (UTC's own time) | dates, moments | infinity, years beyond 0001 to 9999 |
+//! | date, timestamp, timestamptz (in the session's zone) | dates, moments | infinity, years beyond 0001 to 9999 |
 //! | text, varchar, char(n) without the blanks behind, enums | texts; and all others, as a file's texts | |
 //! | boolean | truth values | |
 //!
@@ -32,7 +32,7 @@ pub(super) enum Shape {
         padded: bool,
     },
     Day,
-    /// A day and time of day, in UTC where there is a zone.
+    /// A day and time of day; there, with a zone or not.
     Moment {
         zoned: bool,
     },
@@ -54,6 +54,16 @@ impl Shape {
             Some(Type::TIMESTAMPTZ) => Self::Moment { zoned: true },
             _ => return None,
         })
+    }
+
+    /// A column of this shape, as the server is asked for it.
+    pub(super) fn sql(self, name: &str) -> String {
+        let name = super::quoted(name);
+        match self {
+            // By the server, which has the zone, and the days on which its clocks were changed.
+            Self::Moment { zoned: true } => format!("{name}::pg_catalog.timestamp"),
+            _ => name,
+        }
     }
 
     /// What values are kept as before they are what the column holds: types whose conversion looks at each value.
@@ -84,7 +94,9 @@ impl Shape {
             (Self::Numeric, Number) => Fit::Plain,
             (Self::Numeric, Subject | Key | Code | Integer) => Fit::Checked(Some("kept as numeric; every value fits")),
             (Self::Numeric, _) => Fit::Not,
-            (Self::Moment { zoned: true }, Date | Moment) => Fit::Mended("with a time zone, read as UTC's own time"),
+            (Self::Moment { zoned: true }, Date | Moment) => {
+                Fit::Mended("with a time zone, read as the time in the zone that is set for the role or database")
+            }
             (Self::Moment { zoned: false }, Date | Moment) => Fit::Plain,
             (_, kind) => edge::fit(&self.raw(kind), column),
         }

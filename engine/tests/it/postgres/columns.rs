@@ -286,3 +286,28 @@ async fn a_domain_is_what_it_is_made_of() {
                ON c.concept_id = p.gender_concept_id WHERE c.domain_id = 'Drug'";
     assert_eq!(ask(&store, sql, &["g"]).await.expect("rows"), ["8"]);
 }
+
+/// A view's function may fail with whatever code it makes up, of a row's values, too.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_code_that_is_none_of_the_server_s_own_is_not_said() {
+    let Some(place) = start(&[]).await else { return };
+    place
+        .execute(
+            "CREATE TABLE cdm.person (person_id int, gender_concept_id int); INSERT INTO cdm.person VALUES (4321, 1);
+             CREATE FUNCTION cdm.odd(int) RETURNS int LANGUAGE plpgsql STABLE AS
+                 $$ BEGIN RAISE 'CANARY' USING ERRCODE = 'P' || lpad($1::text, 4, '7'); END $$;
+             CREATE VIEW cdm.observation AS SELECT person_id, cdm.odd(person_id) AS observation_concept_id FROM cdm.person;
+             CREATE VIEW cdm.specimen AS SELECT person_id, cdm.odd(person_id)::numeric AS specimen_concept_id FROM cdm.person;
+             GRANT SELECT ON ALL TABLES IN SCHEMA cdm TO reader",
+        )
+        .await;
+    let store = place.open().await.expect("an open store");
+    let summary = store.summary();
+    let closed: Vec<_> = summary.unreadable.iter().map(|table| table.name.as_str()).collect();
+    assert_eq!(closed, ["specimen"]);
+    let sql = "SELECT person_id AS subject, max(observation_concept_id) AS n FROM observation GROUP BY person_id";
+    let failed = ask(&store, sql, &["n"]).await.expect_err("it fails");
+    for said in [format!("{summary:?}"), failed.to_string(), format!("{failed:?}")] {
+        assert!(!said.contains("4321") && !said.contains("CANARY"), "{said}");
+    }
+}

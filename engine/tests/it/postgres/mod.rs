@@ -4,8 +4,11 @@ mod answers;
 mod columns;
 mod faults;
 mod keys;
+mod login;
 mod moments;
 mod opening;
+mod parts;
+mod settings;
 mod tls;
 
 use std::fmt::Write as _;

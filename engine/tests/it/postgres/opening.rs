@@ -179,3 +179,31 @@ async fn notices_are_not_even_sent() {
     let said = said.lock().expect("nobody panics").clone();
     assert!(said.len() > 1_000 && !said.windows(6).any(|bytes| bytes == b"CANARY"));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_name_that_is_no_text_is_no_table_of_ours() {
+    let Some(place) = start(&[]).await else { return };
+    place.execute("CREATE DATABASE raw TEMPLATE template0 ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C'").await;
+    let mut own = tokio_postgres::Config::new();
+    own.host_path(place.server.folder()).user("oracle").dbname("raw");
+    let (admin, connection) = own.connect(tokio_postgres::NoTls).await.expect("a connection");
+    tokio::spawn(connection);
+    admin
+        .batch_execute(
+            "CREATE SCHEMA cdm; GRANT USAGE ON SCHEMA cdm TO reader;
+             CREATE TABLE cdm.person (person_id int, gender_concept_id int); INSERT INTO cdm.person VALUES (1, 8507);
+             DO $$ BEGIN
+                 EXECUTE 'CREATE TABLE cdm.\"p' || chr(233) || 'rson\" (x int PRIMARY KEY)';
+                 EXECUTE 'ALTER TABLE cdm.person ADD \"caf' || chr(233) || '\" int UNIQUE';
+                 EXECUTE 'CREATE TYPE cdm.\"m' || chr(233) || '\" AS ENUM (''' || chr(233) || ''')';
+             END $$;
+             GRANT SELECT ON ALL TABLES IN SCHEMA cdm TO reader",
+        )
+        .await
+        .expect("tables");
+    let folder = place.server.folder().display();
+    let text = format!("url = \"postgresql://reader@/raw?host={folder}\"\nschema = \"cdm\"\n");
+    let store = Store::open(&toml::from_str(&text).expect("a store"), &[]).await.expect("an open store");
+    assert_eq!(closed(&store.summary()), []);
+    assert_eq!(ask(&store, PEOPLE.0, PEOPLE.1).await.expect("rows"), ["8507"]);
+}
