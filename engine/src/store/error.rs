@@ -10,7 +10,7 @@ use crate::worker::words;
 #[non_exhaustive]
 pub enum StoreError {
     /// The folder is not there, or is no folder.
-    #[error("there is no folder {folder}; correct `store.folder` in the configuration")]
+    #[error("there is no folder {folder}; correct its name")]
     NoFolder {
         /// As configured.
         folder: String,
@@ -37,7 +37,9 @@ pub enum StoreError {
         second: String,
     },
     /// A column that the table cannot do without.
-    #[error("{file} has no column `{column}`, without which consent cannot be applied; add it to the export")]
+    #[error(
+        "{file} has no column `{column}`, without which consent cannot be applied; add it to the export, or to the view"
+    )]
     MissingColumn {
         /// The file.
         file: String,

@@ -314,10 +314,17 @@ impl Store {
             left_out: table.notes.left_out.as_ref().map(|(count, _)| *count),
             left_out_lines: table.notes.left_out.as_ref().map(|(_, lines)| lines.clone()),
         };
+        let grants = self.about.as_ref().map_or(&[][..], |about| &about.grants);
+        let reason = |error: &StoreError| match error {
+            StoreError::Database(DatabaseError::NotGranted { user, what, grant }) if grants.contains(grant) => {
+                DatabaseError::ungranted(user, what)
+            }
+            _ => error.to_string(),
+        };
         let unreadable = |(name, error): (&String, &StoreError)| UnreadableTable {
             name: name.clone(),
             kind: error.kind(),
-            reason: error.to_string(),
+            reason: reason(error),
         };
         StoreSummary {
             tables: self.tables.values().map(summarise).collect(),

@@ -208,3 +208,47 @@ fn a_dimension_says_how_its_categories_are_merged() {
         assert!(StudySpec::from_canonical(&forged.to_canonical()).is_err(), "{level:?}");
     }
 }
+
+/// The pieces of TOML on the page for researchers.
+fn examples(page: &str) -> Vec<&str> {
+    page.split("```toml\n").skip(1).map(|block| block.split_once("```").unwrap().0).collect()
+}
+
+#[test]
+fn the_page_for_researchers_has_every_field_with_its_place() {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/study.md")).unwrap();
+    let rows: Vec<Vec<&str>> = page.lines().map(|line| line.split('|').map(str::trim).collect()).collect();
+    let of_kind = |kind: &str| format!("{GOOD}\n[[{kind}]]\nnowhere = 1\n");
+    for (place, text) in [
+        ("the top", format!("nowhere = 1\n{GOOD}")),
+        ("`[cohort]`", GOOD.replace("[cohort]", "[cohort]\nnowhere = 1")),
+        ("`[[concept_set]]`", of_kind("concept_set")),
+        ("`[[variable]]`", of_kind("variable")),
+        ("`[[dimension]]`", of_kind("dimension")),
+        ("`[[statistic]]`", of_kind("statistic")),
+    ] {
+        let said = StudySpec::from_toml(&text).unwrap_err().to_string();
+        let (_, fields) = said.split_once("unknown field `nowhere`, expected ").unwrap();
+        let fields: Vec<&str> = fields.split('`').skip(1).step_by(2).collect();
+        assert!(fields.len() > 1, "{said}");
+        let first = rows.iter().position(|row| row.len() == 6 && row[1] == place).unwrap_or_else(|| panic!("{place}"));
+        let own = rows[first + 1..].iter().take_while(|row| row.len() == 6 && row[1].is_empty());
+        let shown: Vec<&str> = rows[first..=first].iter().chain(own).map(|row| row[2]).collect();
+        let is_heading =
+            |field: &str| rows.iter().any(|row| row.len() == 6 && row[1].trim_matches(&['`', '[', ']'][..]) == field);
+        for field in fields.into_iter().filter(|field| !is_heading(field)) {
+            assert!(shown.iter().any(|row| row.contains(&format!("`{field}`"))), "{place} lacks `{field}`: {shown:?}");
+        }
+    }
+}
+
+#[test]
+fn the_examples_of_the_page_for_researchers_are_studies() {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/study.md")).unwrap();
+    let examples = examples(&page);
+    let (whole, parts) = examples.split_first().unwrap();
+    StudySpec::from_toml(whole).unwrap();
+    let kind =
+        |part: &&str| StudySpec::from_toml(&format!("{whole}\n{part}")).unwrap().statistics.last().unwrap().kind.name();
+    assert!(parts.iter().map(kind).any(|kind| kind == "histogram"));
+}

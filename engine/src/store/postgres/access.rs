@@ -42,11 +42,12 @@ impl Access {
                     return Err(failed(path, "it can be read by others; run `chmod 600` on it"));
                 }
                 let text = Zeroizing::new(read(path, MOST.0)?);
-                let text = std::str::from_utf8(&text).map_err(|_| failed(path, "it is no text"))?;
+                let text = std::str::from_utf8(&text)
+                    .map_err(|_| failed(path, "it is no text; write the password into it, in one line"))?;
                 let line = text.strip_suffix('\n').unwrap_or(text);
                 let line = line.strip_suffix('\r').unwrap_or(line);
                 if line.is_empty() || line.contains('\n') {
-                    return Err(failed(path, "it must hold one line, the password"));
+                    return Err(failed(path, "it must hold one line, the password; write it so"));
                 }
                 Some(line.to_string())
             }
@@ -62,9 +63,11 @@ fn failed(path: &Path, what: &str) -> DatabaseError {
 }
 
 fn read(path: &Path, most: u64) -> Result<Vec<u8>, DatabaseError> {
-    let unreadable = |error: std::io::Error| failed(path, &format!("it cannot be read ({})", error.kind()));
+    let unreadable = |error: std::io::Error| {
+        failed(path, &format!("it cannot be read ({}); correct its name, or who may read it", error.kind()))
+    };
     if fs::metadata(path).map_err(unreadable)?.len() > most {
-        return Err(failed(path, "it is too large for what it should hold"));
+        return Err(failed(path, "it is too large for what it should hold; name another"));
     }
     fs::read(path).map_err(unreadable)
 }

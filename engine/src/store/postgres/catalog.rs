@@ -107,7 +107,10 @@ pub(super) async fn read(client: &Client, schema: &str, user: &str) -> Result<Ca
     let protocol = |_| DatabaseError::Protocol { what: THE_CATALOG.to_string() };
     let usable = "SELECT pg_catalog.has_schema_privilege(oid, 'USAGE') FROM pg_catalog.pg_namespace WHERE nspname = $1";
     match client.query_opt(usable, &[&schema]).await.map_err(failed)? {
-        None => return Err(DatabaseError::NoSchema { schema: schema.to_string() }),
+        None => {
+            let instead = elsewhere(client, schema).await?;
+            return Err(DatabaseError::NoSchema { schema: schema.to_string(), instead });
+        }
         Some(row) if !row.try_get::<_, bool>(0).map_err(protocol)? => {
             return Err(DatabaseError::NotGranted {
                 user: user.to_string(),
@@ -178,6 +181,37 @@ pub(super) async fn read(client: &Client, schema: &str, user: &str) -> Result<Ca
         }
     }
     Ok(Catalog { relations, unique: unique(client, schema).await? })
+}
+
+/// What to do where there is no such schema, or no table of people in it: which other schema may be meant.
+pub(super) async fn elsewhere(client: &Client, schema: &str) -> Result<String, DatabaseError> {
+    const FEW: usize = 5;
+    let sql = "SELECT nspname::pg_catalog.text, pg_catalog.lower(nspname) = pg_catalog.lower($1), has_person \
+               FROM pg_catalog.pg_namespace n, LATERAL (SELECT EXISTS (SELECT FROM pg_catalog.pg_class c \
+                   WHERE c.relnamespace = n.oid AND c.relkind IN ('r', 'p', 'v', 'm', 'f') \
+                   AND pg_catalog.lower(c.relname) = 'person') AS has_person) p \
+               WHERE nspname <> $1 ORDER BY nspname";
+    let failed = |error: tokio_postgres::Error| failed(&error, THE_CATALOG);
+    let (mut alike, mut with_people) = (Vec::new(), Vec::new());
+    for row in client.query(sql, &[&schema]).await.map_err(failed)? {
+        let name = format!("`{}`", row.try_get::<_, &str>(0).map_err(failed)?);
+        if row.try_get(1).map_err(failed)? {
+            alike.push(name.clone());
+        }
+        if row.try_get(2).map_err(failed)? {
+            with_people.push(name);
+        }
+    }
+    Ok(match (&alike[..], &with_people[..]) {
+        ([_, ..], _) => format!("correct `schema`: there is {}, and capitals count", alike.join(", ")),
+        (_, []) => {
+            "no other schema has a table `person`: see that the URL names the right database, and that OMOP's tables are in it"
+                .to_string()
+        }
+        (_, [one]) => format!("correct `schema`: {one} has a table `person`"),
+        (_, many) if many.len() <= FEW => format!("correct `schema`: {} have a table `person`", many.join(", ")),
+        (_, many) => format!("correct `schema`: {} others have a table `person`", many.len()),
+    })
 }
 
 /// The columns of unique indexes over nothing else. One of a table with inheriting ones says nothing of theirs.

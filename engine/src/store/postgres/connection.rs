@@ -104,6 +104,9 @@ impl Door {
     fn unreachable(&self, error: &io::Error) -> DatabaseError {
         let url = &self.config.url;
         let at = match &url.host {
+            Host::Name(name) if error.kind() == io::ErrorKind::NotFound => {
+                return DatabaseError::Unresolved { host: name.clone() };
+            }
             Host::Name(name) => format!("{name}, port {}", url.port),
             Host::Folder(folder) => folder.join(format!(".s.PGSQL.{}", url.port)).display().to_string(),
         };
@@ -115,7 +118,8 @@ impl Door {
         let (user, database) = (self.config.url.user.clone(), self.config.url.database.clone());
         if let Some(said) = error.as_db_error() {
             return match said.code().code() {
-                "28P01" | "28000" => DatabaseError::Login { user },
+                "28P01" => DatabaseError::Login { user },
+                "28000" => DatabaseError::NotLetIn { user },
                 "3D000" => DatabaseError::NoDatabase { database },
                 "42501" => DatabaseError::NotGranted {
                     grant: format!(
@@ -134,7 +138,11 @@ impl Door {
             if error.get_ref().is_some_and(|error| error.is::<Asked>()) {
                 return DatabaseError::WeakLogin { user };
             }
-            return tls::refused(error).unwrap_or_else(|| match error.kind() {
+            let host = match &self.config.url.host {
+                Host::Name(name) => name.as_str(),
+                Host::Folder(_) => "",
+            };
+            return tls::refused(error, host).unwrap_or_else(|| match error.kind() {
                 io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => {
                     DatabaseError::NotReady
                 }
@@ -146,7 +154,7 @@ impl Door {
         match (error.to_string().as_str(), source.map(ToString::to_string).as_deref()) {
             ("invalid configuration", Some("password missing")) => DatabaseError::NoPassword { user },
             ("error performing TLS handshake", Some("server does not support TLS")) => DatabaseError::NoTls,
-            ("authentication error", _) => DatabaseError::Login { user },
+            ("authentication error", _) => DatabaseError::NotLetIn { user },
             _ if error.is_closed() => DatabaseError::NotReady,
             _ => DatabaseError::Protocol { what: "the login".to_string() },
         }

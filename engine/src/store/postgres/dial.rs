@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::io;
+use std::net::SocketAddr;
 #[cfg(unix)]
 use std::os::fd::OwnedFd;
 use std::pin::Pin;
@@ -13,9 +14,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 #[cfg(unix)]
 use tokio::net::UnixStream;
+use tokio::net::{TcpStream, lookup_host};
 
 use super::url::{DatabaseUrl, Host};
 
@@ -85,20 +86,22 @@ impl Dial for Direct {
 /// Connects to a server.
 ///
 /// # Errors
-/// The operating system's.
+/// The operating system's; `NotFound` where there is no socket in the folder, or no address of the host is known.
 pub async fn connect(url: &DatabaseUrl) -> io::Result<Socket> {
     let connecting = async {
         match &url.host {
             Host::Name(name) => {
                 // No other name service has a say in what this machine is.
-                let loopback = url.loopback();
-                let socket = match &loopback[..] {
-                    [] => TcpStream::connect((name.as_str(), url.port)).await?,
-                    own => {
-                        let addresses: Vec<_> = own.iter().map(|address| (*address, url.port).into()).collect();
-                        TcpStream::connect(&addresses[..]).await?
-                    }
-                };
+                let mut addresses: Vec<SocketAddr> =
+                    url.loopback().into_iter().map(|address| (address, url.port).into()).collect();
+                if addresses.is_empty() {
+                    addresses
+                        .extend(lookup_host((name.as_str(), url.port)).await.map_err(|_| io::ErrorKind::NotFound)?);
+                }
+                if addresses.is_empty() {
+                    return Err(io::ErrorKind::NotFound.into());
+                }
+                let socket = TcpStream::connect(&addresses[..]).await?;
                 socket.set_nodelay(true)?;
                 keep_alive(&socket)?;
                 Ok(Socket::Tcp(socket))
@@ -184,5 +187,13 @@ mod tests {
         assert!(silent <= Duration::from_secs(60), "{silent:?}");
         let unanswered = socket.tcp_user_timeout().expect("a time").expect("a limit");
         assert!(unanswered <= Duration::from_secs(60), "{unanswered:?}");
+    }
+    #[tokio::test]
+    async fn a_host_without_an_address_is_told_from_one_that_does_not_answer() {
+        // Longer than a label may be, so that nobody is asked.
+        let url = format!("postgresql://reader@{}/omop", "x".repeat(64)).parse().expect("a url");
+        assert_eq!(connect(&url).await.expect_err("no such host").kind(), io::ErrorKind::NotFound);
+        let url = "postgresql://reader@127.0.0.1:1/omop".parse().expect("a url");
+        assert_eq!(connect(&url).await.expect_err("nobody listens").kind(), io::ErrorKind::ConnectionRefused);
     }
 }

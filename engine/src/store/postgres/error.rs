@@ -28,35 +28,54 @@ pub enum DatabaseError {
         /// The operating system's word for it.
         reason: String,
     },
+    /// Nobody knows where it is.
+    #[error(
+        "no address is known of the database server `{host}`; correct the host in the URL, or see that this machine knows it, by its \
+         name service (DNS) or /etc/hosts"
+    )]
+    Unresolved {
+        /// The host.
+        host: String,
+    },
     /// It is starting or shutting down.
-    #[error("the database server is starting or shutting down; it is asked again")]
+    #[error("the database server is starting or shutting down; try again in a moment, a node does so by itself")]
     NotReady,
     /// All of its connections are taken.
     #[error(
-        "the database takes no more connections, of the server's or of the role's; raise the limit, or lower `connections` under \
-         [store]"
+        "the database takes no more connections, of the server's or of the role's; raise the limit (docs/postgres.md says how many \
+         it takes), or lower a node's `connections` under [store]"
     )]
     Full,
-    /// The role may not log in: wrong name, password or address.
+    /// The role's password is wrong; or there is no such role, which is not told apart.
     #[error(
-        "the database refuses the login of `{user}`: wrong password, no such role, or no line in pg_hba.conf for it; put the \
-         password into the file that `password_file` names, or have the administrator look at the server's log"
+        "the database refuses the password of `{user}`, or has no such role; correct it in the file that `password_file` \
+         (--password-file) names, or in CONSILIUM_STORE_PASSWORD"
     )]
     Login {
         /// The role.
         user: String,
     },
+    /// The role may not log in, whatever its password.
+    #[error(
+        "the database does not let `{user}` in, whatever the password: no such role, one without LOGIN, or no line of pg_hba.conf that \
+         lets it in from here by a password (with `peer`, the system's user must have the role's name); have the administrator look \
+         at the server's log, which says which"
+    )]
+    NotLetIn {
+        /// The role.
+        user: String,
+    },
     /// The server wants a password, and there is none.
     #[error(
-        "the database asks for a password of `{user}`, and none is configured; name the file that has it as `password_file` under \
-         [store], or set CONSILIUM_STORE_PASSWORD"
+        "the database asks for a password of `{user}`, and there is none; name the file that has it as `password_file` \
+         (--password-file), or set CONSILIUM_STORE_PASSWORD"
     )]
     NoPassword {
         /// The role.
         user: String,
     },
     /// There is no such database.
-    #[error("there is no database `{database}` at the server; correct `url` under [store]")]
+    #[error("there is no database `{database}` at the server; correct its name in the URL")]
     NoDatabase {
         /// Its name.
         database: String,
@@ -77,10 +96,12 @@ pub enum DatabaseError {
         version: u32,
     },
     /// There is no such schema.
-    #[error("the database has no schema `{schema}`; correct `schema` under [store]")]
+    #[error("the database has no schema `{schema}`; {instead}")]
     NoSchema {
         /// Its name.
         schema: String,
+        /// What to do, as far as the other schemas tell.
+        instead: String,
     },
     /// A right that the role lacks.
     #[error("the role `{user}` may not read {what}; have the administrator run: {grant}")]
@@ -93,36 +114,45 @@ pub enum DatabaseError {
         grant: String,
     },
     /// No table of people.
-    #[error("the schema `{schema}` has no table `person`; name the schema with OMOP's tables")]
+    #[error("the schema `{schema}` has no table `person`; {instead}")]
     NoPerson {
         /// The schema.
         schema: String,
+        /// What to do, as far as the other schemas tell.
+        instead: String,
     },
     /// Somebody holds a lock.
-    #[error("{what} is locked by somebody else, as while it is loaded or altered; it is tried again")]
+    #[error(
+        "{what} is locked by somebody else, as while it is loaded or altered; try again when it is not, a node does so by itself"
+    )]
     Locked {
         /// The table.
         what: String,
     },
     /// A statement was cancelled, by hand or by a timeout.
     #[error(
-        "a statement over {what} was cancelled, by the administrator or by a timeout of the server's; it is tried again, and a \
-         timeout can be set for the role: ALTER ROLE … SET statement_timeout"
+        "a statement over {what} was cancelled, by the administrator or by a timeout of the server's; try again, as a node does by \
+         itself, and set a longer timeout for the role where it was that: ALTER ROLE … SET statement_timeout"
     )]
     Cancelled {
         /// The table.
         what: String,
     },
     /// The connection ended in the middle.
-    #[error("the connection to the database ended in the middle (restarted, or the network); it is made anew")]
+    #[error(
+        "the connection to the database ended in the middle (restarted, or the network); try again, a node does so by itself"
+    )]
     Ended,
     /// The server took this transaction back for another's sake.
     #[error(
-        "the database ended the transaction for another's sake (a deadlock, or a standby's conflict); it is tried again"
+        "the database ended the transaction for another's sake (a deadlock, or a standby's conflict); try again, a node does so by \
+         itself"
     )]
     Conflict,
     /// Tables, columns, types or rights are not what they were, or a value is not what it could be.
-    #[error("{what} is not what it was when the tables were opened; they are opened again before the next try")]
+    #[error(
+        "{what} is not what it was when the tables were opened; try again, with the tables opened anew: a node does so by itself"
+    )]
     Changed {
         /// The table.
         what: String,
@@ -168,8 +198,8 @@ pub enum DatabaseError {
     },
     /// Another server, from which this one takes a table.
     #[error(
-        "the database does not get {what} from the server where it is (down, or it refuses); see to the foreign server, it is tried \
-         again"
+        "the database does not get {what} from the server where it is (down, or it refuses); see to the foreign server, and try again, \
+         as a node does by itself"
     )]
     Foreign {
         /// The table.
@@ -205,10 +235,10 @@ impl DatabaseError {
         match self {
             Self::NotBuilt => "database_not_built",
             Self::File { .. } => "database_file",
-            Self::Unreachable { .. } => "database_unreachable",
+            Self::Unreachable { .. } | Self::Unresolved { .. } => "database_unreachable",
             Self::NotReady => "database_not_ready",
             Self::Full => "database_full",
-            Self::Login { .. } => "database_login",
+            Self::Login { .. } | Self::NotLetIn { .. } => "database_login",
             Self::NoPassword { .. } => "database_no_password",
             Self::NoDatabase { .. } => "no_database",
             Self::NoTls => "database_no_tls",
@@ -233,11 +263,19 @@ impl DatabaseError {
         }
     }
 
+    /// What is said of what the role may not read where the statement that grants it stands elsewhere, with all others.
+    pub(in crate::store) fn ungranted(user: &str, what: &str) -> String {
+        format!(
+            "the role `{user}` may not read {what}; the grant is among those that `consilium doctor` prints of the database"
+        )
+    }
+
     /// Whether it passes without anybody's doing, so that it is worth trying again soon and as often as it takes.
     pub const fn is_passing(&self) -> bool {
         matches!(
             self,
             Self::Unreachable { .. }
+                | Self::Unresolved { .. }
                 | Self::NotReady
                 | Self::Full
                 | Self::Locked { .. }

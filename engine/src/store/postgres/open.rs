@@ -80,7 +80,8 @@ pub(in crate::store) async fn open(
     };
     let (found, ignored) = sorted(relations, config, catalogue);
     if !found.contains_key("person") {
-        return Err(DatabaseError::NoPerson { schema: schema.clone() }.into());
+        let instead = catalog::elsewhere(&look.client, schema).await?;
+        return Err(DatabaseError::NoPerson { schema: schema.clone(), instead }.into());
     }
     let nulls = Arc::new(config.nulls.clone());
     let mut planned = BTreeMap::new();
@@ -118,7 +119,7 @@ pub(in crate::store) async fn open(
         }
     }
     let Some(person) = tables.get("person") else {
-        return Err(unreadable.remove("person").unwrap_or(DatabaseError::NoPerson { schema: schema.clone() }.into()));
+        return Err(unreadable.remove("person").unwrap_or(StoreError::NoPerson));
     };
     let people = people(&moment, person, &nulls).await?;
     let open = |relation: &Arc<Relation>| {
@@ -250,9 +251,7 @@ impl Plan {
             match (attribute, attribute.shape, fit) {
                 (Attribute { is_granted: false, name, .. }, ..) => {
                     missing.push(quoted(name));
-                    survey
-                        .unreadable
-                        .push((column, format!("the role `{user}` may not read it; see the grants below")));
+                    survey.unreadable.push((column, DatabaseError::ungranted(user, "it")));
                 }
                 (_, Some(shape), Fit::Plain) if is_unencoded && matches!(shape, Shape::Text { .. }) => {
                     let fit = Fit::Checked(Some("a text in no known encoding; every value is UTF-8"));
@@ -279,7 +278,8 @@ impl Plan {
             let columns = extra.join(", ");
             let table = &relation.shown;
             summary.warnings.push(format!(
-                "`{user}` may also read what no study may, of {table}: {columns}; grant SELECT per column instead"
+                "`{user}` may also read what no study may, of {table}: {columns}; take that from it, or from PUBLIC or the role that it has it by, \
+                 and grant SELECT per column"
             ));
         }
         if relation.is_filtered {

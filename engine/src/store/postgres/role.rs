@@ -36,14 +36,16 @@ pub(super) async fn warnings(client: &Client, schema: &str, user: &str) -> Resul
     }
     if is(3)? {
         warnings.push(format!(
-            "`{user}` may make tables in the schema `{schema}`; take that from it (REVOKE CREATE ON SCHEMA)"
+            "`{user}` may make tables in the schema `{schema}`; take that from it, or from PUBLIC or the role that it has it by (REVOKE CREATE ON \
+             SCHEMA)"
         ));
     }
     let writable: i64 = row.try_get(4).map_err(protocol)?;
     if writable > 0 {
         let tables = if writable == 1 { "1 table".to_string() } else { format!("{writable} tables") };
         warnings.push(format!(
-            "`{user}` may write to {tables} of the schema `{schema}`, and only ever reads; take that from it, or make another role"
+            "`{user}` may write to {tables} of the schema `{schema}`, and only ever reads; take that from it, or from PUBLIC or the \
+             role that it has it by, or make another role, which owns none"
         ));
     }
     Ok(warnings)

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::io;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -43,7 +44,7 @@ impl Pinned {
             .with_root_certificates(roots)
             .with_no_client_auth();
         let name = ServerName::try_from(host.to_string()).map_err(|_| DatabaseError::Certificate {
-            why: "`url` names a host that no certificate can be for; correct it".to_string(),
+            why: "the URL names a host that no certificate can be for; correct it".to_string(),
         })?;
         Ok(Self { config: Arc::new(config), name })
     }
@@ -96,34 +97,76 @@ impl AsyncWrite for Stream {
 }
 
 /// What is wrong with a handshake, as far as it is about the certificate or TLS itself.
-pub(super) fn refused(error: &io::Error) -> Option<DatabaseError> {
+pub(super) fn refused(error: &io::Error, host: &str) -> Option<DatabaseError> {
     let why = match error.get_ref()?.downcast_ref::<rustls::Error>()? {
-        rustls::Error::InvalidCertificate(error) => match error {
-            CertificateError::UnknownIssuer | CertificateError::BadSignature => {
-                "it is not issued by any in `tls_root`; give that file the certificate of its issuer"
-            }
-            CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-                "it has expired; have the administrator renew it"
-            }
-            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-                "it is not valid yet; see that this machine's clock is right"
-            }
-            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-                "it is for another host than `url` names; name the host as the certificate does"
-            }
-            CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
-                "it is not one for a server; have the administrator make another"
-            }
-            CertificateError::Other(_) => {
-                "it cannot be used as a server's own, most often because it is an authority's at once (CA:TRUE); have the \
-                 administrator make one that is not"
-            }
-            _ => "it cannot be read or checked; have the administrator make another",
-        },
+        rustls::Error::InvalidCertificate(error) => of_certificate(error, host),
         rustls::Error::AlertReceived(_) | rustls::Error::PeerIncompatible(_) => {
             "the server wants another version of TLS, or a certificate of ours; it must speak TLS 1.2 or 1.3 without one"
+                .to_string()
         }
         _ => return None,
     };
-    Some(DatabaseError::Certificate { why: why.to_string() })
+    Some(DatabaseError::Certificate { why })
+}
+
+/// What is wrong with a server's certificate, and what to do.
+fn of_certificate(error: &CertificateError, host: &str) -> String {
+    let kind = if host.parse::<IpAddr>().is_ok() { "IP" } else { "DNS" };
+    let needed = format!(
+        "it needs X.509 version 3 with subjectAltName = {kind}:{host}, and CA:FALSE; docs/postgres.md has the commands"
+    );
+    let why = match error {
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+            "it is not issued by any in `tls_root`; give that file the certificate of its issuer"
+        }
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            "it has expired; have the administrator renew it"
+        }
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            "it is not valid yet; see that this machine's clock is right"
+        }
+        CertificateError::NotValidForNameContext { presented, .. } => {
+            let names = names(presented);
+            if names.is_empty() {
+                return format!("it names no host by subjectAltName, and its CN does not count; {needed}");
+            }
+            let names = names.join(", ");
+            return format!(
+                "it is for another host than the URL names, for {names}; write the host as it does, or have the administrator make \
+                 another: {needed}"
+            );
+        }
+        CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
+            "it is not one for a server; have the administrator make another, without extendedKeyUsage or with serverAuth"
+        }
+        CertificateError::UnsupportedSignatureAlgorithmContext { .. }
+        | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
+            "its key or signature is of a kind that is not taken; have the administrator make another, of RSA with 2048 bits or \
+             more, ECDSA with P-256 or P-384, or Ed25519, signed with SHA-256 or longer"
+        }
+        // Of a type that is the library's own; its words for it are fixed.
+        CertificateError::Other(other) => match other.to_string().as_str() {
+            "UnsupportedCertVersion" => {
+                return format!("it is of X.509 version 1, as `openssl x509` makes it without extensions; {needed}");
+            }
+            "CaUsedAsEndEntity" => {
+                return format!(
+                    "it is an authority's (CA:TRUE), as `openssl req -x509` makes it, and cannot be a server's own; {needed}"
+                );
+            }
+            _ => return format!("it cannot be used as a server's own; have the administrator make another: {needed}"),
+        },
+        _ => return format!("it cannot be read or checked; have the administrator make another: {needed}"),
+    };
+    why.to_string()
+}
+
+/// The hosts that a certificate is for, out of what the library presents: the first few, of those that look like hosts.
+fn names(presented: &[String]) -> Vec<&str> {
+    let is_host = |name: &&str| name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._*:".contains(&b));
+    let hosts = presented.iter().filter_map(|name| {
+        let dns = name.strip_prefix("DnsName(\"").and_then(|name| name.strip_suffix("\")"));
+        dns.or_else(|| name.strip_prefix("IpAddress(")?.strip_suffix(')'))
+    });
+    hosts.filter(is_host).take(3).collect()
 }

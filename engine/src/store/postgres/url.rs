@@ -10,7 +10,9 @@ use borsh::io::{Read, Write};
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
 
-/// `postgresql://user@host:port/database`, or `postgresql://user@/database?host=/folder/of/the/socket`.
+/// `postgresql://user@host:port/database`, or `postgresql://user@/database?host=/folder/of/the/socket&port=port`.
+///
+/// As libpq reads it, `user`, `host`, `port` and `dbname` may also stand behind the question mark. Nothing else may.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct DatabaseUrl {
@@ -39,21 +41,47 @@ pub enum Host {
 pub enum UrlError {
     /// Not of the form.
     #[error(
-        "is no URL of a database; write postgresql://user@host:5432/database, or postgresql://user@/database?host=/folder of the \
-         server's socket"
+        "is no URL of a database; write postgresql://user@host:5432/database, or, with the folder of the server's socket, \
+         postgresql://user@/database?host=/folder&port=5432"
     )]
     Form,
     /// It has a password. It is not repeated.
     #[error(
-        "has a password in it, where everybody sees it who sees the configuration; take it out, and name a file that has it as \
-         `password_file`, or give it in the environment as CONSILIUM_STORE_PASSWORD"
+        "has a password in it, where others see it; take it out, and name a file that has it as `password_file` \
+         (--password-file), or give it in the environment as CONSILIUM_STORE_PASSWORD"
     )]
     Password,
+    /// It says one thing in two ways.
+    #[error("says `{0}` twice, and not the same; keep one")]
+    Twice(&'static str),
     /// It sets what is set elsewhere, or not at all.
-    #[error(
-        "sets `{0}`, which is not taken from an URL; remove it: what can be set has a field of its own under [store]"
-    )]
+    #[error("sets `{parameter}`, which {instead}", parameter = .0, instead = instead(.0))]
     Parameter(String),
+}
+
+/// Why a parameter is not taken, and what to do.
+fn instead(parameter: &str) -> &'static str {
+    match parameter {
+        "sslmode" | "ssl" => {
+            "is no choice: a server's certificate is always checked, by `tls_root` (--tls-root), or, of a server at a loopback \
+             address, TLS is left out by tls = \"off\" (--no-tls); remove it"
+        }
+        "sslrootcert" => "is said by `tls_root` (--tls-root); move the file's name there",
+        "sslcert" | "sslkey" | "sslpassword" => {
+            "is about a certificate of the client's, and none is used; remove it, and log in with a password or at a socket"
+        }
+        "passfile" => {
+            "is not read; name a file that has the password alone, in one line, as `password_file` (--password-file)"
+        }
+        "hostaddr" => {
+            "is not taken; name the address as the host, where the server's certificate is for it (subjectAltName = IP:…), or have \
+             this machine know the host's address, as by a line in /etc/hosts"
+        }
+        "options" | "search_path" | "currentSchema" => {
+            "is not taken; name the schema as `schema` (--schema), and make settings for the role: ALTER ROLE … SET"
+        }
+        _ => "cannot be set here; remove it",
+    }
 }
 
 const PORT: u16 = 5_432;
@@ -75,33 +103,49 @@ impl FromStr for DatabaseUrl {
     fn from_str(text: &str) -> Result<Self, UrlError> {
         let rest = ["postgresql://", "postgres://"].into_iter().find_map(|scheme| text.strip_prefix(scheme));
         let (rest, parameters) = split(rest.ok_or(UrlError::Form)?, '?');
-        let (authority, database) = rest.split_once('/').ok_or(UrlError::Form)?;
-        let (user, place) = authority.rsplit_once('@').ok_or(UrlError::Form)?;
+        let (authority, database) = split(rest, '/');
+        let (user, place) = authority.rsplit_once('@').unwrap_or(("", authority));
         if user.contains(':') {
             return Err(UrlError::Password);
         }
-        let mut folder = None;
-        for parameter in parameters.split('&').filter(|parameter| !parameter.is_empty()) {
-            match parameter.split_once('=') {
-                Some(("host", value)) if folder.is_none() => folder = Some(decoded(value)?),
-                Some(("password", _)) => return Err(UrlError::Password),
-                _ => return Err(UrlError::Parameter(split(parameter, '=').0.chars().take(40).collect())),
-            }
+        // A password with a question mark in it would be repeated as a parameter.
+        if parameters.contains('@') {
+            return Err(UrlError::Form);
         }
         let (name, port) = match place.strip_prefix('[') {
-            Some(bracketed) => bracketed.split_once(']').map(|(name, port)| (name, port.strip_prefix(':'))),
-            None => Some(place.split_once(':').map_or((place, None), |(name, port)| (name, Some(port)))),
+            Some(bracketed) => match bracketed.split_once(']').ok_or(UrlError::Form)? {
+                (name, "") => (name, ""),
+                (name, behind) => (name, behind.strip_prefix(':').ok_or(UrlError::Form)?),
+            },
+            None => split(place, ':'),
+        };
+        let mut said = [
+            ("user", decoded(user)?),
+            ("host", decoded(name)?),
+            ("port", port.to_string()),
+            ("dbname", decoded(database)?),
+        ];
+        for parameter in parameters.split('&').filter(|parameter| !parameter.is_empty()) {
+            let (key, value) = split(parameter, '=');
+            match said.iter_mut().find(|(field, _)| *field == key) {
+                Some((field, text)) => {
+                    let value = decoded(value)?;
+                    if !text.is_empty() && *text != value {
+                        return Err(UrlError::Twice(field));
+                    }
+                    *text = value;
+                }
+                None if key == "password" => return Err(UrlError::Password),
+                None => return Err(UrlError::Parameter(key.chars().take(40).collect())),
+            }
         }
-        .ok_or(UrlError::Form)?;
-        let port = port.map_or(Ok(PORT), |port| port.parse().map_err(|_| UrlError::Form))?;
-        let name = decoded(name)?;
-        let host = match (name, folder) {
-            (name, Some(folder)) if name.is_empty() && folder.starts_with('/') => Host::Folder(folder.into()),
-            (name, None) if name.starts_with('/') => Host::Folder(name.into()),
-            (name, None) if is_host(&name) => Host::Name(name),
+        let [user, host, port, database] = said.map(|(_, text)| text);
+        let port = if port.is_empty() { PORT } else { port.parse().map_err(|_| UrlError::Form)? };
+        let host = match host {
+            folder if folder.starts_with('/') => Host::Folder(folder.into()),
+            name if is_host(&name) => Host::Name(name),
             _ => return Err(UrlError::Form),
         };
-        let (user, database) = (decoded(user)?, decoded(database)?);
         if [&user, &database].into_iter().any(|name| name.is_empty() || name.contains('\0')) || port == 0 {
             return Err(UrlError::Form);
         }
@@ -210,6 +254,18 @@ mod tests {
         }
         let url = parsed("postgres://a%40b@%2Fvar%2Frun/x").expect("an URL");
         assert_eq!((url.user.as_str(), url.host), ("a@b", Host::Folder("/var/run".into())));
+        // As libpq reads it.
+        for (text, same) in [
+            ("postgresql://omop@/cdm?host=/tmp/pg&port=5599", "postgresql://omop@:5599/cdm?host=/tmp/pg"),
+            ("postgresql:///cdm?port=5599&host=/tmp/pg&user=omop", "postgresql://omop@:5599/cdm?host=/tmp/pg"),
+            ("postgresql://?host=/tmp/pg&user=omop&dbname=cdm", "postgresql://omop@/cdm?host=/tmp/pg"),
+            ("postgresql://omop@db.example/cdm?port=5433", "postgresql://omop@db.example:5433/cdm"),
+            ("postgresql://omop@:5433/cdm?host=db.example&port=5433", "postgresql://omop@db.example:5433/cdm"),
+            ("postgresql://db.example/?dbname=c%20d&user=a%40b", "postgresql://a%40b@db.example/c%20d"),
+            ("postgresql://omop@db.example:/cdm", "postgresql://omop@db.example/cdm"),
+        ] {
+            assert_eq!(parsed(text).expect(text).to_string(), same);
+        }
         let refused = [
             ("", UrlError::Form),
             ("mysql://a@b/c", UrlError::Form),
@@ -222,17 +278,39 @@ mod tests {
             ("postgresql://a@b:0/c", UrlError::Form),
             ("postgresql://a@b:x/c", UrlError::Form),
             ("postgresql://a@b/%zz", UrlError::Form),
-            ("postgresql://a@b/c?host=/d", UrlError::Form),
+            ("postgresql://a@b/c?port=65536", UrlError::Form),
+            ("postgresql://a@[::1/c", UrlError::Form),
+            ("postgresql://a@[::1]5432/c", UrlError::Form),
+            ("postgresql://a:1?secret@b/c", UrlError::Form),
+            ("postgresql://a@b/c?host=/d", UrlError::Twice("host")),
+            ("postgresql://a@:5432/c?host=/d&port=5433", UrlError::Twice("port")),
+            ("postgresql://a@/c?host=/d&port=5432&port=5433", UrlError::Twice("port")),
+            ("postgresql://a@b/c?user=d", UrlError::Twice("user")),
+            ("postgresql://a@b/c?dbname=d", UrlError::Twice("dbname")),
             ("postgresql://a:@b/c", UrlError::Password),
             ("postgresql://a:se@cret@b/c", UrlError::Password),
             ("postgresql://a@b/c?password=secret", UrlError::Password),
-            ("postgresql://a@b/c?sslmode=disable", UrlError::Parameter("sslmode".to_string())),
-            ("postgresql://a@b/c?options=-csearch_path", UrlError::Parameter("options".to_string())),
         ];
         for (text, why) in refused {
             let error = parsed(text).expect_err(text);
             assert!(!error.to_string().contains("secret"), "{error}");
             assert_eq!(error, why, "{text}");
+        }
+    }
+    #[test]
+    fn what_an_url_does_not_set_is_said_with_what_does() {
+        for (parameter, instead) in [
+            ("sslmode", "`tls_root` (--tls-root)"),
+            ("sslrootcert", "`tls_root` (--tls-root)"),
+            ("sslkey", "a password"),
+            ("passfile", "`password_file` (--password-file)"),
+            ("hostaddr", "name the address as the host"),
+            ("options", "`schema` (--schema)"),
+            ("target_session_attrs", "remove it"),
+        ] {
+            let error = format!("postgresql://a@b/c?{parameter}=d").parse::<DatabaseUrl>().expect_err(parameter);
+            assert_eq!(error, UrlError::Parameter(parameter.to_string()));
+            assert!(error.to_string().contains(instead), "{error}");
         }
     }
 }

@@ -1,10 +1,14 @@
 //! Columns and tables that cannot be read are closed by themselves, and no value stands in a message.
 
 use consilium_engine::cohort::CohortError;
-use consilium_engine::store::{DatabaseError, StoreError, StoreSummary, TableSummary};
+use consilium_engine::store::{DatabaseError, Store, StoreError, StoreSummary, TableSummary};
 
 use super::{database_error, measurements, start};
 use crate::exports::ask;
+
+/// What is said of a column that the role may not read: the statement itself stands with the others.
+const UNGRANTED: &str =
+    "the role `reader` may not read it; the grant is among those that `consilium doctor` prints of the database";
 
 fn table<'a>(summary: &'a StoreSummary, name: &str) -> &'a TableSummary {
     let table = summary.tables.iter().find(|table| table.name == name);
@@ -65,8 +69,8 @@ async fn what_cannot_be_read_is_closed_by_itself() {
     assert_eq!(
         unreadable,
         [
-            ("condition_occurrence_id", "the role `reader` may not read it; see the grants below"),
-            ("condition_concept_id", "the role `reader` may not read it; see the grants below"),
+            ("condition_occurrence_id", UNGRANTED),
+            ("condition_concept_id", UNGRANTED),
             ("condition_start_date", "2 values are not a date (YYYY-MM-DD)"),
             ("condition_end_date", "1 value is not a date (YYYY-MM-DD)"),
             ("condition_end_datetime", "1 value is not a date and time (YYYY-MM-DD hh:mm:ss)"),
@@ -83,6 +87,7 @@ async fn what_cannot_be_read_is_closed_by_itself() {
             ("visit_occurrence", "column"),
         ]
     );
+    assert!(!format!("{:?}", summary.unreadable).contains("GRANT"), "a statement stands once, with all others");
     // A view that fails on a row is no less a table, and a study over it is told.
     assert!(summary.tables.iter().any(|table| table.name == "observation"));
     let ignored: Vec<&str> = summary.ignored.iter().map(|table| table.name.as_str()).collect();
@@ -184,7 +189,9 @@ async fn values_that_change_later_end_the_study_and_not_its_truth() {
 async fn people_without_an_id_of_their_own_are_no_store() {
     let Some(place) = start(&[]).await else { return };
     let of = |error: StoreError| error.kind();
-    assert_eq!(of(place.open().await.expect_err("nothing")), "no_person");
+    let nothing = place.open().await.expect_err("nothing");
+    assert_eq!(nothing.kind(), "no_person");
+    assert!(nothing.to_string().contains("the URL names the right database"), "{nothing}");
     place.execute("CREATE TABLE cdm.person (person_id numeric, gender_concept_id int); INSERT INTO cdm.person VALUES (1.0, 1), (1.00, 1)").await;
     let error = place.open().await.expect_err("no right");
     assert!(
@@ -208,6 +215,30 @@ async fn people_without_an_id_of_their_own_are_no_store() {
     );
     place.execute("DROP SCHEMA cdm CASCADE").await;
     assert_eq!(of(place.open().await.expect_err("no schema")), "no_schema");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_names_another_schema_is_told_which_may_be_meant() {
+    let Some(place) = start(&[]).await else { return };
+    let said = async |schema: &str| {
+        let folder = place.server.folder().display();
+        let text = format!("url = \"postgresql://reader@/postgres?host={folder}\"\nschema = \"{schema}\"\n");
+        let opened = Store::open(&toml::from_str(&text).expect("a store"), &[]).await;
+        let said = opened.expect_err(schema).to_string();
+        assert!(!said.contains("[store]"), "there may be no configuration: {said}");
+        said
+    };
+    assert!(said("cmd").await.contains("no other schema has a table `person`"));
+    assert!(said("CDM").await.ends_with("no schema `CDM`; correct `schema`: there is `cdm`, and capitals count"));
+    place.execute("CREATE TABLE cdm.person (person_id int)").await;
+    assert!(said("cmd").await.ends_with("no schema `cmd`; correct `schema`: `cdm` has a table `person`"));
+    assert!(said("public").await.ends_with("no table `person`; correct `schema`: `cdm` has a table `person`"));
+    place.execute("CREATE SCHEMA other; CREATE VIEW other.\"PERSON\" AS SELECT 1 AS person_id").await;
+    assert!(said("cmd").await.ends_with("`cdm`, `other` have a table `person`"));
+    for more in 1..=4 {
+        place.execute(&format!("CREATE SCHEMA more{more}; CREATE TABLE more{more}.person (person_id int)")).await;
+    }
+    assert!(said("cmd").await.ends_with("6 others have a table `person`"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,11 +1,13 @@
 //! What a database does to those who read it: a clear message each, and the same answers when it is over.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use consilium_engine::cohort::CohortError;
-use consilium_engine::store::{DatabaseError, Store, StoreError};
+use consilium_engine::store::{Access, DatabaseError, Dial, Socket, Store, StoreError};
 
 use super::{COUNTS, Hospital, counted_there, database_error, measurements, start};
 use crate::exports::ask;
@@ -48,6 +50,27 @@ async fn a_server_that_is_down_or_started_again_is_asked_again() {
         }
     };
     assert_eq!(found, expected);
+}
+
+/// What nobody knows the address of.
+#[derive(Debug)]
+struct Nowhere;
+
+#[async_trait]
+impl Dial for Nowhere {
+    async fn dial(&self) -> io::Result<Socket> {
+        Err(io::ErrorKind::NotFound.into())
+    }
+}
+
+#[tokio::test]
+async fn a_host_without_an_address_is_said_to_have_none() {
+    let text = "url = \"postgresql://reader@localhost/omop\"\nschema = \"cdm\"\ntls = \"off\"\n";
+    let entrance = (Access::default(), Arc::new(Nowhere) as Arc<dyn Dial>);
+    let opened = Store::open_with(&toml::from_str(text).expect("a store"), &[], Some(entrance)).await;
+    let error = database_error(opened.expect_err("no server"));
+    assert!(error.is_passing() && error.kind() == "database_unreachable", "{error}");
+    assert!(error.to_string().starts_with("no address is known of the database server `localhost`"), "{error}");
 }
 
 /// Does something to every connection of the reader's, again and again, while studies run: each is right or says what happened.
@@ -145,7 +168,9 @@ async fn each_refusal_says_what_to_do() {
         toml::from_str(&text).expect("a store")
     };
     let error = database_error(Store::open(&odd("nobody", "postgres"), &[]).await.expect_err("no such role"));
-    assert!(matches!(&error, DatabaseError::Login { user } if user == "nobody") && !error.is_passing(), "{error}");
+    assert!(error.kind() == "database_login" && !error.is_passing(), "{error}");
+    let said = error.to_string();
+    assert!(said.contains("`nobody` in, whatever the password: no such role"), "no password helps: {said}");
     let error = database_error(Store::open(&odd("reader", "elsewhere"), &[]).await.expect_err("no such database"));
     assert!(matches!(&error, DatabaseError::NoDatabase { database } if database == "elsewhere"), "{error}");
 }

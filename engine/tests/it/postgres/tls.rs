@@ -4,6 +4,7 @@ use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use consilium_engine::store::{DatabaseError, Store, StoreConfig, StoreError};
@@ -42,15 +43,14 @@ fn write_private(path: &Path, text: &str) {
 }
 
 /// A server that lets the reader in with a password and over TLS only.
-async fn start(authority: &Authority, port: u16) -> Option<Hospital> {
+async fn start(certificate: &str, key: &str, port: u16) -> Option<Hospital> {
     let programs = programs_or_skip()?;
     let settings = ["listen_addresses=127.0.0.1".to_string(), format!("port={port}")];
-    let (certificate, key) = authority.server("localhost", |_| {});
     let mut server = Server::start_with(&programs, &settings, |data| {
         let hba = "local all oracle trust\nhostssl all reader 127.0.0.1/32 scram-sha-256\nhostnossl all plain 127.0.0.1/32 scram-sha-256\n";
         fs::write(data.join("pg_hba.conf"), hba).expect("written");
-        write_private(&data.join("server.crt"), &certificate);
-        write_private(&data.join("server.key"), &key);
+        write_private(&data.join("server.crt"), certificate);
+        write_private(&data.join("server.key"), key);
         let more = fs::read_to_string(data.join("postgresql.conf")).expect("settings") + "\nssl = on\n";
         fs::write(data.join("postgresql.conf"), more).expect("written");
     });
@@ -66,11 +66,88 @@ async fn start(authority: &Authority, port: u16) -> Option<Hospital> {
     Some(Hospital { server, admin })
 }
 
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port()
+}
+
+/// The commands of the documentation that make certificates.
+fn recipe() -> String {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/postgres.md");
+    let page = fs::read_to_string(page).expect("the documentation");
+    let blocks = page.split("```sh\n").skip(1).filter_map(|block| Some(block.split_once("```")?.0));
+    blocks.filter(|block| block.contains("openssl")).collect()
+}
+
+/// Runs commands in a folder.
+fn run(folder: &Path, commands: &str) {
+    let done = Command::new("sh").arg("-ec").arg(commands).current_dir(folder).output().expect("a shell");
+    assert!(done.status.success(), "{commands}: {}", String::from_utf8_lossy(&done.stderr));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_documented_certificate_is_taken_and_others_are_told_what_they_lack() {
+    if Command::new("openssl").arg("version").output().is_err() {
+        assert!(std::env::var("CI").is_err(), "no openssl was found: install Debian's package `openssl`");
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| folder.path().join(name);
+    run(folder.path(), &recipe().replace("db.example", "localhost"));
+    let text = |name: &str| fs::read_to_string(at(name)).expect(name);
+    let port = free_port();
+    let Some(place) = start(&text("server.crt"), &text("server.key"), port).await else { return };
+    write_private(&at("password"), "right\n");
+    let open = async |host: &str, root: &str| {
+        let (root, password) = (at(root), at("password"));
+        let text = format!(
+            "url = \"postgresql://reader@{host}:{port}/postgres\"\nschema = \"cdm\"\ntls_root = {root:?}\npassword_file = {password:?}"
+        );
+        Store::open(&toml::from_str(&text).expect("a store"), &[]).await
+    };
+    assert!(open("localhost", "database-root.pem").await.is_ok());
+    let other = open("127.0.0.1", "database-root.pem").await.expect_err("another host").to_string();
+    assert!(other.contains("for another host than the URL names, for localhost"), "{other}");
+    assert!(other.contains("subjectAltName = IP:127.0.0.1"), "{other}");
+
+    // As PostgreSQL's manual makes them, 19.9.5: a root, a server's without extensions, one that signs itself.
+    run(
+        folder.path(),
+        r#"
+        issued() { openssl x509 -req -in server.csr -days 9 -CA database-root.pem -CAkey root.key -CAcreateserial "$@"; }
+        issued -out plain.crt
+        echo "basicConstraints = CA:FALSE" > plain.ext
+        issued -extfile plain.ext -out nameless.crt
+        openssl req -new -x509 -days 9 -nodes -out own.crt -key server.key -subj "/CN=localhost"
+        "#,
+    );
+    // What openssl makes without extensions is of version 1, or, of newer ones, names no host.
+    for (certificate, root, why) in [
+        ("plain.crt", "database-root.pem", [" it is of X.509 version 1", "names no host by subjectAltName"]),
+        ("nameless.crt", "database-root.pem", ["names no host by subjectAltName, and its CN does not count"; 2]),
+        ("own.crt", "own.crt", ["it is an authority's (CA:TRUE)"; 2]),
+    ] {
+        let data = place.server.folder().join("data");
+        fs::write(data.join("server.crt"), text(certificate)).expect("written");
+        place.admin.rows("SELECT pg_reload_conf()").await.expect("loaded");
+        let deadline = Instant::now() + Duration::from_secs(20);
+        loop {
+            let said = open("localhost", root).await.map_or_else(|error| error.to_string(), |_| "nothing".to_string());
+            if why.iter().any(|why| said.contains(why)) {
+                assert!(said.contains("X.509 version 3 with subjectAltName = DNS:localhost"), "{said}");
+                break;
+            }
+            assert!(Instant::now() < deadline, "{certificate}: {said}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn only_the_server_that_the_pinned_root_vouches_for_is_asked() {
-    let port = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port();
+    let port = free_port();
     let own = authority();
-    let Some(place) = start(&own, port).await else { return };
+    let (certificate, key) = own.server("localhost", |_| {});
+    let Some(place) = start(&certificate, &key, port).await else { return };
     let folder = tempfile::tempdir().expect("a folder");
     let at = |name: &str| folder.path().join(name);
     fs::write(at("root.pem"), &own.pem).expect("written");
