@@ -63,9 +63,19 @@ async fn persons_have_one_number_each() {
     let folder = tempfile::tempdir().expect("a folder");
     let person = folder.path().join("person.csv");
     fs::write(&person, "person_id,year_of_birth\n1,1950\n,1951\n").expect("written");
-    assert_eq!(open(folder.path()).await.err(), Some(StoreError::NullPerson { file: "person.csv".to_string() }));
+    assert_eq!(
+        open(folder.path()).await.err(),
+        Some(StoreError::NullPerson { file: "person.csv".to_string(), rows: 1, places: "line 3".to_string() })
+    );
     fs::write(&person, "person_id,year_of_birth\n1,1950\n2,1951\n1,1952\n").expect("written");
-    assert_eq!(open(folder.path()).await.err(), Some(StoreError::DuplicatePerson { file: "person.csv".to_string() }));
+    assert_eq!(
+        open(folder.path()).await.err(),
+        Some(StoreError::DuplicatePerson {
+            file: "person.csv".to_string(),
+            people: 1,
+            places: "lines 2, 4".to_string()
+        })
+    );
     fs::write(folder.path().join("PERSON.parquet"), "x").expect("written");
     assert!(matches!(open(folder.path()).await, Err(StoreError::TwoSources { .. })));
 }
