@@ -3,9 +3,12 @@
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use arrow::array::{Array as _, ArrayRef, make_array};
 use arrow::compute::concat_batches;
 use arrow::datatypes::SchemaRef;
+use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
 use datafusion::parquet::arrow::ArrowWriter;
 use datafusion::parquet::arrow::arrow_writer::ArrowWriterOptions;
@@ -88,6 +91,8 @@ impl Writing {
         let Some(first) = self.held.first() else { return Ok(()) };
         let rows = concat_batches(&first.schema(), &self.held).map_err(io::Error::other)?;
         self.held.clear();
+        let columns = rows.columns().iter().map(without_marks).collect::<Result<_, _>>().map_err(io::Error::other)?;
+        let rows = RecordBatch::try_new(rows.schema(), columns).map_err(io::Error::other)?;
         Ok(self.writer.write(&rows)?)
     }
 
@@ -113,6 +118,14 @@ impl Writing {
         sync_folder(&self.folder)?;
         Ok((written, true))
     }
+}
+
+/// A column of which no value is missing is encoded otherwise where it could say so of each.
+fn without_marks(column: &ArrayRef) -> Result<ArrayRef, ArrowError> {
+    if column.null_count() > 0 || column.nulls().is_none() {
+        return Ok(Arc::clone(column));
+    }
+    Ok(make_array(column.to_data().into_builder().nulls(None).build()?))
 }
 
 /// What of a file's SHA-256 stands in its name.
