@@ -69,10 +69,8 @@ fn io_error(path: &Path, source: io::Error) -> FileError {
 /// # Errors
 /// [`FileError`].
 pub fn read_text(path: &Path, limit: u64) -> Result<String, FileError> {
-    let text = String::from_utf8(read_bytes(path, limit)?).ok();
-    // Of UTF-16 every other byte is none.
-    let text = text.filter(|text| !text.contains('\0'));
-    text.ok_or_else(|| io_error(path, io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8 text")))
+    String::from_utf8(read_bytes(path, limit)?)
+        .map_err(|_| io_error(path, io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8 text")))
 }
 
 /// Reads at most `limit` bytes.

@@ -76,7 +76,8 @@ fn a_study_file_that_is_none_is_recognised() {
         assert!(!error.contains("TOML parse error"), "{error}");
     }
     let utf16: Vec<u8> = "title = \"ä\"".encode_utf16().flat_map(u16::to_le_bytes).collect();
-    for (name, bytes) in [("utf16.toml", &utf16[..]), ("latin1.toml", b"title = \"\xe4\"\n")] {
+    let plain: Vec<u8> = "title = 1".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    for (name, bytes) in [("utf16.toml", &utf16[..]), ("plain.toml", &plain), ("latin1.toml", b"title = \"\xe4\"\n")] {
         assert!(check(name, bytes).contains("save it as UTF-8"));
     }
 }

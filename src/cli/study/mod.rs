@@ -88,6 +88,10 @@ async fn read_spec(
 ) -> Result<(StudySpec, Reads), Failure> {
     let text = files::read_text(path, 1_048_576)?;
     global.check_home()?;
+    // Of UTF-16 every other byte is none.
+    if text.contains('\0') {
+        return Err(Failure::new(format!("{}: it is not UTF-8 text; save it as UTF-8", path.display())));
+    }
     let mut spec = StudySpec::from_toml(&text).map_err(|e| match is_query(path, &text) {
         true => Failure::new(format!(
             "{} is a query, and a study is a TOML file; put the query under [cohort] as sql = \"\"\"…\"\"\", or begin with \
