@@ -27,7 +27,7 @@ use consilium_protocol::genesis::{Genesis, Member};
 pub use failure::{Exit, Failure};
 pub use study::propose;
 
-use crate::home::{Home, Role};
+use crate::home::{Home, HomeError, Role};
 use crate::net::client::{ClientError, Node};
 use crate::net::tls::Identity;
 
@@ -67,6 +67,9 @@ pub struct Global {
     /// Whether --home was written out, so that what is done next needs it, too.
     #[arg(skip)]
     home_given: bool,
+    /// Whether the home was named, there or in the environment, and so must be one that is meant.
+    #[arg(skip)]
+    home_named: bool,
 }
 
 impl Global {
@@ -81,6 +84,16 @@ impl Global {
             true => format!("consilium {command} --home {home}"),
             false => format!("consilium {command} --home '{}'", home.replace('\'', r"'\''")),
         }
+    }
+}
+
+impl Global {
+    /// Refuses a home that was named and is not there, where one that was not named need not be.
+    fn check_home(&self) -> Result<(), Failure> {
+        if self.home_named && !self.home.exists() {
+            return Err(HomeError::None(self.home.clone()).into());
+        }
+        Ok(())
     }
 }
 
@@ -139,6 +152,7 @@ pub fn main() -> ExitCode {
     let matches = Cli::command().get_matches();
     let mut cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     cli.global.home_given = matches.value_source("home") == Some(ValueSource::CommandLine);
+    cli.global.home_named = cli.global.home_given || matches.value_source("home") == Some(ValueSource::EnvVariable);
     let json = cli.global.json;
     match run(cli) {
         Ok(()) => ExitCode::SUCCESS,

@@ -93,7 +93,9 @@ fn start_log(config: &LogConfig) {
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr);
+        .with_writer(std::io::stderr)
+        // It would be said on standard error, which is what cannot be written.
+        .log_internal_errors(false);
     // A second subscriber, as in a test, is not worth an error.
     let _ = if config.json { log.json().try_init() } else { log.with_target(false).try_init() };
 }

@@ -24,6 +24,20 @@ pub(crate) struct DatabaseArgs {
     pub(crate) no_tls: bool,
 }
 
+/// Refuses a folder that was given and is none.
+pub(crate) fn check_folder(place: &Place) -> Result<(), Failure> {
+    let Place::Folder(folder) = place else { return Ok(()) };
+    let shown = folder.display();
+    if folder.is_file() {
+        let parent = folder.parent().unwrap_or(folder).display();
+        return Err(Failure::new(format!("{shown} is a file; give its folder, {parent}, with --store")));
+    }
+    if !folder.is_dir() {
+        return Err(Failure::new(format!("there is no folder {shown}; name the one with the tables with --store")));
+    }
+    Ok(())
+}
+
 /// A folder, or a database by its URL. Paths are made absolute.
 pub(crate) fn place(store: &OsStr, args: &DatabaseArgs) -> Result<Place, Failure> {
     let text = store.to_str().filter(|text| text.starts_with("postgresql://") || text.starts_with("postgres://"));

@@ -42,7 +42,7 @@ struct ProposeArgs {
     /// A CSV or Parquet file, or a folder of such, with the table's columns; values are read to tell types, and not kept
     #[arg(long, value_name = "FILE")]
     from: PathBuf,
-    /// The column with the patient's person_id
+    /// The column with the patient's person_id; the draft, as of every column, has its name in lower case
     #[arg(long)]
     subject: String,
     /// The kind of data that a consent must open
@@ -161,7 +161,7 @@ fn propose(args: &ProposeArgs, global: &Global) -> Result<(), Failure> {
         single: args.single,
         columns: columns.iter().filter(|column| column.name != subject.name).filter_map(known).collect(),
     };
-    table.check()?;
+    table.check().map_err(|error| Failure::usage(error.to_string()))?;
     let text = draft(&args.from, &table, &columns)?;
     let Some(out) = &args.out else {
         term::show(global.json, &json!({ "table": table }), |_| text);

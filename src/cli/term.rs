@@ -1,9 +1,7 @@
 //! What a person, or a machine, sees.
 
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "the one place that writes to the terminal")]
-
 use std::fmt::Display;
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Write};
 use std::time::Duration;
 
 use comfy_table::{ContentArrangement, Table, presets};
@@ -14,19 +12,22 @@ use super::layout;
 
 /// Prints a line.
 pub fn line(text: impl Display) {
-    use std::io::Write as _;
-    // A closed pipe, as of `| head`, ends the output, not the program.
-    let _ = writeln!(std::io::stdout(), "{text}");
+    put(std::io::stdout(), &text);
 }
 
 /// Prints an error.
 pub fn error(text: &str) {
-    eprintln!("error: {text}");
+    put(std::io::stderr(), &format_args!("error: {text}"));
 }
 
 /// Prints a warning.
 pub fn warn(text: impl Display) {
-    eprintln!("warning: {text}");
+    put(std::io::stderr(), &format_args!("warning: {text}"));
+}
+
+/// A closed pipe, as of `| head`, ends the output, not the program.
+fn put(mut to: impl Write, text: &dyn Display) {
+    let _ = writeln!(to, "{text}");
 }
 
 /// Prints a value as JSON, or the text made of it.

@@ -40,7 +40,7 @@ fn next_step(error: &io::Error) -> &'static str {
         io::ErrorKind::PermissionDenied => "check who owns it and its mode",
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "the disk is full: free some space and try again",
         io::ErrorKind::ReadOnlyFilesystem => "the file system is mounted read-only; remount it or choose another place",
-        io::ErrorKind::InvalidData => "it is not a text file; is it the right one?",
+        io::ErrorKind::InvalidData => "save it as UTF-8, if it is the right file",
         _ => "check the path and try again",
     }
 }
@@ -70,7 +70,7 @@ fn io_error(path: &Path, source: io::Error) -> FileError {
 /// [`FileError`].
 pub fn read_text(path: &Path, limit: u64) -> Result<String, FileError> {
     String::from_utf8(read_bytes(path, limit)?)
-        .map_err(|_| io_error(path, io::Error::new(io::ErrorKind::InvalidData, "not UTF-8")))
+        .map_err(|_| io_error(path, io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8 text")))
 }
 
 /// Reads at most `limit` bytes.

@@ -24,7 +24,7 @@ use super::tls::{self, Identity, TlsError};
 pub enum ClientError {
     /// Nobody answers.
     #[error(
-        "{name} does not answer at {address}; check that its node runs (`consilium status`) or name another with --node"
+        "{name} does not answer at {address}; see to it that its node runs (`consilium node`), or name another with --node"
     )]
     Unreachable {
         /// The member.
@@ -236,7 +236,7 @@ pub async fn collect(mut chunks: tonic::Streaming<wire::Chunk>, limit: usize) ->
 pub fn refused(status: tonic::Status) -> ClientError {
     match status.code() {
         tonic::Code::Unavailable => ClientError::NotNow(
-            "the node stopped answering; check that it runs (`consilium status`) and try again".to_string(),
+            "the node stopped answering; see to it that it runs (`consilium node`) and try again".to_string(),
         ),
         tonic::Code::DeadlineExceeded => {
             ClientError::NotNow("the node took too long; try again, or ask another with --node".to_string())

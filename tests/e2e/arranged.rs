@@ -1,8 +1,11 @@
 //! `consilium store arrange` as a data manager runs it.
 
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs;
-use std::path::Path;
-use std::process::{Command, Output};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -99,8 +102,131 @@ fn a_hospital_reads_what_it_arranged_and_arranges_it_again_without_being_told_wh
         said.contains("arranged from") && said.contains("as it was written") && !said.contains("unreadable:"),
         "{said}"
     );
+    assert!(said.contains("laid out 20") && said.contains("the export is the same"), "{said}");
+    fs::write(tables.join("death.csv"), "person_id,death_date\n2,2020-01-01\n").unwrap();
+    let (_, said) = run(&["doctor"]);
+    assert!(said.contains("the export has changed since") && said.contains("consilium store arrange"), "{said}");
+    run(&["store", "arrange"]);
+    assert!(run(&["doctor"]).1.contains("the export is the same"));
     // What is read otherwise is arranged anew first.
     add(&format!("arranged = \"{}\"\n", to.display()));
     let (_, said) = run(&["doctor"]);
     assert!(said.contains("arrange it anew"), "{said}");
+}
+
+/// Every file below a folder with its bytes.
+fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true => found.extend(files(&path)),
+            false => drop(found.insert(path.clone(), fs::read(&path).unwrap())),
+        }
+    }
+    found
+}
+
+#[test]
+fn a_bad_export_replaces_nothing_until_it_is_accepted() {
+    let (folder, arranged) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (folder, to) = (folder.path(), arranged.path().join("arranged"));
+    let persons = "person_id\n1\n2\n3\n4\n";
+    let deaths = "person_id,death_date\n1,2020-01-01\n2,2020-01-02\n3,2020-01-03\n4,2020-01-04\n";
+    let put = |name: &str, text: Option<&str>| match text {
+        Some(text) => fs::write(folder.join(name), text).unwrap(),
+        None => fs::remove_file(folder.join(name)).unwrap(),
+    };
+    put("person.csv", Some(persons));
+    put("death.csv", Some(deaths));
+    assert!(arrange(folder, &to, &[]).status.success());
+    let whole = files(&to);
+    let bad: [(&str, Option<&str>, &str); 7] = [
+        ("death.csv", None, "it is not there"),
+        ("death.csv", Some(""), "now it has 0"),
+        ("death.csv", Some("person_id,death_date\n"), "now it has 0"),
+        ("death.csv", Some("person_id,death_date\n1,2020-01-01,9\n2\n"), "line 2"),
+        ("death.csv", Some("person_id,death_date\n1,2020-01-01\n"), "now it has 1"),
+        ("death.csv", Some("person_id,death_date\n7,2020-01-01\n8,2020-01-01\n9,2020-01-01\n"), "now it has 0"),
+        ("person.csv", Some("person_id\n1\n"), "`person` has 4 rows in what is laid out; now it has 1"),
+    ];
+    for (name, text, why) in bad {
+        put(name, text);
+        let refused = arrange(folder, &to, &[]);
+        let error = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert_eq!(refused.status.code(), Some(1), "{why}: {error}");
+        let table = name.trim_end_matches(".csv");
+        let said = format!("`{table}` has 4 rows in what is laid out");
+        assert!(error.contains(&said) && error.contains(why) && error.contains("--accept-fewer"), "{why}: {error}");
+        assert!(files(&to) == whole, "{why}: something was changed");
+        put(name, Some(if table == "person" { persons } else { deaths }));
+    }
+    // Half of the rows may go, and all of them where somebody says so.
+    put("death.csv", Some("person_id,death_date\n1,2020-01-01\n2,2020-01-01\n"));
+    assert!(arrange(folder, &to, &[]).status.success());
+    put("death.csv", Some("person_id,death_date\n1\n"));
+    let accepted = arrange(folder, &to, &["--accept-fewer"]);
+    let warned = String::from_utf8_lossy(&accepted.stderr).into_owned();
+    assert!(accepted.status.success() && warned.contains("`death` is not laid out") && warned.contains("line 2"));
+    assert!(!to.join("death").exists());
+    // It is said the first time, too, which is as good as any.
+    let first = arrange(folder, &arranged.path().join("first"), &[]);
+    let warned = String::from_utf8_lossy(&first.stderr).into_owned();
+    assert!(first.status.success() && warned.contains("`death` is not laid out"), "{warned}");
+}
+
+/// So many rows that it takes a moment, with little in common.
+fn many(folder: &Path, rows: u64) {
+    fs::write(folder.join("person.csv"), "person_id\n1\n2\n").unwrap();
+    let mut text = "condition_occurrence_id,person_id,condition_concept_id,condition_start_date\n".to_string();
+    for i in 0..rows {
+        let code = i * 69_621 % 1_000_003;
+        writeln!(text, "{},{},{code},2016-01-01", i * 48_271 % 2_147_483_647, 1 + i % 2).unwrap();
+    }
+    fs::write(folder.join("condition_occurrence.csv"), text).unwrap();
+}
+
+#[test]
+fn a_damaged_file_is_found_by_its_hash() {
+    let (folder, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    many(folder.path(), 30_000);
+    assert!(arrange(folder.path(), to.path(), &[]).status.success());
+    let doctor = || Command::new(program()).args(["doctor", "--store"]).arg(to.path()).output().unwrap();
+    let good = doctor();
+    assert!(good.status.success() && String::from_utf8_lossy(&good.stdout).contains("every file is as it was written"));
+    let (path, mut bytes) = files(to.path()).into_iter().max_by_key(|(_, bytes)| bytes.len()).unwrap();
+    assert!(bytes.len() > (1 << 16) + 2_000, "beyond what opening it looks at");
+    bytes[1_000] ^= 1;
+    fs::write(path, bytes).unwrap();
+    let error = doctor();
+    assert_eq!(error.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&error.stderr).contains("is damaged"), "{error:?}");
+}
+
+#[test]
+fn somebody_who_stops_it_leaves_nothing_behind() {
+    let (folder, arranged) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    many(folder.path(), 400_000);
+    let to = arranged.path().join("arranged");
+    let mut child = Command::new(program())
+        .args(["store", "arrange", "--store"])
+        .arg(folder.path())
+        .arg("--to")
+        .arg(&to)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !to.join(".sorting").exists() {
+        assert!(Instant::now() < deadline && child.try_wait().unwrap().is_none(), "it never sorts");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(error.contains("stopped; nothing was changed"), "{error}");
+    let left: Vec<PathBuf> = files(&to).into_keys().collect();
+    assert_eq!((left, to.join(".sorting").exists()), (vec![to.join(".arranging")], false));
 }

@@ -61,12 +61,79 @@ fn files_and_flags_that_are_wrong() {
 }
 
 #[test]
+fn a_study_file_that_is_none_is_recognised() {
+    let folder = tempfile::tempdir().unwrap();
+    let check = |name: &str, bytes: &[u8]| {
+        let file = folder.path().join(name);
+        fs::write(&file, bytes).unwrap();
+        refusal(folder.path(), &["study", "check", file.to_str().unwrap()], 1)
+    };
+    for (name, text) in
+        [("q.sql", "-- all\nSELECT 1"), ("q.txt", "\n-- all\nselect person_id FROM person"), ("w.toml", "WITH a AS (")]
+    {
+        let error = check(name, text.as_bytes());
+        assert!(error.contains("[cohort]") && error.contains("consilium study new"), "{error}");
+        assert!(!error.contains("TOML parse error"), "{error}");
+    }
+    let utf16: Vec<u8> = "title = \"ä\"".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let plain: Vec<u8> = "title = 1".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    for (name, bytes) in [("utf16.toml", &utf16[..]), ("plain.toml", &plain), ("latin1.toml", b"title = \"\xe4\"\n")] {
+        assert!(check(name, bytes).contains("save it as UTF-8"));
+    }
+}
+
+#[test]
+fn a_home_that_was_named_and_is_not_there_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let gone = folder.path().join("gone");
+    let study = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/studies/glycaemia.toml");
+    let study = study.to_str().unwrap();
+    assert!(refusal(&gone, &["study", "check", study], 1).contains("no home"));
+    let run = |name: &str| Command::new(program()).args(["study", "check", study]).env(name, &gone).output().unwrap();
+    let output = run("CONSILIUM_HOME");
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("no home"));
+    // One that nobody named need not be there.
+    assert!(run("HOME").status.success());
+}
+
+#[test]
+fn names_of_tables_that_cannot_be_are_wrong_usage() {
+    let folder = tempfile::tempdir().unwrap();
+    let from = folder.path().join("tumours.csv");
+    fs::write(&from, "PATNR,FOUND,SIZE\n1,2020-01-01,3\n").unwrap();
+    let from = from.to_str().unwrap();
+    for name in ["Registry", "person", "1st"] {
+        let args = ["table", "propose", name, "--from", from, "--subject", "PATNR", "--domain", "condition"];
+        refusal(folder.path(), &args, 2);
+    }
+}
+
+#[test]
+fn a_closed_pipe_ends_the_output_and_not_the_program() {
+    let folder = tempfile::tempdir().unwrap();
+    let closed = || {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        writer
+    };
+    for (args, exit) in [(&["study", "check", "nowhere.toml"][..], 1), (&["study", "frobnicate"], 2), (&["--help"], 0)]
+    {
+        let mut command = Command::new(program());
+        command.args(args).env("HOME", folder.path()).stdout(closed()).stderr(closed());
+        assert_eq!(command.status().unwrap().code(), Some(exit), "{args:?}");
+    }
+}
+
+#[test]
 fn a_node_says_why_it_does_not_start() {
     alone(async || {
         let world = World::found(20, QUICK)?;
         let hospital = &world.consortium.hospitals[0];
         let home = &hospital.home;
         assert!(consilium(home, &["config", "check"]).status.success());
+        let silent = refusal(home, &["status"], 3);
+        assert!(silent.contains("`consilium node`") && !silent.contains("consilium status"), "{silent}");
 
         // A busy port.
         let config = consilium::home::config::NodeConfig::read(home)?;

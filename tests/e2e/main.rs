@@ -11,6 +11,7 @@ mod bad_input;
 mod canaries;
 mod consents;
 mod demo;
+mod doctor;
 mod down;
 mod examined;
 mod forged;

@@ -162,6 +162,110 @@ fn search(folder: &Path, found: &mut Vec<String>) {
     }
 }
 
+/// A consortium whose nodes do not run, with these tables beside OMOP's.
+fn founded(folder: &Path, tables: Vec<CatalogueTable>) -> Result<Consortium, consilium::cli::Failure> {
+    let mut setup = plan(folder.to_path_buf(), QUICK);
+    setup.hospitals.truncate(3);
+    setup.tables = tables;
+    setup.policy.min_site_count = 2;
+    Consortium::found(setup)
+}
+
+#[test]
+fn a_mapping_is_not_replaced_by_a_worse_one_and_can_always_be_forgotten() {
+    alone(async || {
+        let folder = tempfile::tempdir()?;
+        let consortium = founded(folder.path(), vec![registry()])?;
+        let south = &consortium.hospitals[1];
+        write_tables(&south.store, 1);
+        let home = &south.home;
+        let config = || fs::read_to_string(home.join("consilium.toml")).unwrap();
+        let map = |args: &[&str], exit| run(home, &[&["store", "map", "registry"][..], args].concat(), exit);
+
+        let bare = map(&["--file", "Tumoren 2025.tsv"], 1);
+        assert!(bare.contains("--column patient=NAME"), "{bare}");
+        let columns = ["patient=PATNR", "found=BEFUND", "stage=UICC", "size=GROESSE"];
+        let columns: Vec<&str> = columns.iter().flat_map(|pair| ["--column", pair]).collect();
+        map(&[&["--file", "Tumoren 2025.tsv"][..], &columns].concat(), 0);
+        let good = config();
+        assert!(good.contains("file = \"Tumoren 2025\""), "{good}");
+
+        // Misspelt, and of values that do not fit.
+        for column in ["stage=UICX", "stage=GROESSE"] {
+            let worse = map(&["--column", column], 1);
+            assert!(worse.contains("`stage` could be read") && worse.contains("--accept-fewer"), "{worse}");
+            assert_eq!(config(), good, "{column}");
+        }
+        map(&["--column", "stage=UICX", "--accept-fewer"], 0);
+        assert!(config().contains("UICX"));
+
+        let forgotten = map(&["--reset"], 0);
+        assert!(forgotten.contains("forgotten") && forgotten.contains("patient=PATNR"), "{forgotten}");
+        assert!(!config().contains("registry"), "{}", config());
+        assert!(map(&["--reset"], 0).contains("nothing to forget"));
+        Ok(())
+    });
+}
+
+/// The words of a command line.
+fn words(line: &str) -> Vec<String> {
+    let parts = line.split('"').enumerate();
+    parts
+        .flat_map(|(i, part)| match i % 2 {
+            1 => vec![part.to_string()],
+            _ => part.split_whitespace().map(str::to_string).collect(),
+        })
+        .collect()
+}
+
+#[test]
+fn the_documented_commands_for_a_table_of_one_s_own_run_from_the_first_to_the_last() {
+    alone(async || {
+        let folder = tempfile::tempdir()?;
+        let docs = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/data.md")).unwrap();
+        let command = |begins: &str| {
+            let line = docs.split('`').find(|code| code.starts_with(begins)).unwrap_or_else(|| panic!("{begins}"));
+            words(line)
+        };
+        let within = |words: &[String], home: &Path| {
+            let mut command = std::process::Command::new(crate::support::program());
+            command.args(&words[1..]).arg("--home").arg(home).current_dir(folder.path());
+            let output = command.output().unwrap();
+            let text = crate::support::said(&output);
+            assert!(output.status.success(), "{words:?}: {text}");
+            text
+        };
+        let row = |n: i64| format!("{n},2020-01-{:02},{},{}\n", 1 + n % 9, ["I", "II"][n as usize % 2], 10 + n);
+        let rows: String = (1..=9).map(row).collect();
+        fs::write(folder.path().join("tumours.csv"), format!("PATNR,FOUND,STAGE,SIZE\n{rows}"))?;
+        let nobody = folder.path().join("nobody");
+        within(&command("consilium table propose registry"), &nobody);
+        let drafted = fs::read_to_string(folder.path().join("registry.toml"))?;
+        // What the page shows is the draft, as somebody finished it.
+        let finished = docs.split("```").find_map(|code| code.strip_prefix("toml\n[[table]]")).unwrap();
+        let finished = format!("[[table]]{finished}");
+        fs::write(folder.path().join("registry.toml"), &finished)?;
+        #[derive(serde::Deserialize)]
+        struct File {
+            table: Vec<CatalogueTable>,
+        }
+        let read = |text: &str| toml::from_str::<File>(text).unwrap().table.remove(0);
+        let (draft, finished) = (read(&drafted), read(&finished));
+        assert_eq!((&draft.name, &draft.subject, &draft.date), (&finished.name, &finished.subject, &finished.date));
+        within(&command("consilium table list --file"), &nobody);
+
+        let consortium = founded(&folder.path().join("consortium"), vec![finished])?;
+        let hospital = &consortium.hospitals[0];
+        assert!(within(&command("consilium table list"), &hospital.home).contains("registry"));
+        let persons: String = (1..=9).map(|n| format!("{n}\n")).collect();
+        fs::write(hospital.store.join("person.csv"), format!("person_id\n{persons}"))?;
+        fs::write(hospital.store.join("Tumoren 2025.csv"), format!("PATIENT,FOUND,UICC,SIZE\n{rows}"))?;
+        let said = within(&command("consilium store map registry"), &hospital.home);
+        assert!(!said.contains("not in the file") && !said.contains("unreadable"), "{said}");
+        Ok(())
+    });
+}
+
 #[test]
 fn a_table_of_the_consortium_s_own_is_asked_about_from_check_to_result() {
     alone(async || {

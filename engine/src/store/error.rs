@@ -46,6 +46,19 @@ pub enum StoreError {
         /// The column.
         column: String,
     },
+    /// The same of a table that is the consortium's own.
+    #[error(
+        "{file} has no column `{column}`, without which consent cannot be applied; add it to the export, or say what it is \
+         called there: consilium store map {table} --column {column}=NAME"
+    )]
+    MissingOwnColumn {
+        /// The table.
+        table: String,
+        /// The file.
+        file: String,
+        /// The column, as the catalogue calls it.
+        column: String,
+    },
     /// A row with another number of fields than the header, or a broken quotation.
     #[error(
         "{file}: line {line} is not a row of the table (fields missing, too many, or a quote left open); repair it"
@@ -130,16 +143,27 @@ pub enum StoreError {
         file: String,
     },
     /// A person without an id.
-    #[error("{file} has a row without `person_id`; remove it or give it its number")]
+    #[error("{file} has {rows} {} without `person_id`{}; remove them or give them their numbers", plural(*rows, "row"), within(places))]
     NullPerson {
         /// The file.
         file: String,
+        /// How many rows.
+        rows: u64,
+        /// The first of them; empty where that is not known.
+        places: String,
     },
     /// Two persons with one id.
-    #[error("{file} has two rows with the same `person_id`; every person has one row")]
+    #[error(
+        "{file} has several rows with the same `person_id`, of {people} {}{}; every person has one row, remove the others",
+        if *people == 1 { "person" } else { "people" }, within(places)
+    )]
     DuplicatePerson {
         /// The file.
         file: String,
+        /// How many people have several rows.
+        people: u64,
+        /// The first of their rows; empty where that is not known.
+        places: String,
     },
     /// Several rows of one patient, where the consortium's catalogue says that there is one.
     #[error(
@@ -200,6 +224,14 @@ pub enum StoreError {
     },
 }
 
+fn plural(count: u64, one: &str) -> String {
+    format!("{one}{}", if count == 1 { "" } else { "s" })
+}
+
+fn within(places: &str) -> String {
+    if places.is_empty() { String::new() } else { format!(" ({places})") }
+}
+
 impl StoreError {
     /// Whether it passes without anybody's doing: a database that is down, busy or changing.
     pub const fn is_passing(&self) -> bool {
@@ -219,7 +251,7 @@ impl StoreError {
             Self::Unreadable { .. } => "unreadable",
             Self::NoPerson => "no_person",
             Self::TwoSources { .. } => "two_sources",
-            Self::MissingColumn { .. } => "missing_column",
+            Self::MissingColumn { .. } | Self::MissingOwnColumn { .. } => "missing_column",
             Self::MalformedRow { .. } => "malformed_row",
             Self::NotCsv { .. } => "not_csv",
             Self::NoHeader { .. } => "no_header",

@@ -60,6 +60,11 @@ impl Format {
     }
 }
 
+/// A table's file by its name without its endings.
+pub fn without_endings(name: &str) -> &str {
+    Format::of(name).map_or(name, |(stem, _)| stem)
+}
+
 /// One file of a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Part {
@@ -145,7 +150,8 @@ struct Entry {
 pub(super) fn tables_of(stem: &str, config: &StoreConfig, catalogue: &[CatalogueTable]) -> Vec<String> {
     let file = |own: &CatalogueTable| {
         let said = config.tables.get(&own.name).and_then(|mapping| mapping.file.as_ref());
-        said.unwrap_or(&own.name).eq_ignore_ascii_case(stem)
+        let said = said.unwrap_or(&own.name);
+        said.eq_ignore_ascii_case(stem) || without_endings(said).eq_ignore_ascii_case(stem)
     };
     let own = catalogue.iter().filter(|own| omop::definition(&own.name).is_none() && file(own));
     omop::definition(stem)
@@ -243,7 +249,9 @@ fn why_none(entry: &Entry) -> String {
         (Some(why), _) => format!("closed to every study: {why}"),
         (None, None) => "a folder that is no table".to_string(),
         (None, Some(_)) => {
-            "neither an OMOP table that studies may read nor one of the consortium's catalogue".to_string()
+            "neither an OMOP table that studies may read nor one of the consortium's catalogue; a table of your own begins \
+             with `consilium table propose`"
+                .to_string()
         }
     }
 }

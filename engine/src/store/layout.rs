@@ -67,12 +67,21 @@ impl Wanted {
 
     /// Whose rows a table with these columns has.
     pub(super) fn role(&self, columns: &[Column], file: &str) -> Result<Role, StoreError> {
-        let missing = || StoreError::MissingColumn { file: file.to_string(), column: self.first().to_string() };
+        let missing = || self.missing(file);
         if self.is_vocabulary() {
             return if columns.is_empty() { Err(missing()) } else { Ok(Role::Vocabulary) };
         }
         let subject = columns.iter().position(|column| column.kind == Kind::Subject).ok_or_else(missing)?;
         Ok(self.role_of(subject, columns))
+    }
+
+    /// The column that it cannot be without is missing.
+    fn missing(&self, file: &str) -> StoreError {
+        let (file, column) = (file.to_string(), self.first().to_string());
+        match omop::is_of_omop(&self.table) {
+            true => StoreError::MissingColumn { file, column },
+            false => StoreError::MissingOwnColumn { table: self.table.clone(), file, column },
+        }
     }
 
     /// That of patients, one of these columns being the subject.
@@ -199,7 +208,11 @@ pub(super) fn survey(wanted: &Wanted, files: &[Columns<'_>], has_header: bool) -
     for file in files {
         let has = |column: &Column| !matches!(place(&wanted.table, file.names, column), Place::Nowhere);
         if has_header && !wanted.columns.iter().any(has) {
-            return Err(StoreError::NoHeader { file: file.file.clone() });
+            return Err(match omop::is_of_omop(&wanted.table) {
+                true => StoreError::NoHeader { file: file.file.clone() },
+                // It may well have other names for all of them.
+                false => wanted.missing(&file.file),
+            });
         }
     }
     let is_wanted = |name: &str| {

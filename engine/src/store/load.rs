@@ -30,14 +30,49 @@ pub(super) fn tables(
         Ok::<_, StoreError>(Table { key: key::find(folder, &config.nulls, &table, wanted.single)?, ..table })
     };
     // First of all: without it, nothing else need be read.
-    let person = read("person", &found.remove("person").ok_or(StoreError::NoPerson)??)?;
-    let people = subjects::people(folder, &config.nulls, &person)?;
-    let mut tables = BTreeMap::from([("person".to_string(), Ok(person))]);
+    let person = |found: Option<Result<Found, StoreError>>| {
+        let found = found.ok_or(StoreError::NoPerson)??;
+        let person = read("person", &found)?;
+        let places = |rows: &[usize]| places(folder, &found, rows).unwrap_or_default();
+        let people = subjects::people(folder, &config.nulls, &person, &places)?;
+        Ok::<_, StoreError>((person, people))
+    };
+    let (person, people) = match person(found.remove("person")) {
+        Ok((person, people)) => (Ok(person), people),
+        Err(error) if which == Which::Others => (Err(error), Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut tables = BTreeMap::from([("person".to_string(), person)]);
     for (name, found) in found.into_iter().filter(|(name, _)| which.has(name)) {
         let table = found.and_then(|found| read(&name, &found));
         tables.insert(name, table);
     }
     Ok(Gathered { tables, people, ignored, buckets: 0 })
+}
+
+/// Where rows are, by their positions in all files together: the first of them, in words.
+fn places(folder: &Path, found: &Found, rows: &[usize]) -> Result<String, StoreError> {
+    let (mut lines, mut before) = (Lines::default(), 0);
+    let files: Vec<String> = found.parts.iter().map(|part| shown(&part.path)).collect();
+    let mut add = |at: usize, row: usize, line: u64| {
+        if rows.binary_search(&row).is_ok() {
+            lines.add(at, line);
+        }
+    };
+    if found.format == Format::Parquet {
+        for (at, layout) in parquet::layouts(folder, found)?.iter().enumerate() {
+            (0..layout.rows()).for_each(|row| add(at, before + row, row as u64 + 1));
+            before += layout.rows();
+        }
+        return Ok(lines.places("row", &files));
+    }
+    for (at, part) in found.parts.iter().enumerate() {
+        Csv::open(folder, part, found.format)?.rows(|line, _| {
+            add(at, before, line);
+            before += 1;
+        })?;
+    }
+    Ok(lines.places("line", &files))
 }
 
 /// Reads a table: CSV with its rows, Parquet without.
@@ -88,6 +123,7 @@ pub(super) fn read(wanted: &Wanted, found: &Found, folder: &Path, nulls: &Nulls)
             mended: survey.mended,
             unreadable: survey.unreadable.into_iter().map(|(column, why)| (column.name, why)).collect(),
             left_out: (left_out.count > 0).then(|| (left_out.count, left_out.places("line", &files))),
+            unseen: None,
         },
     })
 }

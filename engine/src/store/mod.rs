@@ -31,6 +31,7 @@ mod postgres;
 mod propose;
 pub(crate) mod reach;
 pub(crate) mod scan;
+mod strays;
 mod subjects;
 mod summary;
 pub(crate) mod table;
@@ -47,11 +48,14 @@ use std::time::SystemTime;
 use consilium_protocol::catalogue::CatalogueTable;
 use consilium_protocol::ids::SubjectId;
 
-pub use arranged::{ArrangeError, Arrangement, ArrangementTable, LeftOut, Options, Progress, arrange, damaged};
+pub use arranged::{
+    ArrangeError, Arrangement, ArrangementTable, LaidOut, LeftOut, Loss, Now, Options, Progress, arrange, damaged,
+    is_laid_out, laid_out,
+};
 pub use config::{Place, StoreConfig, TableConfig};
 pub use csv::CSV_BYTES;
 pub use error::StoreError;
-pub use folder::{PARTS_DEPTH, csv_bytes};
+pub use folder::{PARTS_DEPTH, csv_bytes, without_endings};
 pub use omop::is_of_omop;
 pub use postgres::{
     Access, ConfigError, DatabaseConfig, DatabaseError, DatabaseUrl, Dial, Direct, Host, PASSWORD, Socket, Tls,
@@ -101,11 +105,13 @@ enum Which {
     All,
     /// PERSON alone.
     Person,
+    /// All, even where PERSON cannot be read; nobody is in such a store.
+    Others,
 }
 
 impl Which {
     fn has(self, table: &str) -> bool {
-        self == Self::All || table == "person"
+        self != Self::Person || table == "person"
     }
 }
 
@@ -140,6 +146,16 @@ impl Store {
         let config = StoreConfig { tables: BTreeMap::new(), ..config.clone() };
         let access = Self::access(&config)?;
         Self::open_some(Which::Person, &config, &[], access).await
+    }
+
+    /// What a folder holds whose PERSON cannot be read, which is one of the unreadable tables.
+    ///
+    /// # Errors
+    /// [`StoreError`], when nothing can be said of the others.
+    pub async fn others(config: &StoreConfig, catalogue: &[CatalogueTable]) -> Result<StoreSummary, StoreError> {
+        layout::check_mapping(config, catalogue)?;
+        let access = Self::access(config)?;
+        Ok(Self::open_some(Which::Others, config, catalogue, access).await?.summary())
     }
 
     fn access(config: &StoreConfig) -> Result<Option<Entrance>, StoreError> {
@@ -313,6 +329,10 @@ impl Store {
             withheld: table.notes.withheld.clone(),
             left_out: table.notes.left_out.as_ref().map(|(count, _)| *count),
             left_out_lines: table.notes.left_out.as_ref().map(|(_, lines)| lines.clone()),
+            strange: summary::strange(table),
+            missing: summary::missing(table),
+            unseen: table.notes.unseen,
+            repeated: None,
         };
         let grants = self.about.as_ref().map_or(&[][..], |about| &about.grants);
         let reason = |error: &StoreError| match error {
@@ -333,6 +353,21 @@ impl Store {
             ignored: self.ignored.clone(),
             database: self.about.clone(),
         }
+    }
+
+    /// As [`summary`](Self::summary), with what takes a look at whose every row is. `looking_at` is told each table's name.
+    pub async fn examined(&self, looking_at: &mut (dyn FnMut(&str) + Send)) -> StoreSummary {
+        let mut summary = self.summary();
+        for of in &mut summary.tables {
+            let Some(table) = self.tables.get(&of.name) else { continue };
+            looking_at(&of.name);
+            if let Some(found) = strays::find(&self.reader, table, &self.people).await {
+                // Of what was arranged, those that it was made of are told.
+                of.unseen = of.unseen.or(Some(found.unseen));
+                of.repeated = found.repeated;
+            }
+        }
+        summary
     }
 
     /// Whether a table of this name is there and cannot be read.

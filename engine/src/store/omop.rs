@@ -184,6 +184,15 @@ const WITHHELD: &[&str] = &[
     "value_as_string",
 ];
 
+/// Columns that OMOP has, of 5.4 or 5.3, and this program does not open: they point into other tables.
+const UNOPENED: &[&str] = &[
+    "meas_event_field_concept_id",
+    "measurement_event_id",
+    "measurement_time",
+    "obs_event_field_concept_id",
+    "observation_event_id",
+];
+
 /// Tables of OMOP that no study may read, by name.
 const CLOSED: &[(&str, &str)] = &[
     ("attribute_definition", "it defines no patients' data"),
@@ -265,6 +274,15 @@ pub fn is_of_omop(name: &str) -> bool {
 /// Whether OMOP has a column of this name that is kept from studies on purpose.
 pub(crate) fn is_withheld(column: &str) -> bool {
     column.ends_with("_source_value") || WITHHELD.contains(&column)
+}
+
+/// Whether OMOP has a column of this name in this table, read or not.
+pub(crate) fn has(table: &Definition, column: &str) -> bool {
+    let former = |(of, former, _): &(&str, &str, &str)| *of == table.name && *former == column;
+    is_withheld(column)
+        || UNOPENED.contains(&column)
+        || table.columns.iter().any(|(name, _)| *name == column)
+        || FORMER.iter().any(former)
 }
 
 #[cfg(test)]

@@ -32,6 +32,10 @@ impl Layout {
         self.metadata.schema()
     }
 
+    pub(super) fn rows(&self) -> usize {
+        usize::try_from(self.metadata.metadata().file_metadata().num_rows()).unwrap_or(usize::MAX)
+    }
+
     /// The columns' plain names and types.
     pub(super) fn columns(&self) -> impl Iterator<Item = (&str, &DataType)> {
         self.names.iter().map(String::as_str).zip(self.schema().fields().iter().map(|field| field.data_type()))
@@ -78,9 +82,7 @@ pub(super) fn read(
             Err(why) => survey.unreadable.push((column, why)),
         }
     }
-    let rows = layouts.iter().map(|layout| layout.metadata.metadata().file_metadata().num_rows());
-    let rows = rows.map(|rows| usize::try_from(rows).unwrap_or(usize::MAX)).fold(0, usize::saturating_add);
-    Ok((survey, rows))
+    Ok((survey, layouts.iter().map(Layout::rows).fold(0, usize::saturating_add)))
 }
 
 /// Whether every value of a column can be read: the mending that this takes, or why not.

@@ -1,5 +1,6 @@
 //! The people of a hospital and their names on the ledger.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::path::Path;
 
@@ -58,8 +59,13 @@ impl fmt::Debug for Subjects {
     }
 }
 
-/// Reads and checks the ids of PERSON; ascending.
-pub(super) fn people(folder: &Path, nulls: &Nulls, person: &Table) -> Result<Vec<i64>, StoreError> {
+/// Reads and checks the ids of PERSON; ascending. `places` says in words where rows are, by their positions.
+pub(super) fn people(
+    folder: &Path,
+    nulls: &Nulls,
+    person: &Table,
+    places: &dyn Fn(&[usize]) -> String,
+) -> Result<Vec<i64>, StoreError> {
     let file = &person.notes.file;
     let Role::Patients { subject, .. } = person.role else { return Err(StoreError::NoPerson) };
     let mut people: Vec<Option<i64>> = Vec::with_capacity(person.rows.unwrap_or_default());
@@ -76,16 +82,28 @@ pub(super) fn people(folder: &Path, nulls: &Nulls, person: &Table) -> Result<Vec
         #[cfg(feature = "postgres")]
         Source::Postgres(_) => return Err(StoreError::NoPerson),
     }
-    checked(people.into_iter(), file)
+    checked(&people, file, places)
 }
 
 /// The ids, ascending, if everybody has one of their own.
-pub(super) fn checked(ids: impl Iterator<Item = Option<i64>>, file: &str) -> Result<Vec<i64>, StoreError> {
-    let people: Option<Vec<i64>> = ids.collect();
-    let Some(mut people) = people else { return Err(StoreError::NullPerson { file: file.to_string() }) };
-    people.sort_unstable();
-    if people.windows(2).any(|pair| pair[0] == pair[1]) {
-        return Err(StoreError::DuplicatePerson { file: file.to_string() });
+pub(super) fn checked(
+    ids: &[Option<i64>],
+    file: &str,
+    places: &dyn Fn(&[usize]) -> String,
+) -> Result<Vec<i64>, StoreError> {
+    let without: Vec<usize> = ids.iter().enumerate().filter(|(_, id)| id.is_none()).map(|(row, _)| row).collect();
+    if !without.is_empty() {
+        let (file, rows) = (file.to_string(), without.len() as u64);
+        return Err(StoreError::NullPerson { file, rows, places: places(&without) });
     }
-    Ok(people)
+    let mut people: Vec<i64> = ids.iter().copied().flatten().collect();
+    people.sort_unstable();
+    if people.windows(2).all(|pair| pair[0] != pair[1]) {
+        return Ok(people);
+    }
+    let several: HashSet<i64> = people.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0]).collect();
+    let is_one = |(_, id): &(usize, &Option<i64>)| id.is_some_and(|id| several.contains(&id));
+    let rows: Vec<usize> = ids.iter().enumerate().filter(is_one).map(|(row, _)| row).collect();
+    let (file, people) = (file.to_string(), several.len() as u64);
+    Err(StoreError::DuplicatePerson { file, people, places: places(&rows) })
 }

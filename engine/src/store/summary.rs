@@ -4,6 +4,9 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use consilium_protocol::consent::Domain;
 use serde::Serialize;
 
+use super::arranged::LeftOut;
+use super::omop;
+use super::table::Table;
 use crate::worker::words;
 
 /// What was found in the store. Names and sizes only.
@@ -71,6 +74,14 @@ pub struct TableSummary {
     pub left_out: Option<u64>,
     /// Which, in words.
     pub left_out_lines: Option<String>,
+    /// Of those that no study may read, the columns that OMOP does not have at all.
+    pub strange: Vec<String>,
+    /// The columns of OMOP's table that it does not have, those first that one of these may be.
+    pub missing: Vec<String>,
+    /// Rows that no study sees, whatever anybody consents to, where that was looked at.
+    pub unseen: Option<LeftOut>,
+    /// How many numbers of records several rows have, where that was looked at.
+    pub repeated: Option<u64>,
 }
 
 /// A column that something is to be said of.
@@ -101,4 +112,31 @@ pub struct IgnoredFile {
     pub name: String,
     /// Why it is none.
     pub reason: String,
+}
+
+/// The columns of a table's files that OMOP does not have at all; none of a table that is not OMOP's.
+pub(super) fn strange(table: &Table) -> Vec<String> {
+    let Some(definition) = omop::definition(&table.name) else { return Vec::new() };
+    table.notes.withheld.iter().filter(|column| !omop::has(definition, column)).cloned().collect()
+}
+
+/// The columns of OMOP's table that a table's files do not have. Those come first that look most like a strange one.
+pub(super) fn missing(table: &Table) -> Vec<String> {
+    let Some(definition) = omop::definition(&table.name) else { return Vec::new() };
+    let is_there = |name: &str| {
+        table.columns.iter().any(|column| column.name == name)
+            || table.notes.unreadable.iter().any(|(column, _)| column == name)
+    };
+    let strange = strange(table);
+    let missing = definition.columns.iter().map(|(name, _)| *name).filter(|name| !is_there(name));
+    let mut missing: Vec<String> = missing.map(str::to_string).collect();
+    let likeness = |name: &String| strange.iter().map(|strange| alike(name, strange)).max().unwrap_or_default();
+    missing.sort_by_key(|name| std::cmp::Reverse(likeness(name)));
+    missing
+}
+
+/// With how many letters and digits two names begin alike.
+fn alike(one: &str, other: &str) -> usize {
+    let plain = |name: &str| name.chars().filter(char::is_ascii_alphanumeric).collect::<Vec<_>>();
+    plain(one).into_iter().zip(plain(other)).take_while(|(one, other)| one == other).count()
 }

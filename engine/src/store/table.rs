@@ -9,6 +9,7 @@ use consilium_protocol::catalogue::{CatalogueColumn, CatalogueTable};
 use consilium_protocol::consent::Domain;
 use consilium_protocol::study::CategoryValue;
 
+use super::arranged::LeftOut;
 use super::folder::Part;
 use super::kind::Kind;
 use super::layout::Wanted;
@@ -159,6 +160,8 @@ pub(crate) struct Notes {
     pub(crate) unreadable: Vec<(String, String)>,
     /// How many lines of a vocabulary were left out, and which.
     pub(crate) left_out: Option<(u64, String)>,
+    /// Rows that nobody could ever see, where they were left out when the store was arranged.
+    pub(crate) unseen: Option<LeftOut>,
 }
 
 /// A table of the store. Never Debug: it may hold rows.

@@ -505,6 +505,57 @@ async fn what_is_damaged_within_is_written_anew() {
 }
 
 #[tokio::test]
+async fn files_are_the_same_however_little_memory_there_is() {
+    let csv = tempfile::tempdir().expect("a folder");
+    write(csv.path());
+    let rows = (0..30_000u64).map(|i| {
+        let (condition, code) = (i * 48_271 % 2_147_483_647, i * 69_621 % 1_000_003);
+        format!("{condition},9000300,{code},2016-01-01,,,,\n")
+    });
+    let path = csv.path().join("CONDITION_OCCURRENCE.csv");
+    let text = fs::read_to_string(&path).expect("a file");
+    fs::write(path, text + &rows.collect::<String>()).expect("written");
+    let pairs: String = (0..30_000u64).map(|i| format!("{},{}\n", i * 48_271 % 65_537, i)).collect();
+    let head = "ancestor_concept_id,descendant_concept_id\n";
+    fs::write(csv.path().join("CONCEPT_ANCESTOR.csv"), format!("{head}{pairs}")).expect("written");
+    let mut seen = Vec::new();
+    for memory_bytes in [512 << 20, 1 << 20, 1 << 18] {
+        let to = tempfile::tempdir().expect("a folder");
+        let store = open(csv.path()).await.expect("an open store");
+        let options = Options { memory_bytes, ..options(60) };
+        arrange(&store, to.path(), &options, &mut |_| {}).await.expect("an arranged store");
+        seen.push(tables(to.path()));
+    }
+    for files in &seen {
+        let other = files.iter().find(|(path, bytes)| seen[0].get(*path) != Some(bytes)).map(|(path, _)| path);
+        assert!(files.len() > 5 && files.len() == seen[0].len() && other.is_none(), "{}: {other:?}", files.len());
+    }
+}
+
+#[tokio::test]
+async fn what_is_stopped_leaves_what_was_there() {
+    let (csv, to) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    write(csv.path());
+    arranged(csv.path(), to.path(), 60).await;
+    let whole = files(to.path());
+    append(&csv.path().join("CONDITION_OCCURRENCE.csv"), "9499998,9000300,9500001,2016-01-01,,,,");
+    let store = open(csv.path()).await.expect("an open store");
+    for at in 0..4 {
+        let (options, mut seen) = (options(60), 0);
+        let stop = std::sync::Arc::clone(&options.stop);
+        let mut note = |progress: Progress| {
+            if matches!(progress, Progress::Opened { .. } | Progress::File { .. } | Progress::Files) {
+                seen += 1;
+                stop.store(seen > at, std::sync::atomic::Ordering::Relaxed);
+            }
+        };
+        let stopped = arrange(&store, to.path(), &options, &mut note).await;
+        assert!(matches!(stopped, Err(ArrangeError::Stopped)), "{at}");
+        assert!(files(to.path()) == whole && !to.path().join(".sorting").exists(), "{at}");
+    }
+}
+
+#[tokio::test]
 async fn a_manifest_that_cannot_be_read_costs_no_file() {
     let (csv, to) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
     write(csv.path());

@@ -63,9 +63,19 @@ async fn persons_have_one_number_each() {
     let folder = tempfile::tempdir().expect("a folder");
     let person = folder.path().join("person.csv");
     fs::write(&person, "person_id,year_of_birth\n1,1950\n,1951\n").expect("written");
-    assert_eq!(open(folder.path()).await.err(), Some(StoreError::NullPerson { file: "person.csv".to_string() }));
+    assert_eq!(
+        open(folder.path()).await.err(),
+        Some(StoreError::NullPerson { file: "person.csv".to_string(), rows: 1, places: "line 3".to_string() })
+    );
     fs::write(&person, "person_id,year_of_birth\n1,1950\n2,1951\n1,1952\n").expect("written");
-    assert_eq!(open(folder.path()).await.err(), Some(StoreError::DuplicatePerson { file: "person.csv".to_string() }));
+    assert_eq!(
+        open(folder.path()).await.err(),
+        Some(StoreError::DuplicatePerson {
+            file: "person.csv".to_string(),
+            people: 1,
+            places: "lines 2, 4".to_string()
+        })
+    );
     fs::write(folder.path().join("PERSON.parquet"), "x").expect("written");
     assert!(matches!(open(folder.path()).await, Err(StoreError::TwoSources { .. })));
 }
@@ -353,4 +363,26 @@ async fn tabs_bom_capitals_and_compact_dates_are_read() {
     let spec = hospital::study(sql, &["y", "n"]);
     let cohort = consilium_engine::cohort::run(&store, &hospital::link(), &everybody, &spec, &hospital::limits()).await;
     assert_eq!(hospital::sorted(&cohort.expect("a cohort")), ["1950 1", "1951 1"]);
+}
+
+#[tokio::test]
+async fn rows_that_no_study_sees_are_counted_in_parquet_and_several_rows_of_one_person_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |name: &str, text: &str| hospital::texts_as_parquet(&folder.path().join(name), text);
+    write("person.parquet", "person_id\n1\n2\n");
+    write("death.parquet", "person_id,death_date\n1,2020-01-01\n7,2020-01-01\n,2020-01-01\n7,2020-01-02\n");
+    write("specimen.parquet", "specimen_id,person_id\n4,1\n4,1\n5,2\n5,2\n6,2\n");
+    let mut seen = Vec::new();
+    let store = open(folder.path()).await.expect("an open store");
+    let summary = store.examined(&mut |table| seen.push(table.to_string())).await;
+    let of = |name: &str| summary.tables.iter().find(|table| table.name == name).expect("a table");
+    let unseen = of("death").unseen.expect("looked at");
+    assert_eq!((unseen.nobodys, unseen.strangers, of("specimen").repeated), (1, 2, Some(2)));
+    assert_eq!(seen, ["death", "person", "specimen"]);
+    write("person.parquet", "person_id\n9\n1\n2\n1\n");
+    let places = "rows 2, 4".to_string();
+    let twice = StoreError::DuplicatePerson { file: "person.parquet".to_string(), people: 1, places };
+    assert_eq!(open(folder.path()).await.err(), Some(twice));
+    let rest = Store::others(&StoreConfig::of(folder.path()), &[]).await.expect("other tables");
+    assert_eq!((rest.tables.len(), rest.unreadable[0].kind), (2, "duplicate_person"));
 }

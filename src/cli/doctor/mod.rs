@@ -3,15 +3,18 @@
 mod store;
 
 use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use consilium_engine::store::{Place, Store, StoreConfig, StoreError, StoreSummary};
+use consilium_engine::store::{
+    LaidOut, Place, Store, StoreConfig, StoreError, StoreSummary, damaged, is_laid_out, laid_out,
+};
 use consilium_protocol::catalogue::CatalogueTable;
 use consilium_protocol::wire;
 use serde::Serialize;
 use serde_json::json;
 
-use super::place::{DatabaseArgs, place};
+use super::place::{DatabaseArgs, check_folder, place};
 use super::{Failure, Global, counted, study, term};
 use crate::home::config::{self, NodeConfig};
 use crate::home::{Home, Role, files};
@@ -26,7 +29,10 @@ Examples:
   consilium doctor                       everything about this hospital's home
   consilium doctor --store export/       only how the tables of a folder are read; nothing need be set up
   consilium doctor --store postgresql://consilium@db.example/omop --schema cdm --tls-root db-ca.pem
-                                         likewise of a database, with what its role may and may not")]
+                                         likewise of a database, with what its role may and may not
+
+Exit codes: 0 where nothing is marked !!, or, with --store, where PERSON can be read, whatever is wrong with other tables; 1 where
+something is, where PERSON cannot be read, or where a file that was laid out by patient is damaged.")]
 pub struct Args {
     /// Look at the tables of this folder or database only; no home is needed
     #[arg(long, value_name = "DIR|URL")]
@@ -60,18 +66,67 @@ pub(crate) async fn run(args: &Args, global: &Global) -> Result<(), Failure> {
 
 /// How the tables of a folder or database are read, before anything is set up.
 async fn of_store(place: Place, global: &Global) -> Result<(), Failure> {
+    check_folder(&place)?;
     let config = StoreConfig::at(place);
     let catalogue = Home::open(&global.home).map_or_else(|_| Ok(Vec::new()), |home| home.catalogue())?;
-    let summary = open(&config, &catalogue).await.map_err(|error| Failure::new(error.to_string()))?;
-    term::show(global.json, &summary, |summary| store::page(&config.place, summary));
-    Ok(())
+    let (summary, error) = match open(&config, &catalogue).await {
+        Ok(summary) => (summary, None),
+        Err(error) => match others(&config, &catalogue).await {
+            Some(rest) => (rest, Some(error)),
+            None => return Err(error.into()),
+        },
+    };
+    let damaged = match config.place.folder().filter(|folder| is_laid_out(folder)) {
+        Some(folder) => Some(as_written(folder)?),
+        None => None,
+    };
+    let mut shown = serde_json::to_value(&summary)?;
+    if let Some(damaged) = &damaged {
+        shown["damaged"] = json!(damaged);
+    }
+    term::show(global.json, &shown, |_| {
+        let whole = matches!(damaged.as_deref(), Some([]));
+        let whole = if whole { "\nLaid out by patient: every file is as it was written.\n" } else { "" };
+        format!("{}{whole}", store::page(&config.place, &summary))
+    });
+    match (error, damaged.as_deref()) {
+        (Some(error), _) => Err(error.into()),
+        (None, Some([first, ..])) => {
+            let first = first.display();
+            Err(Failure::new(format!("{first} is damaged; lay the tables out anew with `consilium store arrange`")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What was laid out and is not as it was written.
+fn as_written(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    let spinner = term::spinner("reading what was arranged");
+    let damaged = damaged(folder);
+    spinner.finish_and_clear();
+    damaged
+}
+
+/// The tables beside a PERSON that cannot be read, if there are any.
+async fn others(config: &StoreConfig, catalogue: &[CatalogueTable]) -> Option<StoreSummary> {
+    config.place.folder()?;
+    let rest = Store::others(config, catalogue).await.ok()?;
+    let is_something = !rest.tables.is_empty() || rest.unreadable.len() > 1 || !rest.ignored.is_empty();
+    is_something.then_some(rest)
 }
 
 async fn open(config: &StoreConfig, catalogue: &[CatalogueTable]) -> Result<StoreSummary, StoreError> {
     let spinner = term::spinner("reading the tables");
     let opened = Store::open(config, catalogue).await;
+    let summary = match &opened {
+        Ok(store) => {
+            let mut looking_at = |table: &str| spinner.set_message(format!("looking whose the rows of {table} are"));
+            Ok(store.examined(&mut looking_at).await)
+        }
+        Err(error) => Err(error.clone()),
+    };
     spinner.finish_and_clear();
-    opened.map(|store| store.summary())
+    summary
 }
 
 async fn of_home(global: &Global) -> Result<(), Failure> {
@@ -94,11 +149,23 @@ async fn of_home(global: &Global) -> Result<(), Failure> {
     }
     let mut tables = None;
     if let Ok(config) = NodeConfig::read(home.path()) {
+        let catalogue = home.catalogue().unwrap_or_default();
         if let Place::Arranged { folder, .. } = &config.store.place {
-            let spinner = term::spinner("reading what was arranged");
-            let damaged = consilium_engine::store::damaged(folder);
-            spinner.finish_and_clear();
-            match damaged.as_deref() {
+            if let Ok(Some(LaidOut { at, has_changed })) = laid_out(&config.store, &catalogue) {
+                let at = at.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_millis() as u64;
+                let at = format!("laid out {}", term::moment(at));
+                let next = global.next("store arrange");
+                match has_changed {
+                    Some(true) => {
+                        let detail =
+                            format!("{at}; the export has changed since, and studies read it as it was: {next}");
+                        find("arranged", Verdict::Warning, detail);
+                    }
+                    Some(false) => find("arranged", Verdict::Good, format!("{at}; the export is the same")),
+                    None => find("arranged", Verdict::Good, format!("{at}; what changed since is not seen: {next}")),
+                }
+            }
+            match as_written(folder).as_deref() {
                 Ok([]) => find("arranged", Verdict::Good, "every file is as it was written".to_string()),
                 Ok([first, ..]) => {
                     let first = first.display();
@@ -109,13 +176,16 @@ async fn of_home(global: &Global) -> Result<(), Failure> {
             }
         }
         // That the genesis file cannot be read stands above.
-        match open(&config.store, &home.catalogue().unwrap_or_default()).await {
+        match open(&config.store, &catalogue).await {
             Ok(summary) => {
                 let verdict = if store::has_warnings(&summary) { Verdict::Warning } else { Verdict::Good };
                 find("store", verdict, format!("{}; see below", counted(summary.tables.len() as u64, "table")));
                 tables = Some((config.store.place, summary));
             }
-            Err(error) => find("store", Verdict::Bad, error.to_string()),
+            Err(error) => {
+                find("store", Verdict::Bad, error.to_string());
+                tables = others(&config.store, &catalogue).await.map(|rest| (config.store.place, rest));
+            }
         }
     }
     match worker::findings(&home.path().join(config::FILE)).await {

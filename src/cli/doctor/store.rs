@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use consilium_engine::store::{Column, DatabaseSummary, Place, StoreSummary, TableSummary};
+use consilium_engine::store::{Column, DatabaseSummary, LeftOut, Place, StoreSummary, TableSummary};
 
 use crate::cli::{counted, term};
 
@@ -31,6 +31,21 @@ fn remarks(table: &TableSummary) -> Vec<String> {
         };
         remarks.push(what);
     }
+    if let Some(LeftOut { nobodys, strangers }) = table.unseen {
+        let said = [(nobodys, "without a `person_id`"), (strangers, "of people who are not in PERSON")];
+        let said = said.iter().filter(|(rows, _)| *rows > 0);
+        let said: Vec<String> = said.map(|(rows, whose)| format!("{} {whose}", counted(*rows, "row"))).collect();
+        if !said.is_empty() {
+            remarks.push(format!("{}, which no study sees", said.join(", ")));
+        }
+    }
+    if let Some(repeated) = table.repeated.filter(|repeated| *repeated > 0) {
+        remarks.push(format!("{} of `{}_id` in more than one row", counted(repeated, "number"), table.name));
+    }
+    if !table.strange.is_empty() && !table.missing.is_empty() {
+        let (strange, missing) = (some(&table.strange), some(&table.missing));
+        remarks.push(format!("not OMOP's: {strange}; of OMOP's, missing: {missing}"));
+    }
     if let (Some(count), Some(lines)) = (table.left_out, &table.left_out_lines) {
         remarks.push(format!(
             "{} left out, which {} no rows: {lines}",
@@ -42,6 +57,16 @@ fn remarks(table: &TableSummary) -> Vec<String> {
         remarks.push(format!("`{name}` is unreadable: {what}"));
     }
     remarks
+}
+
+/// The first of some names, and how many more there are.
+fn some(names: &[String]) -> String {
+    const SHOWN: usize = 3;
+    let first = names.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(SHOWN) {
+        0 => first,
+        more => format!("{first} and {more} more"),
+    }
 }
 
 /// The page.
@@ -103,6 +128,10 @@ Columns: readable by studies, and mended of these; unreadable, so that a study t
             let under = table.prefix.iter().map(|prefix| format!("its file's name begins with `{prefix}`"));
             under.chain(table.mended.iter().map(|Column { name, what }| format!("`{name}` is {what}"))).collect()
         }),
+    );
+    section(
+        "Never read by any study",
+        of(&|table| if table.withheld.is_empty() { Vec::new() } else { vec![table.withheld.join(", ")] }),
     );
     section(
         "Not here: tables of the consortium's catalogue without a file; say where they are with `consilium store map`",

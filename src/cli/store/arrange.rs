@@ -1,13 +1,21 @@
 //! `consilium store arrange`: the same tables, laid out by patient.
 
+use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use consilium_engine::cohort::{Limits, Trial, trial};
-use consilium_engine::store::{Arrangement, ArrangementTable, Options, Place, Progress, Store, StoreConfig, arrange};
+use consilium_engine::store::{
+    ArrangeError, Arrangement, ArrangementTable, Options, Place, Progress, Store, StoreConfig, UnreadableTable, arrange,
+};
 use consilium_protocol::catalogue::CatalogueTable;
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 
+use crate::cli::node::stop_on_signal;
+use crate::cli::place::{DatabaseArgs, check_folder, place};
 use crate::cli::{Failure, Global, counted, term};
 use crate::home::config::NodeConfig;
 use crate::home::{Home, Role};
@@ -20,17 +28,24 @@ Examples:
   consilium store arrange                                        again, into the folder that the configuration names
   consilium store arrange --store export/ --to /srv/arranged     those of a folder, as they are; nothing need be set up
 
-Run it again after every export: only what has changed is written. Columns and rows that no study may read are left out.
-Only you can read the files, as patients' rows are in them: run it as the user whom the node runs as.")]
+Run it again after every export: only what has changed is written. Columns and rows that no study may read are left out. Where a
+table that is laid out is missing, unreadable or empty in the export, or has lost more than half of its rows, nothing is changed,
+and it ends with 1; --accept-fewer accepts that. Only you can read the files, as patients' rows are in them: run it as the user whom the node runs as.")]
 pub(super) struct Args {
     /// The folder to write: empty, not there yet, or arranged before (default: `arranged` in the [store] section of the home's
     /// consilium.toml)
     #[arg(long, value_name = "DIR")]
     to: Option<PathBuf>,
-    /// The tables of this folder instead of the home's
-    #[arg(long, value_name = "DIR")]
-    store: Option<PathBuf>,
-    /// The memory that sorting may take, in mebibytes; what does not fit is put on disk, in the folder that is written
+    /// The tables of this folder or database instead of the home's
+    #[arg(long, value_name = "DIR|URL")]
+    store: Option<OsString>,
+    #[command(flatten)]
+    database: DatabaseArgs,
+    /// Replace what is laid out even where a table is gone, or has less than half of its rows
+    #[arg(long)]
+    accept_fewer: bool,
+    /// The memory that sorting may take, in mebibytes; what does not fit is put on disk, in the folder that is written. The files
+    /// are the same, whatever it is
     #[arg(long, value_name = "MIB", default_value_t = 512, value_parser = clap::value_parser!(u64).range(64..=1_048_576))]
     memory: u64,
 }
@@ -38,15 +53,30 @@ pub(super) struct Args {
 pub(super) async fn run(args: &Args, global: &Global) -> Result<(), Failure> {
     let Job { config, catalogue, to, is_configured } = job(args, global)?;
     let to = &to;
+    let signalled = CancellationToken::new();
+    tokio::spawn(stop_on_signal(signalled.clone()));
     let spinner = term::spinner("reading the tables");
-    let opened = Store::open(&config, &catalogue).await;
+    let opened = tokio::select! {
+        opened = Store::open(&config, &catalogue) => opened.map_err(ArrangeError::from),
+        () = signalled.cancelled() => Err(ArrangeError::Stopped),
+    };
     spinner.finish_and_clear();
     let store = opened?;
     let memory_bytes = usize::try_from(args.memory << 20).unwrap_or(usize::MAX);
-    let arrangement = arranged(&store, to, &Options { memory_bytes, ..Options::default() }).await?;
+    let options = Options { memory_bytes, careful: !args.accept_fewer, ..Options::default() };
+    let (stop, signal) = (Arc::clone(&options.stop), signalled.clone());
+    tokio::spawn(async move {
+        signal.cancelled().await;
+        stop.store(true, Ordering::Relaxed);
+    });
+    let arrangement = arranged(&store, to, &options).await?;
     let spinner = term::spinner("trying what it saves");
     let place = Place::Arranged { folder: to.clone(), of: Box::new(config.place.clone()) };
-    let tried = tried(&store, &catalogue, &StoreConfig { place, ..config }).await;
+    let after = StoreConfig { place, ..config };
+    let tried = tokio::select! {
+        tried = tried(&store, &catalogue, &after) => tried,
+        () = signalled.cancelled() => None,
+    };
     spinner.finish_and_clear();
     let milliseconds = |trial: &Trial| u64::try_from(trial.took.as_millis()).unwrap_or(u64::MAX);
     let trial = tried.as_ref().map(|(before, after)| {
@@ -66,6 +96,12 @@ pub(super) async fn run(args: &Args, global: &Global) -> Result<(), Failure> {
         }
         text
     });
+    for UnreadableTable { name, reason, .. } in &arrangement.unreadable {
+        term::warn(format!("`{name}` is not laid out, and no study can read it: {reason}"));
+    }
+    for table in arrangement.tables.iter().filter(|table| table.rows == 0) {
+        term::warn(format!("`{}` has no rows; is the export complete?", table.name));
+    }
     Ok(())
 }
 
@@ -79,12 +115,14 @@ struct Job {
 }
 
 fn job(args: &Args, global: &Global) -> Result<Job, Failure> {
-    if let Some(folder) = &args.store {
+    if let Some(store) = &args.store {
         let Some(to) = args.to.clone() else {
             return Err(Failure::usage("--store: name the folder to write, too, with --to"));
         };
         let to = std::path::absolute(to)?;
-        return Ok(Job { config: StoreConfig::of(folder.clone()), catalogue: Vec::new(), to, is_configured: false });
+        let place = place(store, &args.database)?;
+        check_folder(&place)?;
+        return Ok(Job { config: StoreConfig::at(place), catalogue: Vec::new(), to, is_configured: false });
     }
     let home = Home::open_as(&global.home, Role::Hospital)?;
     let store = NodeConfig::read(home.path())?.store;
@@ -177,8 +215,11 @@ fn page(to: &Path, arrangement: &Arrangement, tried: Option<&(Trial, Trial)>) ->
             .map(|column| format!("{}: `{}`: {}", table.name, column.name, column.what))
             .collect::<Vec<_>>()
     };
-    let closed = unreadable.iter().map(|table| format!("{}: {}", table.name, table.reason));
-    section("What could not be read, left out", tables.iter().flat_map(unreadable_of).chain(closed).collect());
+    section("Columns that could not be read, left out", tables.iter().flat_map(unreadable_of).collect());
+    section(
+        "Tables that could not be read, and are not laid out",
+        unreadable.iter().map(|table| format!("{}: {}", table.name, table.reason)).collect(),
+    );
     if let Some((before, after)) = tried {
         let _ = write!(
             text,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use consilium_engine::store::{Place, Store, StoreConfig, StoreSummary, TableConfig};
+use consilium_engine::store::{Place, Store, StoreConfig, StoreSummary, TableConfig, without_endings};
 use consilium_protocol::catalogue::CatalogueTable;
 use serde_json::json;
 use toml_edit::{DocumentMut, Item, Table, value};
@@ -19,11 +19,14 @@ Examples:
   consilium store map registry                             how it is read now
   consilium store map registry --file tumours_2025 --column patient=PATNR --column stage=UICC
 
-The file is named without its ending. Columns that are called the same need not be named; capitals make no difference.")]
+  consilium store map registry --reset                     forget where it was said to be
+
+Columns that are called the same need not be named; capitals make no difference. Columns are called on the left as in the catalogue's
+entry (`consilium table list`). What reads fewer columns than before is not written.")]
 pub(crate) struct Args {
     /// The table of the catalogue
     table: String,
-    /// The name of its file or folder in the store, without endings (default: the table's)
+    /// The name of its file or folder in the store (default: the table's)
     #[arg(long)]
     file: Option<String>,
     /// A column of the table, or its subject, and what the file calls it; again for each
@@ -32,6 +35,9 @@ pub(crate) struct Args {
     /// Forget what was said of the table before; otherwise what is given is added to that
     #[arg(long)]
     reset: bool,
+    /// Write it even where columns that were read before are not read any more
+    #[arg(long)]
+    accept_fewer: bool,
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {
@@ -44,33 +50,51 @@ fn pair(text: &str) -> Result<(String, String), String> {
 pub(super) async fn run(args: &Args, global: &Global) -> Result<(), Failure> {
     let home = Home::open_as(&global.home, Role::Hospital)?;
     let catalogue = home.genesis()?.table;
+    let configured = NodeConfig::read(home.path())?.store;
+    let says = args.file.is_some() || !args.columns.is_empty();
+    let said = configured.tables.get(&args.table);
+    if let Some(said) = said.filter(|_| args.reset && !says) {
+        return reset(args, global, &home, said).await;
+    }
     let Some(table) = catalogue.iter().find(|table| table.name == args.table) else {
         let names = catalogue.iter().map(|table| table.name.as_str()).collect::<Vec<_>>().join(", ");
         let has = if names.is_empty() { "no tables".to_string() } else { names };
         return Err(Failure::new(format!("the catalogue has no table `{}`; it has {has}", args.table)));
     };
-    let configured = NodeConfig::read(home.path())?.store;
+    if args.reset && !says {
+        let report = json!({ "table": table.name, "forgotten": false });
+        let text = format!("nothing is said of `{}` in consilium.toml, so there is nothing to forget", table.name);
+        term::show(global.json, &report, |_| text);
+        return Ok(());
+    }
     let is_arranged = matches!(configured.place, Place::Arranged { .. });
     // What was arranged has the names of the catalogue already.
     let mut config = configured.source();
-    let says = args.file.is_some() || !args.columns.is_empty() || args.reset;
+    let before = match said {
+        Some(_) if says => open(&config, &catalogue).await.ok().map(|summary| Outcome::of(table, &summary)),
+        _ => None,
+    };
     if says {
         let mapped = config.tables.entry(table.name.clone()).or_default();
         if args.reset {
             *mapped = TableConfig::default();
         }
-        mapped.file = args.file.clone().or(mapped.file.take());
+        let file = args.file.as_deref().map(|file| without_endings(file).to_string());
+        mapped.file = file.or(mapped.file.take());
         mapped.columns.extend(args.columns.iter().cloned());
     }
     let summary = open(&config, &catalogue).await?;
     let outcome = Outcome::of(table, &summary);
     let readable = matches!(outcome, Outcome::Read { .. });
-    if says && readable {
-        write(&home, table, &config.tables[&table.name])?;
+    let lost = before.map(|before| before.lost_in(&outcome)).unwrap_or_default();
+    let is_kept = !lost.is_empty() && readable && !args.accept_fewer;
+    let writes = says && readable && !is_kept;
+    if writes {
+        write(&home, &table.name, config.tables.get(&table.name))?;
     }
-    let report = json!({ "table": table.name, "readable": readable, "written": says && readable, "columns": outcome.columns(table) });
+    let report = json!({ "table": table.name, "readable": readable, "written": writes, "lost": lost, "columns": outcome.columns(table) });
     term::show(global.json, &report, |_| {
-        let next = match (says, readable) {
+        let next = match (writes, readable) {
             (true, true) if is_arranged => {
                 format!(
                     "\n\nIt stands in consilium.toml. Next: {}, and start the node again",
@@ -86,9 +110,33 @@ pub(super) async fn run(args: &Args, global: &Global) -> Result<(), Failure> {
         format!("{}{next}", outcome.page(table))
     });
     match outcome {
+        Outcome::Read { .. } if is_kept => Err(Failure::new(format!(
+            "nothing was written: before, {} could be read, too; correct what is said, or write it with --accept-fewer",
+            lost.iter().map(|column| format!("`{column}`")).collect::<Vec<_>>().join(", ")
+        ))),
         Outcome::Read { .. } => Ok(()),
         _ => Err(Failure::new(format!("`{}` cannot be read here; nothing was written", table.name))),
     }
+}
+
+/// Forgets what was said of a table, whether it can be read without that or not.
+async fn reset(args: &Args, global: &Global, home: &Home, said: &TableConfig) -> Result<(), Failure> {
+    write(home, &args.table, None)?;
+    let catalogue = home.genesis()?.table;
+    let config = NodeConfig::read(home.path())?.store.source();
+    let now = match (catalogue.iter().find(|table| table.name == args.table), open(&config, &catalogue).await) {
+        (Some(table), Ok(summary)) => Outcome::of(table, &summary).page(table),
+        (Some(_), Err(error)) => error.message().to_string(),
+        (None, _) => "the catalogue has no such table".to_string(),
+    };
+    let said: Vec<String> = (said.file.iter().map(|file| format!("its file is {file}")))
+        .chain(said.columns.iter().map(|(column, own)| format!("{column}={own}")))
+        .collect();
+    let report = json!({ "table": args.table, "forgotten": true });
+    term::show(global.json, &report, |_| {
+        format!("forgotten of `{}`, and gone from consilium.toml: {}\n\nNow: {now}", args.table, said.join(", "))
+    });
+    Ok(())
 }
 
 async fn open(config: &StoreConfig, catalogue: &[CatalogueTable]) -> Result<StoreSummary, Failure> {
@@ -119,6 +167,16 @@ impl Outcome {
             Some(found) => Self::Unreadable(found.reason.clone()),
             None => Self::Absent,
         }
+    }
+
+    /// The columns that are read in this one, and not in a later one.
+    fn lost_in(&self, later: &Self) -> Vec<String> {
+        let read = |outcome: &Self| match outcome {
+            Self::Read { readable, .. } => readable.clone(),
+            Self::Unreadable(_) | Self::Absent => Vec::new(),
+        };
+        let later = read(later);
+        read(self).into_iter().filter(|column| !later.contains(column)).collect()
     }
 
     /// By column of the catalogue, how it is read here.
@@ -152,17 +210,25 @@ impl Outcome {
     }
 }
 
-/// Puts the section into the configuration, whose other lines stay as they are.
-fn write(home: &Home, table: &CatalogueTable, mapping: &TableConfig) -> Result<(), Failure> {
+/// Puts the section into the configuration, or takes it out; other lines stay as they are.
+fn write(home: &Home, table: &str, mapping: Option<&TableConfig>) -> Result<(), Failure> {
     let path = home.path().join(config::FILE);
-    let text = with_section(&files::read_text(&path, 1 << 20)?, &table.name, mapping)?;
+    let text = with_section(&files::read_text(&path, 1 << 20)?, table, mapping)?;
     files::replace(&path, text.as_bytes(), Readable::ByAll)?;
     Ok(())
 }
 
-fn with_section(text: &str, name: &str, mapping: &TableConfig) -> Result<String, Failure> {
+fn with_section(text: &str, name: &str, mapping: Option<&TableConfig>) -> Result<String, Failure> {
     let odd = || Failure::new("[store] in consilium.toml is no section of its own; write it as one, then try again");
     let mut document: DocumentMut = text.parse().map_err(|_| odd())?;
+    let store = document.get_mut("store").and_then(Item::as_table_mut).ok_or_else(odd)?;
+    let mut own = Table::new();
+    own.set_implicit(true);
+    let tables = store.entry("tables").or_insert(Item::Table(own)).as_table_mut().ok_or_else(odd)?;
+    let Some(mapping) = mapping else {
+        tables.remove(name);
+        return Ok(document.to_string());
+    };
     let mut section = Table::new();
     if let Some(file) = &mapping.file {
         section.insert("file", value(file));
@@ -171,10 +237,6 @@ fn with_section(text: &str, name: &str, mapping: &TableConfig) -> Result<String,
         let columns = mapping.columns.iter().map(|(column, own)| (column.as_str(), own.as_str()));
         section.insert("columns", value(columns.collect::<toml_edit::InlineTable>()));
     }
-    let store = document.get_mut("store").and_then(Item::as_table_mut).ok_or_else(odd)?;
-    let mut own = Table::new();
-    own.set_implicit(true);
-    let tables = store.entry("tables").or_insert(Item::Table(own)).as_table_mut().ok_or_else(odd)?;
     tables.insert(name, Item::Table(section));
     Ok(document.to_string())
 }
@@ -188,7 +250,7 @@ mod tests {
         let before = "# Ours.\n[listen]\ngrpc = \"127.0.0.1:1\" # here\n\n[store]\nfolder = \"data\" # the export\n\n[log]\nfilter = \"info\"\n";
         let columns = BTreeMap::from([("stage".to_string(), "UICC \"8\"".to_string())]);
         let mapping = TableConfig { file: Some("tumours".to_string()), columns };
-        let after = with_section(before, "registry", &mapping).expect("a document");
+        let after = with_section(before, "registry", Some(&mapping)).expect("a document");
         for line in before.lines() {
             assert!(after.contains(line), "{line} in {after}");
         }
@@ -199,9 +261,10 @@ mod tests {
         let read = |text: &str| toml::from_str::<File>(text).expect("a configuration").store.tables;
         assert_eq!(read(&after), BTreeMap::from([("registry".to_string(), mapping)]));
         let other = TableConfig { file: None, columns: BTreeMap::new() };
-        let again = with_section(&after, "registry", &other).expect("a document");
+        let again = with_section(&after, "registry", Some(&other)).expect("a document");
         assert_eq!(read(&again)["registry"], other, "{again}");
-        assert!(with_section("store = 1\n", "registry", &other).is_err());
+        assert_eq!(with_section(&after, "registry", None).expect("a document"), before);
+        assert!(with_section("store = 1\n", "registry", Some(&other)).is_err());
     }
 
     #[test]

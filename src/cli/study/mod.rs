@@ -87,11 +87,21 @@ async fn read_spec(
     catalogue: Option<Vec<CatalogueTable>>,
 ) -> Result<(StudySpec, Reads), Failure> {
     let text = files::read_text(path, 1_048_576)?;
-    let mut spec = StudySpec::from_toml(&text).map_err(|e| {
-        Failure::new(format!(
+    global.check_home()?;
+    // Of UTF-16 every other byte is none.
+    if text.contains('\0') {
+        return Err(Failure::new(format!("{}: it is not UTF-8 text; save it as UTF-8", path.display())));
+    }
+    let mut spec = StudySpec::from_toml(&text).map_err(|e| match is_query(path, &text) {
+        true => Failure::new(format!(
+            "{} is a query, and a study is a TOML file; put the query under [cohort] as sql = \"\"\"…\"\"\", or begin with \
+             `consilium study new`",
+            path.display()
+        )),
+        false => Failure::new(format!(
             "{} cannot be used:\n{e}\ncorrect it, then run `consilium study check` again",
             path.display()
-        ))
+        )),
     })?;
     let joined = || Home::open(&global.home).ok().and_then(|home| home.genesis().ok()).map(|genesis| genesis.table);
     let catalogue = catalogue.or_else(joined);
@@ -105,6 +115,15 @@ async fn read_spec(
         other => Failure::new(format!("{}: cohort.sql: {other}", path.display())),
     })?;
     Ok((spec, reads))
+}
+
+/// Whether a file is a query alone.
+fn is_query(path: &std::path::Path, text: &str) -> bool {
+    let mut lines = text.trim_start_matches('\u{feff}').lines().map(str::trim);
+    let first = lines.find(|line| !line.is_empty() && !line.starts_with("--")).unwrap_or_default();
+    let word = first.split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default();
+    let is_named = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("sql"));
+    is_named || ["select", "with"].iter().any(|begins| word.eq_ignore_ascii_case(begins))
 }
 
 /// The study that a person means: an id, its first digits, or the newest that this home submitted.

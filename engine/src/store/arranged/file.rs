@@ -3,8 +3,12 @@
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use arrow::array::{Array as _, ArrayRef, make_array};
+use arrow::compute::concat_batches;
 use arrow::datatypes::SchemaRef;
+use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
 use datafusion::parquet::arrow::ArrowWriter;
 use datafusion::parquet::arrow::arrow_writer::ArrowWriterOptions;
@@ -19,6 +23,8 @@ use crate::store::table::Column;
 
 /// So many rows are one row group.
 const ROW_GROUP: usize = 131_072;
+/// So many rows are encoded at once, however they come: a file's bytes, and so its name, depend on it.
+const ENCODED: usize = 8_192;
 
 /// Hashes what is written.
 struct Hashing {
@@ -44,6 +50,8 @@ pub(super) struct Writing {
     part: PathBuf,
     bucket: Option<usize>,
     writer: ArrowWriter<Hashing>,
+    /// Rows that are too few to be encoded yet.
+    held: Vec<RecordBatch>,
     rows: usize,
 }
 
@@ -59,7 +67,7 @@ impl Writing {
         let file = Hashing { file: BufWriter::with_capacity(1 << 20, create(&part)?), hash: Sha256::new() };
         let options = ArrowWriterOptions::new().with_properties(properties(columns)).with_skip_arrow_metadata(true);
         let writer = ArrowWriter::try_new_with_options(file, schema.clone(), options)?;
-        Ok(Self { folder: folder.to_path_buf(), part, bucket, writer, rows: 0 })
+        Ok(Self { folder: folder.to_path_buf(), part, bucket, writer, held: Vec::new(), rows: 0 })
     }
 
     pub(super) const fn bucket(&self) -> Option<usize> {
@@ -67,12 +75,30 @@ impl Writing {
     }
 
     pub(super) fn write(&mut self, batch: &RecordBatch) -> io::Result<()> {
-        self.rows += batch.num_rows();
-        Ok(self.writer.write(batch)?)
+        let mut from = 0;
+        while from < batch.num_rows() {
+            let rows = (ENCODED - self.rows % ENCODED).min(batch.num_rows() - from);
+            self.held.push(batch.slice(from, rows));
+            (from, self.rows) = (from + rows, self.rows + rows);
+            if self.rows.is_multiple_of(ENCODED) {
+                self.encode()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn encode(&mut self) -> io::Result<()> {
+        let Some(first) = self.held.first() else { return Ok(()) };
+        let rows = concat_batches(&first.schema(), &self.held).map_err(io::Error::other)?;
+        self.held.clear();
+        let columns = rows.columns().iter().map(without_marks).collect::<Result<_, _>>().map_err(io::Error::other)?;
+        let rows = RecordBatch::try_new(rows.schema(), columns).map_err(io::Error::other)?;
+        Ok(self.writer.write(&rows)?)
     }
 
     /// Puts the file on disk, under the name that its content gives it; says whether it was not there before.
-    pub(super) fn finish(self) -> io::Result<(FileEntry, bool)> {
+    pub(super) fn finish(mut self) -> io::Result<(FileEntry, bool)> {
+        self.encode()?;
         let Hashing { file, hash } = self.writer.into_inner()?;
         let file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
         file.sync_all()?;
@@ -92,6 +118,14 @@ impl Writing {
         sync_folder(&self.folder)?;
         Ok((written, true))
     }
+}
+
+/// A column of which no value is missing is encoded otherwise where it could say so of each.
+fn without_marks(column: &ArrayRef) -> Result<ArrayRef, ArrowError> {
+    if column.null_count() > 0 || column.nulls().is_none() {
+        return Ok(Arc::clone(column));
+    }
+    Ok(make_array(column.to_data().into_builder().nulls(None).build()?))
 }
 
 /// What of a file's SHA-256 stands in its name.

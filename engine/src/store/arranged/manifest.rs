@@ -4,6 +4,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
+use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -34,6 +35,9 @@ pub(crate) struct Manifest {
     pub(crate) tables: Vec<TableEntry>,
     /// Tables that could not be read, and why.
     pub(crate) unreadable: Vec<(String, String)>,
+    /// SHA-256 of names, lengths and times of change of all files that it was made of; none of a database.
+    #[serde(default)]
+    pub(crate) export: Option<String>,
 }
 
 /// A table.
@@ -60,7 +64,7 @@ pub(crate) struct TableEntry {
 }
 
 /// Rows that no study can see, whatever anybody consents to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, BorshSerialize, BorshDeserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LeftOut {
     /// Without a person.
@@ -97,6 +101,7 @@ impl TableEntry {
         Path::new(&self.name).join(&file.name)
     }
 
+    /// Rows of its files.
     pub(crate) fn rows(&self) -> usize {
         self.files.iter().map(|file| file.rows).sum()
     }
@@ -111,7 +116,7 @@ impl Manifest {
         let mut hash = Sha256::new();
         people.iter().for_each(|person| hash.update(person.to_le_bytes()));
         let people = hex(&hash.finalize());
-        Self { version: VERSION, people, buckets, tables: Vec::new(), unreadable: Vec::new() }
+        Self { version: VERSION, people, buckets, tables: Vec::new(), unreadable: Vec::new(), export: None }
     }
 
     pub(crate) fn table(&self, name: &str) -> Option<&TableEntry> {
@@ -127,7 +132,9 @@ impl Manifest {
         let failed = |error: &io::Error| unreadable(Path::new(NAME), error);
         let file = match File::open(&path) {
             Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                return Ok(None);
+            }
             Err(error) => return Err(failed(&error)),
         };
         let mut text = Vec::new();

@@ -11,12 +11,18 @@
 //!  Store ──► sorted ──► sieve ──► file (one a table and bucket) ──► manifest ──► tables of a Store
 //! ```
 
+use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
+use consilium_protocol::catalogue::CatalogueTable;
+
+use super::config::{Place, StoreConfig};
 use super::error::StoreError;
 
 mod cut;
 mod file;
+mod loss;
 mod manifest;
 mod open;
 mod sieve;
@@ -26,6 +32,7 @@ mod source;
 mod tests;
 mod write;
 
+pub use loss::{Loss, Now};
 pub use manifest::LeftOut;
 pub(crate) use manifest::Manifest;
 pub(super) use open::open;
@@ -41,6 +48,36 @@ pub fn damaged(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
     let manifest = Manifest::read(folder)?.ok_or_else(none)?;
     let files = manifest.tables.iter().flat_map(|table| table.files.iter().map(|file| table.path(file)));
     Ok(files.filter(|path| !file::is_as_named(&folder.join(path))).collect())
+}
+
+/// When a store was laid out, and of what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LaidOut {
+    /// When its manifest was written.
+    pub at: SystemTime,
+    /// Whether the files that it was made of are others now; none where that is not known, as of a database.
+    pub has_changed: Option<bool>,
+}
+
+/// Says when the configured place was laid out; `None` where it is not one that is.
+///
+/// # Errors
+/// [`StoreError`] when there is no manifest, or the files that it was made of cannot be looked at.
+pub fn laid_out(config: &StoreConfig, catalogue: &[CatalogueTable]) -> Result<Option<LaidOut>, StoreError> {
+    let Place::Arranged { folder, .. } = &config.place else { return Ok(None) };
+    let none = || StoreError::NotArranged { folder: folder.display().to_string() };
+    let manifest = Manifest::read(folder)?.ok_or_else(none)?;
+    let at = fs::metadata(folder.join(manifest::NAME)).and_then(|metadata| metadata.modified()).map_err(|_| none())?;
+    let has_changed = match &manifest.export {
+        Some(then) => source::export(&config.source(), catalogue, SystemTime::now())?.map(|now| now != *then),
+        None => None,
+    };
+    Ok(Some(LaidOut { at, has_changed }))
+}
+
+/// Whether a folder is a store laid out by patient.
+pub fn is_laid_out(folder: &Path) -> bool {
+    folder.join(manifest::NAME).is_file()
 }
 
 /// The most patients of a bucket.

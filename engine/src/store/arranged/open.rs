@@ -49,7 +49,7 @@ pub(in crate::store) fn open(
         tables.entry(name.clone()).or_insert_with(absent);
     }
     let people = match tables.get("person") {
-        Some(Ok(person)) => subjects::people(folder, &config.nulls, person)?,
+        Some(Ok(person)) => subjects::people(folder, &config.nulls, person, &|_| String::new())?,
         Some(Err(error)) => return Err(error.clone()),
         None => return Err(StoreError::NoPerson),
     };
@@ -125,6 +125,7 @@ fn table(
             files,
             withheld: entry.withheld.clone(),
             unreadable: entry.unreadable.clone(),
+            unseen: Some(entry.left_out),
             ..Notes::default()
         },
     };

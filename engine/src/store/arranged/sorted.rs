@@ -32,6 +32,8 @@ const MOST_FILES: usize = 512;
 const DEALT: usize = 4;
 /// And one part in eight what is sorted at once.
 const SORTED: usize = 8;
+/// A vocabulary of less is sorted, and a larger one handed on as it comes: whatever the memory, so that its files are the same.
+const VOCABULARY_BYTES: usize = 16 << 20;
 
 /// Rows in order.
 pub(super) struct Sorted<'a> {
@@ -59,7 +61,7 @@ enum State {
 
 impl<'a> Sorted<'a> {
     /// Sorts a table: patients' rows by patient, day and then all other columns, so that there is one order of the same rows;
-    /// a vocabulary by its columns, if it fits into memory. What does not fit into `memory` bytes is put into a folder.
+    /// a vocabulary by its columns, if it is not large. What does not fit into `memory` bytes is put into a folder.
     pub(super) fn of(
         reader: &Reader,
         table: &Table,
@@ -68,6 +70,8 @@ impl<'a> Sorted<'a> {
         memory: usize,
         threads: usize,
     ) -> Result<Self> {
+        // Several threads would hand on a large vocabulary in another order every time.
+        let threads = if matches!(table.role, Role::Vocabulary) { 1 } else { threads };
         let raw = reader.plan(table, (0..table.columns.len()).collect(), None, threads)?;
         let rows = execute_stream(Arc::clone(&raw), reader.context(8_192))?;
         let first = match table.role {
@@ -108,11 +112,12 @@ impl<'a> Sorted<'a> {
     /// Reads everything, and gives what comes first.
     async fn read_all(&mut self) -> Result<Option<RecordBatch>> {
         let (mut held, mut bytes, mut dealer) = (Vec::new(), 0, None);
+        let most = if self.first.is_some() { self.memory / DEALT } else { VOCABULARY_BYTES };
         while let Some(batch) = self.rows.next().await {
             let batch = batch?;
             bytes += batch.get_array_memory_size();
             held.push(batch);
-            if bytes < self.memory / DEALT {
+            if bytes < most {
                 continue;
             }
             let Some((subject, _)) = self.first else {

@@ -4,9 +4,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use consilium_protocol::catalogue::CatalogueTable;
+
 use super::manifest::{ColumnEntry, digest};
 use crate::store::Store;
-use crate::store::folder::PARTS_DEPTH;
+use crate::store::config::{Place, StoreConfig};
+use crate::store::error::StoreError;
+use crate::store::folder::{self, PARTS_DEPTH};
 use crate::store::table::Table;
 
 /// A file that was changed less than so long before it was read may have changed after that without its time saying so.
@@ -43,6 +47,30 @@ pub(super) fn of(store: &Store, table: &Table, columns: &[ColumnEntry]) -> Made 
         text.push_str(&format!("{path:?} {bytes} {:?}\n", since(changed)));
     }
     Made { digest: Some(digest(text.as_bytes())), bytes }
+}
+
+/// SHA-256 of names, lengths and times of change of the files in a folder that are tables; none of a database. Where a file
+/// was changed while they were read, it is that of no files.
+pub(super) fn export(
+    config: &StoreConfig,
+    catalogue: &[CatalogueTable],
+    opened: SystemTime,
+) -> Result<Option<String>, StoreError> {
+    let Place::Folder(folder) = &config.place else { return Ok(None) };
+    let mut found = Vec::new();
+    for table in folder::list(folder, config, catalogue)?.tables.into_values() {
+        match table {
+            Ok(table) => list(&folder.join(table.shown), 0, &mut found),
+            Err(error) => found.push((PathBuf::from(error.to_string()), 0, None)),
+        }
+    }
+    found.sort();
+    if found.iter().any(|(.., changed)| changed.is_some_and(|changed| changed > opened)) {
+        return Ok(Some(digest(b"")));
+    }
+    let since = |changed: Option<SystemTime>| changed?.duration_since(UNIX_EPOCH).ok().map(|since| since.as_nanos());
+    let line = |(path, bytes, changed): (PathBuf, u64, _)| format!("{path:?} {bytes} {:?}\n", since(changed));
+    Ok(Some(digest(found.into_iter().map(line).collect::<String>().as_bytes())))
 }
 
 fn list(path: &Path, depth: usize, found: &mut Vec<(PathBuf, u64, Option<SystemTime>)>) {

@@ -5,6 +5,8 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arrow::array::AsArray;
@@ -14,6 +16,7 @@ use serde::Serialize;
 
 use super::cut::{cut, limit};
 use super::file::{Writing, is_as_named, is_ours, is_part};
+use super::loss::{self, Loss};
 use super::manifest::{ColumnEntry, FileEntry, LeftOut, Manifest, TableEntry, create, create_folder};
 use super::sieve::{Run, Sieve};
 use super::sorted::Sorted;
@@ -29,7 +32,7 @@ const LOCK: &str = ".arranging";
 const SPILL: &str = ".sorting";
 
 /// How a store is arranged.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Options {
     /// The most patients of a bucket.
     pub patients: usize,
@@ -37,13 +40,17 @@ pub struct Options {
     pub memory_bytes: usize,
     /// Threads.
     pub threads: usize,
+    /// Whether nothing is done where what is laid out would lose a table, or more than half of its rows.
+    pub careful: bool,
+    /// Once it is set, the work ends with [`ArrangeError::Stopped`], unless it is done.
+    pub stop: Arc<AtomicBool>,
 }
 
 impl Default for Options {
-    /// 250,000 patients, 512 MiB, every core.
+    /// 250,000 patients, 512 MiB, every core; whatever would be lost.
     fn default() -> Self {
         let threads = std::thread::available_parallelism().map_or(2, usize::from);
-        Self { patients: PATIENTS, memory_bytes: 512 << 20, threads }
+        Self { patients: PATIENTS, memory_bytes: 512 << 20, threads, careful: false, stop: Arc::default() }
     }
 }
 
@@ -139,6 +146,18 @@ pub enum ArrangeError {
         /// The folder.
         folder: String,
     },
+    /// What is laid out would lose too much.
+    #[error(
+        "nothing was changed, as what is laid out would lose:{}\nMend the export and arrange it again; if it is meant, \
+         run it with --accept-fewer", losses.iter().map(|loss| format!("\n  {loss}")).collect::<String>()
+    )]
+    Fewer {
+        /// The tables.
+        losses: Vec<Loss>,
+    },
+    /// Somebody stopped it.
+    #[error("stopped; nothing was changed, run it again to lay the tables out")]
+    Stopped,
     /// A file could not be written.
     #[error(
         "{file} cannot be written ({reason}); check the disk and the folder's permissions, then arrange the store again"
@@ -177,26 +196,53 @@ pub async fn arrange(
     progress: &mut (dyn FnMut(Progress) + Send),
 ) -> Result<Arrangement, ArrangeError> {
     let _lock = take(store.config.place.folder(), to)?;
-    let reader = store.begin().await?;
-    let before = match Manifest::read(to) {
-        Ok(before) => before.filter(|manifest| manifest.check_files(to).is_ok()),
+    let (before, is_known) = match Manifest::read(to) {
+        Ok(before) => (before, true),
         // Of another version, or damaged.
-        Err(StoreError::Manifest { .. }) => None,
+        Err(StoreError::Manifest { .. }) => (None, false),
         Err(error) => return Err(error.into()),
     };
-    let spill = to.join(SPILL);
-    // What was left by one that did not end. Where it is not known what belongs to the last, whole files stay until this one ends.
-    let _ = fs::remove_dir_all(&spill);
-    remove_others(to, before.as_ref(), before.is_some())?;
-    create_folder(&spill).map_err(|error| unwritable(&spill, &error))?;
+    let whole = before.as_ref().filter(|manifest| manifest.check_files(to).is_ok());
+    // Where it is not known what belongs to the last, whole files stay until this one ends.
+    let is_known = is_known && before.is_some() == whole.is_some();
+    let clean = || {
+        let _ = fs::remove_dir_all(to.join(SPILL));
+        remove_others(to, whole, is_known)
+    };
+    // What was left by one that did not end.
+    clean()?;
+    let lost = before.as_ref().filter(|_| options.careful).map(|before| loss::at_first(before, store));
+    refuse(lost.unwrap_or_default())?;
+    let arranged = lay_out(store, to, options, (before.as_ref(), whole), progress).await;
+    if arranged.is_err() {
+        let _ = clean();
+    }
+    arranged
+}
 
+fn refuse(losses: Vec<Loss>) -> Result<(), ArrangeError> {
+    if losses.is_empty() { Ok(()) } else { Err(ArrangeError::Fewer { losses }) }
+}
+
+/// Writes what has changed since `before`, of which the files are those of `whole`, if all of them are as they were written.
+async fn lay_out(
+    store: &Store,
+    to: &Path,
+    options: &Options,
+    (before, whole): (Option<&Manifest>, Option<&Manifest>),
+    progress: &mut (dyn FnMut(Progress) + Send),
+) -> Result<Arrangement, ArrangeError> {
+    let reader = store.begin().await?;
+    let spill = to.join(SPILL);
+    create_folder(&spill).map_err(|error| unwritable(&spill, &error))?;
     let limit = limit(store.people.len(), options.patients);
     let mut manifest = Manifest::new(&store.people, cut(&store.people, limit));
+    manifest.export = source::export(&store.config, &store.catalogue, store.opened)?;
     progress(Progress::Opened { rows: store.tables.values().filter_map(|table| table.rows).sum::<usize>() as u64 });
     let mut tables = Vec::new();
     for table in store.tables.values() {
         let arranging = Arranging { store, reader: &reader, manifest: &manifest, to, spill: &spill, options };
-        let (entry, files_written) = match arranging.unchanged(table, before.as_ref())? {
+        let (entry, files_written) = match arranging.unchanged(table, whole)? {
             Some(entry) => (entry, 0),
             None => arranging.table(table, progress).await?,
         };
@@ -205,9 +251,12 @@ pub async fn arrange(
     }
     let unreadable = |(name, error): (&String, &StoreError)| (name.clone(), error.to_string());
     manifest.unreadable = store.unreadable.iter().map(unreadable).collect();
+    let lost = before.filter(|_| options.careful).map(|before| loss::in_the_end(before, &manifest));
+    refuse(lost.unwrap_or_default())?;
     let _ = fs::remove_dir_all(&spill);
     progress(Progress::Files);
-    if before.as_ref() != Some(&manifest) {
+    go_on(options)?;
+    if whole != Some(&manifest) {
         manifest.write(to).map_err(|error| unwritable(&to.join(super::manifest::NAME), &error))?;
     }
     progress(Progress::Manifest);
@@ -218,6 +267,10 @@ pub async fn arrange(
         tables,
         unreadable: store.summary().unreadable,
     })
+}
+
+fn go_on(options: &Options) -> Result<(), ArrangeError> {
+    if options.stop.load(Ordering::Relaxed) { Err(ArrangeError::Stopped) } else { Ok(()) }
 }
 
 /// Takes possession of a folder.
@@ -319,6 +372,7 @@ impl Arranging<'_> {
 
     /// The entry of a table whose files need not be read again, for they would give the same.
     fn unchanged(&self, table: &Table, before: Option<&Manifest>) -> Result<Option<TableEntry>, ArrangeError> {
+        go_on(self.options)?;
         let Some(before) =
             before.filter(|before| before.people == self.manifest.people && before.buckets == self.manifest.buckets)
         else {
@@ -344,7 +398,7 @@ impl Arranging<'_> {
         create_folder(&folder).map_err(|error| unwritable(&folder, &error))?;
         let failed = |error: DataFusionError| failed(&table.name, &error);
         let reader = self.reader;
-        let Options { memory_bytes, threads, .. } = *self.options;
+        let Options { memory_bytes, threads, .. } = self.options.clone();
         let people = &self.store.people;
         let mut sorted = Sorted::of(reader, table, people, self.spill, memory_bytes, threads.max(1)).map_err(failed)?;
         let rows = table.rows.unwrap_or_default() as u64;
@@ -359,10 +413,12 @@ impl Arranging<'_> {
                 tokio::select! {
                     batch = &mut next => break batch.map_err(failed)?,
                     _ = tick.tick() => {
+                        go_on(self.options)?;
                         progress(Progress::Table { name: table.name.clone(), rows, read: read(), done });
                     }
                 }
             };
+            go_on(self.options)?;
             let Some(batch) = batch else { break };
             done += batch.num_rows() as u64;
             let runs = match table.role {

@@ -348,6 +348,7 @@ impl Plan {
             mended: survey.mended,
             unreadable: survey.unreadable.into_iter().map(|(column, why)| (column.name, why)).collect(),
             left_out: None,
+            unseen: None,
         };
         let source = Source::Postgres(Arc::clone(&relation));
         let mut table = Table { name: wanted.table, role, columns, given: 0, rows: Some(rows), key, source, notes };
@@ -444,7 +445,7 @@ async fn people(moment: &Moment, person: &Table, nulls: &Nulls) -> Result<Vec<i6
     if lost > 0 {
         return Err(DatabaseError::Changed { what: relation.shown.clone() }.into());
     }
-    checked(people.into_iter(), &relation.shown)
+    checked(&people, &relation.shown, &|_| String::new())
 }
 
 impl Database {
