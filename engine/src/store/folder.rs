@@ -168,12 +168,14 @@ pub(super) fn unreadable(path: &Path, error: &std::io::Error) -> StoreError {
     StoreError::Unreadable { file: shown(path), reason: error.kind().to_string() }
 }
 
+/// Which file an entry is; `None` for a folder.
+type Looked = Result<Option<Seen>, StoreError>;
+
 /// An entry of the store's folder that may be a table.
 #[derive(Clone)]
 struct Entry {
     path: PathBuf,
-    /// `None` for a folder.
-    file: Result<Option<Seen>, StoreError>,
+    file: Looked,
     format: Option<Format>,
     /// The name without its endings, in lower case.
     stem: String,
@@ -251,7 +253,7 @@ pub(super) fn list(folder: &Path, config: &StoreConfig, catalogue: &[CatalogueTa
 
 /// The entries of a folder in order of their names, relative to the store's folder, with which file each is; a folder is none. What
 /// begins with `.` is another program's own, as an editor's lock.
-fn entries(folder: &Path, within: &Path) -> Result<Vec<(PathBuf, Result<Option<Seen>, StoreError>)>, StoreError> {
+fn entries(folder: &Path, within: &Path) -> Result<Vec<(PathBuf, Looked)>, StoreError> {
     let root = fs::canonicalize(folder).map_err(|e| unreadable(folder, &e))?;
     let mut found = Vec::new();
     for entry in fs::read_dir(folder.join(within)).map_err(|e| unreadable(within, &e))? {
@@ -267,7 +269,7 @@ fn entries(folder: &Path, within: &Path) -> Result<Vec<(PathBuf, Result<Option<S
 }
 
 /// Looks what an entry is, of the folder `root`, which is no link.
-fn look(root: &Path, entry: &fs::DirEntry, path: &Path) -> Result<Option<Seen>, StoreError> {
+fn look(root: &Path, entry: &fs::DirEntry, path: &Path) -> Looked {
     let failed = |error: std::io::Error| unreadable(path, &error);
     let metadata = fs::metadata(entry.path()).map_err(failed)?;
     let is_link = entry.file_type().map_err(failed)?.is_symlink();
@@ -277,7 +279,7 @@ fn look(root: &Path, entry: &fs::DirEntry, path: &Path) -> Result<Option<Seen>, 
     Ok(metadata.is_file().then(|| Seen::of(&metadata)))
 }
 
-fn recognise(path: PathBuf, file: Result<Option<Seen>, StoreError>) -> Result<Entry, (PathBuf, &'static str)> {
+fn recognise(path: PathBuf, file: Looked) -> Result<Entry, (PathBuf, &'static str)> {
     let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
         return Err((path, "its name is not UTF-8"));
     };

@@ -193,7 +193,7 @@ struct Planned {
 
 impl Planned {
     /// Whether its values must be looked at one by one.
-    fn must_be_read(&self) -> bool {
+    const fn must_be_read(&self) -> bool {
         matches!(self.fit, Fit::Checked(_)) && !self.shape.has_bounds(self.column.kind)
     }
 }
