@@ -9,14 +9,14 @@ use arrow::record_batch::RecordBatch;
 use consilium_protocol::consent::{AllowedData, Domain, Opened};
 
 use super::people::{CLOSED, People};
-use crate::store::table::Dating;
+use crate::store::{DAYS, table::Dating};
 
 /// What one class opens of a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Days {
     None,
     All,
-    /// Periods, both ends included, in days since 1970.
+    /// Periods, both ends included, in days since 1970; none beyond the calendar, where a period has no end either.
     Within(Vec<(i32, i32)>),
 }
 
@@ -31,7 +31,7 @@ impl Days {
                 opened
                     .days
                     .iter()
-                    .map(|w| (w.from.map_or(i32::MIN, |d| d.days()), w.to.map_or(i32::MAX, |d| d.days())))
+                    .map(|w| (w.from.map_or(DAYS.start, |d| d.days()), w.to.map_or(DAYS.end - 1, |d| d.days())))
                     .collect(),
             ),
             // Rows that may be of any day are read only where every day may be.
@@ -137,6 +137,10 @@ impl RowGate {
 
 #[cfg(test)]
 mod tests {
+    use arrow::array::{ArrayRef, Date32Array, Int64Array};
+    use consilium_protocol::consent::Window;
+    use consilium_protocol::ids::Date;
+
     use super::*;
 
     #[test]
@@ -168,5 +172,29 @@ mod tests {
         assert_eq!(by_class(&[Domain::Condition]), [Days::All, Days::All]);
         assert_eq!(by_class(&[Domain::Condition, Domain::Drug]), [Days::All, Days::None]);
         assert_eq!(by_class(&[]), [Days::None, Days::None], "no domain opens nothing");
+    }
+
+    #[test]
+    fn no_window_has_a_day_beyond_the_calendar() {
+        let open = |from: Option<Date>, to: Option<Date>| {
+            let opened = [(Domain::Visit, Opened::within(&Window { from, to }))].into_iter().collect();
+            let people = Arc::new(People::of(&[(1, 0)], &[opened]));
+            RowGate::new(&people, &[Domain::Visit], Dating::Column(1))
+        };
+        let days = vec![i32::MIN, DAYS.start - 1, DAYS.start, 0, DAYS.end - 1, DAYS.end, i32::MAX];
+        let columns: [(&str, ArrayRef); 2] = [
+            ("person", Arc::new(Int64Array::from(vec![1; days.len()]))),
+            ("day", Arc::new(Date32Array::from(days.clone()))),
+        ];
+        let batch = RecordBatch::try_from_iter(columns).expect("columns");
+        let passing = |gate: &RowGate| -> Vec<i32> {
+            let passing = gate.select(&batch, 0, Some(1), None);
+            days.iter().enumerate().filter(|(row, _)| passing.value(*row)).map(|(_, day)| *day).collect()
+        };
+        let day = Some(Date::from_days(0));
+        assert_eq!(passing(&open(day, None)), [0, DAYS.end - 1]);
+        assert_eq!(passing(&open(None, day)), [DAYS.start, 0]);
+        let gate = open(day, None);
+        assert!(gate.by_class[0].span(0, DAYS.end - 1) && !gate.by_class[0].span(0, DAYS.end));
     }
 }

@@ -15,12 +15,13 @@ use arrow::array::{
 use csv::ByteRecord;
 use flate2::bufread::MultiGzDecoder;
 
+use super::edge;
 use super::error::StoreError;
 use super::folder::{Format, Part, shown, unreadable};
 use super::kind::Kind;
 use super::layout::Lines;
 use super::names;
-use super::table::{Column, Values};
+use super::table::Column;
 use super::text::{self, Nulls};
 
 /// How many rows are handed on at once.
@@ -281,11 +282,11 @@ fn quotes_are_sound(record: &[u8], delimiter: u8) -> bool {
 /// A column while it is read.
 pub(super) struct Reading {
     column: Column,
-    /// Whether what stands for nothing does so here.
-    has_marks: bool,
     builder: Builder,
     /// Fields that are not what the column holds.
     pub(super) bad: Lines,
+    /// How many are days or numbers that are none.
+    pub(super) nothing: u64,
     /// What was read, in batches.
     pub(super) arrays: Vec<ArrayRef>,
 }
@@ -300,7 +301,7 @@ enum Builder {
 }
 
 impl Reading {
-    pub(super) fn new(column: &Column, has_marks: bool) -> Self {
+    pub(super) fn new(column: &Column) -> Self {
         let builder = match column.kind {
             Kind::Subject | Kind::Key | Kind::Code | Kind::Integer => Builder::Whole(Int64Builder::new()),
             Kind::Number => Builder::Number(Float64Builder::new()),
@@ -309,7 +310,7 @@ impl Reading {
             Kind::Text => Builder::Text(StringBuilder::new()),
             Kind::Truth => Builder::Truth(BooleanBuilder::new()),
         };
-        Self { column: column.clone(), has_marks, builder, bad: Lines::default(), arrays: Vec::new() }
+        Self { column: column.clone(), builder, bad: Lines::default(), nothing: 0, arrays: Vec::new() }
     }
 
     /// Takes in a field.
@@ -319,19 +320,13 @@ impl Reading {
             self.put(None);
             return;
         };
-        let bare = text::bare(field);
-        if let Some(Values::Texts(_)) = self.column.values.as_deref() {
-            // A listed value is one, whatever else it might stand for.
-            let listed = [field, bare].into_iter().find_map(|text| self.column.values.as_ref()?.text(text));
-            if !self.put(listed) || (listed.is_none() && !nulls.has(bare)) {
-                self.bad.add(file, line);
-            }
+        let value = edge::value(field, &self.column, nulls);
+        if self.put(value) {
             return;
         }
-        let is_null = if self.has_marks { nulls.has(bare) } else { bare.is_empty() || bare == text::NULL_TEXT };
-        let field = if self.column.kind == Kind::Text { field.trim() } else { bare };
-        if !self.put((!is_null).then_some(field)) {
-            self.bad.add(file, line);
+        match value.is_some_and(|value| edge::is_nothing(value, &self.column)) {
+            true => self.nothing += 1,
+            false => self.bad.add(file, line),
         }
     }
 
@@ -353,7 +348,10 @@ impl Reading {
             Builder::Number(builder) => put!(builder, text::number),
             Builder::Date(builder) => put!(builder, text::day),
             Builder::Moment(builder) => put!(builder, text::moment),
-            Builder::Text(builder) => put!(builder, Some),
+            Builder::Text(builder) => {
+                let is_listed = |text: &&str| values.is_none_or(|values| values.text(text).is_some());
+                put!(builder, |field| Some(field).filter(is_listed))
+            }
             Builder::Truth(builder) => put!(builder, text::truth),
         }
     }

@@ -4,11 +4,14 @@
 //! |---|---|---|
 //! | integers of any width, doubles, decimals, texts | whole numbers | fractions, doubles beyond 2^53, more than 64 bits |
 //! | numbers, decimals, texts | numbers | |
-//! | dates, moments of any unit and zone, texts | dates, moments | years beyond 0001 to 9999 |
+//! | dates, moments of any unit and zone, texts | dates, moments | |
 //! | texts, dictionaries of texts | texts | |
 //!
 //! The query engine's own conversions of these would stop a query at the first such row, or take it for another day. Whether
 //! there are such values is looked for when the store is opened ([`Fit::Checked`]); then the column is closed as a whole.
+//!
+//! Other values are none, whatever holds them, and their column stays open: NaN and infinities, days and moments beyond the years
+//! 0001 to 9999, empty texts, and texts that stand for nothing ([`value`]).
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -25,16 +28,16 @@ use arrow::datatypes::{
 };
 use arrow::record_batch::RecordBatch;
 use arrow::temporal_conversions::as_datetime_with_timezone;
-use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Result, ScalarValue, internal_err};
-use datafusion::logical_expr::ColumnarValue;
+use datafusion::logical_expr::{ColumnarValue, Operator};
 use datafusion::physical_expr::PhysicalExpr;
-use datafusion::physical_expr::expressions::{self, CastExpr, Column};
+use datafusion::physical_expr::expressions::{BinaryExpr, CastExpr, Column, InListExpr, Literal};
 use datafusion::physical_expr_adapter::{PhysicalExprAdapter, PhysicalExprAdapterFactory};
 
 use super::kind::Kind;
 use super::names::{Place, place};
-use super::table::{self, Table, Values};
+use super::table::{self, Table};
 use super::text::{self, DAY_US, Nulls};
 
 /// Whether a type's values can be read as what a column holds.
@@ -94,18 +97,67 @@ fn is_text(found: &DataType) -> bool {
     matches!(found, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
 }
 
-/// The rows of a column that had a value and have none after it was read, by their positions.
-pub(super) fn misfits(before: &ArrayRef, after: &ArrayRef, nulls: &Nulls) -> Result<Vec<usize>> {
-    let lost = (0..after.len()).filter(|row| after.is_null(*row) && before.is_valid(*row));
+/// What became of a column's values that are none after it was read.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Lost {
+    /// The rows whose values are not what the column holds, by their positions.
+    pub(super) misfits: Vec<usize>,
+    /// How many are days or numbers that are none.
+    pub(super) nothing: u64,
+}
+
+/// Looks for values that were there and are none after they were read. What stands for nothing is not counted.
+pub(super) fn lost(before: &ArrayRef, after: &ArrayRef, column: &table::Column, nulls: &Nulls) -> Result<Lost> {
+    let mut lost = Lost::default();
+    if after.null_count() == before.null_count() && before.data_type() == after.data_type() {
+        return Ok(lost);
+    }
     let values = plain(before)?;
-    Ok(if let Some(doubles) = values.as_primitive_opt::<Float64Type>() {
-        lost.filter(|row| !doubles.value(*row).is_nan()).collect()
-    } else if let Some(texts) = values.as_string_opt::<i32>() {
-        // A listed value is never lost, whatever else it might stand for.
-        lost.filter(|row| !nulls.has(text::bare(texts.value(*row)))).collect()
-    } else {
-        lost.collect()
-    })
+    let (doubles, texts) = (values.as_primitive_opt::<Float64Type>(), values.as_string_opt::<i32>());
+    for row in (0..after.len()).filter(|row| after.is_null(*row) && values.is_valid(*row)) {
+        let is_nothing = match (doubles, texts) {
+            (Some(doubles), _) => !doubles.value(row).is_finite(),
+            (_, Some(texts)) => match value(texts.value(row), column, nulls) {
+                Some(text) => is_nothing(text, column),
+                None => continue,
+            },
+            _ => matches!(column.kind, Kind::Date | Kind::Moment),
+        };
+        match is_nothing {
+            true => lost.nothing += 1,
+            false => lost.misfits.push(row),
+        }
+    }
+    Ok(lost)
+}
+
+/// What of a text a column takes in; nothing of one that stands for nothing.
+pub(super) fn value<'a>(text: &'a str, column: &table::Column, nulls: &Nulls) -> Option<&'a str> {
+    let bare = text::bare(text);
+    // A listed value is one, whatever else it might stand for.
+    let listed = column.values.as_ref().and_then(|values| values.text(text).or_else(|| values.text(bare)));
+    if listed.is_some() {
+        return listed;
+    }
+    let is_null = if column.has_marks() { nulls.has(bare) } else { bare.is_empty() || bare == text::NULL_TEXT };
+    (!is_null).then(|| if column.kind == Kind::Text { text.trim() } else { bare })
+}
+
+/// Whether a text is a day or number that is none, where its column holds such.
+pub(super) fn is_nothing(text: &str, column: &table::Column) -> bool {
+    match column.kind {
+        Kind::Date | Kind::Moment => text::is_beyond(text),
+        Kind::Text | Kind::Truth => false,
+        _ => text::is_no_number(text),
+    }
+}
+
+/// Whether a type may hold days or numbers that are none, although every value [fits](Fit::Plain).
+pub(super) fn may_hold_nothing(found: &DataType) -> bool {
+    match found {
+        DataType::Dictionary(_, values) => may_hold_nothing(values),
+        found => found.is_floating() || found.is_temporal(),
+    }
 }
 
 /// The column as one of few types: a dictionary's values, texts of one kind, doubles of one width.
@@ -127,35 +179,19 @@ fn cast(array: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
 
 /// A column as what queries see. Types that do not [fit] are an error, values that do not are NULL.
 pub(super) fn convert(array: &ArrayRef, column: &table::Column, nulls: &Nulls) -> Result<ArrayRef> {
-    match &column.values {
-        None => convert_kind(array, column.kind, nulls),
-        Some(values) => listed(array, column.kind, values, nulls),
-    }
+    let read = convert_kind(array, column, nulls)?;
+    let Some(values) = column.values.as_ref().filter(|_| column.kind != Kind::Text) else { return Ok(read) };
+    Ok(those::<Int64Type>(&read, |value| values.has_whole(value)))
 }
 
-/// Those values that are listed.
-fn listed(array: &ArrayRef, kind: Kind, values: &Values, nulls: &Nulls) -> Result<ArrayRef> {
-    if kind != Kind::Text {
-        let wholes = convert_kind(array, kind, nulls)?;
-        let of_list =
-            wholes.as_primitive::<Int64Type>().iter().map(|value| value.filter(|value| values.has_whole(*value)));
-        return Ok(Arc::new(of_list.collect::<PrimitiveArray<Int64Type>>()));
-    }
-    let texts = plain(array)?;
-    let Some(texts) = texts.as_string_opt::<i32>() else { return Ok(new_null_array(&DataType::Utf8, array.len())) };
-    Ok(Arc::new(texts.iter().map(|text| text.and_then(|text| values.text(text))).collect::<StringArray>()))
-}
-
-fn convert_kind(array: &ArrayRef, kind: Kind, nulls: &Nulls) -> Result<ArrayRef> {
-    let (to, array) = (kind.data_type(), &plain(array)?);
-    if *array.data_type() == to {
-        return Ok(Arc::clone(array));
-    }
+fn convert_kind(array: &ArrayRef, column: &table::Column, nulls: &Nulls) -> Result<ArrayRef> {
+    let (kind, to, array) = (column.kind, column.kind.data_type(), &plain(array)?);
     if let Some(texts) = array.as_string_opt::<i32>() {
-        return of_texts(texts, kind, nulls);
+        return of_texts(texts, column, nulls);
     }
     match (fit_kind(array.data_type(), kind), &to) {
         (Fit::Not, _) => internal_err!("a type that does not fit"),
+        (_, DataType::Float64) => Ok(those::<Float64Type>(&cast(array, &to)?, f64::is_finite)),
         (_, DataType::Int64) if array.data_type().is_floating() => {
             let doubles = array.as_primitive::<Float64Type>();
             Ok(Arc::new(doubles.unary_opt::<_, Int64Type>(text::whole)))
@@ -167,30 +203,45 @@ fn convert_kind(array: &ArrayRef, kind: Kind, nulls: &Nulls) -> Result<ArrayRef>
             let truths = wholes.as_primitive::<Int64Type>().iter().map(|whole| whole.and_then(truth));
             Ok(Arc::new(truths.collect::<BooleanArray>()))
         }
+        (_, DataType::Date32) if *array.data_type() == to => {
+            Ok(those::<Date32Type>(array, |day| text::DAYS.contains(&day)))
+        }
+        (_, DataType::Timestamp(..)) if *array.data_type() == to => {
+            Ok(those::<TimestampMicrosecondType>(array, |moment| text::MOMENTS.contains(&moment)))
+        }
         (_, DataType::Date32 | DataType::Timestamp(..)) => dated(array, &to),
         _ => cast(array, &to),
     }
 }
 
-fn of_texts(texts: &StringArray, kind: Kind, nulls: &Nulls) -> Result<ArrayRef> {
-    fn each<T>(
-        texts: &StringArray,
-        nulls: &Nulls,
-        parse: impl Fn(&str) -> Option<T>,
-    ) -> impl Iterator<Item = Option<T>> {
-        texts.iter().map(move |field| field.map(text::bare).filter(|field| !nulls.has(field)).and_then(&parse))
+/// Those values that are ones.
+fn those<T: ArrowPrimitiveType>(array: &ArrayRef, is: impl Fn(T::Native) -> bool) -> ArrayRef {
+    let values = array.as_primitive::<T>();
+    if values.values().iter().all(|value| is(*value)) {
+        return Arc::clone(array);
     }
-    Ok(match kind {
+    Arc::new(values.unary_opt::<_, T>(|value| is(value).then_some(value)))
+}
+
+fn of_texts(texts: &StringArray, column: &table::Column, nulls: &Nulls) -> Result<ArrayRef> {
+    let fields = || texts.iter().map(|text| text.and_then(|text| value(text, column, nulls)));
+    Ok(match column.kind {
         Kind::Subject | Kind::Key | Kind::Code | Kind::Integer => {
-            Arc::new(each(texts, nulls, text::integer).collect::<PrimitiveArray<Int64Type>>())
+            Arc::new(fields().map(|text| text.and_then(text::integer)).collect::<PrimitiveArray<Int64Type>>())
         }
-        Kind::Number => Arc::new(each(texts, nulls, text::number).collect::<PrimitiveArray<Float64Type>>()),
-        Kind::Date => Arc::new(each(texts, nulls, text::day).collect::<PrimitiveArray<Date32Type>>()),
+        Kind::Number => {
+            Arc::new(fields().map(|text| text.and_then(text::number)).collect::<PrimitiveArray<Float64Type>>())
+        }
+        Kind::Date => Arc::new(fields().map(|text| text.and_then(text::day)).collect::<PrimitiveArray<Date32Type>>()),
         Kind::Moment => {
-            Arc::new(each(texts, nulls, text::moment).collect::<PrimitiveArray<TimestampMicrosecondType>>())
+            let moments = fields().map(|text| text.and_then(text::moment));
+            Arc::new(moments.collect::<PrimitiveArray<TimestampMicrosecondType>>())
         }
-        Kind::Truth => Arc::new(each(texts, nulls, text::truth).collect::<BooleanArray>()),
-        Kind::Text => return internal_err!("texts are texts"),
+        Kind::Truth => Arc::new(fields().map(|text| text.and_then(text::truth)).collect::<BooleanArray>()),
+        Kind::Text => {
+            let is_listed = |text: &&str| column.values.as_ref().is_none_or(|values| values.text(text).is_some());
+            Arc::new(fields().map(|text| text.filter(is_listed)).collect::<StringArray>())
+        }
     })
 }
 
@@ -258,7 +309,7 @@ where
 pub(super) fn given(value: Option<&str>, column: &table::Column, nulls: &Nulls) -> Option<ScalarValue> {
     let before: ArrayRef = Arc::new(StringArray::from(vec![value]));
     let after = convert(&before, column, nulls).ok()?;
-    let fits = misfits(&before, &after, nulls).ok()?.is_empty();
+    let fits = lost(&before, &after, column, nulls).ok()?.misfits.is_empty();
     if fits { ScalarValue::try_from_array(&after, 0).ok() } else { None }
 }
 
@@ -276,26 +327,32 @@ impl Edge {
     }
 
     /// A column of the table out of a file's columns.
-    fn reader(&self, column: &table::Column, names: &[String], physical: &Schema) -> Result<Arc<dyn PhysicalExpr>> {
+    fn reader(&self, column: &table::Column, names: &[String], physical: &Schema) -> Result<Reader> {
         let to = column.kind.data_type();
         let Place::At(position) = place(&self.table, names, column) else {
-            return Ok(expressions::lit(ScalarValue::try_from(&to)?));
+            return internal_err!("a file without a column that it had");
         };
         let field = physical.field(position);
         let raw: Arc<dyn PhysicalExpr> = Arc::new(Column::new(field.name(), position));
+        let read: Arc<dyn PhysicalExpr> = Arc::new(Read {
+            raw: Arc::clone(&raw),
+            column: column.clone(),
+            nulls: Arc::clone(&self.nulls),
+            field: Arc::new(Field::new(&column.name, to.clone(), true)),
+        });
         Ok(match field.data_type() {
-            found if *found == to && column.values.is_none() => raw,
             // The query engine's own, which cannot fail either, and by which it leaves out row groups.
-            found if found.is_numeric() && to == DataType::Float64 => Arc::new(CastExpr::new(raw, to, None)),
             found if found.is_signed_integer() && to == DataType::Int64 && column.values.is_none() => {
-                Arc::new(CastExpr::new(raw, to, None))
+                let whole: Arc<dyn PhysicalExpr> =
+                    if *found == to { raw } else { Arc::new(CastExpr::new(raw, to, None)) };
+                Reader { compared: Some(Arc::clone(&whole)), read: whole }
             }
-            _ => Arc::new(Read {
-                raw,
-                column: column.clone(),
-                nulls: Arc::clone(&self.nulls),
-                field: Arc::new(Field::new(&column.name, to, true)),
-            }),
+            found if found.is_integer() && to == DataType::Float64 => {
+                let number: Arc<dyn PhysicalExpr> = Arc::new(CastExpr::new(raw, to, None));
+                Reader { compared: Some(Arc::clone(&number)), read: number }
+            }
+            found if *found == to && found.is_temporal() => Reader { compared: Some(raw), read },
+            _ => Reader { compared: None, read },
         })
     }
 }
@@ -313,20 +370,68 @@ impl PhysicalExprAdapterFactory for Edge {
     }
 }
 
+/// How a column is read.
+#[derive(Debug)]
+struct Reader {
+    read: Arc<dyn PhysicalExpr>,
+    /// What stands for it where a filter compares it with a constant, if the file's own least and greatest value can tell of it:
+    /// a value that is none here satisfies no comparison, so whatever it is in the file, no row is left out for it. Whether a
+    /// column has a value, a file that has other ones cannot tell.
+    compared: Option<Arc<dyn PhysicalExpr>>,
+}
+
 #[derive(Debug)]
 struct Adapter {
     logical: SchemaRef,
     /// For each of its columns, what reads it.
-    readers: Vec<Arc<dyn PhysicalExpr>>,
+    readers: Vec<Reader>,
+}
+
+impl Adapter {
+    fn reader(&self, expr: &Arc<dyn PhysicalExpr>) -> Result<Option<&Reader>> {
+        let Some(column) = expr.downcast_ref::<Column>() else { return Ok(None) };
+        Ok(Some(&self.readers[self.logical.index_of(column.name())?]))
+    }
+
+    /// A comparison of a column with constants, over the file's own values.
+    fn comparison(&self, expr: &Arc<dyn PhysicalExpr>) -> Result<Option<Arc<dyn PhysicalExpr>>> {
+        let is_constant = |expr: &Arc<dyn PhysicalExpr>| expr.downcast_ref::<Literal>().is_some();
+        let is_comparison = match (expr.downcast_ref::<BinaryExpr>(), expr.downcast_ref::<InListExpr>()) {
+            (Some(binary), _) => {
+                use Operator::{Eq, Gt, GtEq, Lt, LtEq, NotEq};
+                matches!(binary.op(), Eq | NotEq | Lt | LtEq | Gt | GtEq)
+                    && (is_constant(binary.left()) || is_constant(binary.right()))
+            }
+            (_, Some(list)) => list.list().iter().all(is_constant),
+            _ => false,
+        };
+        if !is_comparison {
+            return Ok(None);
+        }
+        let mut children = Vec::new();
+        for child in expr.children() {
+            children.push(match self.reader(child)? {
+                None if is_constant(child) => Arc::clone(child),
+                Some(Reader { compared: Some(compared), .. }) => Arc::clone(compared),
+                _ => return Ok(None),
+            });
+        }
+        Arc::clone(expr).with_new_children(children).map(Some)
+    }
 }
 
 impl PhysicalExprAdapter for Adapter {
     fn rewrite(&self, expr: Arc<dyn PhysicalExpr>) -> Result<Arc<dyn PhysicalExpr>> {
-        let read = |expr: Arc<dyn PhysicalExpr>| match expr.downcast_ref::<Column>() {
-            Some(column) => Ok(Transformed::yes(Arc::clone(&self.readers[self.logical.index_of(column.name())?]))),
-            None => Ok(Transformed::no(expr)),
+        let read = |expr: Arc<dyn PhysicalExpr>| {
+            if let Some(comparison) = self.comparison(&expr)? {
+                return Ok(Transformed::new(comparison, true, TreeNodeRecursion::Jump));
+            }
+            Ok(match self.reader(&expr)? {
+                Some(reader) => Transformed::new(Arc::clone(&reader.read), true, TreeNodeRecursion::Jump),
+                None => Transformed::no(expr),
+            })
         };
-        expr.transform_up(read).data()
+        expr.transform_down(read).data()
     }
 }
 
@@ -390,8 +495,8 @@ impl PhysicalExpr for Read {
 #[cfg(test)]
 mod tests {
     use arrow::array::{
-        Date64Array, Decimal128Array, Decimal256Array, Float32Array, Float64Array, Int64Array, TimestampSecondArray,
-        UInt64Array,
+        Date32Array, Date64Array, Decimal128Array, Decimal256Array, Float32Array, Float64Array, Int64Array,
+        TimestampMicrosecondArray, TimestampSecondArray, UInt64Array,
     };
     use arrow::datatypes::i256;
 
@@ -412,7 +517,7 @@ mod tests {
         let cases: Vec<(ArrayRef, Kind)> = vec![
             (doubles(3.0, 3.5), Kind::Code),
             (doubles(9_007_199_254_740_992.0, 9_007_199_254_740_994.0), Kind::Key),
-            (doubles(-3.0, f64::INFINITY), Kind::Integer),
+            (doubles(-3.0, 1e300), Kind::Integer),
             (Arc::new(Float32Array::from(vec![Some(3.0), None, Some(0.5)])), Kind::Subject),
             (Arc::new(decimals(30, 35)), Kind::Code),
             (Arc::new(decimals(-30, -1)), Kind::Key),
@@ -422,8 +527,6 @@ mod tests {
             (Arc::new(Int64Array::from(vec![Some(1), None, Some(2)])), Kind::Truth),
             (Arc::new(StringArray::from(vec![Some(" 3.0 "), None, Some("3.5")])), Kind::Code),
             (Arc::new(StringArray::from(vec![Some("2020-02-29"), None, Some("2021-02-29")])), Kind::Date),
-            (Arc::new(TimestampSecondArray::from(vec![Some(0), None, Some(i64::MAX)])), Kind::Moment),
-            (Arc::new(Date64Array::from(vec![Some(0), None, Some(i64::MIN)])), Kind::Date),
         ];
         for (array, kind) in cases {
             let what = format!("{:?} as {kind:?}", array.data_type());
@@ -433,7 +536,57 @@ mod tests {
             assert_eq!(read.data_type(), &kind.data_type(), "{what}");
             let there: Vec<bool> = (0..3).map(|row| read.is_valid(row)).collect();
             assert_eq!(there, [true, false, false], "{what}");
-            assert_eq!(misfits(&array, &read, &Nulls::default()).expect("texts"), [2], "{what}");
+            let lost = lost(&array, &read, &column, &Nulls::default()).expect("texts");
+            assert_eq!(lost, Lost { misfits: vec![2], nothing: 0 }, "{what}");
         }
+    }
+
+    /// The first value of each array is one, and the last is none.
+    #[test]
+    fn days_and_numbers_that_are_none_are_counted_apart() {
+        let texts =
+            |one: &str, other: &str| -> ArrayRef { Arc::new(StringArray::from(vec![Some(one), None, Some(other)])) };
+        let doubles = |other: f64| -> ArrayRef { Arc::new(Float64Array::from(vec![Some(1.0), None, Some(other)])) };
+        let zoned = |unit: TimestampSecondArray| -> ArrayRef { Arc::new(unit.with_timezone("+05:30")) };
+        let cases: Vec<(ArrayRef, Kind)> = vec![
+            (doubles(f64::NAN), Kind::Number),
+            (doubles(f64::INFINITY), Kind::Integer),
+            (doubles(f64::NEG_INFINITY), Kind::Number),
+            (Arc::new(Float32Array::from(vec![Some(3.0), None, Some(f32::INFINITY)])), Kind::Number),
+            (Arc::new(Date32Array::from(vec![Some(0), None, Some(i32::MAX)])), Kind::Date),
+            (Arc::new(Date32Array::from(vec![Some(-719_162), None, Some(-719_163)])), Kind::Date),
+            (Arc::new(Date32Array::from(vec![Some(0), None, Some(i32::MIN)])), Kind::Moment),
+            (Arc::new(Date64Array::from(vec![Some(0), None, Some(i64::MIN)])), Kind::Date),
+            (Arc::new(TimestampSecondArray::from(vec![Some(0), None, Some(i64::MAX)])), Kind::Moment),
+            (Arc::new(TimestampMicrosecondArray::from(vec![Some(0), None, Some(i64::MAX / 2)])), Kind::Moment),
+            (zoned(TimestampSecondArray::from(vec![Some(0), None, Some(i64::MAX / 2)])), Kind::Date),
+            (texts("1", "-inf"), Kind::Number),
+            (texts("1", "Infinity"), Kind::Code),
+            (texts("2020-01-01", "infinity"), Kind::Date),
+            (texts("2020-01-01 10:00", "0044-03-15 00:00:00 BC"), Kind::Moment),
+        ];
+        for (array, kind) in cases {
+            let what = format!("{:?} as {kind:?}", array.data_type());
+            let column = table::Column::of_omop(&("c", kind));
+            let read = convert(&array, &column, &Nulls::default()).expect("a type that fits");
+            let there: Vec<bool> = (0..3).map(|row| read.is_valid(row)).collect();
+            assert_eq!(there, [true, false, false], "{what}");
+            let lost = lost(&array, &read, &column, &Nulls::default()).expect("texts");
+            assert_eq!(lost, Lost { misfits: Vec::new(), nothing: 1 }, "{what}");
+        }
+    }
+
+    #[test]
+    fn a_text_is_none_where_it_stands_for_nothing() {
+        let of = |name: &str, text: &'static str| {
+            value(text, &table::Column::of_omop(&(name, Kind::Text)), &Nulls::default())
+        };
+        for text in ["", "  ", "\\N", " \\N "] {
+            assert_eq!((of("concept_name", text), of("invalid_reason", text)), (None, None), "{text:?}");
+        }
+        for text in ["NA", " none", "."] {
+            assert_eq!((of("concept_name", text), of("invalid_reason", text)), (Some(text.trim()), None), "{text:?}");
+        }
+        assert_eq!(of("concept_name", " \"a\" "), Some("\"a\""));
     }
 }

@@ -23,6 +23,18 @@ pub enum StoreError {
         /// The operating system's word for it.
         reason: String,
     },
+    /// A file that is not the one any more that was looked at.
+    #[error("{file} was changed while it was read; when nothing writes it any more, run it again")]
+    Changed {
+        /// The file.
+        file: String,
+    },
+    /// A link to what is not in the store's folder, where a study's process can read nothing.
+    #[error("{file} is a link out of the folder, which studies do not follow; put what it leads to into the folder")]
+    Outside {
+        /// The link.
+        file: String,
+    },
     /// No table of people.
     #[error("there is no PERSON.csv, person.parquet or folder person with such files; export OMOP's PERSON table")]
     NoPerson,
@@ -249,6 +261,8 @@ impl StoreError {
         match self {
             Self::NoFolder { .. } => "no_folder",
             Self::Unreadable { .. } => "unreadable",
+            Self::Changed { .. } => "changed",
+            Self::Outside { .. } => "outside",
             Self::NoPerson => "no_person",
             Self::TwoSources { .. } => "two_sources",
             Self::MissingColumn { .. } | Self::MissingOwnColumn { .. } => "missing_column",

@@ -8,7 +8,10 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{Read as _, Seek as _, SeekFrom};
+#[cfg(unix)]
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use consilium_protocol::catalogue::CatalogueTable;
 
@@ -72,10 +75,45 @@ pub(crate) struct Part {
     pub(crate) path: PathBuf,
     /// The length in bytes.
     pub(crate) bytes: u64,
+    /// Which file it was when it was looked at; none of one that is known to be what it is.
+    pub(crate) seen: Option<Seen>,
     /// The values that the names of its folders give to columns, in order; `None` for NULL.
     pub(crate) given: Vec<(String, Option<String>)>,
     /// The bucket that it is of, in a store laid out by patient, and its rows.
     pub(crate) bucket: Option<(usize, usize)>,
+}
+
+/// Which file was there when its place was looked at, as far as the file system tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Seen {
+    bytes: u64,
+    changed: Option<SystemTime>,
+    /// Its device and number there, so that one that was put into its place is another.
+    #[cfg(unix)]
+    number: (u64, u64),
+}
+
+impl Seen {
+    fn of(metadata: &fs::Metadata) -> Self {
+        Self {
+            bytes: metadata.len(),
+            changed: metadata.modified().ok(),
+            #[cfg(unix)]
+            number: (metadata.dev(), metadata.ino()),
+        }
+    }
+}
+
+impl Part {
+    /// Whether it is still the file that was looked at. Asked after it was read, so that what was read is of that file.
+    ///
+    /// # Errors
+    /// [`StoreError::Changed`] where it is not, or is there no more.
+    pub(super) fn check(&self, folder: &Path) -> Result<(), StoreError> {
+        let Some(seen) = &self.seen else { return Ok(()) };
+        let now = fs::metadata(folder.join(&self.path)).map(|metadata| Seen::of(&metadata));
+        if now.is_ok_and(|now| now == *seen) { Ok(()) } else { Err(StoreError::Changed { file: shown(&self.path) }) }
+    }
 }
 
 /// The files of one table.
@@ -135,12 +173,14 @@ pub(super) fn unreadable(path: &Path, error: &std::io::Error) -> StoreError {
     StoreError::Unreadable { file: shown(path), reason: error.kind().to_string() }
 }
 
+/// Which file an entry is; `None` for a folder.
+type Looked = Result<Option<Seen>, StoreError>;
+
 /// An entry of the store's folder that may be a table.
 #[derive(Clone)]
 struct Entry {
     path: PathBuf,
-    /// `None` for a folder.
-    bytes: Option<u64>,
+    file: Looked,
     format: Option<Format>,
     /// The name without its endings, in lower case.
     stem: String,
@@ -168,8 +208,8 @@ pub(super) fn list(folder: &Path, config: &StoreConfig, catalogue: &[CatalogueTa
     }
     let mut ignored = Vec::new();
     let mut candidates = Vec::new();
-    for (path, bytes) in entries(folder, Path::new(""))? {
-        match recognise(path, bytes) {
+    for (path, file) in entries(folder, Path::new(""))? {
+        match recognise(path, file) {
             Ok(entry) => candidates.push(entry),
             Err((path, why)) => ignored.push((shown(&path), why.to_string())),
         }
@@ -217,38 +257,55 @@ pub(super) fn list(folder: &Path, config: &StoreConfig, catalogue: &[CatalogueTa
     Ok(Contents { tables, ignored })
 }
 
-/// The entries of a folder in order of their names, relative to the store's folder; folders have no length.
-fn entries(folder: &Path, within: &Path) -> Result<Vec<(PathBuf, Option<u64>)>, StoreError> {
-    let at = folder.join(within);
+/// The entries of a folder in order of their names, relative to the store's folder, with which file each is; a folder is none. What
+/// begins with `.` is another program's own, as an editor's lock.
+fn entries(folder: &Path, within: &Path) -> Result<Vec<(PathBuf, Looked)>, StoreError> {
+    let root = fs::canonicalize(folder).map_err(|e| unreadable(folder, &e))?;
     let mut found = Vec::new();
-    for entry in fs::read_dir(&at).map_err(|e| unreadable(within, &e))? {
+    for entry in fs::read_dir(folder.join(within)).map_err(|e| unreadable(within, &e))? {
         let entry = entry.map_err(|e| unreadable(within, &e))?;
-        let path = within.join(entry.file_name());
-        let metadata = fs::metadata(entry.path()).map_err(|e| unreadable(&path, &e))?;
-        found.push((path, metadata.is_file().then_some(metadata.len())));
+        if !entry.file_name().as_encoded_bytes().starts_with(b".") {
+            let path = within.join(entry.file_name());
+            let file = look(&root, &entry, &path);
+            found.push((path, file));
+        }
     }
-    found.sort();
+    found.sort_by(|(one, _), (other, _)| one.cmp(other));
     Ok(found)
 }
 
-fn recognise(path: PathBuf, bytes: Option<u64>) -> Result<Entry, (PathBuf, &'static str)> {
+/// Looks what an entry is, of the folder `root`, which is no link.
+fn look(root: &Path, entry: &fs::DirEntry, path: &Path) -> Looked {
+    let failed = |error: std::io::Error| unreadable(path, &error);
+    let metadata = fs::metadata(entry.path()).map_err(failed)?;
+    let is_link = entry.file_type().map_err(failed)?.is_symlink();
+    if is_link && !fs::canonicalize(entry.path()).map_err(failed)?.starts_with(root) {
+        return Err(StoreError::Outside { file: shown(path) });
+    }
+    Ok(metadata.is_file().then(|| Seen::of(&metadata)))
+}
+
+fn recognise(path: PathBuf, file: Looked) -> Result<Entry, (PathBuf, &'static str)> {
     let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
         return Err((path, "its name is not UTF-8"));
     };
-    let (stem, format) = match (Format::of(name), bytes) {
+    let (stem, format) = match (Format::of(name), &file) {
         (Some((stem, format)), _) => (stem.to_ascii_lowercase(), Some(format)),
-        (None, None) => (name.to_ascii_lowercase(), None),
-        (None, Some(_)) => return Err((path, "neither CSV nor Parquet (.csv, .tsv, .csv.gz, .tsv.gz, .parquet)")),
+        (None, Ok(Some(_))) => {
+            return Err((path, "neither CSV nor Parquet (.csv, .tsv, .csv.gz, .tsv.gz, .parquet)"));
+        }
+        (None, _) => (name.to_ascii_lowercase(), None),
     };
-    Ok(Entry { path, bytes, format, stem })
+    Ok(Entry { path, file, format, stem })
 }
 
 /// Why a file or folder is no table.
 fn why_none(entry: &Entry) -> String {
-    match (omop::closed(&entry.stem), entry.bytes) {
+    match (omop::closed(&entry.stem), &entry.file) {
         (Some(why), _) => format!("closed to every study: {why}"),
-        (None, None) => "a folder that is no table".to_string(),
-        (None, Some(_)) => {
+        (None, Err(error)) => error.to_string(),
+        (None, Ok(None)) => "a folder that is no table".to_string(),
+        (None, Ok(Some(_))) => {
             "neither an OMOP table that studies may read nor one of the consortium's catalogue; a table of your own begins \
              with `consilium table propose`"
                 .to_string()
@@ -292,7 +349,7 @@ fn prefixed<'a>(stem: &'a str, of_person: Option<&str>) -> Option<(&'a str, &'st
 /// The files of a table; `None` where a folder has none.
 fn parts(folder: &Path, entry: Entry, prefix: String) -> Result<Option<Found>, StoreError> {
     let shown = shown(&entry.path);
-    let Some(bytes) = entry.bytes else {
+    let Some(seen) = entry.file? else {
         let mut found = Vec::new();
         walk(folder, &entry.path, &[], &mut found)?;
         let Some((_, format)) = found.first() else { return Ok(None) };
@@ -307,8 +364,8 @@ fn parts(folder: &Path, entry: Entry, prefix: String) -> Result<Option<Found>, S
         return Ok(Some(Found { shown, format, parts, prefix }));
     };
     let Some(format) = entry.format else { return Ok(None) };
-    let part = Part { path: entry.path, bytes, given: Vec::new(), bucket: None };
-    Ok(Some(Found { shown, format, parts: if bytes == 0 { Vec::new() } else { vec![part] }, prefix }))
+    let part = Part { path: entry.path, bytes: seen.bytes, seen: Some(seen), given: Vec::new(), bucket: None };
+    Ok(Some(Found { shown, format, parts: if part.bytes == 0 { Vec::new() } else { vec![part] }, prefix }))
 }
 
 /// The files of one table, by the path of its file or folder.
@@ -317,7 +374,8 @@ pub(super) fn single(path: &Path) -> Result<Found, StoreError> {
     let metadata = fs::metadata(path).map_err(|e| unreadable(path, &e))?;
     let within = PathBuf::from(path.file_name().ok_or_else(|| none("no file or folder"))?);
     let folder = path.parent().unwrap_or(Path::new(""));
-    let entry = recognise(within, metadata.is_file().then_some(metadata.len())).map_err(|(_, why)| none(why))?;
+    let file = Ok(metadata.is_file().then(|| Seen::of(&metadata)));
+    let entry = recognise(within, file).map_err(|(_, why)| none(why))?;
     parts(folder, entry, String::new())?.ok_or_else(|| none("no CSV or Parquet file in it"))
 }
 
@@ -328,19 +386,20 @@ fn walk(
     given: &[(String, Option<String>)],
     found: &mut Vec<(Part, Format)>,
 ) -> Result<(), StoreError> {
-    for (path, bytes) in entries(folder, within)? {
+    for (path, file) in entries(folder, within)? {
         let odd = || StoreError::NoPart { folder: shown(within), part: shown(&path) };
         let name = path.file_name().and_then(|name| name.to_str()).ok_or_else(odd)?;
         if name == "_temporary" {
             return Err(StoreError::Unfinished { folder: shown(within), mark: name.to_string() });
         }
-        if name.starts_with(['_', '.']) {
+        if name.starts_with('_') {
             continue;
         }
-        match bytes {
-            Some(bytes) => {
+        match file? {
+            Some(seen) => {
                 let (_, format) = Format::of(name).ok_or_else(odd)?;
-                found.push((Part { path: path.clone(), bytes, given: given.to_vec(), bucket: None }, format));
+                let (path, given) = (path.clone(), given.to_vec());
+                found.push((Part { path, bytes: seen.bytes, seen: Some(seen), given, bucket: None }, format));
             }
             None => {
                 let (column, value) = name.split_once('=').filter(|_| given.len() + 2 < PARTS_DEPTH).ok_or_else(odd)?;

@@ -122,11 +122,6 @@ impl Wanted {
         subject.or_else(|| self.columns.first()).map_or("", |column| &column.name)
     }
 
-    /// Whether what stands for nothing in a file does so in this column.
-    pub(super) fn has_marks(&self, column: &Column) -> bool {
-        column.kind != Kind::Text || !self.is_vocabulary() || omop::is_mark(&column.name)
-    }
-
     /// Whether it is nobody's.
     pub(super) const fn is_vocabulary(&self) -> bool {
         self.domains.is_empty()
@@ -277,6 +272,16 @@ impl Lines {
 pub(super) fn not_what(bad: &Lines, column: &Column, unit: &str, files: &[String]) -> String {
     let are = if bad.count == 1 { "1 value is".to_string() } else { format!("{} values are", bad.count) };
     format!("{are} not {} ({})", column.words(), bad.places(unit, files))
+}
+
+/// Values that are none, in words: days beyond the calendar, and what no measured number is.
+pub(super) fn nothing(count: u64, column: &Column) -> String {
+    let are = if count == 1 { "1 value is".to_string() } else { format!("{count} values are") };
+    let what = match column.kind {
+        Kind::Date | Kind::Moment => "beyond the years 0001 to 9999",
+        _ => "NaN or infinite",
+    };
+    format!("{are} {what}, read as NULL")
 }
 
 /// Checks what the configuration says of tables.

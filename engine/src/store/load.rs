@@ -11,7 +11,7 @@ use super::config::StoreConfig;
 use super::csv::{self, Csv, Reading};
 use super::error::StoreError;
 use super::folder::{self, Contents, Format, Found, shown};
-use super::layout::{Columns, From, Lines, Survey, Wanted, not_what, survey};
+use super::layout::{Columns, From, Lines, Survey, Wanted, not_what, nothing, survey};
 use super::table::{Column, Notes, Source, Table};
 use super::text::Nulls;
 use super::{Gathered, Which, key, parquet, subjects};
@@ -26,7 +26,10 @@ pub(super) fn tables(
     let Contents { tables: mut found, ignored } = folder::list(folder, config, catalogue)?;
     let read = |name: &str, found: &Found| {
         let wanted = Wanted::named(name, &config.tables, catalogue).ok_or(StoreError::NoPerson)?;
-        let table = read(&wanted, found, folder, &config.nulls)?;
+        let table = read(&wanted, found, folder, &config.nulls);
+        // What was read of a file that is another by now is neither right nor damaged.
+        found.parts.iter().try_for_each(|part| part.check(folder))?;
+        let table = table?;
         Ok::<_, StoreError>(Table { key: key::find(folder, &config.nulls, &table, wanted.single)?, ..table })
     };
     // First of all: without it, nothing else need be read.
@@ -142,8 +145,7 @@ fn load(wanted: &Wanted, found: &Found, files: &[Csv<'_>], nulls: &Nulls) -> Res
         .map(|((file, csv), part)| Columns { file: file.clone(), names: &csv.names, given: &part.given })
         .collect();
     let mut survey = survey(wanted, &columns, true)?;
-    let reading = |(column, _): &(Column, Vec<From>)| Reading::new(column, wanted.has_marks(column));
-    let mut readings: Vec<Reading> = survey.there.iter().map(reading).collect();
+    let mut readings: Vec<Reading> = survey.there.iter().map(|(column, _)| Reading::new(column)).collect();
     let (mut rows, mut left_out) = (0usize, Lines::default());
     for (at, file) in files.iter().enumerate() {
         let given = &found.parts[at].given;
@@ -173,6 +175,9 @@ fn load(wanted: &Wanted, found: &Found, files: &[Csv<'_>], nulls: &Nulls) -> Res
             let why = not_what(&reading.bad, &column, "line", &names);
             survey.unreadable.push((column, why));
         } else {
+            if reading.nothing > 0 {
+                survey.mended.push((column.name.clone(), nothing(reading.nothing, &column)));
+            }
             survey.there.push((column, places));
             kept.push(reading.arrays);
         }

@@ -38,6 +38,7 @@ pub(crate) mod table;
 #[cfg(test)]
 mod tests;
 mod text;
+mod unchanged;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -64,6 +65,7 @@ pub use postgres::{
 pub use propose::{ProposedColumn, as_name, propose};
 pub use subjects::Subjects;
 pub use summary::{Column, DatabaseSummary, IgnoredFile, StoreSummary, TableSummary, UnreadableTable};
+pub(crate) use text::DAYS;
 pub use text::Nulls;
 
 use crate::pseudonym::LinkSecret;

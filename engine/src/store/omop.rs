@@ -238,7 +238,7 @@ pub(crate) fn closed(name: &str) -> Option<&'static str> {
     CLOSED.iter().find(|(closed, _)| *closed == name).map(|(_, why)| *why)
 }
 
-/// Whether the texts of a vocabulary's column are marks, so that what stands for nothing in a file does so in it.
+/// Whether the texts of a vocabulary's column are marks, so that what stands for nothing does so in it.
 pub(crate) fn is_mark(column: &str) -> bool {
     MARKS.contains(&column)
 }

@@ -5,18 +5,19 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::ArrayRef;
+use arrow::array::{Array, ArrayRef};
 use arrow::datatypes::{DataType, SchemaRef, TimeUnit};
 use datafusion::datasource::file_format::parquet::Int96Coercer;
 use datafusion::parquet::arrow::ProjectionMask;
+use datafusion::parquet::arrow::arrow_reader::statistics::StatisticsConverter;
 use datafusion::parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
 };
 
-use super::edge::{Fit, convert, fit, given, misfits};
+use super::edge::{Fit, convert, fit, given, lost, may_hold_nothing};
 use super::error::StoreError;
 use super::folder::{Found, Part, shown, unreadable};
-use super::layout::{Columns, From, Lines, Survey, Wanted, not_what, survey};
+use super::layout::{Columns, From, Lines, Survey, Wanted, not_what, nothing, survey};
 use super::names::{Place, place, plain};
 use super::table::{Column, Table};
 use super::text::Nulls;
@@ -34,6 +35,20 @@ impl Layout {
 
     pub(super) fn rows(&self) -> usize {
         usize::try_from(self.metadata.metadata().file_metadata().num_rows()).unwrap_or(usize::MAX)
+    }
+
+    /// Whether the file says itself that each of its days is one: between which its row groups' days are. What is no number
+    /// stands in no such range.
+    fn is_within(&self, column: &Column, position: usize, nulls: &Nulls) -> bool {
+        let field = self.schema().field(position);
+        let ends = || -> Option<[ArrayRef; 2]> {
+            let groups = self.metadata.metadata().row_groups();
+            let ends =
+                StatisticsConverter::try_new(field.name(), self.schema(), self.metadata.parquet_schema()).ok()?;
+            Some([ends.row_group_mins(groups).ok()?, ends.row_group_maxes(groups).ok()?])
+        };
+        let is_within = |end: &ArrayRef| convert(end, column, nulls).is_ok_and(|end| end.null_count() == 0);
+        field.data_type().is_temporal() && ends().is_some_and(|ends| ends.iter().all(is_within))
     }
 
     /// The columns' plain names and types.
@@ -76,7 +91,7 @@ pub(super) fn read(
     for (column, places) in std::mem::take(&mut survey.there) {
         match check(&column, &places, folder, found, layouts, nulls)? {
             Ok(mended) => {
-                survey.mended.extend(mended.map(|how| (column.name.clone(), how.to_string())));
+                survey.mended.extend(mended.into_iter().map(|how| (column.name.clone(), how)));
                 survey.there.push((column, places));
             }
             Err(why) => survey.unreadable.push((column, why)),
@@ -85,7 +100,7 @@ pub(super) fn read(
     Ok((survey, layouts.iter().map(Layout::rows).fold(0, usize::saturating_add)))
 }
 
-/// Whether every value of a column can be read: the mending that this takes, or why not.
+/// Whether every value of a column can be read: the mendings that this takes, or why not.
 fn check(
     column: &Column,
     places: &[From],
@@ -93,8 +108,8 @@ fn check(
     found: &Found,
     layouts: &[Layout],
     nulls: &Nulls,
-) -> Result<Result<Option<&'static str>, String>, StoreError> {
-    let (mut mended, mut bad) = (None, Lines::default());
+) -> Result<Result<Vec<String>, String>, StoreError> {
+    let (mut mended, mut bad, mut none) = (None, Lines::default(), 0);
     for (at, (part, layout)) in found.parts.iter().zip(layouts).enumerate() {
         match places[at] {
             From::Given(position) => {
@@ -105,25 +120,33 @@ fn check(
             }
             From::At(position) => {
                 let data_type = layout.schema().field(position).data_type();
-                match fit(data_type, column) {
-                    Fit::Plain => {}
-                    Fit::Mended(how) => mended = Some(how),
+                let is_checked = match fit(data_type, column) {
+                    Fit::Plain => false,
+                    Fit::Mended(how) => {
+                        mended = Some(how);
+                        false
+                    }
                     Fit::Checked(how) => {
                         mended = how.or(mended);
-                        let mut before = 0;
-                        each(folder, part, layout, position, |array| {
-                            let read = convert(array, column, nulls).map_err(|_| ())?;
-                            let misfits = misfits(array, &read, nulls).map_err(|_| ())?;
-                            misfits.into_iter().for_each(|row| bad.add(at, (before + row + 1) as u64));
-                            before += array.len();
-                            Ok(())
-                        })?;
+                        true
                     }
                     Fit::Not => {
                         let (file, found) = (shown(&part.path), words(data_type));
                         return Ok(Err(format!("{file} has {found} there, not {}", column.words())));
                     }
+                };
+                if !is_checked && (!may_hold_nothing(data_type) || layout.is_within(column, position, nulls)) {
+                    continue;
                 }
+                let mut before = 0;
+                each(folder, part, layout, position, |array| {
+                    let read = convert(array, column, nulls).map_err(|_| ())?;
+                    let lost = lost(array, &read, column, nulls).map_err(|_| ())?;
+                    lost.misfits.into_iter().for_each(|row| bad.add(at, (before + row + 1) as u64));
+                    none += lost.nothing;
+                    before += array.len();
+                    Ok(())
+                })?;
             }
         }
     }
@@ -131,7 +154,7 @@ fn check(
         let files: Vec<String> = found.parts.iter().map(|part| shown(&part.path)).collect();
         return Ok(Err(not_what(&bad, column, "row", &files)));
     }
-    Ok(Ok(mended))
+    Ok(Ok(mended.map(str::to_string).into_iter().chain((none > 0).then(|| nothing(none, column))).collect()))
 }
 
 /// A type of Arrow's that does not fit, in words.
@@ -184,6 +207,7 @@ pub(super) fn column(
             take(&convert(array, column, nulls).map_err(|_| ())?);
             Ok(())
         })?;
+        part.check(folder)?;
     }
     Ok(())
 }

@@ -78,7 +78,7 @@ fn of_csv(folder: &Path, found: &Found) -> Result<Vec<(String, Option<ColumnKind
         }
         let mut alike: Vec<Alike> = file.names.iter().map(|name| Alike::of(name)).collect();
         if possible.is_empty() {
-            let reading = |(kind, of): (Kind, ColumnKind)| (Reading::new(&Column::of_omop(&("", kind)), true), of);
+            let reading = |(kind, of): (Kind, ColumnKind)| (Reading::new(&Column::of_omop(&("", kind))), of);
             let all = || BY_STRICTNESS.into_iter().map(reading).collect();
             possible = file.names.iter().map(|name| (name.clone(), all())).collect();
         }

@@ -1,6 +1,6 @@
 //! Reads a table's raw rows. Only the gate calls this; the session of a study knows no object store.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use datafusion::common::{Result, internal_err};
@@ -16,6 +16,7 @@ use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::object_store::local::LocalFileSystem;
 use datafusion::object_store::path::Path as ObjectPath;
 use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions::lit;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::{SessionConfig, SessionContext};
 
@@ -26,6 +27,7 @@ use super::folder::{Part, shown};
 use super::postgres::{self, Moment};
 use super::table::{Column, Source, Table, schema};
 use super::text::Nulls;
+use super::unchanged::Unchanged;
 
 /// The name, known only here, under which the raw scans find the store's folder.
 const FOLDER: &str = "store://folder";
@@ -38,6 +40,8 @@ const SPLIT_BYTES: usize = 1 << 20;
 pub(crate) struct Reader {
     url: ObjectStoreUrl,
     runtime: Arc<RuntimeEnv>,
+    /// Where it reads files.
+    folder: PathBuf,
     nulls: Arc<Nulls>,
     /// Of a database, what it reads is of this moment.
     #[cfg(feature = "postgres")]
@@ -50,6 +54,7 @@ impl Reader {
         Ok(Self {
             url: ObjectStoreUrl::parse(FOLDER)?,
             runtime: Arc::default(),
+            folder: PathBuf::new(),
             nulls: Arc::default(),
             #[cfg(feature = "postgres")]
             moment: None,
@@ -61,7 +66,7 @@ impl Reader {
             || StoreError::Unreadable { file: shown(folder), reason: "not a folder of local files".to_string() };
         let files = LocalFileSystem::new_with_prefix(folder).map_err(|_| unreadable())?;
         let reader = Self::of_nothing().map_err(|_| unreadable())?;
-        let reader = Self { nulls: Arc::new(nulls.clone()), ..reader };
+        let reader = Self { nulls: Arc::new(nulls.clone()), folder: folder.to_path_buf(), ..reader };
         reader.runtime.register_object_store(reader.url.as_ref(), Arc::new(files));
         Ok(reader)
     }
@@ -123,10 +128,12 @@ impl Reader {
         let files = parts.iter().map(|part| self.file(part, given)).collect::<Result<Vec<_>>>()?;
         let schema =
             TableSchema::builder(schema(in_files)).with_table_partition_cols(schema(given).fields().clone()).build();
-        let mut source = ParquetSource::new(schema);
-        if let Some(predicate) = predicate {
-            source = source.with_predicate(predicate);
-        }
+        let by_path =
+            files.iter().map(|file| file.object_meta.location.to_string()).zip(parts.iter().cloned()).collect();
+        let unchanged = Unchanged::new(self.runtime.object_store(&self.url)?, &self.folder, by_path);
+        let source = ParquetSource::new(schema).with_parquet_file_reader_factory(Arc::new(unchanged));
+        // Without any, the query engine takes a file that has the table's own types as it is, and asks nobody how it is read.
+        let source = source.with_predicate(predicate.unwrap_or_else(|| lit(true)));
         let mut options = TableParquetOptions::default();
         options.global.coerce_int96 = Some("us".to_string());
         let source = source.with_table_parquet_options(options);

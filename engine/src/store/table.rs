@@ -81,6 +81,11 @@ impl Column {
         std::iter::once(subject).chain(table.columns.iter().map(column)).collect()
     }
 
+    /// Whether what stands for nothing in a file does so here, beside an empty field: not in a vocabulary's names.
+    pub(crate) fn has_marks(&self) -> bool {
+        self.kind != Kind::Text || self.values.is_some() || super::omop::is_mark(&self.name)
+    }
+
     /// In words, what its values are.
     pub(crate) const fn words(&self) -> &'static str {
         match self.values {

@@ -3,6 +3,8 @@
 //! What programs write, not one of many possible readings: a form that could mean two things (`01/02/2020`, `1.234`
 //! as a thousand) is none of these. The zone of a moment is left out, so that its date is the one that is written.
 
+use std::ops::Range;
+
 use borsh::{BorshDeserialize, BorshSerialize};
 use consilium_protocol::ids::Date;
 use serde::{Deserialize, Serialize};
@@ -10,8 +12,11 @@ use serde::{Deserialize, Serialize};
 /// Microseconds of a day.
 pub(super) const DAY_US: i64 = 86_400_000_000;
 
-/// The microseconds since 1970 of the years 0001 to 9999: what a moment can be.
-pub(super) const MOMENTS: std::ops::Range<i64> = -719_162 * DAY_US..2_932_897 * DAY_US;
+/// The days since 1970 of the years 0001 to 9999: what a day can be.
+pub(crate) const DAYS: Range<i32> = -719_162..2_932_897;
+
+/// The microseconds since 1970 of these: what a moment can be.
+pub(super) const MOMENTS: Range<i64> = DAYS.start as i64 * DAY_US..DAYS.end as i64 * DAY_US;
 
 /// The largest whole number up to which every whole number is a double.
 pub(super) const WHOLE_DOUBLE: f64 = 9_007_199_254_740_992.0;
@@ -76,6 +81,11 @@ pub(super) fn number(text: &str) -> Option<f64> {
     text.parse().ok().filter(|number: &f64| number.is_finite())
 }
 
+/// Whether a text is a word for what no measured number is: NaN, or one of the infinities.
+pub(super) fn is_no_number(text: &str) -> bool {
+    !text.contains(|c: char| c.is_ascii_digit()) && text.parse().is_ok_and(|number: f64| !number.is_finite())
+}
+
 /// `true`, `t`, `yes`, `y`, `1` and their opposites.
 pub(super) fn truth(text: &str) -> Option<bool> {
     let is = |words: [&str; 5]| words.iter().any(|word| word.eq_ignore_ascii_case(text));
@@ -97,6 +107,34 @@ pub(super) fn moment(text: &str) -> Option<i64> {
     let (day, rest) = split_day(text)?;
     let time = if rest.is_empty() { 0 } else { clock(rest)? };
     Some(i64::from(day) * DAY_US + time).filter(|moment| MOMENTS.contains(moment))
+}
+
+/// Whether a text is a day or moment of no year from 0001 to 9999, as databases write them: `infinity`, `10000-01-01`,
+/// `0044-03-15 BC`, `-0043-03-15`.
+pub(super) fn is_beyond(text: &str) -> bool {
+    let (unsigned, is_negative) = match text.strip_prefix('-') {
+        Some(rest) => (rest, true),
+        None => (text.strip_prefix('+').unwrap_or(text), false),
+    };
+    if ["infinity", "inf"].iter().any(|word| word.eq_ignore_ascii_case(unsigned)) {
+        return true;
+    }
+    let (date, is_bc) = unsigned.strip_suffix("BC").map_or((unsigned, false), |date| (date.trim_end(), true));
+    let mut parts = date.splitn(3, ['-', '/']);
+    let (Some(year), Some(month), Some(rest)) = (parts.next(), parts.next(), parts.next()) else { return false };
+    let (day, clock) = rest.split_at(rest.bytes().take_while(u8::is_ascii_digit).count());
+    let number = |digits: &str, most: usize| {
+        let is_plain = (1..=most).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
+        digits.parse::<u32>().ok().filter(|_| is_plain)
+    };
+    let (Some(of_year), Some(of_month), Some(of_day)) = (number(year, 9), number(month, 2), number(day, 2)) else {
+        return false;
+    };
+    let is_day = year.len() >= 4 && (1..=12).contains(&of_month) && (1..=31).contains(&of_day);
+    // The last day's end is no moment of it.
+    let is_end = (of_year, of_month, of_day) == (9_999, 12, 31) && moment(text).is_none();
+    let is_outside = is_negative || is_bc || is_end || !(1..=9_999).contains(&of_year);
+    is_day && is_outside && (clock.is_empty() || self::clock(clock).is_some())
 }
 
 /// A date, and what follows it.
@@ -266,6 +304,36 @@ mod tests {
         }
         assert_eq!(moment("9999-12-31 23:59:59"), Some(253_402_300_799 * second));
         assert_eq!((moment("9999-12-31 24:00"), moment("0001-01-01")), (None, Some(MOMENTS.start)));
+    }
+
+    #[test]
+    fn what_no_day_and_no_number_can_be_is_told_from_what_is_none() {
+        let beyond =
+            ["infinity", "-Infinity", "10000-01-01", "294276/12/31", "0000-01-01", "-0043-03-15", "+12020-01-01"];
+        for text in beyond.into_iter().chain(["0044-03-15 BC", "0001-02-29 00:00:00+00 BC", "10000-01-01 00:00:00.5"]) {
+            assert!(is_beyond(text) && day(text).is_none() && moment(text).is_none(), "{text}");
+        }
+        assert!(is_beyond("9999-12-31 24:00") && moment("9999-12-31 24:00").is_none());
+        let none = [
+            "",
+            "inf.",
+            "2020-01-01",
+            "9999-12-31",
+            "9999-12-31 10:00",
+            "12020",
+            "10000-13-01",
+            "0044-00-15 BC",
+            "x BC",
+        ];
+        for text in none.into_iter().chain(["44-03-15 BC", "10000-01-01 25:00", "01/02/10000", "NaN", "0000-00-00"]) {
+            assert!(!is_beyond(text), "{text}");
+        }
+        for text in ["NaN", "nan", "inf", "-Infinity", "+INFINITY"] {
+            assert!(is_no_number(text) && number(text).is_none(), "{text}");
+        }
+        for text in ["1e400", "", "n", "infinite", "1"] {
+            assert!(!is_no_number(text), "{text}");
+        }
     }
 
     #[test]

@@ -653,3 +653,36 @@ async fn limits_are_those_of_all_buckets_together() {
     assert_eq!(little, Err(CohortError::Memory { limit_mib: 0 }));
     assert_eq!(with(Limits { time: Duration::ZERO, ..limits }).await, Err(CohortError::TimedOut { limit_s: 0 }));
 }
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_full_disk_is_called_one_and_nothing_sorted_stays() {
+    let csv = tempfile::tempdir().expect("a folder");
+    write(csv.path());
+    let store = open(csv.path()).await.expect("an open store");
+    let full = |path: PathBuf| {
+        fs::create_dir_all(path.parent().expect("a folder")).expect("folders");
+        std::os::unix::fs::symlink("/dev/full", path).expect("a link");
+    };
+    for is_sorting in [true, false] {
+        let to = tempfile::tempdir().expect("a folder");
+        let mut meanwhile = |progress: Progress| {
+            if !matches!(progress, Progress::Opened { .. }) {
+                return;
+            }
+            match is_sorting {
+                true => (0..512).for_each(|n| full(to.path().join(format!(".sorting/condition_occurrence/{n}")))),
+                false => full(to.path().join("condition_occurrence/bucket-00000.part")),
+            }
+        };
+        let options = Options { memory_bytes: 1 << 12, ..options(7) };
+        let error = arrange(&store, to.path(), &options, &mut meanwhile).await.expect_err("no room");
+        let ArrangeError::Full { folder } = &error else { panic!("{error:?}") };
+        assert!(
+            folder.starts_with(&to.path().display().to_string()) && error.to_string().contains("is full"),
+            "{error}"
+        );
+        let left: Vec<_> = fs::read_dir(to.path().join(".sorting")).into_iter().flatten().flatten().collect();
+        assert!(left.is_empty(), "{left:?}");
+    }
+}

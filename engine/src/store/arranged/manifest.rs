@@ -194,6 +194,7 @@ impl Manifest {
     /// # Errors
     /// [`StoreError::NotAsArranged`].
     pub(crate) fn check_files(&self, folder: &Path) -> Result<(), StoreError> {
+        let root = fs::canonicalize(folder).map_err(|error| unreadable(folder, &error))?;
         for table in &self.tables {
             for file in &table.files {
                 let path = table.path(file);
@@ -202,6 +203,10 @@ impl Manifest {
                     io::ErrorKind::NotFound => refuse("it is not there"),
                     _ => unreadable(&path, &error),
                 })?;
+                // Studies are computed in a process that can read nothing else.
+                if fs::canonicalize(folder.join(&path)).is_ok_and(|path| !path.starts_with(&root)) {
+                    return Err(refuse("a link leads out of the folder"));
+                }
                 if opened.metadata().map_err(|error| unreadable(&path, &error))?.len() != file.bytes {
                     return Err(refuse("its length is another"));
                 }

@@ -8,7 +8,7 @@
 //! are not read again.
 //!
 //! ```text
-//!  Store ──► sorted ──► sieve ──► file (one a table and bucket) ──► manifest ──► tables of a Store
+//!  Store ──► sieve ──► sorted ──► file (one a table and bucket) ──► manifest ──► tables of a Store
 //! ```
 
 use std::fs;

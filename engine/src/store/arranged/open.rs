@@ -106,6 +106,8 @@ fn table(
     let part = |file: &FileEntry| Part {
         path: entry.path(file),
         bytes: file.bytes,
+        // Its name says what is in it.
+        seen: None,
         given: Vec::new(),
         bucket: file.bucket.map(|bucket| (bucket, file.rows)),
     };

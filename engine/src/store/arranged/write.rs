@@ -1,8 +1,9 @@
 //! Writes a store laid out by patient, or what has changed of it.
 
 use std::collections::BTreeSet;
+use std::error::Error;
 use std::fs::{self, File, TryLockError};
-use std::io;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use super::cut::{cut, limit};
 use super::file::{Writing, is_as_named, is_ours, is_part};
 use super::loss::{self, Loss};
 use super::manifest::{ColumnEntry, FileEntry, LeftOut, Manifest, TableEntry, create, create_folder};
-use super::sieve::{Run, Sieve};
+use super::sieve::{Buckets, Run};
 use super::sorted::Sorted;
 use super::{PATIENTS, open, source};
 use crate::store::error::StoreError;
@@ -168,6 +169,15 @@ pub enum ArrangeError {
         /// The operating system's word for it.
         reason: String,
     },
+    /// There is no room left.
+    #[error(
+        "the disk of {folder} is full; make room there for the tables once more, and for what does not fit into memory, then \
+         arrange the store again"
+    )]
+    Full {
+        /// What could not be written, or the folder that it is in.
+        folder: String,
+    },
     /// A table's rows could not be read or sorted.
     #[error(
         "the rows of table `{table}` cannot be read and sorted ({what}); run `consilium doctor`, see to it that the disk has \
@@ -182,6 +192,9 @@ pub enum ArrangeError {
 }
 
 fn unwritable(path: &Path, error: &io::Error) -> ArrangeError {
+    if is_full(error) {
+        return ArrangeError::Full { folder: path.display().to_string() };
+    }
     ArrangeError::Unwritable { file: path.display().to_string(), reason: error.kind().to_string() }
 }
 
@@ -396,14 +409,14 @@ impl Arranging<'_> {
         let mut entry = self.entry(table)?;
         let folder = self.to.join(&table.name);
         create_folder(&folder).map_err(|error| unwritable(&folder, &error))?;
-        let failed = |error: DataFusionError| failed(&table.name, &error);
+        let failed = |error: DataFusionError| failed(&table.name, self.to, &error);
         let reader = self.reader;
         let Options { memory_bytes, threads, .. } = self.options.clone();
         let people = &self.store.people;
         let mut sorted = Sorted::of(reader, table, people, self.spill, memory_bytes, threads.max(1)).map_err(failed)?;
         let rows = table.rows.unwrap_or_default() as u64;
         let mut files = Files { folder: &folder, table, entry: &mut entry, current: None, new: 0 };
-        let mut sieve = Sieve::new(&self.store.people, &self.manifest.buckets);
+        let mut buckets = Buckets::new(&self.manifest.buckets);
         let read = sorted.counter();
         let mut tick = tokio::time::interval(Duration::from_millis(200));
         let mut done = 0;
@@ -422,7 +435,7 @@ impl Arranging<'_> {
             let Some(batch) = batch else { break };
             done += batch.num_rows() as u64;
             let runs = match table.role {
-                Role::Patients { subject, .. } => sieve.next(batch.column(subject).as_primitive::<Int64Type>()),
+                Role::Patients { subject, .. } => buckets.next(batch.column(subject).as_primitive::<Int64Type>()),
                 Role::Vocabulary => vec![Run { bucket: 0, from: 0, rows: batch.num_rows() }],
             };
             for run in runs {
@@ -436,7 +449,7 @@ impl Arranging<'_> {
             progress(Progress::File { path });
         }
         let new = files.new;
-        entry.left_out = sieve.left_out;
+        entry.left_out = sorted.left_out();
         Ok((entry, new))
     }
 }
@@ -479,13 +492,31 @@ impl Files<'_> {
     }
 }
 
-fn failed(table: &str, error: &DataFusionError) -> ArrangeError {
-    if let DataFusionError::External(inner) = error.find_root()
-        && let Some(error) = inner.downcast_ref::<StoreError>()
-    {
+fn failed(table: &str, to: &Path, error: &DataFusionError) -> ArrangeError {
+    if let Some(error) = causes(error).into_iter().find_map(|cause| cause.downcast_ref::<StoreError>()) {
         return ArrangeError::Store(error.clone());
     }
+    if is_full(error) {
+        return ArrangeError::Full { folder: to.display().to_string() };
+    }
     ArrangeError::Rows { table: table.to_string(), what: words(error) }
+}
+
+/// An error and what it comes of, also where libraries have wrapped one kind into another.
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> Vec<&'a (dyn Error + 'static)> {
+    let inner = |error: &&'a (dyn Error + 'static)| -> Option<&'a (dyn Error + 'static)> {
+        let error: &'a (dyn Error + 'static) = *error;
+        match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+            Some(inner) => Some(inner),
+            None => error.source(),
+        }
+    };
+    std::iter::successors(Some(error), inner).collect()
+}
+
+fn is_full(error: &(dyn Error + 'static)) -> bool {
+    let is_full = |error: &io::Error| matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded);
+    causes(error).into_iter().filter_map(|cause| cause.downcast_ref::<io::Error>()).any(is_full)
 }
 
 /// What a failure means. Nothing of its message is kept: messages print rows.
@@ -495,5 +526,42 @@ fn words(error: &DataFusionError) -> &'static str {
         DataFusionError::IoError(_) | DataFusionError::ObjectStore(_) => "a file cannot be read or written",
         DataFusionError::ParquetError(_) | DataFusionError::ArrowError(..) => "a file is damaged",
         _ => "the query engine failed",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::error::ArrowError;
+    use datafusion::parquet::errors::ParquetError;
+
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_said_by_name_however_it_comes() {
+        let full = || io::Error::from(ErrorKind::StorageFull);
+        let arrow = || ArrowError::IoError("of a row CANARY".to_string(), full());
+        let parquet = || ParquetError::External(Box::new(full()));
+        let to = Path::new("/arranged");
+        for error in [
+            DataFusionError::IoError(full()),
+            DataFusionError::ArrowError(Box::new(arrow()), None),
+            DataFusionError::ParquetError(Box::new(parquet())),
+            DataFusionError::External(Box::new(arrow())),
+        ] {
+            let failed = failed("measurement", to, &error.context("writing CANARY"));
+            assert_eq!(failed, ArrangeError::Full { folder: "/arranged".to_string() });
+            assert!(failed.to_string().contains("disk of /arranged is full"), "{failed}");
+        }
+        for error in [full(), io::Error::from(parquet()), io::Error::other(io::Error::other(arrow()))] {
+            assert_eq!(unwritable(to, &error), ArrangeError::Full { folder: "/arranged".to_string() });
+        }
+        let damaged = failed("death", to, &DataFusionError::ParquetError(Box::new(ParquetError::EOF(String::new()))));
+        assert!(matches!(damaged, ArrangeError::Rows { what: "a file is damaged", .. }), "{damaged}");
+        let changed = StoreError::Changed { file: "death.parquet".to_string() };
+        let parquet = ParquetError::External(Box::new(changed.clone()));
+        assert_eq!(
+            failed("death", to, &DataFusionError::ParquetError(Box::new(parquet))),
+            ArrangeError::Store(changed)
+        );
     }
 }

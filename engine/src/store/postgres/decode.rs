@@ -7,7 +7,7 @@ use arrow::array::{
 };
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 
-use super::super::edge::{Fit, convert, misfits};
+use super::super::edge::{Fit, convert, lost};
 use super::super::kind::Kind;
 use super::super::table::{Column, schema};
 use super::super::text::Nulls;
@@ -30,6 +30,8 @@ pub(super) struct Read {
     pub(super) batch: RecordBatch,
     /// For each column, how many values are not what it holds. They are NULL.
     pub(super) misfits: Vec<u64>,
+    /// And how many are numbers or days that are none, of those columns whose values are looked at one by one.
+    pub(super) nothing: Vec<u64>,
 }
 
 /// Columns while their rows come in.
@@ -46,6 +48,8 @@ struct Decoding<'a> {
     builder: Builder,
     /// Texts that are not UTF-8, and numbers that are not whole where they should be.
     unreadable: u64,
+    /// Numbers that are none, where a whole one should be.
+    nothing: u64,
 }
 
 enum Builder {
@@ -118,8 +122,10 @@ impl Decoding<'_> {
                 (Some(field), Shape::Numeric) => {
                     let numeric = Numeric::read(field).ok_or(Malformed)?;
                     let whole = numeric.whole();
-                    // As of a double, what is no number is none.
-                    self.unreadable += u64::from(whole.is_none() && numeric != Numeric::NotANumber);
+                    match numeric {
+                        Numeric::Finite { .. } => self.unreadable += u64::from(whole.is_none()),
+                        Numeric::NotANumber | Numeric::Infinite { .. } => self.nothing += 1,
+                    }
                     whole
                 }
                 (field, _) => field.map(whole).transpose()?,
@@ -167,6 +173,7 @@ impl<'a> Decoder<'a> {
             shape,
             builder: Builder::new(shape, column.kind),
             unreadable: 0,
+            nothing: 0,
         };
         Self { columns: columns.into_iter().map(decoding).collect(), nulls, rows: 0, bytes: 0 }
     }
@@ -197,27 +204,29 @@ impl<'a> Decoder<'a> {
         if rows == 0 {
             return Ok(None);
         }
-        let (mut arrays, mut lost) = (Vec::with_capacity(self.columns.len()), Vec::new());
+        let (mut arrays, mut misfits, mut nothing) = (Vec::with_capacity(self.columns.len()), Vec::new(), Vec::new());
         for column in &mut self.columns {
             let raw = column.builder.finish();
             let read = convert(&raw, column.column, self.nulls).map_err(|_| Malformed)?;
-            let mut count = std::mem::take(&mut column.unreadable);
+            let (mut bad, mut none) = (std::mem::take(&mut column.unreadable), std::mem::take(&mut column.nothing));
             if may_lose(column.shape, column.column) {
-                count += misfits(&raw, &read, self.nulls).map_err(|_| Malformed)?.len() as u64;
+                let lost = lost(&raw, &read, column.column, self.nulls).map_err(|_| Malformed)?;
+                (bad, none) = (bad + lost.misfits.len() as u64, none + lost.nothing);
             }
             arrays.push(read);
-            lost.push(count);
+            misfits.push(bad);
+            nothing.push(none);
         }
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         let schema = schema(self.columns.iter().map(|column| column.column));
         let batch = RecordBatch::try_new_with_options(schema, arrays, &options).map_err(|_| Malformed)?;
-        Ok(Some(Read { batch, misfits: lost }))
+        Ok(Some(Read { batch, misfits, nothing }))
     }
 }
 
-/// Whether some values of a shape may not be what a column holds.
+/// Whether some values of a shape may not be what a column holds, or none.
 pub(super) fn may_lose(shape: Shape, column: &Column) -> bool {
-    shape.has_bounds() || matches!(shape.fit(column), Fit::Checked(_))
+    shape.has_bounds(column.kind) || matches!(shape.fit(column), Fit::Checked(_))
 }
 
 #[cfg(test)]
@@ -227,14 +236,15 @@ mod tests {
 
     use super::*;
 
-    fn one(kind: Kind, shape: Shape, fields: &[Option<Vec<u8>>]) -> (ArrayRef, u64) {
+    /// What is read, and how many values are not what the column holds, and how many are none.
+    fn one(kind: Kind, shape: Shape, fields: &[Option<Vec<u8>>]) -> (ArrayRef, (u64, u64)) {
         let (column, nulls) = (Column::of_omop(&("c", kind)), Nulls::default());
         let mut decoder = Decoder::new([(&column, shape)], &nulls);
         for field in fields {
             decoder.take(&[field.as_deref()]).expect("a field");
         }
         let read = decoder.finish().expect("columns").expect("rows");
-        (Arc::clone(read.batch.column(0)), read.misfits[0])
+        (Arc::clone(read.batch.column(0)), (read.misfits[0], read.nothing[0]))
     }
 
     #[test]
@@ -242,43 +252,53 @@ mod tests {
         let day = |day: i32| Some(day.to_be_bytes().to_vec());
         let days =
             [day(0), None, day(i32::MAX), day(i32::MIN), day(-730_119), day(-730_120), day(2_921_939), day(2_921_940)];
-        let (read, misfits) = one(Kind::Date, Shape::Day, &days);
+        let (read, lost) = one(Kind::Date, Shape::Day, &days);
         let read: Vec<_> = read.as_primitive::<Date32Type>().iter().collect();
         let (first, last) = (Some(-719_162), Some(2_932_896));
         assert_eq!(read, [Some(10_957), None, None, None, first, None, last, None]);
-        assert_eq!(misfits, 4);
+        assert_eq!(lost, (0, 4));
         let moment = |moment: i64| Some(moment.to_be_bytes().to_vec());
         let moments = [moment(-1), moment(i64::MAX), moment(i64::MIN), moment(0)];
         for zoned in [false, true] {
-            let (read, misfits) = one(Kind::Moment, Shape::Moment { zoned }, &moments);
+            let (read, lost) = one(Kind::Moment, Shape::Moment { zoned }, &moments);
             let values: Vec<_> = read.as_primitive::<TimestampMicrosecondType>().iter().collect();
-            assert_eq!((values, misfits), (vec![Some(EPOCH_US - 1), None, None, Some(EPOCH_US)], 2));
+            assert_eq!((values, lost), (vec![Some(EPOCH_US - 1), None, None, Some(EPOCH_US)], (0, 2)));
             let (read, _) = one(Kind::Date, Shape::Moment { zoned }, &moments);
             assert_eq!(read.as_primitive::<Date32Type>().value(0), 10_956, "the day before 2000");
         }
-        let (read, misfits) = one(Kind::Moment, Shape::Day, &days[..3]);
-        assert_eq!((read.as_primitive::<TimestampMicrosecondType>().value(0), misfits), (EPOCH_US, 1));
+        let (read, lost) = one(Kind::Moment, Shape::Day, &days[..3]);
+        assert_eq!((read.as_primitive::<TimestampMicrosecondType>().value(0), lost), (EPOCH_US, (0, 1)));
     }
 
     #[test]
     fn what_is_no_whole_number_is_none() {
         let texts = ["7", " 8.0 ", "", "NA", "7.5", "x"].map(|text| Some(text.as_bytes().to_vec()));
-        let (read, misfits) = one(Kind::Integer, Shape::Text { padded: false }, &texts);
+        let (read, lost) = one(Kind::Integer, Shape::Text { padded: false }, &texts);
         let read: Vec<_> = read.as_primitive::<Int64Type>().iter().collect();
-        assert_eq!((read, misfits), (vec![Some(7), Some(8), None, None, None, None], 2));
+        assert_eq!((read, lost), (vec![Some(7), Some(8), None, None, None, None], (2, 0)));
         let double = |double: f64| Some(double.to_be_bytes().to_vec());
-        let (read, misfits) =
-            one(Kind::Code, Shape::Double, &[double(3.0), double(3.5), double(f64::NAN), double(1e300)]);
+        let (read, lost) = one(Kind::Code, Shape::Double, &[double(3.0), double(3.5), double(f64::NAN), double(1e300)]);
         let read: Vec<_> = read.as_primitive::<Int64Type>().iter().collect();
-        assert_eq!((read, misfits), (vec![Some(3), None, None, None], 2));
+        assert_eq!((read, lost), (vec![Some(3), None, None, None], (2, 1)));
+        let numeric = |sign: u16| Some([0, 0, sign, 0].into_iter().flat_map(u16::to_be_bytes).collect());
+        let numbers = [numeric(0), numeric(0xC000), numeric(0xD000), numeric(0xF000)];
+        let (read, lost) = one(Kind::Code, Shape::Numeric, &numbers);
+        assert_eq!((read.null_count(), lost), (3, (0, 3)));
+        for (shape, numbers) in [
+            (Shape::Numeric, numbers.to_vec()),
+            (Shape::Double, [0.0, f64::NAN, f64::INFINITY, f64::NEG_INFINITY].map(double).to_vec()),
+        ] {
+            let (read, lost) = one(Kind::Number, shape, &numbers);
+            assert_eq!((read.is_valid(0), read.null_count(), lost), (true, 3, (0, 3)), "{shape:?}");
+        }
         let single = Some(0.5f32.to_be_bytes().to_vec());
         let (read, _) = one(Kind::Number, Shape::Double, &[single]);
         assert_eq!(read.as_primitive::<Float64Type>().value(0), 0.5);
         let latin = Some(vec![0xE9]);
-        let (read, misfits) = one(Kind::Text, Shape::Text { padded: false }, &[latin]);
-        assert_eq!((read.null_count(), misfits), (1, 1));
+        let (read, lost) = one(Kind::Text, Shape::Text { padded: false }, &[latin]);
+        assert_eq!((read.null_count(), lost), (1, (1, 0)));
         let (read, _) = one(Kind::Text, Shape::Text { padded: true }, &[Some(b" F  ".to_vec())]);
-        assert_eq!(read.as_string::<i32>().value(0), " F");
+        assert_eq!(read.as_string::<i32>().value(0), "F");
     }
 
     #[test]

@@ -12,8 +12,8 @@ use super::catalog::Relation;
 use super::error::DatabaseError;
 use super::moment::{Moment, Selection};
 use super::open::attribute;
-use super::quoted;
 use super::shape::Shape;
+use super::{NO_NUMBERS, quoted};
 
 /// A column that may be a key.
 #[derive(Clone, Debug)]
@@ -32,7 +32,7 @@ enum Known {
     Alike,
     /// Likewise, but for what is no number, which is none here.
     AlikeAsNumbers,
-    /// By reading them: `1` and `1.0` are two texts, and one number.
+    /// By reading them: `1` and `1.0` are two texts and one number, as a text with blanks and without is one.
     Read,
     Never,
 }
@@ -49,11 +49,10 @@ impl Key {
     const fn known(&self) -> Known {
         match (self.shape, self.column.kind) {
             (Shape::Whole, Kind::Subject | Kind::Key | Kind::Code | Kind::Integer) => Known::Alike,
-            (Shape::Text { .. }, Kind::Text) => Known::Alike,
             (Shape::Numeric | Shape::Double, Kind::Subject | Kind::Key | Kind::Code | Kind::Integer) => {
                 Known::AlikeAsNumbers
             }
-            (Shape::Text { .. }, Kind::Subject | Kind::Key | Kind::Code | Kind::Integer) => Known::Read,
+            (Shape::Text { .. }, Kind::Subject | Kind::Key | Kind::Code | Kind::Integer | Kind::Text) => Known::Read,
             _ => Known::Never,
         }
     }
@@ -68,11 +67,14 @@ impl Key {
         let name = quoted(&self.name);
         let value = match self.known() {
             Known::Alike => name,
-            Known::AlikeAsNumbers => format!("NULLIF({name}, 'NaN')"),
+            Known::AlikeAsNumbers => format!("CASE WHEN {name}::pg_catalog.text NOT IN {NO_NUMBERS} THEN {name} END"),
             Known::Read => return self.holds_as_read(moment, relation, nulls).await,
             Known::Never => return Ok(false),
         };
-        if moment.is_unique(relation, &self.name).is_some_and(|has_every_row| has_every_row || self.takes_null) {
+        if moment.is_unique(relation, &self.name).is_some_and(|has_every_row| {
+            // What is no number stands in an index as well.
+            self.takes_null || (has_every_row && matches!(self.known(), Known::Alike))
+        }) {
             return Ok(true);
         }
         let sql = format!("SELECT count(*), count({value}), count(DISTINCT {value}) FROM {}", relation.sql);
@@ -88,16 +90,23 @@ impl Key {
     ) -> Result<bool, DatabaseError> {
         let columns = vec![(self.column.clone(), self.name.clone(), self.shape)];
         let selection = Selection { relation: Arc::clone(relation), columns, condition: None };
-        let (mut values, mut rows, mut lost) = (Vec::new(), 0, 0);
+        let (mut numbers, mut texts, mut rows, mut lost) = (Vec::new(), Vec::new(), 0, 0);
         moment
             .each(&selection, nulls, |read| {
                 rows += read.batch.num_rows();
                 lost += read.misfits[0];
-                values.extend(read.batch.column(0).as_primitive::<Int64Type>().iter().flatten());
+                let values = read.batch.column(0);
+                match values.as_string_opt::<i32>() {
+                    Some(values) => texts.extend(values.iter().flatten().map(str::to_string)),
+                    None => numbers.extend(values.as_primitive::<Int64Type>().iter().flatten()),
+                }
             })
             .await?;
-        values.sort_unstable();
-        let has_all = lost == 0 && (self.takes_null || values.len() == rows);
-        Ok(has_all && values.windows(2).all(|pair| pair[0] != pair[1]))
+        numbers.sort_unstable();
+        texts.sort_unstable();
+        let has_all = lost == 0 && (self.takes_null || numbers.len() + texts.len() == rows);
+        let is_each_once =
+            numbers.windows(2).all(|pair| pair[0] != pair[1]) && texts.windows(2).all(|pair| pair[0] != pair[1]);
+        Ok(has_all && is_each_once)
     }
 }

@@ -67,6 +67,10 @@ pub(super) use open::{Database, Opened, open};
 #[cfg(feature = "postgres")]
 pub(super) use scan::plan;
 
+/// How the server writes what no measured number is: of every version, and of `numeric` as of doubles.
+#[cfg(feature = "postgres")]
+const NO_NUMBERS: &str = "('NaN', 'Infinity', '-Infinity')";
+
 /// A name as SQL writes it, whatever is in it.
 #[cfg(feature = "postgres")]
 fn quoted(name: &str) -> String {

@@ -11,7 +11,7 @@ use super::super::config::StoreConfig;
 use super::super::edge::Fit;
 use super::super::error::StoreError;
 use super::super::folder::tables_of;
-use super::super::layout::{Columns, From, Survey, Wanted, survey};
+use super::super::layout::{Columns, From, Survey, Wanted, nothing, survey};
 use super::super::names::{Place, place, plain};
 use super::super::omop;
 use super::super::subjects::checked;
@@ -228,7 +228,7 @@ struct Planned {
 impl Planned {
     /// Whether its values must be looked at one by one.
     const fn must_be_read(&self) -> bool {
-        matches!(self.fit, Fit::Checked(_)) && !self.shape.has_bounds()
+        matches!(self.fit, Fit::Checked(_)) && !self.shape.has_bounds(self.column.kind)
     }
 }
 
@@ -307,12 +307,18 @@ impl Plan {
     /// Looks at the values, as far as types do not say that every one can be read.
     async fn read(self, moment: &Moment, nulls: &Nulls) -> Result<Table, StoreError> {
         let Self { relation, wanted, mut survey, columns } = self;
-        let (rows, mut bad) = bounds(moment, &relation, &columns).await?;
-        for (at, count) in values(moment, &relation, &columns, nulls).await? {
-            bad.insert(at, count);
+        let (rows, mut none) = bounds(moment, &relation, &columns).await?;
+        let mut bad = BTreeMap::new();
+        for (at, (misfits, nothing)) in values(moment, &relation, &columns, nulls).await? {
+            bad.insert(at, misfits);
+            none.insert(at, nothing);
         }
         let mut kept = Vec::new();
         for (at, planned) in columns.into_iter().enumerate() {
+            let is_bad = bad.get(&at).is_some_and(|count| *count > 0);
+            if let Some(count) = none.get(&at).filter(|count| **count > 0 && !is_bad) {
+                survey.mended.push((planned.column.name.clone(), nothing(*count, &planned.column)));
+            }
             match (bad.get(&at), planned.fit) {
                 (Some(count), _) if *count > 0 => {
                     let are = if *count == 1 { "1 value is".to_string() } else { format!("{count} values are") };
@@ -373,8 +379,8 @@ fn at(relation: &Relation, from: From) -> Option<&Attribute> {
     }
 }
 
-/// How many rows there are, and how many values of which columns are beyond the years 0001 to 9999. The server counts them:
-/// comparing days cannot fail.
+/// How many rows there are, and how many values of which columns are none: days beyond the years 0001 to 9999, NaN and infinities.
+/// The server counts them: comparing these cannot fail.
 async fn bounds(
     moment: &Moment,
     relation: &Relation,
@@ -382,18 +388,21 @@ async fn bounds(
 ) -> Result<(usize, BTreeMap<usize, u64>), DatabaseError> {
     let mut counts = vec!["count(*)".to_string()];
     let bounded: Vec<(usize, &Planned)> =
-        columns.iter().enumerate().filter(|(_, planned)| planned.shape.has_bounds()).collect();
+        columns.iter().enumerate().filter(|(_, planned)| planned.shape.has_bounds(planned.column.kind)).collect();
     for (_, planned) in &bounded {
         let Some(attribute) = at(relation, planned.from) else { continue };
-        let of = match planned.shape {
-            Shape::Moment { zoned: true } => "timestamptz",
-            Shape::Moment { zoned: false } => "timestamp",
-            _ => "date",
+        let name = quoted(&attribute.name);
+        let within = |of: &str| {
+            let of = format!("pg_catalog.{of}");
+            format!("NOT ({name} >= '0001-01-01'::{of} AND {name} < '10000-01-01'::{of})")
         };
-        let (name, of) = (quoted(&attribute.name), format!("pg_catalog.{of}"));
-        counts.push(format!(
-            "count({name}) FILTER (WHERE NOT ({name} >= '0001-01-01'::{of} AND {name} < '10000-01-01'::{of}))"
-        ));
+        let is_none = match planned.shape {
+            Shape::Moment { zoned: true } => within("timestamptz"),
+            Shape::Moment { zoned: false } => within("timestamp"),
+            Shape::Double | Shape::Numeric => format!("{name}::pg_catalog.text IN {}", super::NO_NUMBERS),
+            _ => within("date"),
+        };
+        counts.push(format!("count({name}) FILTER (WHERE {is_none})"));
     }
     let sql = format!("SELECT {} FROM {}", counts.join(", "), relation.sql);
     let counted = moment.counts(&relation.shown, &sql, counts.len()).await?;
@@ -402,13 +411,14 @@ async fn bounds(
     Ok((rows, bounded.into_iter().map(|(at, _)| at).zip(counted).collect()))
 }
 
-/// How many values of which columns are not what they should be, of those where only looking at each one tells.
+/// How many values of which columns are not what they should be, and how many are none, of those where only looking at each one
+/// tells.
 async fn values(
     moment: &Moment,
     relation: &Arc<Relation>,
     columns: &[Planned],
     nulls: &Nulls,
-) -> Result<Vec<(usize, u64)>, DatabaseError> {
+) -> Result<Vec<(usize, (u64, u64))>, DatabaseError> {
     let checked: Vec<(usize, &Planned)> =
         columns.iter().enumerate().filter(|(_, planned)| planned.must_be_read()).collect();
     if checked.is_empty() {
@@ -420,8 +430,12 @@ async fn values(
     };
     let columns = checked.iter().filter_map(select).collect();
     let selection = Selection { relation: Arc::clone(relation), columns, condition: None };
-    let mut counts = vec![0; checked.len()];
-    let take = |read: super::decode::Read| counts.iter_mut().zip(read.misfits).for_each(|(sum, lost)| *sum += lost);
+    let mut counts = vec![(0, 0); checked.len()];
+    let take = |read: super::decode::Read| {
+        for (sum, lost) in counts.iter_mut().zip(read.misfits.into_iter().zip(read.nothing)) {
+            *sum = (sum.0 + lost.0, sum.1 + lost.1);
+        }
+    };
     moment.each(&selection, nulls, take).await?;
     Ok(checked.into_iter().map(|(at, _)| at).zip(counts).collect())
 }

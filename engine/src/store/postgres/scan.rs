@@ -92,7 +92,7 @@ enum Left {
 
 /// The batches of what was read, if every value is what its column holds, as it was when the store was opened.
 fn batches(read: Vec<Read>, selection: &Selection) -> Result<Vec<RecordBatch>, DatabaseError> {
-    let one = |Read { batch, misfits }: Read| {
+    let one = |Read { batch, misfits, .. }: Read| {
         if misfits.iter().any(|count| *count > 0) {
             return Err(DatabaseError::Changed { what: selection.relation.shown.clone() });
         }

@@ -4,12 +4,12 @@
 //! |---|---|---|
 //! | smallint, integer, bigint | whole numbers, numbers | |
 //! | real, double precision | numbers, whole numbers | fractions, beyond 2^53 |
-//! | numeric | numbers, whole numbers | fractions, more than 64 bits, what is no number |
-//! | date, timestamp, timestamptz (in the session's zone) | dates, moments | infinity, years beyond 0001 to 9999 |
+//! | numeric | numbers, whole numbers | fractions, more than 64 bits |
+//! | date, timestamp, timestamptz (in the session's zone) | dates, moments | |
 //! | text, varchar, char(n) without the blanks behind, enums | texts; and all others, as a file's texts | |
 //! | boolean | truth values | |
 //!
-//! Domains are what they are made of.
+//! Domains are what they are made of. NaN, infinities and days beyond the years 0001 to 9999 are none.
 
 use arrow::datatypes::{DataType, TimeUnit};
 use tokio_postgres::types::Type;
@@ -102,9 +102,13 @@ impl Shape {
         }
     }
 
-    /// Whether the server can say how many values do not fit, without handing them over.
-    pub(super) const fn has_bounds(self) -> bool {
-        matches!(self, Self::Day | Self::Moment { .. })
+    /// Whether every value fits a column of this kind but for those that are none, which the server can count.
+    pub(super) const fn has_bounds(self, kind: Kind) -> bool {
+        match self {
+            Self::Day | Self::Moment { .. } => true,
+            Self::Double | Self::Numeric => matches!(kind, Kind::Number),
+            Self::Truth | Self::Whole | Self::Text { .. } => false,
+        }
     }
 
     /// In words, where it does not fit.

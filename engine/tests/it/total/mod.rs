@@ -106,7 +106,8 @@ pub(crate) const TEXT: [Option<&str>; 16] = [
     Some("0xFF"),
 ];
 
-/// A row's values of each type, twice: the second pair of a column counts fast, the first slowly.
+/// A row's values of each type, twice: the second pair of a column counts fast, the first slowly. What no day and no number can be is
+/// in the file, and none where it is read.
 pub(crate) struct Row {
     pub(crate) k: usize,
 }
@@ -121,19 +122,19 @@ impl Row {
     }
 
     pub(crate) fn x(&self) -> Option<f64> {
-        DOUBLE[self.k / 16]
+        DOUBLE[self.k / 16].filter(|x| x.is_finite())
     }
 
     pub(crate) fn y(&self) -> Option<f64> {
-        DOUBLE[self.k % 16]
+        DOUBLE[self.k % 16].filter(|y| y.is_finite())
     }
 
     pub(crate) fn d(&self) -> Option<i32> {
-        DAY[self.k / 16]
+        DAY[self.k / 16].filter(|d| (-719_162..2_932_897).contains(d))
     }
 
     pub(crate) fn e(&self) -> Option<i32> {
-        DAY[self.k % 16]
+        DAY[self.k % 16].filter(|e| (-719_162..2_932_897).contains(e))
     }
 
     pub(crate) fn t(&self) -> Option<&'static str> {
@@ -144,7 +145,7 @@ impl Row {
         TEXT[self.k % 16]
     }
 
-    /// A time of the day `d`, later with k; days that are far off are far off as moments.
+    /// A time of the day `d`, later with k.
     pub(crate) fn m(&self) -> Option<i64> {
         let day = i64::from(self.d()?);
         Some(day.saturating_mul(86_400_000_000).saturating_add((self.k as i64 % 16) * 5_399_999_999))
@@ -183,10 +184,10 @@ pub(crate) async fn store() -> (Store, tempfile::TempDir) {
             ("k", Arc::new(Int64Array::from_iter_values(0..256))),
             ("a", Arc::new(rows().map(|row| row.a()).collect::<Int64Array>())),
             ("b", Arc::new(rows().map(|row| row.b()).collect::<Int64Array>())),
-            ("x", Arc::new(rows().map(|row| row.x()).collect::<Float64Array>())),
-            ("y", Arc::new(rows().map(|row| row.y()).collect::<Float64Array>())),
-            ("d", Arc::new(rows().map(|row| row.d()).collect::<Date32Array>())),
-            ("e", Arc::new(rows().map(|row| row.e()).collect::<Date32Array>())),
+            ("x", Arc::new(rows().map(|row| DOUBLE[row.k / 16]).collect::<Float64Array>())),
+            ("y", Arc::new(rows().map(|row| DOUBLE[row.k % 16]).collect::<Float64Array>())),
+            ("d", Arc::new(rows().map(|row| DAY[row.k / 16]).collect::<Date32Array>())),
+            ("e", Arc::new(rows().map(|row| DAY[row.k % 16]).collect::<Date32Array>())),
             ("m", Arc::new(rows().map(|row| row.m()).collect::<TimestampMicrosecondArray>())),
             ("t", Arc::new(rows().map(|row| row.t()).collect::<StringArray>())),
             ("u", Arc::new(rows().map(|row| row.u()).collect::<StringArray>())),
