@@ -86,9 +86,8 @@ pub(super) async fn plan(context: &SessionContext, spec: &StudySpec, as_of: Date
             return Err(match omop::closed(table) {
                 Some(why) => CohortError::ClosedTable { name, why },
                 None => {
-                    let mut known: Vec<&str> = spec.cohort.concept_sets.iter().map(|set| set.name.as_str()).collect();
-                    known.extend(omop::names().map(|name| &name[..]));
-                    let near = nearest(table, known.into_iter());
+                    let sets = spec.cohort.concept_sets.iter().map(|set| set.name.as_str());
+                    let near = nearest(table, sets.chain(omop::names().map(|name| -> &str { name })));
                     CohortError::UnknownTable { name, near }
                 }
             });

@@ -266,7 +266,7 @@ async fn what_is_no_value_is_none_in_every_form() {
         let numbers = mended(summary, "value_as_number");
         let none = if ["Parquet", "PostgreSQL"].contains(name) { 12 } else { 8 };
         let none = format!("{none} values are NaN or infinite, read as NULL");
-        assert!(numbers.iter().any(|what| *what == none), "{name}: {numbers:?}");
+        assert!(numbers.contains(&none), "{name}: {numbers:?}");
         if *name == "PostgreSQL" {
             assert_eq!(mended(summary, "range_high"), [none]);
         }

@@ -145,9 +145,15 @@ pub(crate) fn sets_in_words(spec: &StudySpec) -> String {
             true => String::new(),
             false => format!("; without {}{below}", some(exclude)),
         };
-        text.push_str(&format!("  {name}: {}{below}{without}\n", some(include)));
+        let unused = if names(&spec.cohort.sql, name) { "" } else { "; the query does not name it" };
+        text.push_str(&format!("  {name}: {}{below}{without}{unused}\n", some(include)));
     }
     text
+}
+
+/// Whether a query has this word, be it in whatever capitals.
+fn names(sql: &str, word: &str) -> bool {
+    sql.split(|c: char| !c.is_alphanumeric() && c != '_').any(|part| part.eq_ignore_ascii_case(word))
 }
 
 /// The first of a list, and how many more there are.
@@ -198,4 +204,16 @@ fn in_words(statistic: &Statistic, spec: &StudySpec) -> String {
         }
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_set_that_the_query_does_not_name_is_told_from_one_that_it_does() {
+        let sql = "SELECT person_id FROM First_Condition(Diabetes) WHERE x IN (SELECT concept_id FROM metformin)";
+        let found = ["diabetes", "metformin", "statin", "condition", "insulin"].map(|name| names(sql, name));
+        assert_eq!(found, [true, true, false, false, false]);
+    }
 }

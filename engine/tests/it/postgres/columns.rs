@@ -74,7 +74,10 @@ async fn what_cannot_be_read_is_closed_by_itself() {
             ("condition_start_date", "2 values are beyond the years 0001 to 9999, read as NULL"),
             ("condition_end_date", "1 value is beyond the years 0001 to 9999, read as NULL"),
             ("condition_end_datetime", "1 value is beyond the years 0001 to 9999, read as NULL"),
-            ("condition_end_datetime", "with a time zone, read as UTC's own time"),
+            (
+                "condition_end_datetime",
+                "with a time zone, read as the time in the zone that is set for the role or database"
+            ),
         ]
     );
     assert_eq!(condition.date.as_deref(), Some("condition_start_date"));
