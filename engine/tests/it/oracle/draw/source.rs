@@ -151,6 +151,9 @@ impl Draw {
 
     /// Adds joins; with `one_row`, such as leave at most one row a patient.
     pub(super) fn join_more(&mut self, joining: &mut Joining, depth: usize, joins: usize, one_row: bool) {
+        if joins > 0 && self.dice.chance(8) {
+            self.join_constant(joining);
+        }
         for n in 0..joins {
             let last = n + 1 == joins;
             let done = if self.dice.chance(if one_row { 15 } else { 22 }) {
@@ -162,6 +165,32 @@ impl Draw {
                 break;
             }
         }
+    }
+
+    /// A number that is the same beside every row: as written, or how many rows of a vocabulary there are.
+    fn join_constant(&mut self, joining: &mut Joining) {
+        let alias = self.alias('k');
+        let name = "k".to_string();
+        let relation = if self.dice.chance(50) {
+            let value = Literal::Int(self.dice.roll(3) as i64);
+            Relation::Values { rows: vec![vec![value]], names: vec![name.clone()] }
+        } else {
+            let vocabulary = self.vocabulary();
+            let of_all = Place { tests: true, ..vocabulary.place.clone() };
+            let count = Expr::Aggregate {
+                name: "count",
+                distinct: false,
+                args: Vec::new(),
+                order: Vec::new(),
+                filter: None,
+                ty: Type::Int,
+            };
+            let filter = self.dice.chance(50).then(|| self.condition(&of_all.flat(), 1));
+            Relation::Query(Box::new(vocabulary.into_query(vec![named(count, &name)], filter, Vec::new(), None)))
+        };
+        let on = Expr::Literal(Literal::Truth(true));
+        joining.place.columns.push(column(&alias, &name, Kind::Plain(Type::Int)));
+        joining.joins.push(Join { kind: Joined::Cross, source: Source { relation, alias }, on });
     }
 
     /// Says whether it has to be the last join.
@@ -241,7 +270,8 @@ impl Draw {
                 same => same,
             }));
         }
-        if !bare && self.dice.chance(8) {
+        let beside = joining.joins.iter().any(|join| join.kind == Joined::Cross);
+        if !bare && self.dice.chance(if beside { 40 } else { 8 }) {
             on = on.and(self.sum_of_two(&joining.place, &place));
         }
         joining.joins.push(Join { kind, source, on });

@@ -85,7 +85,11 @@ impl Draw {
     pub(super) fn exists(&mut self, place: &Place) -> Option<Expr> {
         let patients = self.dice.chance(80) && place.subject.is_some();
         let (joining, tie) = self.inner(place, patients);
-        let tie = if patients { tie } else { Some(self.vocabulary_tie(&joining.place, place)?) };
+        let tie = match patients {
+            true => tie,
+            false if self.dice.chance(40) => None,
+            false => Some(self.vocabulary_tie(&joining.place, place)?),
+        };
         let filter = self.narrowed(&joining.place, tie, 70);
         let shape = self.dice.weighted(&[66, 12, 8, 10, 4]);
         let (expr, group, having) = match shape {
