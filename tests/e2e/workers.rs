@@ -477,6 +477,7 @@ fn a_check_whose_process_is_killed_says_so() {
         let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/studies/glycaemia.toml");
         fs::copy(example, &study)?;
         let home = folder.path().join("home");
+        fs::create_dir(&home)?;
         let check = || {
             let mut command = Command::new(program());
             command.args(["study", "check"]).arg(&study).arg("--home").arg(&home);
