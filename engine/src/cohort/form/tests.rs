@@ -211,8 +211,8 @@ fn encodings_are_refused() {
         format!("SELECT person_id FROM (SELECT * FROM {visits} a UNION ALL SELECT * FROM {deaths} b) u WHERE u.n = 1"),
         format!("SELECT person_id FROM (SELECT person_id, min(n) OVER (PARTITION BY person_id) AS m FROM {visits} a) u WHERE u.m = 1"),
         format!("SELECT a.person_id FROM {visits} a WHERE CASE WHEN a.n > 1 THEN 1 ELSE a.n END = 1"),
-        "SELECT person_id FROM (SELECT person_id, row_number() OVER (w ORDER BY visit_start_date) AS n FROM visit_occurrence
-         WINDOW w AS (PARTITION BY person_id, visit_concept_id)) u WHERE u.n = 1".into(),
+        "SELECT person_id FROM (SELECT person_id, row_number() OVER w AS n FROM visit_occurrence
+         WINDOW w AS (PARTITION BY person_id, visit_concept_id ORDER BY visit_start_date)) u WHERE u.n = 1".into(),
         "SELECT person_id FROM (SELECT person_id, row_number() OVER (PARTITION BY person_id, visit_concept_id ORDER BY
          visit_start_date) AS n FROM visit_occurrence) u WHERE u.n = 1".into(),
     ];

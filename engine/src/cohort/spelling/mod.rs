@@ -592,8 +592,6 @@ mod tests {
     #[test]
     fn square_brackets_are_blamed_where_they_are() {
         for (sql, kind) in [
-            ("SELECT 1 FROM [dbo].[person]", "construct"),
-            ("SELECT p.[person_id] FROM person p", "construct"),
             ("SELECT [person id] FROM person", "construct"),
             ("SELECT [person_id FROM person", "construct"),
             ("SELECT 1 FROM person WHERE a IN ([1]) AND AND b", "syntax"),
@@ -613,6 +611,13 @@ mod tests {
         );
         let hidden = tables("WITH person AS (SELECT 1 AS x FROM death) SELECT x FROM cdm.person");
         assert_eq!(hidden.expect_err("two of one name").kind(), "qualified_table");
+        for quoted in ["[cdm].[dbo].[Person]", "`my-project.cdm.Person`", "`cdm`.`person`"] {
+            assert_eq!(
+                tables(&format!("SELECT p.[Person_ID] FROM {quoted} [p]")),
+                Ok(vec!["person".into()]),
+                "{quoted}"
+            );
+        }
     }
 
     #[test]

@@ -20,6 +20,7 @@ pub(crate) struct Server {
     programs: PathBuf,
     account: Option<Account>,
     /// What it is started with, beside what every one is.
+    #[cfg_attr(not(feature = "postgres"), allow(dead_code, reason = "only stores in it stop it"))]
     settings: Vec<String>,
 }
 
@@ -139,6 +140,7 @@ impl Server {
     }
 
     /// Stops it, with everybody's connections.
+    #[cfg_attr(not(feature = "postgres"), allow(dead_code, reason = "only stores in it stop it"))]
     pub(crate) fn stop(&mut self) {
         let stopped = command(&self.programs, "pg_ctl", self.account)
             .args(["stop", "--mode=fast", "--silent", "-D"])
@@ -149,6 +151,7 @@ impl Server {
     }
 
     /// Starts it again.
+    #[cfg_attr(not(feature = "postgres"), allow(dead_code, reason = "only stores in it stop it"))]
     pub(crate) fn start_again(&mut self) {
         self.process = Self::run(self.folder.path(), &self.programs, self.account, &self.settings);
     }
