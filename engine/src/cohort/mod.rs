@@ -36,6 +36,7 @@ mod parse;
 mod patientwise;
 mod plan;
 mod planning;
+mod quoted;
 mod refusal;
 pub(crate) mod rules;
 mod run;

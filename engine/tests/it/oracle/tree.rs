@@ -297,6 +297,18 @@ impl Expr {
         }
     }
 
+    /// count(*)
+    pub(super) const fn count_of_rows() -> Self {
+        Self::Aggregate {
+            name: "count",
+            distinct: false,
+            args: Vec::new(),
+            order: Vec::new(),
+            filter: None,
+            ty: Type::Int,
+        }
+    }
+
     pub(super) fn null(ty: Type) -> Self {
         Self::Literal(Literal::Null(ty))
     }

@@ -100,14 +100,7 @@ impl Draw {
         let source = Source { relation: Relation::Table(of.name.clone()), alias };
         joining.joins.push(Join { kind, source, on: own.equals(subject.clone()) });
         let who = joining.place.who().expect("PERSON has the patient's number");
-        let count = Expr::Aggregate {
-            name: "count",
-            distinct: false,
-            args: Vec::new(),
-            order: Vec::new(),
-            filter: None,
-            ty: Type::Int,
-        };
+        let count = Expr::count_of_rows();
         let items = vec![named(subject.clone(), "subject"), named(self.most(who), "who"), named(count, "v0")];
         let filter = if self.dice.chance(30) { self.filter(&joining.place.clone()) } else { None };
         joining.into_query(items, filter, vec![subject], None)

@@ -176,16 +176,8 @@ impl Draw {
             Relation::Values { rows: vec![vec![value]], names: vec![name.clone()] }
         } else {
             let vocabulary = self.vocabulary();
-            let of_all = Place { tests: true, ..vocabulary.place.clone() };
-            let count = Expr::Aggregate {
-                name: "count",
-                distinct: false,
-                args: Vec::new(),
-                order: Vec::new(),
-                filter: None,
-                ty: Type::Int,
-            };
-            let filter = self.dice.chance(50).then(|| self.condition(&of_all.flat(), 1));
+            let count = Expr::count_of_rows();
+            let filter = self.dice.chance(50).then(|| self.condition(&vocabulary.place.flat(), 1));
             Relation::Query(Box::new(vocabulary.into_query(vec![named(count, &name)], filter, Vec::new(), None)))
         };
         let on = Expr::Literal(Literal::Truth(true));
