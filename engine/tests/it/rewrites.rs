@@ -921,3 +921,33 @@ async fn what_the_engine_reads_otherwise_than_it_is_written_is_refused() {
     let cases: Vec<(&str, &str)> = cases.iter().map(|(sql, says)| (sql.as_str(), *says)).collect();
     is_refused(&cases).await;
 }
+
+#[tokio::test]
+async fn what_a_list_holds_is_computed_for_each_row() {
+    // Whose code is no standard one.
+    let among = |column: &str, condition: &str| {
+        format!(
+            "SELECT p.person_id AS subject, p.year_of_birth AS who, 1 AS x FROM person p JOIN (SELECT t.person_id FROM (
+             SELECT o.person_id, o.condition_concept_id AS code, {column} AS c FROM condition_occurrence o LEFT JOIN concept v
+             ON v.concept_id = o.condition_concept_id AND v.standard_concept = 'S') t WHERE {condition} GROUP BY t.person_id) u
+             ON u.person_id = p.person_id"
+        )
+    };
+    let standard = ["1951 1", "1952 1", "1953 1"];
+    let no_standard = ["1951 1", "1954 1", "1955 1"];
+    let two = "CASE WHEN v.concept_id > 1 THEN 2 END";
+    let cases: [(&str, &str, &[&str]); 9] = [
+        (two, "1 NOT IN (t.c)", &standard),
+        (two, "1 NOT IN (t.c, 7, 8, 9)", &standard),
+        (two, "2 IN (7, 8, 9, t.c)", &standard),
+        (two, "(2 IN (7, 8, 9, t.c)) IS NULL", &no_standard),
+        (two, "t.code IN (199 + coalesce(t.c, 3), 7, 8, 9)", &["1951 1", "1952 1", "1953 1", "1954 1"]),
+        ("CASE WHEN v.concept_id > 1 THEN 'a' ELSE 'b' END", "'a' IN (t.c, 'c', 'd', 'e')", &standard),
+        ("CASE WHEN v.concept_id > 1 THEN 1.5 ELSE 2.5 END", "2.5 IN (t.c, 7, 8, 9)", &no_standard),
+        ("CASE WHEN v.concept_id > 1 THEN DATE '2020-01-01' END", "DATE '2020-02-01' NOT IN (t.c)", &standard),
+        ("v.concept_id IS NULL AND o.condition_concept_id > 1", "TRUE IN (t.c, t.c AND t.code > 1)", &no_standard),
+    ];
+    for (column, condition, expected) in cases {
+        has_answers(&[(&among(column, condition), expected)]).await;
+    }
+}

@@ -7,8 +7,9 @@ use std::sync::{Arc, LazyLock};
 use datafusion::execution::SessionStateDefaults;
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF, WindowUDF};
 
+use super::each_row::EachRow;
 use super::function::Total;
-use super::{arithmetic, cast, dates, finite, mathematics, numbered, sum, texts};
+use super::{arithmetic, cast, dates, each_row, finite, mathematics, numbered, sum, texts};
 
 /// Of the query engine, taken as they are. They choose among their arguments; `coalesce` and `nvl` become CASE.
 const CHOICES: &[&str] = &["coalesce", "greatest", "least", "nullif", "nvl"];
@@ -29,7 +30,8 @@ static SCALARS: LazyLock<BTreeMap<&'static str, Arc<ScalarUDF>>> = LazyLock::new
         let name = CHOICES.iter().find(|name| **name == function.name())?;
         Some((*name, function))
     });
-    own.chain(choices).collect()
+    let each_row = (each_row::NAME, Arc::new(ScalarUDF::new_from_impl(EachRow::new())));
+    own.chain(choices).chain([each_row]).collect()
 });
 
 /// The scalar functions, those that no query can call by name among them.
@@ -62,7 +64,8 @@ pub(in crate::cohort) fn window() -> Vec<Arc<WindowUDF>> {
 
 /// Whether a function of a plan is one of these.
 pub(super) fn admits_scalar(function: &ScalarUDF) -> bool {
-    function.inner().is::<Total>() || ["greatest", "least", "nullif"].contains(&function.name())
+    let own = function.inner().is::<Total>() || function.inner().is::<EachRow>();
+    own || ["greatest", "least", "nullif"].contains(&function.name())
 }
 
 /// Whether an aggregate of a plan is one of these.

@@ -16,6 +16,7 @@ mod cast;
 mod catalogue;
 mod columns;
 mod dates;
+mod each_row;
 mod finite;
 mod frame;
 mod function;

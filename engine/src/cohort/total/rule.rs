@@ -19,7 +19,7 @@ use datafusion::optimizer::AnalyzerRule;
 
 use super::columns::Call;
 use super::function::Total;
-use super::{cast, catalogue, dates, frame, mathematics, single};
+use super::{cast, catalogue, dates, each_row, frame, mathematics, single};
 use crate::cohort::CohortError;
 
 /// The rule.
@@ -132,8 +132,13 @@ fn expression(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
         }
         // IN, CASE with an operand and NULLIF compare doubles bit by bit, and tell -0 from 0.
         Expr::InList(InList { expr, list, negated }) if is_double(&expr, schema) => {
-            let list = list.into_iter().map(unsigned_zero).collect::<Result<_>>()?;
+            let value = |value| unsigned_zero(value).and_then(each_row::of);
+            let list = list.into_iter().map(value).collect::<Result<_>>()?;
             Ok(Transformed::yes(Expr::InList(InList::new(Box::new(unsigned_zero(*expr)?), list, negated))))
+        }
+        Expr::InList(InList { expr, list, negated }) => {
+            let list = list.into_iter().map(each_row::of).collect::<Result<_>>()?;
+            Ok(Transformed::yes(Expr::InList(InList::new(expr, list, negated))))
         }
         Expr::Case(Case { expr: Some(operand), when_then_expr, else_expr }) if is_double(&operand, schema) => {
             let branch = |(when, then): (Box<Expr>, Box<Expr>)| Ok((Box::new(unsigned_zero(*when)?), then));

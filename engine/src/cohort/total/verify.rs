@@ -24,6 +24,7 @@ use datafusion::physical_plan::aggregates::AggregateExec;
 use datafusion::physical_plan::windows::{BoundedWindowAggExec, WindowAggExec, WindowUDFExpr};
 
 use super::arithmetic::SPAN;
+use super::each_row::EachRow;
 use super::{cast, catalogue};
 use crate::cohort::CohortError;
 
@@ -174,6 +175,10 @@ fn expression(expr: &Arc<dyn PhysicalExpr>, below: Option<&Schema>, beside_sign:
         if !below.is_some_and(same) {
             return unlisted("CastExpr");
         }
+    } else if let Some(list) = expr.downcast_ref::<InListExpr>() {
+        if !list.list().iter().all(is_what_it_seems) {
+            return unlisted("a_list");
+        }
     } else if !is_harmless(expr) {
         // The name of its type, which stands first in what it prints for programmers.
         return unlisted(format!("{expr:?}").split(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or_default());
@@ -197,13 +202,18 @@ const fn compares(op: Operator) -> bool {
     )
 }
 
+/// Whether the engine takes a value of an IN list for constant only if it is.
+fn is_what_it_seems(value: &Arc<dyn PhysicalExpr>) -> bool {
+    let function = value.downcast_ref::<ScalarFunctionExpr>();
+    value.is::<Literal>() || value.is::<Column>() || function.is_some_and(|function| function.fun().inner().is::<EachRow>())
+}
+
 /// Choices among values that are there, and questions about them. A filter that a join fills in later compares columns
 /// with values of the join's other side. A subquery's value was proved to be one.
 fn is_harmless(expr: &Arc<dyn PhysicalExpr>) -> bool {
     expr.is::<Column>()
         || expr.is::<CaseExpr>()
         || expr.is::<DynamicFilterPhysicalExpr>()
-        || expr.is::<InListExpr>()
         || expr.is::<IsNotNullExpr>()
         || expr.is::<IsNullExpr>()
         || expr.is::<LikeExpr>()
@@ -260,6 +270,7 @@ mod tests {
             ("SELECT arrow_cast(1, 'Decimal128(5, 2)') AS d FROM r", "a_type"),
             ("SELECT arrow_cast(1, 'Int32') AS d FROM r", "a_type"),
             ("SELECT p FROM r UNION ALL SELECT a + 1 FROM r", "an_operator"),
+            ("SELECT p FROM r WHERE a NOT IN (p, 2, 3, CASE WHEN t = 'x' THEN 1 END)", "a_list"),
             ("EXPLAIN SELECT p FROM r", "ExplainExec"),
         ] {
             assert_eq!(of_the_engine(sql).await, Err(CohortError::Unlisted { what: what.to_string() }), "{sql}");

@@ -185,7 +185,12 @@ fn of_expr(expr: &Expr, add: &mut dyn FnMut(String)) {
         Expr::Negate(_) => add("unary minus".to_string()),
         Expr::Shift { of, .. } => add(format!("{:?} and INTERVAL", of.ty())),
         Expr::Between { negated: not, .. } => add(negated(*not, "BETWEEN")),
-        Expr::InList { negated: not, .. } => add(negated(*not, "IN list")),
+        Expr::InList { negated: not, list, .. } => {
+            add(negated(*not, "IN list"));
+            if list.iter().any(|value| matches!(value, Expr::Case { .. })) {
+                add("CASE in a list".to_string());
+            }
+        }
         Expr::Like { negated: not, insensitive, .. } => {
             add(negated(*not, if *insensitive { "ILIKE" } else { "LIKE" }));
         }
@@ -359,6 +364,7 @@ pub(super) fn expected() -> BTreeSet<String> {
         "NOT BETWEEN",
         "IN list",
         "NOT IN list",
+        "CASE in a list",
         "LIKE",
         "NOT LIKE",
         "ILIKE",

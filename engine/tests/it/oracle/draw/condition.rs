@@ -151,9 +151,12 @@ impl Draw {
     pub(super) fn in_list(&mut self, place: &Place, expr: Expr) -> Expr {
         let of = expr.ty();
         let count = 1 + self.dice.weighted(&[2, 4, 4, 2, 2]);
-        let list = (0..count)
-            .map(|_| if self.dice.chance(92) { self.literal(of) } else { self.leaf(place, of) })
-            .collect::<Vec<_>>();
+        let value = |draw: &mut Self| match draw.dice.weighted(&[86, 7, 7]) {
+            0 => draw.literal(of),
+            1 => draw.leaf(place, of),
+            _ => draw.case(place, of, 1),
+        };
+        let list = (0..count).map(|_| value(self)).collect();
         Expr::InList { negated: self.dice.chance(45), expr: Box::new(expr), list }
     }
 
