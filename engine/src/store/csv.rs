@@ -182,7 +182,9 @@ impl<'a> Csv<'a> {
                 continue;
             }
             let is_read = if self.quoted && line.contains(&b'"') {
-                self.reader(&line[..]).read_byte_record(&mut record).is_ok_and(|is_there| is_there)
+                // One that is open at the line's end would take in the next.
+                let is_closed = quotes_are_closed(&line, self.delimiter, |_| true);
+                is_closed && self.reader(&line[..]).read_byte_record(&mut record).is_ok_and(|is_there| is_there)
             } else {
                 record.clear();
                 line.split(|byte| *byte == self.delimiter).for_each(|field| record.push_field(field));
@@ -253,6 +255,11 @@ impl<R: Read> Read for Kept<R> {
 /// Whether every quotation in a record ends where its field does (RFC 4180, section 2).
 fn quotes_are_sound(record: &[u8], delimiter: u8) -> bool {
     let is_end = |byte: Option<&u8>| byte.is_none_or(|byte| *byte == delimiter || matches!(byte, b'\n' | b'\r'));
+    quotes_are_closed(record, delimiter, is_end)
+}
+
+/// Whether every quotation in a record ends, before what may follow one.
+fn quotes_are_closed(record: &[u8], delimiter: u8, may_follow: impl Fn(Option<&u8>) -> bool) -> bool {
     let (mut at, mut is_start) = (0, true);
     while let Some(byte) = record.get(at) {
         if *byte != b'"' || !is_start {
@@ -272,7 +279,7 @@ fn quotes_are_sound(record: &[u8], delimiter: u8) -> bool {
         }
         at += 1;
         is_start = false;
-        if !is_end(record.get(at)) {
+        if !may_follow(record.get(at)) {
             return false;
         }
     }

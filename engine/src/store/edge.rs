@@ -23,8 +23,8 @@ use arrow::array::{
 };
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{
-    DataType, Date32Type, Date64Type, Field, FieldRef, Float64Type, Int64Type, Schema, SchemaRef, TimeUnit,
-    TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType,
+    DataType, Date32Type, Date64Type, Field, FieldRef, Float32Type, Float64Type, Int64Type, Schema, SchemaRef,
+    TimeUnit, TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType,
 };
 use arrow::record_batch::RecordBatch;
 use arrow::temporal_conversions::as_datetime_with_timezone;
@@ -166,10 +166,18 @@ fn plain(array: &ArrayRef) -> Result<ArrayRef> {
         DataType::Dictionary(_, values) if is_text(values) => DataType::Utf8,
         DataType::Dictionary(_, values) => (**values).clone(),
         found if is_text(found) => DataType::Utf8,
-        DataType::Float16 | DataType::Float32 => DataType::Float64,
+        DataType::Float32 => {
+            return Ok(Arc::new(array.as_primitive::<Float32Type>().unary::<_, Float64Type>(of_single)));
+        }
+        DataType::Float16 => return plain(&cast(array, &DataType::Float32)?),
         _ => return Ok(Arc::clone(array)),
     };
     cast(array, &to)
+}
+
+/// The double that is written as a float of half its width is: 0.1 for 0.1, as a file of texts would have it.
+pub(super) fn of_single(single: f32) -> f64 {
+    if single.is_finite() { single.to_string().parse().unwrap_or_else(|_| single.into()) } else { single.into() }
 }
 
 /// Arrow's own conversion, with NULL for what does not fit.

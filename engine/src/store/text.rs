@@ -174,7 +174,8 @@ fn clock(text: &str) -> Option<i64> {
     if let Some(sign) = text.rfind(['+', '-']) {
         let (time, zone) = text.split_at(sign);
         let digits: Vec<u8> = zone[1..].bytes().filter(|b| *b != b':').collect();
-        if !(digits.len() == 2 || digits.len() == 4) || !digits.iter().all(u8::is_ascii_digit) {
+        // With seconds where it is from before there were zones.
+        if ![2, 4, 6].contains(&digits.len()) || !digits.iter().all(u8::is_ascii_digit) {
             return None;
         }
         text = time.trim_end();

@@ -45,6 +45,8 @@ pub(super) struct Attribute {
     pub(super) name: String,
     pub(super) shape: Option<Shape>,
     pub(super) is_granted: bool,
+    /// Whether it is computed for each row that is read.
+    pub(super) is_virtual: bool,
 }
 
 /// The schema, as a role sees it.
@@ -60,8 +62,19 @@ pub(super) type Unique = BTreeMap<(u32, String), bool>;
 pub(super) struct About {
     /// Its major version.
     pub(super) version: u32,
-    /// Whether its texts are bytes in no known encoding.
-    pub(super) is_unencoded: bool,
+    /// What its texts are.
+    pub(super) texts: Texts,
+}
+
+/// What a database's texts are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Texts {
+    /// UTF-8.
+    Unicode,
+    /// In another encoding, which may have what has no place in UTF-8.
+    Encoded,
+    /// Bytes in no known encoding.
+    Bytes,
 }
 
 const THE_CATALOG: &str = "the catalog";
@@ -98,7 +111,12 @@ pub(super) async fn about(client: &Client) -> Result<About, DatabaseError> {
     if version < 12 {
         return Err(DatabaseError::TooOld { version });
     }
-    Ok(About { version, is_unencoded: encoding == "SQL_ASCII" })
+    let texts = match encoding.as_str() {
+        "UTF8" => Texts::Unicode,
+        "SQL_ASCII" => Texts::Bytes,
+        _ => Texts::Encoded,
+    };
+    Ok(About { version, texts })
 }
 
 /// Reads what a schema has.
@@ -111,7 +129,8 @@ pub(super) async fn read(client: &Client, schema: &str, user: &str) -> Result<Ca
             let instead = elsewhere(client, schema).await?;
             return Err(DatabaseError::NoSchema { schema: schema.to_string(), instead });
         }
-        Some(row) if !row.try_get::<_, bool>(0).map_err(protocol)? => {
+        // What is dropped while it is looked at has no rights.
+        Some(row) if row.try_get::<_, Option<bool>>(0).map_err(protocol)? != Some(true) => {
             return Err(DatabaseError::NotGranted {
                 user: user.to_string(),
                 what: format!("the schema `{schema}`"),
@@ -132,7 +151,7 @@ pub(super) async fn read(client: &Client, schema: &str, user: &str) -> Result<Ca
     let columns = format!(
         "SELECT c.oid, {relation}, c.relkind::pg_catalog.text, pg_catalog.row_security_active(c.oid), \
                           COALESCE(pg_catalog.has_column_privilege(c.oid, (-1)::pg_catalog.int2, 'SELECT'), false), \
-                          {column}, a.atttypid, pg_catalog.has_column_privilege(c.oid, a.attnum, 'SELECT') \
+                          {column}, a.atttypid, pg_catalog.has_column_privilege(c.oid, a.attnum, 'SELECT'), a.attgenerated = 'v' \
                    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
                    JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped \
                    WHERE n.nspname = $1 AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT c.relispartition \
@@ -141,8 +160,9 @@ pub(super) async fn read(client: &Client, schema: &str, user: &str) -> Result<Ca
     let mut relations: Vec<Relation> = Vec::new();
     for row in client.query(&columns, &[&schema]).await.map_err(failed)? {
         let oid: u32 = row.try_get(0).map_err(protocol)?;
-        let (Name(Some(name)), Name(Some(column))) =
-            (row.try_get(1).map_err(protocol)?, row.try_get(5).map_err(protocol)?)
+        // A table or column that is dropped while it is looked at is nobody's to read.
+        let (Name(Some(name)), Name(Some(column)), Some(is_granted)) =
+            (row.try_get(1).map_err(protocol)?, row.try_get(5).map_err(protocol)?, row.try_get(7).map_err(protocol)?)
         else {
             continue;
         };
@@ -174,7 +194,8 @@ pub(super) async fn read(client: &Client, schema: &str, user: &str) -> Result<Ca
         let attribute = Attribute {
             name: column,
             shape: Shape::of(of, enums.contains(&of)),
-            is_granted: row.try_get(7).map_err(protocol)?,
+            is_granted,
+            is_virtual: row.try_get(8).map_err(protocol)?,
         };
         if let Some(relation) = relations.last_mut() {
             relation.attributes.push(attribute);
@@ -186,15 +207,19 @@ pub(super) async fn read(client: &Client, schema: &str, user: &str) -> Result<Ca
 /// What to do where there is no such schema, or no table of people in it: which other schema may be meant.
 pub(super) async fn elsewhere(client: &Client, schema: &str) -> Result<String, DatabaseError> {
     const FEW: usize = 5;
-    let sql = "SELECT nspname::pg_catalog.text, pg_catalog.lower(nspname) = pg_catalog.lower($1), has_person \
+    let name = bytes_of("nspname");
+    let sql = format!(
+        "SELECT {name}, pg_catalog.lower(nspname) = pg_catalog.lower($1), has_person \
                FROM pg_catalog.pg_namespace n, LATERAL (SELECT EXISTS (SELECT FROM pg_catalog.pg_class c \
                    WHERE c.relnamespace = n.oid AND c.relkind IN ('r', 'p', 'v', 'm', 'f') \
                    AND pg_catalog.lower(c.relname) = 'person') AS has_person) p \
-               WHERE nspname <> $1 ORDER BY nspname";
+               WHERE nspname <> $1 ORDER BY nspname"
+    );
     let failed = |error: tokio_postgres::Error| failed(&error, THE_CATALOG);
     let (mut alike, mut with_people) = (Vec::new(), Vec::new());
-    for row in client.query(sql, &[&schema]).await.map_err(failed)? {
-        let name = format!("`{}`", row.try_get::<_, &str>(0).map_err(failed)?);
+    for row in client.query(&sql, &[&schema]).await.map_err(failed)? {
+        let Name(Some(name)) = row.try_get(0).map_err(failed)? else { continue };
+        let name = format!("`{name}`");
         if row.try_get(1).map_err(failed)? {
             alike.push(name.clone());
         }

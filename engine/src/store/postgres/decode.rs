@@ -7,7 +7,7 @@ use arrow::array::{
 };
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 
-use super::super::edge::{Fit, convert, lost};
+use super::super::edge::{Fit, convert, lost, of_single};
 use super::super::kind::Kind;
 use super::super::table::{Column, schema};
 use super::super::text::Nulls;
@@ -103,7 +103,7 @@ fn whole(field: &[u8]) -> Result<i64, Malformed> {
 
 fn double(field: &[u8]) -> Result<f64, Malformed> {
     match field.len() {
-        4 => Ok(f32::from_be_bytes(exactly(field)?).into()),
+        4 => Ok(of_single(f32::from_be_bytes(exactly(field)?))),
         8 => Ok(f64::from_be_bytes(exactly(field)?)),
         _ => Err(Malformed),
     }
@@ -131,7 +131,14 @@ impl Decoding<'_> {
                 (field, _) => field.map(whole).transpose()?,
             }),
             Builder::Double(builder) => builder.append_option(match (field, self.shape) {
-                (Some(field), Shape::Numeric) => Some(Numeric::read(field).ok_or(Malformed)?.double()),
+                (Some(field), Shape::Numeric) => {
+                    let numeric = Numeric::read(field).ok_or(Malformed)?;
+                    let double = numeric.double();
+                    let is_beyond = matches!(numeric, Numeric::Finite { .. }) && double.is_infinite();
+                    self.unreadable += u64::from(is_beyond);
+                    // What is none counts as nothing, and this as a misfit.
+                    (!is_beyond).then_some(double)
+                }
                 (Some(field), _) => Some(double(field)?),
                 (None, _) => None,
             }),

@@ -316,10 +316,10 @@ impl DatabaseError {
             "57P01" | "57P02" | "57P05" => Self::Ended,
             "57P03" => Self::NotReady,
             "53300" => Self::Full,
-            "53000" | "53100" | "53200" | "54000" => Self::Exhausted { what },
+            "53000" | "53100" | "53200" | "53400" | "54000" => Self::Exhausted { what },
             "55P03" => Self::Locked { what },
             "57014" => Self::Cancelled { what },
-            "40001" | "40P01" | "25P03" | "25P04" => Self::Conflict,
+            "40001" | "40P01" | "25P03" | "25P04" | "72000" => Self::Conflict,
             // A table, column or type that is gone; a snapshot that ended with its transaction.
             "42P01" | "42703" | "42704" | "3F000" | "0A000" | "42883" => Self::Changed { what },
             "58030" | "58P01" | "XX001" | "XX002" => Self::Damaged { what },

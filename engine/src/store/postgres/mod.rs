@@ -71,6 +71,13 @@ pub(super) use scan::plan;
 #[cfg(feature = "postgres")]
 const NO_NUMBERS: &str = "('NaN', 'Infinity', '-Infinity')";
 
+/// The condition that a day or moment of a type is one: within the years 0001 to 9999.
+#[cfg(feature = "postgres")]
+fn within(name: &str, of: &str) -> String {
+    let of = format!("pg_catalog.{of}");
+    format!("{name} >= '0001-01-01'::{of} AND {name} < '10000-01-01'::{of}")
+}
+
 /// A name as SQL writes it, whatever is in it.
 #[cfg(feature = "postgres")]
 fn quoted(name: &str) -> String {

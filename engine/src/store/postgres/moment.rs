@@ -29,6 +29,7 @@ use super::decode::{Decoder, Read};
 use super::error::DatabaseError;
 use super::key::Key;
 use super::parts::{Parts, crowded, starts};
+use super::quoted;
 use super::shape::Shape;
 
 /// How many rows of what has no pages are read at once.
@@ -78,17 +79,40 @@ pub(super) struct Selection {
     pub(super) relation: Arc<Relation>,
     /// The columns with their names there and how they travel.
     pub(super) columns: Vec<(Column, String, Shape)>,
-    /// A condition in SQL that no row makes fail.
-    pub(super) condition: Option<String>,
+    /// What rows must satisfy.
+    pub(super) condition: Option<Condition>,
+}
+
+/// A condition in SQL that no value makes fail.
+#[derive(Clone, Debug)]
+pub(super) struct Condition {
+    pub(super) sql: String,
+    /// The columns that it may name.
+    pub(super) names: BTreeSet<String>,
 }
 
 impl Selection {
     fn sql(&self, pages: Option<&str>) -> String {
         let columns: Vec<String> = self.columns.iter().map(|(_, name, shape)| shape.sql(name)).collect();
-        let conditions: Vec<&str> = pages.into_iter().chain(self.condition.as_deref()).collect();
-        let condition =
-            if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) };
-        format!("SELECT {} FROM {}{condition}", columns.join(", "), self.relation.sql)
+        let columns = columns.join(", ");
+        let pages = pages.map_or_else(String::new, |pages| format!(" WHERE {pages}"));
+        let from = &self.relation.sql;
+        let Some(condition) = &self.condition else {
+            return format!("SELECT {columns} FROM {from}{pages}");
+        };
+        let is_computed = pages.is_empty() || self.relation.attributes.iter().any(|attribute| attribute.is_virtual);
+        if !is_computed {
+            return format!("SELECT {columns} FROM {from}{pages} AND {}", condition.sql);
+        }
+        // What a view computes fails or not whatever the condition is: it is computed before.
+        let own = self.columns.iter().map(|(_, name, _)| name);
+        let names: BTreeSet<String> = own.chain(&condition.names).map(|name| quoted(name)).collect();
+        let names: Vec<String> = names.into_iter().collect();
+        format!(
+            "SELECT {columns} FROM (SELECT {} FROM {from}{pages} OFFSET 0) AS t WHERE {}",
+            names.join(", "),
+            condition.sql
+        )
     }
 }
 

@@ -20,16 +20,16 @@ use super::super::table::{Column, Notes, Role, Source, Table};
 use super::super::text::Nulls;
 use super::super::{Gathered, Which};
 use super::access::Access;
-use super::catalog::{self, Attribute, Catalog, Relation, RelationKind};
+use super::catalog::{self, Attribute, Catalog, Relation, RelationKind, Texts};
 use super::config::DatabaseConfig;
 use super::connection::{Begin, Connection, Door, begin, failed, unread};
 use super::dial::Dial;
 use super::error::DatabaseError;
 use super::key::Key;
-use super::moment::{Moment, Selection};
+use super::moment::{Division, Moment, Selection};
 use super::parts::crowded;
 use super::shape::Shape;
-use super::{quoted, role};
+use super::{quoted, role, within};
 
 /// A database whose tables are open.
 #[derive(Debug)]
@@ -90,7 +90,7 @@ pub(in crate::store) async fn open(
         let plan = match relation {
             Ok(relation) => {
                 let wanted = Wanted::named(&name, &config.tables, catalogue).ok_or(StoreError::NoPerson)?;
-                Plan::of(wanted, relation, user, about.is_unencoded, &mut summary)
+                Plan::of(wanted, relation, user, about.texts, &mut summary)
             }
             Err(error) => Err(error),
         };
@@ -237,7 +237,7 @@ impl Plan {
         wanted: Wanted,
         relation: Relation,
         user: &str,
-        is_unencoded: bool,
+        texts: Texts,
         summary: &mut DatabaseSummary,
     ) -> Result<Self, StoreError> {
         let names: Vec<String> = relation.attributes.iter().map(|attribute| plain(&attribute.name)).collect();
@@ -253,8 +253,9 @@ impl Plan {
                     missing.push(quoted(name));
                     survey.unreadable.push((column, DatabaseError::ungranted(user, "it")));
                 }
-                (_, Some(shape), Fit::Plain) if is_unencoded && matches!(shape, Shape::Text { .. }) => {
-                    let fit = Fit::Checked(Some("a text in no known encoding; every value is UTF-8"));
+                (_, Some(shape @ Shape::Text { .. }), Fit::Plain) if texts != Texts::Unicode => {
+                    let how = "a text in no known encoding; every value is UTF-8";
+                    let fit = Fit::Checked((texts == Texts::Bytes).then_some(how));
                     columns.push(Planned { column, from, shape, fit });
                 }
                 (_, Some(shape), Fit::Plain | Fit::Mended(_) | Fit::Checked(_)) => {
@@ -307,29 +308,30 @@ impl Plan {
     /// Looks at the values, as far as types do not say that every one can be read.
     async fn read(self, moment: &Moment, nulls: &Nulls) -> Result<Table, StoreError> {
         let Self { relation, wanted, mut survey, columns } = self;
-        let (rows, mut none) = bounds(moment, &relation, &columns).await?;
-        let mut bad = BTreeMap::new();
-        for (at, (misfits, nothing)) in values(moment, &relation, &columns, nulls).await? {
-            bad.insert(at, misfits);
-            none.insert(at, nothing);
-        }
+        let (rows, looked) = looked_at(moment, &relation, &columns, nulls).await?;
         let mut kept = Vec::new();
-        for (at, planned) in columns.into_iter().enumerate() {
-            let is_bad = bad.get(&at).is_some_and(|count| *count > 0);
-            if let Some(count) = none.get(&at).filter(|count| **count > 0 && !is_bad) {
-                survey.mended.push((planned.column.name.clone(), nothing(*count, &planned.column)));
-            }
-            match (bad.get(&at), planned.fit) {
-                (Some(count), _) if *count > 0 => {
-                    let are = if *count == 1 { "1 value is".to_string() } else { format!("{count} values are") };
-                    survey.unreadable.push((planned.column.clone(), format!("{are} not {}", planned.column.words())));
+        for (planned, looked) in columns.into_iter().zip(looked) {
+            let column = &planned.column;
+            let lost = match looked {
+                Ok(lost) => lost,
+                Err(why) => {
+                    survey.unreadable.push((column.clone(), why));
+                    continue;
                 }
-                (_, Fit::Mended(how) | Fit::Checked(Some(how))) => {
-                    survey.mended.push((planned.column.name.clone(), how.to_string()));
-                    kept.push(planned);
-                }
-                _ => kept.push(planned),
+            };
+            if lost.misfits > 0 {
+                let count = lost.misfits;
+                let are = if count == 1 { "1 value is".to_string() } else { format!("{count} values are") };
+                survey.unreadable.push((column.clone(), format!("{are} not {}", column.words())));
+                continue;
             }
+            if lost.nothing > 0 {
+                survey.mended.push((column.name.clone(), nothing(lost.nothing, column)));
+            }
+            if let Fit::Mended(how) | Fit::Checked(Some(how)) = planned.fit {
+                survey.mended.push((column.name.clone(), how.to_string()));
+            }
+            kept.push(planned);
         }
         if let Some((column, why)) = survey.unreadable.iter().find(|(column, _)| column.name == wanted.first()) {
             let (file, why) = (relation.shown.clone(), why.clone());
@@ -379,65 +381,141 @@ fn at(relation: &Relation, from: From) -> Option<&Attribute> {
     }
 }
 
-/// How many rows there are, and how many values of which columns are none: days beyond the years 0001 to 9999, NaN and infinities.
-/// The server counts them: comparing these cannot fail.
-async fn bounds(
-    moment: &Moment,
-    relation: &Relation,
-    columns: &[Planned],
-) -> Result<(usize, BTreeMap<usize, u64>), DatabaseError> {
-    let mut counts = vec!["count(*)".to_string()];
-    let bounded: Vec<(usize, &Planned)> =
-        columns.iter().enumerate().filter(|(_, planned)| planned.shape.has_bounds(planned.column.kind)).collect();
-    for (_, planned) in &bounded {
-        let Some(attribute) = at(relation, planned.from) else { continue };
-        let name = quoted(&attribute.name);
-        let within = |of: &str| {
-            let of = format!("pg_catalog.{of}");
-            format!("NOT ({name} >= '0001-01-01'::{of} AND {name} < '10000-01-01'::{of})")
-        };
-        let is_none = match planned.shape {
-            Shape::Moment { zoned: true } => within("timestamptz"),
-            Shape::Moment { zoned: false } => within("timestamp"),
-            Shape::Double | Shape::Numeric => format!("{name}::pg_catalog.text IN {}", super::NO_NUMBERS),
-            _ => within("date"),
-        };
-        counts.push(format!("count({name}) FILTER (WHERE {is_none})"));
-    }
-    let sql = format!("SELECT {} FROM {}", counts.join(", "), relation.sql);
-    let counted = moment.counts(&relation.shown, &sql, counts.len()).await?;
-    let mut counted = counted.into_iter().map(|count| u64::try_from(count).unwrap_or(0));
-    let rows = usize::try_from(counted.next().unwrap_or(0)).unwrap_or(usize::MAX);
-    Ok((rows, bounded.into_iter().map(|(at, _)| at).zip(counted).collect()))
+/// What a look at a column's values found.
+#[derive(Clone, Copy, Default)]
+struct Lost {
+    /// How many are not what the column holds.
+    misfits: u64,
+    /// How many are days or numbers that are none.
+    nothing: u64,
 }
 
-/// How many values of which columns are not what they should be, and how many are none, of those where only looking at each one
-/// tells.
-async fn values(
+/// How many rows there are, and what of each column's values is lost; or why they cannot be read.
+async fn looked_at(
     moment: &Moment,
     relation: &Arc<Relation>,
     columns: &[Planned],
     nulls: &Nulls,
-) -> Result<Vec<(usize, (u64, u64))>, DatabaseError> {
-    let checked: Vec<(usize, &Planned)> =
-        columns.iter().enumerate().filter(|(_, planned)| planned.must_be_read()).collect();
-    if checked.is_empty() {
-        return Ok(Vec::new());
+) -> Result<(usize, Vec<Result<Lost, String>>), DatabaseError> {
+    let whole: Vec<&Planned> = columns.iter().collect();
+    match moment.aside(look(moment, relation, &whole, nulls)).await? {
+        Ok((rows, lost)) => return Ok((rows, lost.into_iter().map(Ok).collect())),
+        Err(error) if uncomputed(&error).is_none() => return Err(error),
+        Err(_) => {}
     }
-    let select = |(_, planned): &(usize, &Planned)| {
-        let name = at(relation, planned.from)?.name.clone();
-        Some((planned.column.clone(), name, planned.shape))
-    };
-    let columns = checked.iter().filter_map(select).collect();
-    let selection = Selection { relation: Arc::clone(relation), columns, condition: None };
-    let mut counts = vec![(0, 0); checked.len()];
+    // One by one: the others can be read.
+    let (rows, _) = look(moment, relation, &[], nulls).await?;
+    let mut found = Vec::with_capacity(columns.len());
+    for planned in columns {
+        found.push(match moment.aside(look(moment, relation, &[planned], nulls)).await? {
+            Ok((_, lost)) => Ok(lost.into_iter().next().unwrap_or_default()),
+            Err(error) => Err(uncomputed(&error).ok_or(error)?),
+        });
+    }
+    Ok((rows, found))
+}
+
+/// Why a column cannot be read, where that is for the sake of its own values.
+fn uncomputed(error: &DatabaseError) -> Option<String> {
+    match error {
+        DatabaseError::Value { state, .. } | DatabaseError::Refused { state, .. } => Some(format!(
+            "the server cannot hand over every value (SQLSTATE {state}): an expression of a view fails on a row, or a text has no place \
+             in UTF-8"
+        )),
+        _ => None,
+    }
+}
+
+/// Looks at the values of columns: the server counts what can be counted there, and hands over what must be read.
+async fn look(
+    moment: &Moment,
+    relation: &Arc<Relation>,
+    columns: &[&Planned],
+    nulls: &Nulls,
+) -> Result<(usize, Vec<Lost>), DatabaseError> {
+    let (rows, mut lost) = bounds(moment, relation, columns).await?;
+    values(moment, relation, columns, nulls, &mut lost).await?;
+    Ok((rows, lost))
+}
+
+/// How many rows there are, and how many values of which columns are none (days beyond the years 0001 to 9999, NaN and infinities) or
+/// beyond every double. Comparing these cannot fail. What a view computes may: it is computed for every row.
+async fn bounds(
+    moment: &Moment,
+    relation: &Relation,
+    columns: &[&Planned],
+) -> Result<(usize, Vec<Lost>), DatabaseError> {
+    let is_whole = moment.division(relation) == Division::Whole;
+    let mut counts = vec!["count(*)".to_string()];
+    // Where which count belongs.
+    let (mut nothing, mut misfits) = (BTreeMap::new(), BTreeMap::new());
+    for (at, planned) in columns.iter().enumerate() {
+        let Some(attribute) = self::at(relation, planned.from) else { continue };
+        let name = quoted(&attribute.name);
+        let none = format!("{name}::pg_catalog.text IN {}", super::NO_NUMBERS);
+        let beyond = |of: &str| format!("NOT ({})", within(&name, of));
+        if planned.shape.has_bounds(planned.column.kind) {
+            nothing.insert(counts.len(), at);
+            let is_none = match planned.shape {
+                Shape::Moment { zoned: true } => beyond("timestamptz"),
+                Shape::Moment { zoned: false } => beyond("timestamp"),
+                Shape::Double | Shape::Numeric => none.clone(),
+                _ => beyond("date"),
+            };
+            counts.push(format!("count({name}) FILTER (WHERE {is_none})"));
+            if planned.shape == Shape::Numeric {
+                misfits.insert(counts.len(), at);
+                let most = f64::MAX;
+                counts.push(format!(
+                    "count({name}) FILTER (WHERE NOT ({none} OR {name} BETWEEN '-{most:.0}'::pg_catalog.numeric AND \
+                     '{most:.0}'::pg_catalog.numeric))"
+                ));
+            }
+        } else if is_whole || attribute.is_virtual {
+            counts.push(format!("count({name})"));
+        }
+    }
+    let sql = format!("SELECT {} FROM {}", counts.join(", "), relation.sql);
+    let counted = moment.counts(&relation.shown, &sql, counts.len()).await?;
+    let counted: Vec<u64> = counted.into_iter().map(|count| u64::try_from(count).unwrap_or(0)).collect();
+    let mut lost = vec![Lost::default(); columns.len()];
+    for (from, to) in nothing {
+        lost[to].nothing = counted[from];
+    }
+    for (from, to) in misfits {
+        lost[to].misfits = counted[from];
+    }
+    Ok((usize::try_from(counted[0]).unwrap_or(usize::MAX), lost))
+}
+
+/// The same of those columns where only looking at each value tells.
+async fn values(
+    moment: &Moment,
+    relation: &Arc<Relation>,
+    columns: &[&Planned],
+    nulls: &Nulls,
+    lost: &mut [Lost],
+) -> Result<(), DatabaseError> {
+    let (places, selected): (Vec<usize>, Vec<_>) = columns
+        .iter()
+        .enumerate()
+        .filter(|(_, planned)| planned.must_be_read())
+        .filter_map(|(place, planned)| {
+            let name = at(relation, planned.from)?.name.clone();
+            Some((place, (planned.column.clone(), name, planned.shape)))
+        })
+        .unzip();
+    if places.is_empty() {
+        return Ok(());
+    }
+    let selection = Selection { relation: Arc::clone(relation), columns: selected, condition: None };
     let take = |read: super::decode::Read| {
-        for (sum, lost) in counts.iter_mut().zip(read.misfits.into_iter().zip(read.nothing)) {
-            *sum = (sum.0 + lost.0, sum.1 + lost.1);
+        for (place, (misfits, nothing)) in places.iter().zip(read.misfits.into_iter().zip(read.nothing)) {
+            lost[*place].misfits += misfits;
+            lost[*place].nothing += nothing;
         }
     };
-    moment.each(&selection, nulls, take).await?;
-    Ok(checked.into_iter().map(|(at, _)| at).zip(counts).collect())
+    moment.each(&selection, nulls, take).await
 }
 
 /// Reads and checks the ids of PERSON; ascending.

@@ -7,6 +7,7 @@ use arrow::record_batch::RecordBatch;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{DataFusionError, Result, internal_err};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::utils::collect_columns;
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
@@ -21,7 +22,7 @@ use super::decode::{Read, may_lose};
 use super::error::DatabaseError;
 use super::filter::{There, pushed};
 use super::key::Key;
-use super::moment::{Cursor, Division, Moment, Selection};
+use super::moment::{Condition, Cursor, Division, Moment, Selection};
 use super::open::attribute;
 
 /// A plan that yields the rows of a table, with the columns at `projection`, in up to `partitions` parts. The server leaves out
@@ -48,7 +49,11 @@ pub(in crate::store) fn plan(
         let (name, shape) = attribute(&table.name, relation, column)?;
         Some(There { name, shape, is_kept: !may_lose(shape, column) })
     };
-    let condition = predicate.and_then(|predicate| pushed(predicate, &there));
+    let condition = predicate.and_then(|predicate| {
+        let named = collect_columns(predicate).into_iter().filter_map(|column| there(column.name()));
+        let names = named.map(|there| there.name).collect();
+        pushed(predicate, &there).map(|sql| Condition { sql, names })
+    });
     let schema = schema(columns.iter().map(|(column, ..)| column));
     let key = Key::of(table, relation);
     let selection = Arc::new(Selection { relation: Arc::clone(relation), columns, condition });

@@ -60,8 +60,11 @@ impl Shape {
     pub(super) fn sql(self, name: &str) -> String {
         let name = super::quoted(name);
         match self {
-            // By the server, which has the zone, and the days on which its clocks were changed.
-            Self::Moment { zoned: true } => format!("{name}::pg_catalog.timestamp"),
+            // By the server, which has the zone, and the days on which its clocks were changed. Where the last moments that it has
+            // lie in a zone is beyond its calendar, and an error.
+            Self::Moment { zoned: true } => {
+                format!("CASE WHEN {} THEN {name}::pg_catalog.timestamp END", super::within(&name, "timestamptz"))
+            }
             _ => name,
         }
     }
