@@ -32,6 +32,7 @@ mod lineage;
 pub(crate) mod naming;
 mod nulls;
 mod once;
+pub(crate) mod orders;
 mod parse;
 mod patientwise;
 mod plan;

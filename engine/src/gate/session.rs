@@ -18,9 +18,13 @@ use url::Url;
 
 use super::GatedTable;
 use crate::cohort::naming::NamedSubqueries;
+use crate::cohort::orders::ForgetOrders;
 use crate::cohort::rules::IndependentRelations;
 use crate::cohort::total::{TotalConversions, TotalPlanner};
 use crate::cohort::{Limits, functions, rules};
+
+/// The name of the rule that puts in sorts and exchanges.
+const SORTS: &str = "EnsureRequirements";
 
 /// Knows no store, and takes none.
 #[derive(Debug)]
@@ -38,10 +42,14 @@ impl ObjectStoreRegistry for NoObjectStores {
 
 /// The engine's rules for physical plans, in its order, without those that move a filter below a projection: they look its columns
 /// up by their names, of which several may have one, and what such a filter asks of one column is then asked of another. Filters
-/// have been moved before, and no table takes any later.
-fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
+/// have been moved before, and no table takes any later. Before sorts and exchanges are put in, claims of order are taken out.
+pub(crate) fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     let by_name = |name: &str| name.starts_with("FilterPushdown");
-    PhysicalOptimizer::new().rules.into_iter().filter(|rule| !by_name(rule.name())).collect()
+    let mut rules = PhysicalOptimizer::new().rules;
+    rules.retain(|rule| !by_name(rule.name()));
+    let at = rules.iter().position(|rule| rule.name() == SORTS).unwrap_or(0);
+    rules.insert(at, Arc::new(ForgetOrders));
+    rules
 }
 
 /// A session over these tables. It has no information schema, no other catalog, no object store, no table function,

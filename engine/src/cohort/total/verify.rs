@@ -26,7 +26,7 @@ use datafusion::physical_plan::windows::{BoundedWindowAggExec, WindowAggExec, Wi
 use super::arithmetic::SPAN;
 use super::each_row::EachRow;
 use super::{cast, catalogue};
-use crate::cohort::CohortError;
+use crate::cohort::{CohortError, orders};
 
 /// Operators that fail for want of memory or time alone. Scans are inside the gate, sorts keep no bound on how many rows
 /// they give, and what is not here has no place in a cohort.
@@ -55,6 +55,7 @@ const OPERATORS: &[&str] = &[
     "SortMergeJoinExec",
     "SortPreservingMergeExec",
     "UnionExec",
+    "UnorderedExec",
     "WindowAggExec",
 ];
 
@@ -67,6 +68,9 @@ pub(in crate::cohort) fn verify(plan: &Arc<dyn ExecutionPlan>) -> Checked {
     }
     plan.schema().fields().iter().try_for_each(|field| column(field.data_type()))?;
     aggregates(plan)?;
+    if orders::goes_by_order(plan) && !plan.children().into_iter().all(orders::is_known) {
+        return unlisted("an_order");
+    }
     let below = match plan.children().as_slice() {
         [input] => Some(input.schema()),
         _ => None,
@@ -205,7 +209,9 @@ const fn compares(op: Operator) -> bool {
 /// Whether the engine takes a value of an IN list for constant only if it is.
 fn is_what_it_seems(value: &Arc<dyn PhysicalExpr>) -> bool {
     let function = value.downcast_ref::<ScalarFunctionExpr>();
-    value.is::<Literal>() || value.is::<Column>() || function.is_some_and(|function| function.fun().inner().is::<EachRow>())
+    value.is::<Literal>()
+        || value.is::<Column>()
+        || function.is_some_and(|function| function.fun().inner().is::<EachRow>())
 }
 
 /// Choices among values that are there, and questions about them. A filter that a join fills in later compares columns
@@ -225,19 +231,32 @@ fn is_harmless(expr: &Arc<dyn PhysicalExpr>) -> bool {
 mod tests {
     use arrow::array::{Int64Array, RecordBatch, StringArray};
     use datafusion::datasource::MemTable;
+    use datafusion::execution::session_state::SessionStateBuilder;
+    use datafusion::physical_optimizer::PhysicalOptimizerRule;
+    use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
     use datafusion::prelude::{SessionConfig, SessionContext};
 
     use super::*;
+    use crate::gate::session::physical_rules;
 
     /// What the query engine by itself makes of a query, and what is said of it.
     async fn of_the_engine(sql: &str) -> Checked {
+        planned(sql, physical_rules()).await
+    }
+
+    async fn planned(sql: &str, rules: Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>>) -> Checked {
         let columns = [
             ("p", Arc::new(Int64Array::from(vec![1, 2])) as arrow::array::ArrayRef),
             ("a", Arc::new(Int64Array::from(vec![1, 2]))),
             ("t", Arc::new(StringArray::from(vec!["x", "y"]))),
         ];
         let batch = RecordBatch::try_from_iter(columns).expect("columns of one length");
-        let context = SessionContext::new_with_config(SessionConfig::new().with_target_partitions(2));
+        let state = SessionStateBuilder::new()
+            .with_config(SessionConfig::new().with_target_partitions(2))
+            .with_default_features()
+            .with_physical_optimizer_rules(rules)
+            .build();
+        let context = SessionContext::new_with_state(state);
         let table = MemTable::try_new(batch.schema(), vec![vec![batch]]).expect("a table");
         context.register_table("r", Arc::new(table)).expect("registered");
         let plan = context.sql(sql).await.expect("planned").create_physical_plan().await.expect("planned");
@@ -276,6 +295,20 @@ mod tests {
             assert_eq!(of_the_engine(sql).await, Err(CohortError::Unlisted { what: what.to_string() }), "{sql}");
         }
         assert_eq!(of_the_engine("SELECT INTERVAL '1' DAY AS i FROM r").await, Err(SPANS));
+    }
+
+    #[tokio::test]
+    async fn what_goes_by_an_order_that_is_only_claimed_is_refused() {
+        for sql in [
+            "SELECT p, count(*) FROM r GROUP BY p",
+            "SELECT DISTINCT p FROM r",
+            "SELECT p, lag(a) OVER (PARTITION BY p ORDER BY a) FROM r",
+            "SELECT p, max(a) OVER (PARTITION BY p ORDER BY a ROWS UNBOUNDED PRECEDING) FROM r",
+            "SELECT p FROM r ORDER BY a",
+        ] {
+            let claimed = planned(sql, PhysicalOptimizer::new().rules).await;
+            assert_eq!(claimed, Err(CohortError::Unlisted { what: "an_order".to_string() }), "{sql}");
+        }
     }
 
     #[tokio::test]

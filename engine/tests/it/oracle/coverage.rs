@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::draw::Study;
 use super::functions::{AGGREGATES, FUNCTIONS};
-use super::tree::{Body, Expr, Join, Joined, Literal, Node, Query, Relation, Select, Style};
+use super::tree::{Body, Expr, Join, Joined, Literal, Node, Query, Relation, Select, Source, Style};
 
 /// The constructs of a study, by names.
 pub(super) fn constructs(study: &Study) -> BTreeSet<String> {
@@ -81,6 +81,14 @@ fn of_select(select: &Select, add: &mut dyn FnMut(String)) {
     }
     if select.distinct {
         add("SELECT DISTINCT".to_string());
+    }
+    let has_window = |select: &Select| select.items.iter().any(|item| matches!(item.expr, Expr::Window(_)));
+    let over_windows = |source: &Source| {
+        let Relation::Query(query) = &source.relation else { return false };
+        matches!(&query.body, Body::Select(of) if has_window(of))
+    };
+    if has_window(select) && select.joins.iter().map(|join| &join.source).chain([&select.from]).any(over_windows) {
+        add("a window over windows".to_string());
     }
     if !select.group.is_empty() {
         add("GROUP BY".to_string());
@@ -301,6 +309,7 @@ pub(super) fn expected() -> BTreeSet<String> {
         "QUALIFY",
         "derived table",
         "derived table without a name",
+        "a window over windows",
         "parts of other names",
         "parts that have each other's names",
         "a first part without rows",

@@ -27,6 +27,9 @@ impl Study {
     pub(in super::super) fn draw(seed: u64) -> Self {
         let mut draw = Draw { dice: Dice::new(seed), aliases: 0, named: Vec::new(), retold: false };
         draw.retold = draw.dice.chance(12);
+        if !draw.retold && draw.dice.chance(10) {
+            return draw.of_orders();
+        }
         let mut with = Vec::new();
         let count = if draw.retold { 2 + draw.dice.roll(2) } else { draw.dice.weighted(&[70, 22, 8]) };
         for n in 0..count {
@@ -65,6 +68,55 @@ impl Study {
 }
 
 impl Draw {
+    /// What is summed up of ranks, or of groups, where an order may be taken for known.
+    fn of_orders(mut self) -> Study {
+        let (query, mut drawn) = if self.dice.chance(65) {
+            self.ranked()
+        } else {
+            let joining = self.told_orders();
+            self.grouped_over(joining, false)
+        };
+        drawn.name = "w0".to_string();
+        let columns = ["who", "v0", "v1"].map(|name| (name.to_string(), Type::Int)).to_vec();
+        let mut study = self.summed(&drawn);
+        study.with = vec![(drawn.name.clone(), query)];
+        Study { query: study, columns, threads: 1 + self.dice.roll(3), large: self.dice.roll(2) == 0 }
+    }
+
+    /// How many rows each patient has of what WITH defines, and what their numbers come to where a column has a value or none.
+    fn summed(&mut self, of: &Drawn) -> Query {
+        let mut joining = self.person();
+        let alias = self.alias('t');
+        let place = Place::over(&alias, &of.columns);
+        let own = place.subject.clone().expect("patients' rows have a subject");
+        let subject = joining.place.subject.clone().expect("PERSON has a subject");
+        let source = Source { relation: Relation::Table(of.name.clone()), alias };
+        joining.joins.push(Join { kind: Joined::Inner, source, on: own.equals(subject.clone()) });
+        let who = joining.place.who().expect("PERSON has the patient's number");
+        let plain = place.columns.iter().filter(|(_, kind)| matches!(kind, Kind::Plain(_))).map(|(expr, _)| expr);
+        let plain: Vec<Expr> = plain.cloned().collect();
+        let number = plain.iter().find(|expr| expr.ty() == Type::Int).cloned();
+        let value = match number {
+            Some(number) => {
+                // What has no value is last, or first, in every order.
+                let last = plain.last().expect("the number at least").clone();
+                let expr = Box::new(if self.dice.chance(50) { last } else { self.dice.pick(&plain).clone() });
+                let when = Expr::IsNull { negated: self.dice.chance(40), expr };
+                Expr::Case { operand: None, arms: vec![(when, number)], otherwise: None, ty: Type::Int }
+            }
+            None => Expr::Literal(Literal::Int(1)),
+        };
+        let (args, order) = (vec![value], Vec::new());
+        let sum = Expr::Aggregate { name: "sum", distinct: false, args, order, filter: None, ty: Type::Int };
+        let items = vec![
+            named(subject.clone(), "subject"),
+            named(self.most(who), "who"),
+            named(Expr::count_of_rows(), "v0"),
+            named(sum, "v1"),
+        ];
+        joining.into_query(items, None, vec![subject], None)
+    }
+
     /// The declared columns over a place.
     fn declared(&mut self, place: &Place, who: Expr, columns: &[(String, Type)]) -> Vec<Item> {
         let subject = place.subject.clone().expect("a cohort is of patients");

@@ -5,6 +5,7 @@ mod aggregate;
 mod cohort;
 mod condition;
 mod expression;
+mod order;
 mod rows;
 mod source;
 mod subquery;

@@ -14,6 +14,9 @@ impl Draw {
         if self.dice.chance(20) {
             return self.set_rows(depth);
         }
+        if self.dice.chance(20) {
+            return self.ranked();
+        }
         let joins = self.dice.weighted(&[60, 30, 10]);
         let mut joining = self.patients(depth, joins);
         joining.place.windows = self.dice.chance(45);
@@ -73,7 +76,7 @@ impl Draw {
     /// Rows grouped by the patient, or by the patient and more.
     fn grouped_rows(&mut self, depth: usize, one_row: bool) -> (Query, Drawn) {
         let joins = self.dice.weighted(&[60, 30, 10]);
-        let joining = self.patients(depth, joins);
+        let joining = if self.dice.chance(15) { self.told_orders() } else { self.patients(depth, joins) };
         self.grouped_over(joining, one_row)
     }
 
@@ -103,7 +106,7 @@ impl Draw {
         (query, Drawn { name: String::new(), columns, one_row: false })
     }
 
-    fn grouped_over(&mut self, mut joining: Joining, one_row: bool) -> (Query, Drawn) {
+    pub(super) fn grouped_over(&mut self, mut joining: Joining, one_row: bool) -> (Query, Drawn) {
         joining.place.tests = self.dice.chance(20);
         joining.place.scalars = joining.place.tests;
         let place = joining.place.clone();
