@@ -154,7 +154,10 @@ pub enum CohortError {
         now: &'static str,
     },
     /// A column that is kept from every study.
-    #[error("column `{name}` identifies people or is free text, and no study may read it; use a concept instead")]
+    #[error(
+        "column `{name}` identifies people or is free text, and no study may read it; use {} instead",
+        open_for(name)
+    )]
     WithheldColumn {
         /// As written.
         name: String,
@@ -246,7 +249,10 @@ pub enum CohortError {
         name: String,
     },
     /// A window function over the rows of several people.
-    #[error("a window function must be PARTITION BY the subject's column; add it")]
+    #[error(
+        "a window function must be PARTITION BY the subject's column; add it (no query ranks patients among each other: bands are a \
+             dimension with `edges`, a median is a histogram's)"
+    )]
     WindowAcrossSubjects,
     /// Rows that are made of several patients': one patient's values would stand in the rows of others, or their noise
     /// would not be enough.
@@ -352,9 +358,23 @@ pub enum CohortError {
 
 /// What is not allowed, and what to write instead of it, where that is known.
 fn construct(what: &str) -> String {
-    match what.strip_suffix(')').and_then(|what| what.split_once(" (instead of ")) {
-        Some((what, form)) => format!("{what} is not allowed in a cohort; write {form} instead"),
-        None => format!("{what} is not allowed in a cohort; write the query without it"),
+    let (what, form) = match what.strip_suffix(')').and_then(|what| what.split_once(" (instead of ")) {
+        Some((what, form)) => (what, format!("write {form} instead")),
+        None => (what, "write the query without it".to_string()),
+    };
+    // What is put in between ends with a comma, too.
+    let between = if what.contains(", which ") { "," } else { "" };
+    format!("{what}{between} is not allowed in a cohort; {form}")
+}
+
+/// What tells the same of a column that is kept.
+fn open_for(name: &str) -> &'static str {
+    match name {
+        name if name.ends_with("birth_datetime") => "year_of_birth",
+        name if name.ends_with("_source_value") => {
+            "the column of its _concept_id, or of its _source_concept_id with concept.concept_code"
+        }
+        _ => "a concept",
     }
 }
 

@@ -74,6 +74,8 @@ pub(super) fn instead_of(name: &str) -> &'static str {
             "write LIKE, or IN of the values that are meant"
         }
         "isnumeric" | "isdate" => "take TRY_CAST(… AS …) IS NOT NULL",
+        "max_by" | "min_by" | "arg_max" | "arg_min" => "take first_value(x ORDER BY d DESC) of a patient's rows",
+        "make_interval" => "write INTERVAL '30' DAY, or add a number of days to a date",
         "newid" | "rand" | "random" => "a cohort is everyone who meets its conditions, not chosen by chance",
         _ => {
             "use functions of numbers, dates and single texts that give the same answer every time, such as coalesce, date_part, \

@@ -465,6 +465,9 @@ fn expression(expr: &Expr) -> Flow {
         Expr::Like { any: false, expr, .. } | Expr::ILike { any: false, expr, .. } => {
             none_of(&[(tests(expr), "IN, BETWEEN or LIKE right after another (instead of parentheses)")])
         }
+        Expr::Cast { data_type: DataType::Interval { .. }, .. } => {
+            refuse("CAST to INTERVAL (instead of INTERVAL '30' DAY, or a date and a number of days)")
+        }
         Expr::Cast {
             kind: CastKind::Cast | CastKind::TryCast | CastKind::DoubleColon,
             data_type,
@@ -521,7 +524,9 @@ const fn kind_of(expr: &Expr) -> &'static str {
         Expr::Convert { .. } => {
             "CONVERT with a style (instead of CAST(… AS DATE), or date_part('year', …) and the like)"
         }
-        Expr::Array(_) | Expr::CompoundFieldAccess { .. } => "an array (instead of IN, or a [[concept_set]])",
+        Expr::Array(_) => "an array (instead of IN, or a [[concept_set]])",
+        Expr::CompoundFieldAccess { .. } => "a part of an array (instead of first_value(a ORDER BY b), or min or max)",
+        Expr::Cast { .. } => "SAFE_CAST (instead of TRY_CAST)",
         Expr::AtTimeZone { .. } => "AT TIME ZONE (times have no zone here)",
         Expr::SimilarTo { .. } | Expr::RLike { .. } => "SIMILAR TO or REGEXP (instead of LIKE)",
         Expr::Like { .. } | Expr::ILike { .. } => "LIKE ANY (instead of one LIKE after another, with OR)",
@@ -579,6 +584,11 @@ fn binary(op: &BinaryOperator) -> Flow {
         | BinaryOperator::Regexp => {
             refuse("a regular expression (instead of LIKE, or IN of the values that are meant)")
         }
+        BinaryOperator::BitwiseXor | BinaryOperator::PGExp => refuse("^ (instead of power(a, b))"),
+        BinaryOperator::DuckIntegerDivide | BinaryOperator::MyIntegerDivide => {
+            refuse("division without a fraction by // or DIV (instead of floor(a / b), or a / b of whole numbers)")
+        }
+        BinaryOperator::Overlaps => refuse("OVERLAPS (instead of a.first <= b.last AND b.first <= a.last)"),
         _ => refuse("this operator"),
     }
 }

@@ -10,7 +10,8 @@
 //! held goes on to hold, and its equalities are added. GROUP BY, DISTINCT and windows add attributes to each row (which
 //! group it is in, what the group's aggregate is) and drop others, which changes nothing between those that stay. An
 //! outer join makes rows up, out of NULL: its optional side gets new attributes, which depend on the columns that its ON
-//! reads, and only as far as those determine what they stand for among the pairs that match. UNION gets new attributes,
+//! reads, and only as far as those determine what they stand for among the pairs that match; where a column is NULL that
+//! ON compares, nothing matched, and all of them are NULL. UNION gets new attributes,
 //! too, which have in common what each of its parts says in the same words. Facts of the tables are two: `person` has
 //! one row a person, and a vocabulary's key is unique; both are checked when the store is opened, and in a database by
 //! each study. Two values are the same here when no operation can tell them apart; `=` says so of whole numbers, texts,
@@ -63,6 +64,8 @@ struct Proof {
     meanings: BTreeMap<Attribute, Meaning>,
     /// By attribute of a row_number, which is never NULL, what it counts within.
     row_numbers: BTreeMap<Attribute, Vec<Attribute>>,
+    /// By attribute of an outer join's optional side that has a value wherever there is a match, that side's identity.
+    matched: BTreeMap<Attribute, Attribute>,
 }
 
 /// Checks that a plan, not yet optimised, yields at most one row for each value of its column [`SUBJECT`].
@@ -323,7 +326,9 @@ impl Proof {
                 }
                 Expr::IsNull(inner) => {
                     let value = self.value(inner, columns, schema);
-                    self.facts.determine(&[], &[value]);
+                    // Where nothing matches, there is one row.
+                    let identity = self.matched.get(&value).copied();
+                    self.facts.determine(&[], &identity.into_iter().chain([value]).collect::<Vec<_>>());
                 }
                 Expr::InList(list) if !list.negated && list.list.len() == 1 => {
                     let kind = exact(&list.expr, schema);

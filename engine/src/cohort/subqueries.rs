@@ -37,7 +37,8 @@ use datafusion::logical_expr::expr::{Exists, InSubquery};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::{conjunction, split_conjunction_owned};
 use datafusion::logical_expr::{
-    Aggregate, BinaryExpr, Expr, LogicalPlan, LogicalPlanBuilder, Operator, Subquery, Window, and, lit, not, or, when,
+    Aggregate, BinaryExpr, Expr, Join, JoinType, LogicalPlan, LogicalPlanBuilder, Operator, Subquery, Window, and, lit,
+    not, or, when,
 };
 use datafusion::scalar::ScalarValue;
 
@@ -148,11 +149,67 @@ fn node(plan: LogicalPlan, names: &mut Names) -> Result<Transformed<LogicalPlan>
             let (input, exprs) = lifted(Arc::unwrap_or_clone(window.input), window.window_expr, names)?;
             Ok(Transformed::yes(LogicalPlan::Window(Window::try_new(exprs, Arc::new(input))?)))
         }
-        LogicalPlan::Join(_) => {
-            refuse("a subquery in the condition of a JOIN (instead of one in WHERE, or a further JOIN)")
-        }
+        LogicalPlan::Join(join) => asked_before(join, names).map(Transformed::yes),
         _ => refuse("a subquery in this place (instead of one that a WITH query computes first)"),
     }
+}
+
+/// A join whose conditions with subqueries are asked of one side before, or of an inner join's rows after.
+fn asked_before(join: Join, names: &mut Names) -> Result<LogicalPlan> {
+    const INSTEAD: &str = "a subquery in the condition of an outer JOIN that is not of the joined table alone (instead of a JOIN with \
+                           (SELECT … FROM … WHERE …), where it is)";
+    let of = |plan: Arc<LogicalPlan>, parts: Vec<Expr>, names: &mut Names| match conjunction(parts) {
+        Some(asked) => {
+            let filtered = LogicalPlanBuilder::from(Arc::unwrap_or_clone(plan)).filter(asked)?.build()?;
+            node(filtered, names).data().map(Arc::new)
+        }
+        None => Ok(plan),
+    };
+    let Join { left, right, filter, join_type, .. } = &join;
+    let parts: Vec<Expr> = filter.iter().cloned().flat_map(split_conjunction_owned).collect();
+    let (asked, kept): (Vec<_>, Vec<_>) = parts.into_iter().partition(has_subquery);
+    if join.on.iter().any(|(one, other)| has_subquery(one) || has_subquery(other)) {
+        return refuse(INSTEAD);
+    }
+    let side = match join_type {
+        JoinType::Inner => None,
+        JoinType::Left | JoinType::LeftSemi | JoinType::LeftAnti => Some(right),
+        JoinType::Right => Some(left),
+        _ => return refuse(INSTEAD),
+    };
+    let filter = conjunction(kept);
+    let Some(side) = side else {
+        let rows = LogicalPlan::Join(Join { filter, ..join });
+        return of(Arc::new(rows), asked, names).map(Arc::unwrap_or_clone);
+    };
+    for part in &asked {
+        if !names_alone(part, side.schema())? {
+            return refuse(INSTEAD);
+        }
+    }
+    let is_left = *join_type == JoinType::Right;
+    let side = of(Arc::clone(side), asked, names)?;
+    let (left, right) = if is_left { (side, join.right) } else { (join.left, side) };
+    Ok(LogicalPlan::Join(Join { left, right, filter, ..join }))
+}
+
+/// Whether an expression names columns of these alone, its subqueries included.
+fn names_alone(expr: &Expr, schema: &DFSchema) -> Result<bool> {
+    let mut alone = expr.column_refs().into_iter().all(|column| schema.has_column(column));
+    expr.apply(|part| {
+        let within = match part {
+            Expr::Exists(Exists { subquery, .. }) | Expr::InSubquery(InSubquery { subquery, .. }) => subquery,
+            Expr::ScalarSubquery(subquery) => subquery,
+            _ => return Ok(TreeNodeRecursion::Continue),
+        };
+        for of in within.subquery.all_out_ref_exprs() {
+            if let Expr::OuterReferenceColumn(_, column) = of {
+                alone &= schema.has_column(&column);
+            }
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(alone)
 }
 
 /// Expressions over a plan's rows, those with subqueries as columns of their own.

@@ -7,7 +7,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use super::literals::{Literal, Literals, each};
-use super::quantity::{Form, Quantity, Seen, Unit, Why, choice, combined};
+use super::quantity::{Form, Quantity, Seen, Unit, Why, alternatives, choice, combined};
 use super::query::Reader;
 use super::scope::Scope;
 use super::source::Restriction;
@@ -149,7 +149,8 @@ impl Reader {
             results.push(result);
         }
         results.extend(otherwise.map(|otherwise| self.expression(otherwise, scope)));
-        choice(results).beside(&tests)
+        let one = if is_by_value(operand, whens, otherwise) { alternatives(results) } else { choice(results) };
+        one.beside(&tests)
     }
 
     /// A column as it stands; of anything else nothing, so that nothing is read twice that has parts.
@@ -176,6 +177,30 @@ impl Reader {
             _ => None,
         };
         conjuncts(condition).into_iter().filter_map(restriction).collect()
+    }
+}
+
+/// Whether CASE takes one of two expressions by how they compare, or by which is there: the least, the greatest, or the first that
+/// there is, written out.
+fn is_by_value(operand: Option<&Expr>, whens: &[CaseWhen], otherwise: Option<&Expr>) -> bool {
+    fn bare(expr: &Expr) -> &Expr {
+        if let Expr::Nested(inner) = expr { bare(inner) } else { expr }
+    }
+    fn is_about(condition: &Expr, both: &[&Expr; 2]) -> bool {
+        use BinaryOperator::{And, Gt, GtEq, Lt, LtEq, Or};
+        let is_one = |expr: &Expr| both.contains(&bare(expr));
+        match bare(condition) {
+            Expr::IsNull(of) | Expr::IsNotNull(of) => is_one(of),
+            Expr::BinaryOp { left, op: Lt | LtEq | Gt | GtEq, right } => is_one(left) && is_one(right),
+            Expr::BinaryOp { left, op: And | Or, right } => is_about(left, both) && is_about(right, both),
+            _ => false,
+        }
+    }
+    match (operand, whens, otherwise) {
+        (None, [CaseWhen { condition, result }], Some(otherwise)) => {
+            is_about(condition, &[bare(result), bare(otherwise)])
+        }
+        _ => false,
     }
 }
 

@@ -73,8 +73,8 @@ impl Why {
             Self::Position => ("a place among rows", "use count(*) of the rows"),
             Self::Choice => (
                 "a measured quantity for some patients and a literal or another quantity for others",
-                "leave the others NULL (they are counted as missing; the variable's min and max bound it already), or make it \
-                 a dimension",
+                "take the earlier of two dates by least(a, b), the first that is there by coalesce(a, b); for a fixed end, or a value \
+                 that stands for none, ask for a histogram or make it a dimension (who has NULL is left out and counted as missing)",
             ),
             Self::ManyLiterals => ("one of more than 64 literals", "use fewer, or a dimension with edges"),
             Self::Literal => ("a function of literals that is not followed", "write its values as literals of a CASE"),

@@ -77,6 +77,9 @@ fn what_people_sum_up_passes() {
         "d.died - seen.index_day",
         "coalesce(d.died, labs.first_day) - seen.index_day",
         "least(d.died, labs.first_day) - (seen.index_day + 30)",
+        "CASE WHEN d.died < labs.first_day THEN d.died ELSE labs.first_day END - seen.index_day",
+        "CASE WHEN (labs.first_day IS NULL OR d.died <= labs.first_day) THEN (d.died) ELSE labs.first_day END - seen.index_day",
+        "CASE WHEN d.died IS NOT NULL THEN d.died ELSE labs.first_day END - seen.index_day",
         "date_part('epoch', d.died) - date_part('epoch', seen.index_day)",
         "coalesce(labs.weight, (SELECT min(value_as_number) FROM measurement m WHERE m.person_id = p.person_id AND
          m.measurement_concept_id = 1))",
@@ -157,6 +160,9 @@ fn encodings_are_refused() {
         ("seen.index_day + CASE WHEN rare.rare THEN INTERVAL '9000' YEAR ELSE INTERVAL '1' DAY END - labs.first_day",
          Why::Choice),
         ("CASE WHEN rare.rare THEN d.died ELSE labs.first_day END - seen.index_day", Why::Choice),
+        ("CASE WHEN d.died < labs.first_day AND rare.rare THEN d.died ELSE labs.first_day END - seen.index_day", Why::Choice),
+        ("CASE WHEN d.died < seen.index_day THEN d.died ELSE labs.first_day END - seen.index_day", Why::Choice),
+        ("CASE WHEN labs.weight < labs.height THEN labs.weight ELSE labs.height END", Why::Choice),
         ("coalesce(make_date(p.year_of_birth, 1, 1), d.died) - seen.index_day", Why::Choice),
         ("least(d.died, seen.index_day + 365) - seen.index_day", Why::Choice),
         ("(SELECT max(x) FROM (SELECT person_id, 1 AS x, value_as_number AS y FROM measurement UNION ALL BY NAME

@@ -1,9 +1,11 @@
 //! What an outer join leaves of what was known of its optional side.
 
-use datafusion::logical_expr::Join;
+use datafusion::common::{DFSchema, NullEquality};
+use datafusion::logical_expr::utils::split_conjunction;
+use datafusion::logical_expr::{BinaryExpr, Expr, Join, Operator};
 
 use super::part::Part;
-use super::{Proof, Rows};
+use super::{Proof, Rows, lossless, position};
 use crate::cohort::determined::Attribute;
 
 impl Proof {
@@ -28,6 +30,10 @@ impl Proof {
             self.facts.determine(&read, &[identity]);
         }
         self.optional_row_numbers(padded, &columns, identity);
+        let side = if std::ptr::eq(kept, left) { &join.right } else { &join.left };
+        for at in compared(join, side.schema()) {
+            self.matched.insert(columns[at], identity);
+        }
         Rows { columns, identity: vec![identity] }
     }
 
@@ -49,4 +55,23 @@ impl Proof {
             }
         }
     }
+}
+
+/// Which of a side's columns a join compares, so that they have a value in every pair that matches.
+fn compared(join: &Join, side: &DFSchema) -> Vec<usize> {
+    use Operator::{Eq, Gt, GtEq, Lt, LtEq, NotEq};
+    let keys = join.on.iter().filter(|_| join.null_equality == NullEquality::NullEqualsNothing);
+    let conditions = join.filter.iter().flat_map(split_conjunction).filter_map(|part| match part {
+        Expr::BinaryExpr(BinaryExpr { left, op: Eq | NotEq | Lt | LtEq | Gt | GtEq, right }) => {
+            Some((&**left, &**right))
+        }
+        _ => None,
+    });
+    let sides = keys.map(|(one, other)| (one, other)).chain(conditions).flat_map(|(one, other)| [one, other]);
+    let of_side = |expr: &Expr| match lossless(expr, side) {
+        // A bare name may be the other side's.
+        Expr::Column(column) if column.relation.is_some() => position(column, side),
+        _ => None,
+    };
+    sides.filter_map(of_side).collect()
 }

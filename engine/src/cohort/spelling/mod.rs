@@ -305,6 +305,7 @@ impl Spelling<'_> {
             }
             ("isnull", [of]) => Expr::Nested(Box::new(Expr::IsNull(Box::new(take(of))))),
             ("isnull", [_, _]) => return rename(function, "coalesce"),
+            ("mod", [of, by]) => binary(take(of), BinaryOperator::Modulo, take(by)),
             ("year" | "month" | "day" | "quarter" | "hour" | "minute" | "second", [of]) => part(&name, take(of)),
             ("dayofyear", [of]) => part("doy", take(of)),
             ("dayofmonth", [of]) => part("day", take(of)),
