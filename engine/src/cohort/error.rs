@@ -372,7 +372,7 @@ fn open_for(name: &str) -> &'static str {
     match name {
         name if name.ends_with("birth_datetime") => "year_of_birth",
         name if name.ends_with("_source_value") => {
-            "the column of its _concept_id, or of its _source_concept_id with concept.concept_code"
+            "a concept (its _concept_id, or its _source_concept_id with concept.concept_code)"
         }
         _ => "a concept",
     }
