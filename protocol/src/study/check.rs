@@ -41,7 +41,7 @@ pub mod limits {
 /// Something wrong with a study: where, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// The place, for example `statistic[2].of`.
+    /// The place: for example field `of` of the statistic that is called Visits.
     pub at: String,
     /// What is wrong and what to do.
     pub what: String,
@@ -54,6 +54,15 @@ impl fmt::Display for Problem {
 }
 
 struct Problems(Vec<Problem>);
+
+/// A field of an entry, by the entry's name; by its position, from 1, where it has none that can be shown.
+pub(super) fn place(table: &str, position: usize, name: &str, field: &str) -> String {
+    let is_shown = !name.trim().is_empty() && name.len() <= limits::NAME_BYTES && !name.contains(char::is_control);
+    match is_shown {
+        true => format!("{table} `{name}`, {field}"),
+        false => format!("{table} {}, {field}", position + 1),
+    }
+}
 
 impl Problems {
     fn unless(&mut self, fine: bool, at: impl Into<String>, what: impl Into<String>) {
@@ -146,17 +155,16 @@ impl StudySpec {
         );
         let mut seen = BTreeSet::new();
         for (i, variable) in self.variables.iter().enumerate() {
-            let at = |field: &str| format!("variable[{i}].{field}");
+            let at = |field: &str| place("variable", i, &variable.name, field);
             problems.unless(catalogue::is_name(&variable.name), at("name"), NAME_RULE);
             problems.unless(variable.name != self.cohort.subject, at("name"), "the subject is not a number to add up");
             problems.unless(seen.insert(&variable.name), at("name"), "names a variable twice; remove one");
             problems.unless(variable.unit.len() <= limits::NAME_BYTES, at("unit"), "is too long");
             problems.unless(variable.min < variable.max, at("min"), "must be less than max");
-            problems.unless(
-                variable.steps().is_some(),
-                at("resolution"),
-                "must be positive, and the range at most 2^31 steps of it; use a coarser resolution",
-            );
+            // Where the bounds are none, nothing can be said of their steps.
+            if variable.min < variable.max && variable.steps().is_none() {
+                problems.unless(false, at("resolution"), wrong_resolution(variable));
+            }
         }
     }
 
@@ -168,7 +176,7 @@ impl StudySpec {
         );
         let mut seen = BTreeSet::new();
         for (i, dimension) in self.dimensions.iter().enumerate() {
-            let at = |field: &str| format!("dimension[{i}].{field}");
+            let at = |field: &str| place("dimension", i, &dimension.name, field);
             problems.unless(catalogue::is_name(&dimension.name), at("name"), NAME_RULE);
             problems.unless(
                 dimension.name != self.cohort.subject,
@@ -189,18 +197,23 @@ impl StudySpec {
                     problems.unless(labels.len() == values.len(), at("values"), "two values have the same label");
                     let fits = |c: &super::Category| {
                         (1..=limits::NAME_BYTES).contains(&c.label.len())
-                            && c.label != "other"
-                            && c.label != "missing"
                             && !matches!(&c.value, CategoryValue::Text(t) if t.len() > limits::NAME_BYTES)
                     };
                     problems.unless(
                         values.iter().all(fits),
                         at("values"),
-                        format!(
-                            "values and labels have at most {} bytes; `other` and `missing` are reserved labels",
-                            limits::NAME_BYTES
-                        ),
+                        format!("values and labels have 1 to {} bytes; shorten them", limits::NAME_BYTES),
                     );
+                    if let Some(c) = values.iter().find(|c| RESERVED.contains(&c.label.as_str())) {
+                        let (label, value) = (&c.label, c.value.in_toml());
+                        problems.unless(
+                            false,
+                            at("values"),
+                            format!(
+                                "`{label}` is reserved for what no value holds; write {{ value = {value}, label = \"rest\" }}"
+                            ),
+                        );
+                    }
                     let kinds: BTreeSet<u8> = values.iter().map(|c| kind_of(&c.value)).collect();
                     problems.unless(kinds.len() <= 1, at("values"), "mixes texts and numbers; use one kind");
                 }
@@ -219,7 +232,7 @@ impl StudySpec {
         let mut seen = BTreeSet::new();
         let mut groups = 0usize;
         for (i, statistic) in self.statistics.iter().enumerate() {
-            let at = |field: &str| format!("statistic[{i}].{field}");
+            let at = |field: &str| place("statistic", i, &statistic.name, field);
             let named = (1..=limits::NAME_BYTES).contains(&statistic.name.len()) && !statistic.name.contains('\n');
             problems.unless(named, at("name"), "must be one line of 1 to 64 bytes");
             problems.unless(seen.insert(&statistic.name), at("name"), "names a statistic twice; rename one");
@@ -292,7 +305,20 @@ impl Variable {
     }
 }
 
-const NAME_RULE: &str = "a column name has 1 to 64 characters out of a-z, 0-9 and _, and does not start with a digit";
+/// Why a variable has no steps between bounds that are in order.
+fn wrong_resolution(variable: &Variable) -> &'static str {
+    let steps = |bound: Decimal| bound.steps_of(variable.resolution);
+    match (steps(variable.min), steps(variable.max)) {
+        (Some(min), Some(max)) if min == max => "is so coarse that min and max are the same step; use a finer one",
+        (None, None) if variable.resolution <= Decimal::ZERO => "must be more than 0",
+        _ => "is too fine: min and max are at most 2^31 steps from 0; use a coarser one",
+    }
+}
+
+const NAME_RULE: &str = "a name has 1 to 64 characters out of a-z, 0-9 and _, and does not start with a digit";
+
+/// Labels that every dimension has beside its own.
+const RESERVED: [&str; 2] = ["other", "missing"];
 
 fn kind_of(value: &CategoryValue) -> u8 {
     match value {

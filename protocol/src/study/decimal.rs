@@ -23,6 +23,9 @@ const MAX_SCALE: u8 = 9;
 const MAX_MANTISSA: i64 = 999_999_999_999_999_999;
 
 impl Decimal {
+    /// 0.
+    pub const ZERO: Self = Self { mantissa: 0, scale: 0 };
+
     /// `mantissa · 10^-scale`.
     ///
     /// # Errors

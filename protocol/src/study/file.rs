@@ -1,9 +1,11 @@
 //! The file that a researcher writes.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use serde::Deserialize;
 
+use super::check::place;
 use super::{
     Categories, Category, CategoryValue, Cohort, ConceptSet, Decimal, Dimension, Problem, Protection, SPEC_VERSION,
     Statistic, StatisticKind, StudySpec, Totals, Variable, limits,
@@ -127,7 +129,7 @@ struct DimensionFile {
     edges: Option<Vec<Decimal>>,
     /// By level, finer first, the labels that are merged.
     #[serde(default)]
-    coarser: Vec<Vec<Vec<String>>>,
+    coarser: Vec<Vec<Vec<CategoryValue>>>,
 }
 
 #[derive(Deserialize)]
@@ -175,7 +177,7 @@ impl StudySpec {
         if text.len() > limits::FILE_BYTES {
             return Err(SpecFileError::TooLong);
         }
-        let toml_error = |e: toml::de::Error| SpecFileError::Toml(e.to_string().trim_end().to_string());
+        let toml_error = |e: toml::de::Error| SpecFileError::Toml(in_words(e.to_string().trim_end()));
         let version: VersionOnly = toml::from_str(text).map_err(toml_error)?;
         match version.version {
             Some(version) if version != i64::from(SPEC_VERSION) => return Err(SpecFileError::Version(version)),
@@ -198,9 +200,9 @@ impl StudySpec {
             },
             cohort: Cohort { sql: file.cohort.sql, subject: file.cohort.subject, concept_sets },
             tables: Vec::new(),
-            variables: entries(file.variable, "variable", &mut problems, variable),
-            dimensions: entries(file.dimension, "dimension", &mut problems, dimension),
-            statistics: entries(file.statistic, "statistic", &mut problems, statistic),
+            variables: entries(file.variable, "variable", &mut problems, |file| &file.name, variable),
+            dimensions: entries(file.dimension, "dimension", &mut problems, |file| &file.name, dimension),
+            statistics: entries(file.statistic, "statistic", &mut problems, |file| &file.name, statistic),
         };
         problems.extend(if problems.is_empty() { spec.problems() } else { Vec::new() });
         if spec.to_canonical().len() > limits::SPEC_BYTES {
@@ -213,6 +215,31 @@ impl StudySpec {
         }
         if problems.is_empty() { Ok(spec) } else { Err(SpecFileError::Invalid(problems)) }
     }
+}
+
+/// What is wrong with a file, with what to do about the commonest mistakes.
+fn in_words(error: &str) -> String {
+    /// Fields of the study itself.
+    const TOP: [&str; 8] =
+        ["version", "title", "description", "purpose", "protection", "rho", "min_joint_count", "totals"];
+    let hint = match error.split_once("unknown field `").and_then(|(_, rest)| rest.split_once('`')) {
+        // The top has them all: this is another place.
+        Some((field, _)) if TOP.contains(&field) => {
+            format!("`{field}` is a field of the study itself: it belongs above the first line in brackets, such as [cohort]")
+        }
+        _ if error.contains("unknown variant `median`") || error.contains("unknown variant `quantile`") => {
+            "medians and quantiles are read off a histogram: kind = \"histogram\" with `edges`".to_string()
+        }
+        _ if error.contains("invalid type: map, expected a sequence") => {
+            "its heading is written in double brackets, once for every entry: [[variable]], [[dimension]], [[statistic]]".to_string()
+        }
+        _ => String::new(),
+    };
+    let plain = error
+        .replace("invalid type: map, expected a sequence", "the heading has single brackets")
+        .replace("expected u32", "expected a whole number from 0 to 4294967295")
+        .replace("expected i64", "expected a whole number");
+    if hint.is_empty() { plain } else { format!("{plain}\n{hint}") }
 }
 
 fn protection(word: ProtectionFile, rho: Option<MicroRho>, problems: &mut Vec<Problem>) -> Protection {
@@ -229,28 +256,33 @@ fn protection(word: ProtectionFile, rho: Option<MicroRho>, problems: &mut Vec<Pr
     }
 }
 
+/// A field of an entry, and what is wrong with it.
+type Wrong = (&'static str, Cow<'static, str>);
+
 /// Converts each entry, noting where one is wrong.
 fn entries<F, T>(
     files: Vec<F>,
     table: &str,
     problems: &mut Vec<Problem>,
-    convert: impl Fn(F) -> Result<T, (&'static str, &'static str)>,
+    name: impl Fn(&F) -> &str,
+    convert: impl Fn(F) -> Result<T, Wrong>,
 ) -> Vec<T> {
     let mut converted = Vec::with_capacity(files.len());
     for (i, file) in files.into_iter().enumerate() {
+        let name = name(&file).to_string();
         match convert(file) {
             Ok(value) => converted.push(value),
-            Err((field, what)) => {
-                problems.push(Problem { at: format!("{table}[{i}].{field}"), what: what.to_string() });
-            }
+            Err((field, what)) => problems.push(Problem { at: place(table, i, &name, field), what: what.into_owned() }),
         }
     }
     converted
 }
 
-fn variable(file: VariableFile) -> Result<Variable, (&'static str, &'static str)> {
-    const WHY: &str = "is missing: every variable declares min, max and resolution, so that no sum can overflow and no \
-                       single value can dominate";
+fn variable(file: VariableFile) -> Result<Variable, Wrong> {
+    const WHY: Cow<'static, str> = Cow::Borrowed(
+        "is missing: every variable declares min, max and resolution, so that no sum can overflow and no single \
+          value can dominate",
+    );
     Ok(Variable {
         name: file.name,
         min: file.min.ok_or(("min", WHY))?,
@@ -260,11 +292,11 @@ fn variable(file: VariableFile) -> Result<Variable, (&'static str, &'static str)
     })
 }
 
-fn dimension(file: DimensionFile) -> Result<Dimension, (&'static str, &'static str)> {
+fn dimension(file: DimensionFile) -> Result<Dimension, Wrong> {
     let categories = match (file.values, file.edges) {
         (Some(values), None) => Categories::Values(values.into_iter().map(category).collect()),
         (None, Some(edges)) => Categories::Edges(edges),
-        _ => return Err(("values", "a dimension declares either `values` or `edges`")),
+        _ => return Err(("values", "a dimension declares either `values` or `edges`".into())),
     };
     let mut dimension = Dimension { name: file.name, categories, coarser: Vec::new() };
     let labels = dimension.labels();
@@ -273,7 +305,7 @@ fn dimension(file: DimensionFile) -> Result<Dimension, (&'static str, &'static s
 }
 
 /// The class of each category, of *other* and of *missing*, where these labels are merged.
-fn classes(labels: &[String], groups: &[Vec<String>]) -> Result<Vec<u16>, (&'static str, &'static str)> {
+fn classes(labels: &[String], groups: &[Vec<CategoryValue>]) -> Result<Vec<u16>, Wrong> {
     let mut all: Vec<&str> = labels.iter().map(String::as_str).collect();
     all.extend(["other", "missing"]);
     // A category stands for its class.
@@ -282,11 +314,16 @@ fn classes(labels: &[String], groups: &[Vec<String>]) -> Result<Vec<u16>, (&'sta
     for group in groups {
         let mut own = Vec::with_capacity(group.len());
         for label in group {
-            let place = all.iter().position(|known| known == label);
-            let place =
-                place.ok_or(("coarser", "names a category that the dimension does not have; use its labels"))?;
+            // A category without a label of its own is called as its value.
+            let label = label.to_string();
+            let place = all.iter().position(|known| *known == label).ok_or_else(|| {
+                let known = all.iter().map(|label| format!("\"{label}\"")).collect::<Vec<_>>().join(", ");
+                let what =
+                    format!("names `{label}`, a category that the dimension does not have; its labels are {known}");
+                ("coarser", Cow::Owned(what))
+            })?;
             if !named.insert(place) {
-                return Err(("coarser", "names a category twice on one level; remove one"));
+                return Err(("coarser", "names a category twice on one level; remove one".into()));
             }
             own.push(place);
         }
@@ -312,15 +349,15 @@ fn category(file: ValueFile) -> Category {
     }
 }
 
-fn statistic(file: StatisticFile) -> Result<Statistic, (&'static str, &'static str)> {
-    let needs_of = ("of", "is missing: name the variable");
+fn statistic(file: StatisticFile) -> Result<Statistic, Wrong> {
+    let needs_of = ("of", "is missing: name the variable".into());
     let is_histogram = matches!(file.kind, KindFile::Histogram);
     let about_a_variable = !matches!(file.kind, KindFile::Count | KindFile::Crosstab);
     if file.edges.is_some() && !is_histogram {
-        return Err(("edges", "only a histogram has edges; remove them"));
+        return Err(("edges", "only a histogram has edges; remove them".into()));
     }
     if file.of.is_some() && !about_a_variable {
-        return Err(("of", "a count or crosstab is not about a variable; remove `of`"));
+        return Err(("of", "a count or crosstab is not about a variable; remove `of`".into()));
     }
     let of = file.of.ok_or(needs_of);
     let kind = match file.kind {
@@ -330,7 +367,7 @@ fn statistic(file: StatisticFile) -> Result<Statistic, (&'static str, &'static s
         KindFile::Mean => StatisticKind::Mean { of: of? },
         KindFile::Variance => StatisticKind::Variance { of: of? },
         KindFile::Histogram => {
-            let edges = file.edges.ok_or(("edges", "is missing: a histogram lists its edges"))?;
+            let edges = file.edges.ok_or(("edges", "is missing: a histogram lists its edges".into()))?;
             StatisticKind::Histogram { of: of?, edges }
         }
     };

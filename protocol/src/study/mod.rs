@@ -181,7 +181,7 @@ pub struct Category {
 
 /// A value that a dimension may have.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "a value is a text, a whole number, true or false")]
 pub enum CategoryValue {
     /// A truth value.
     Truth(bool),
@@ -189,6 +189,16 @@ pub enum CategoryValue {
     Integer(i64),
     /// A text.
     Text(String),
+}
+
+impl CategoryValue {
+    /// As a study file has it.
+    pub(crate) fn in_toml(&self) -> String {
+        match self {
+            Self::Text(text) => format!("{text:?}"),
+            Self::Truth(_) | Self::Integer(_) => self.to_string(),
+        }
+    }
 }
 
 impl fmt::Display for CategoryValue {

@@ -75,36 +75,66 @@ fn problems_name_their_place() {
         ("title = \"t\"", "title = \"\"", "title:"),
         ("\"HMB\"", "\"XYZ\"", "purpose"),
         ("\"HMB\"", "\"DS-\"", "purpose"),
-        ("min = 0\n", "", "variable[0].min"),
-        ("max = 10\n", "", "variable[0].max"),
-        ("resolution = 0.5\n", "", "variable[0].resolution"),
-        ("resolution = 0.5", "resolution = 0", "variable[0].resolution"),
-        ("resolution = 0.5", "resolution = 0.000000001", "variable[0].resolution"),
-        ("min = 0", "min = 10", "variable[0].min"),
+        ("min = 0\n", "", "variable `x`, min:"),
+        ("max = 10\n", "", "variable `x`, max:"),
+        ("resolution = 0.5\n", "", "variable `x`, resolution:"),
+        ("resolution = 0.5", "resolution = 0", "variable `x`, resolution:"),
+        ("resolution = 0.5", "resolution = 0.000000001", "variable `x`, resolution:"),
+        ("min = 0", "min = 10", "variable `x`, min:"),
         ("max = 10", "max = 1e400", ""),
-        ("values = [1, 2]", "values = [1, 1]", "dimension[0].values"),
-        ("values = [1, 2]", "values = [1, \"a\"]", "dimension[0].values"),
-        ("values = [1, 2]", "values = []", "dimension[0].values"),
-        ("values = [1, 2]", "edges = [2, 1]", "dimension[0].edges"),
-        ("values = [1, 2]", "values = [1]\nedges = [1, 2]", "dimension[0].values"),
-        ("values = [1, 2]", "values = [{ value = 1, label = \"other\" }]", "dimension[0].values"),
-        ("name = \"g\"", "name = \"person_id\"", "dimension[0].name"),
-        ("name = \"x\"", "name = \"person_id\"", "variable[0].name"),
-        ("by = [\"g\"]", "by = [\"h\"]", "statistic[0].by"),
-        ("by = [\"g\"]", "by = [\"g\", \"g\"]", "statistic[0].by"),
-        ("of = \"x\"", "of = \"y\"", "statistic[0].of"),
-        ("of = \"x\"\n", "", "statistic[0].of"),
+        ("values = [1, 2]", "values = [1, 1]", "dimension `g`, values:"),
+        ("values = [1, 2]", "values = [1, \"a\"]", "dimension `g`, values:"),
+        ("values = [1, 2]", "values = []", "dimension `g`, values:"),
+        ("values = [1, 2]", "edges = [2, 1]", "dimension `g`, edges:"),
+        ("values = [1, 2]", "values = [1]\nedges = [1, 2]", "dimension `g`, values:"),
+        ("values = [1, 2]", "values = [{ value = 1, label = \"other\" }]", "dimension `g`, values:"),
+        ("name = \"g\"", "name = \"person_id\"", "dimension `person_id`, name:"),
+        ("name = \"x\"", "name = \"person_id\"", "variable `person_id`, name:"),
+        ("by = [\"g\"]", "by = [\"h\"]", "statistic `s`, by:"),
+        ("by = [\"g\"]", "by = [\"g\", \"g\"]", "statistic `s`, by:"),
+        ("of = \"x\"", "of = \"y\"", "statistic `s`, of:"),
+        ("of = \"x\"\n", "", "statistic `s`, of:"),
         ("kind = \"mean\"", "kind = \"median\"", "median"),
-        ("kind = \"mean\"", "kind = \"histogram\"", "statistic[0].edges"),
-        ("kind = \"mean\"\nof = \"x\"", "kind = \"crosstab\"", "statistic[0].by"),
-        ("kind = \"mean\"\nof = \"x\"", "kind = \"count\"\nof = \"x\"", "statistic[0].of"),
-        ("name = \"s\"", "name = \"\"", "statistic[0].name"),
+        ("kind = \"mean\"", "kind = \"histogram\"", "statistic `s`, edges:"),
+        ("kind = \"mean\"\nof = \"x\"", "kind = \"crosstab\"", "statistic `s`, by:"),
+        ("kind = \"mean\"\nof = \"x\"", "kind = \"count\"\nof = \"x\"", "statistic `s`, of:"),
+        ("name = \"s\"", "name = \"\"", "statistic 1, name:"),
         ("subject = \"person_id\"", "subject = \"Person\"", "cohort.subject"),
     ];
     for (from, to, place) in table {
         let text = problem(from, to);
         assert!(text.contains(place), "`{to}`: {text}");
     }
+}
+
+#[test]
+fn common_mistakes_are_told_what_to_do() {
+    let table = [
+        ("resolution = 0.5", "resolution = 1000", "use a finer one"),
+        ("resolution = 0.5", "resolution = 0", "must be more than 0"),
+        ("resolution = 0.5", "resolution = -1", "must be more than 0"),
+        ("resolution = 0.5", "resolution = 0.000000001", "use a coarser one"),
+        ("[[variable]]", "[variable]", "[[variable]], [[dimension]]"),
+        ("by = [\"g\"]", "by = [\"g\"]\nmin_joint_count = 20", "belongs above the first line in brackets"),
+        ("kind = \"mean\"", "kind = \"median\"", "kind = \"histogram\""),
+        ("version = 1", "version = 1\nmin_joint_count = \"many\"", "expected a whole number from 0"),
+        ("values = [1, 2]", "values = [\"winter\", \"other\"]", "write { value = \"other\", label = \"rest\" }"),
+        (
+            "values = [1, 2]",
+            "values = [1, 2]\ncoarser = [[[\"a\", 2]]]",
+            "its labels are \"1\", \"2\", \"other\", \"missing\"",
+        ),
+        ("values = [1, 2]", "edges = [18, 40, 65]\ncoarser = [[[\"18-40\"]]]", "\"18 to <40\", \"40 to <65\""),
+    ];
+    for (from, to, says) in table {
+        let text = problem(from, to);
+        assert!(text.contains(says), "`{to}`: {text}");
+        assert!(!text.contains("a sequence") && !text.contains("u32"), "`{to}`: {text}");
+    }
+    assert!(!problem("min = 0", "min = 20").contains("resolution"));
+    // Whole numbers are labels as they stand.
+    let merged = GOOD.replace("values = [1, 2]", "values = [1, 2, 3]\ncoarser = [[[1, 2]]]");
+    assert_eq!(StudySpec::from_toml(&merged).unwrap().dimensions[0].coarser, [[0, 0, 1, 2, 3]]);
 }
 
 #[test]
@@ -196,7 +226,7 @@ fn a_dimension_says_how_its_categories_are_merged() {
         ("[]", "merges groups of the one before"),
     ] {
         let error = of(coarser).unwrap_err().to_string();
-        assert!(error.contains("dimension[0].coarser") && error.contains(what), "{coarser}: {error}");
+        assert!(error.contains("dimension `g`, coarser:") && error.contains(what), "{coarser}: {error}");
     }
     let open = GOOD.replace("purpose", "protection = \"open\"\npurpose");
     let open = open.replace("values = [1, 2]", &format!("{values}\ncoarser = [[[\"2\", \"three\"]]]"));
