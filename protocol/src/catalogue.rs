@@ -51,7 +51,7 @@ pub struct CatalogueTable {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub single: bool,
     /// Its columns, the subject aside.
-    #[serde(default, rename = "column")]
+    #[serde(default, rename = "column", skip_serializing_if = "Vec::is_empty")]
     pub columns: Vec<CatalogueColumn>,
 }
 
@@ -119,6 +119,9 @@ pub struct CatalogueError {
     /// What is wrong and what to do.
     pub what: String,
 }
+
+/// What a draft has in the place of a category's values. It is none itself.
+pub const UNLISTED: &str = "…";
 
 /// Names that stand for queries in every study, and so for no table or set of concepts.
 pub const VIEWS: [&str; 10] = [
@@ -237,6 +240,9 @@ impl CatalogueColumn {
                 limits::VALUES
             ));
         }
+        if values.iter().any(|value| matches!(value, CategoryValue::Text(text) if text == UNLISTED)) {
+            return Err(format!("is a draft: list its values, `{UNLISTED}` stands for them"));
+        }
         let is_fit = |value: &CategoryValue| match value {
             CategoryValue::Text(text) => text.len() <= limits::NAME_BYTES && !text.contains(char::is_control),
             CategoryValue::Integer(_) => true,
@@ -302,6 +308,7 @@ mod tests {
             ("its day, `gone`", |table| table.date = Some("gone".to_string())),
             ("only a category", |table| table.columns[2].values = table.columns[1].values.clone()),
             ("which are listed", |table| table.columns[1].values.clear()),
+            ("list its values", |table| table.columns[1].values = vec![CategoryValue::Text(UNLISTED.to_string())]),
             ("neither all", |table| table.columns[1].values[0] = CategoryValue::Integer(1)),
             ("neither all", |table| table.columns[1].values[0] = CategoryValue::Text("x\n".to_string())),
             ("remove `undated`", |table| table.undated = true),

@@ -15,8 +15,20 @@ pub enum StoreError {
         /// As configured.
         folder: String,
     },
+    /// A file or folder is not there.
+    #[error("{file} is not there; check the path")]
+    Missing {
+        /// The file.
+        file: String,
+    },
+    /// A link to what is not there.
+    #[error("{file} is a link that leads to nothing; correct it, or remove it")]
+    LeadsNowhere {
+        /// The link.
+        file: String,
+    },
     /// A file or folder could not be read.
-    #[error("{file} cannot be read ({reason}); check its permissions and the disk, then run `consilium doctor`")]
+    #[error("{file} cannot be read ({reason}); check its permissions and the disk, then try again")]
     Unreadable {
         /// The file.
         file: String,
@@ -87,6 +99,15 @@ pub enum StoreError {
         /// The file.
         file: String,
     },
+    /// A file of a table's name that is packed, or of another program.
+    #[error("{file} is neither CSV nor Parquet; {next}")]
+    NotExported {
+        /// The file.
+        file: String,
+        /// What to do.
+        #[borsh(serialize_with = "words::write", deserialize_with = "words::read")]
+        next: &'static str,
+    },
     /// No header line.
     #[error(
         "{file} has no header line with the names of the table's columns; export it with one, or write it as the first line"
@@ -127,6 +148,22 @@ pub enum StoreError {
         folder: String,
         /// What is in it.
         part: String,
+    },
+    /// A folder without files of a table.
+    #[error("{folder} has no CSV or Parquet file in it; name another file or folder")]
+    NoFiles {
+        /// The folder.
+        folder: String,
+    },
+    /// A folder with files of several tables, where those of one are wanted.
+    #[error("{folder} has files of several tables: the columns of {one} and {other} differ; name one of them")]
+    Several {
+        /// The folder.
+        folder: String,
+        /// One file.
+        one: String,
+        /// Another.
+        other: String,
     },
     /// A folder that another program has not finished writing.
     #[error("{folder} was not written to its end ({mark} is still in it); write it again")]
@@ -260,6 +297,8 @@ impl StoreError {
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::NoFolder { .. } => "no_folder",
+            Self::Missing { .. } => "missing",
+            Self::LeadsNowhere { .. } => "leads_nowhere",
             Self::Unreadable { .. } => "unreadable",
             Self::Changed { .. } => "changed",
             Self::Outside { .. } => "outside",
@@ -268,10 +307,13 @@ impl StoreError {
             Self::MissingColumn { .. } | Self::MissingOwnColumn { .. } => "missing_column",
             Self::MalformedRow { .. } => "malformed_row",
             Self::NotCsv { .. } => "not_csv",
+            Self::NotExported { .. } => "not_exported",
             Self::NoHeader { .. } => "no_header",
             Self::Column { .. } => "column",
             Self::Mixture { .. } => "mixture",
             Self::NoPart { .. } => "no_part",
+            Self::NoFiles { .. } => "no_files",
+            Self::Several { .. } => "several",
             Self::Unfinished { .. } => "unfinished",
             Self::DamagedGzip { .. } => "damaged_gzip",
             Self::Damaged { .. } => "damaged",

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
-use std::io::{Read as _, Seek as _, SeekFrom};
+use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom};
 #[cfg(unix)]
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -160,17 +160,31 @@ pub fn csv_bytes(path: &Path) -> u64 {
 /// left out.
 pub(super) fn shown(path: &Path) -> String {
     if path.is_absolute() {
-        return path.display().to_string();
+        return printable(&path.to_string_lossy());
     }
     let segment = |segment: &OsStr| match segment.to_string_lossy().split_once('=') {
         Some((column, _)) => format!("{column}=…"),
         None => segment.to_string_lossy().into_owned(),
     };
-    path.iter().map(segment).collect::<Vec<_>>().join("/")
+    printable(&path.iter().map(segment).collect::<Vec<_>>().join("/"))
+}
+
+/// A name with its control characters written out: on a terminal they would be carried out.
+fn printable(name: &str) -> String {
+    let of = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    name.chars().map(of).collect()
 }
 
 pub(super) fn unreadable(path: &Path, error: &std::io::Error) -> StoreError {
-    StoreError::Unreadable { file: shown(path), reason: error.kind().to_string() }
+    match error.kind() {
+        ErrorKind::NotFound => StoreError::Missing { file: shown(path) },
+        kind => StoreError::Unreadable { file: shown(path), reason: kind.to_string() },
+    }
+}
+
+/// The folder that a file or folder is in.
+pub(super) fn above(path: &Path) -> &Path {
+    path.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Which file an entry is; `None` for a folder.
@@ -208,10 +222,14 @@ pub(super) fn list(folder: &Path, config: &StoreConfig, catalogue: &[CatalogueTa
     }
     let mut ignored = Vec::new();
     let mut candidates = Vec::new();
+    let mut others_forms = Vec::new();
     for (path, file) in entries(folder, Path::new(""))? {
         match recognise(path, file) {
             Ok(entry) => candidates.push(entry),
-            Err((path, why)) => ignored.push((shown(&path), why.to_string())),
+            Err((path, why)) => match other_form(&path) {
+                Some((stem, next)) => others_forms.push((path, stem, next)),
+                None => ignored.push((shown(&path), why.to_string())),
+            },
         }
     }
     let prefix = prefix_of_person(&candidates);
@@ -234,7 +252,7 @@ pub(super) fn list(folder: &Path, config: &StoreConfig, catalogue: &[CatalogueTa
                 ignored.push((shown(&entry.path), format!("there is a file of the table `{name}`'s own name")));
             }
             Some((before, name)) => named.push((name.to_string(), before.to_string(), entry)),
-            None => ignored.push((shown(&entry.path), why_none(&entry))),
+            None => ignored.push((shown(&entry.path), why_none(&entry, prefix.as_deref()))),
         }
     }
     for (name, before, entry) in named {
@@ -252,6 +270,17 @@ pub(super) fn list(folder: &Path, config: &StoreConfig, catalogue: &[CatalogueTa
             }
         };
         tables.insert(name, second);
+    }
+    // Where there is no other file, what the table was meant to be.
+    for (path, stem, next) in others_forms {
+        let own = tables_of(&stem, config, catalogue);
+        let is_needed = |name: &&String| !tables.contains_key(*name);
+        match own.iter().find(is_needed) {
+            Some(name) => {
+                tables.insert(name.clone(), Err(StoreError::NotExported { file: shown(&path), next }));
+            }
+            None => ignored.push((shown(&path), format!("neither CSV nor Parquet; {next}"))),
+        }
     }
     ignored.sort();
     Ok(Contents { tables, ignored })
@@ -277,8 +306,11 @@ fn entries(folder: &Path, within: &Path) -> Result<Vec<(PathBuf, Looked)>, Store
 /// Looks what an entry is, of the folder `root`, which is no link.
 fn look(root: &Path, entry: &fs::DirEntry, path: &Path) -> Looked {
     let failed = |error: std::io::Error| unreadable(path, &error);
-    let metadata = fs::metadata(entry.path()).map_err(failed)?;
     let is_link = entry.file_type().map_err(failed)?.is_symlink();
+    let metadata = fs::metadata(entry.path()).map_err(|error| match error.kind() {
+        ErrorKind::NotFound if is_link => StoreError::LeadsNowhere { file: shown(path) },
+        _ => failed(error),
+    })?;
     if is_link && !fs::canonicalize(entry.path()).map_err(failed)?.starts_with(root) {
         return Err(StoreError::Outside { file: shown(path) });
     }
@@ -299,8 +331,30 @@ fn recognise(path: PathBuf, file: Looked) -> Result<Entry, (PathBuf, &'static st
     Ok(Entry { path, file, format, stem })
 }
 
+/// A file that holds what a CSV file might, in another form: its name without its endings, in lower case, and what to do.
+fn other_form(path: &Path) -> Option<(String, &'static str)> {
+    let name = path.file_name()?.to_str()?.to_ascii_lowercase();
+    let (before, ending) = name.rsplit_once('.')?;
+    let next = match ending {
+        "zip" | "bz2" | "xz" | "zst" | "7z" | "rar" | "tar" | "tgz" => "unpack it",
+        "xlsx" | "xls" | "ods" | "sas7bdat" | "dta" | "sav" | "rds" => "export it as CSV or Parquet",
+        _ => return None,
+    };
+    Some((without_endings(before).to_string(), next))
+}
+
 /// Why a file or folder is no table.
-fn why_none(entry: &Entry) -> String {
+fn why_none(entry: &Entry, of_person: Option<&str>) -> String {
+    if let (Some((before, name)), Ok(_)) = (split_prefix(&entry.stem), &entry.file) {
+        return match of_person {
+            Some(own) => {
+                format!("its prefix `{before}` is not PERSON's, `{own}`; rename it, if it is the table `{name}`")
+            }
+            None => format!(
+                "its name begins with `{before}`, and PERSON's does not; rename it, if it is the table `{name}`"
+            ),
+        };
+    }
     match (omop::closed(&entry.stem), &entry.file) {
         (Some(why), _) => format!("closed to every study: {why}"),
         (None, Err(error)) => error.to_string(),
@@ -373,10 +427,10 @@ pub(super) fn single(path: &Path) -> Result<Found, StoreError> {
     let none = |why: &str| StoreError::Unreadable { file: shown(path), reason: why.to_string() };
     let metadata = fs::metadata(path).map_err(|e| unreadable(path, &e))?;
     let within = PathBuf::from(path.file_name().ok_or_else(|| none("no file or folder"))?);
-    let folder = path.parent().unwrap_or(Path::new(""));
+    let folder = above(path);
     let file = Ok(metadata.is_file().then(|| Seen::of(&metadata)));
     let entry = recognise(within, file).map_err(|(_, why)| none(why))?;
-    parts(folder, entry, String::new())?.ok_or_else(|| none("no CSV or Parquet file in it"))
+    parts(folder, entry, String::new())?.ok_or_else(|| StoreError::NoFiles { folder: shown(path) })
 }
 
 /// Finds the parts in a folder and in those below it.
@@ -445,7 +499,30 @@ mod tests {
         let shown = |path: &str| shown(Path::new(path));
         assert_eq!(shown("death/PERSON_ID=9000003/year=2020/part-0.csv"), "death/PERSON_ID=…/year=…/part-0.csv");
         assert_eq!(shown("death.csv"), "death.csv");
+        assert_eq!(shown("dea\u{1b}[2J\nth.csv"), "dea\\u{1b}[2J\\nth.csv");
         assert_eq!(shown("/data/set=1/omop"), "/data/set=1/omop", "the store's folder is nobody's value");
+    }
+
+    #[test]
+    fn a_file_of_a_table_s_name_in_another_form_says_what_to_do() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let names =
+            ["omop_person.csv", "cdm_visit_occurrence.csv", "DEATH.csv.zip", "concept.xlsx", "concept.csv", "x.zip"];
+        names.iter().for_each(|name| fs::write(folder.path().join(name), "x\n").expect("written"));
+        #[cfg(unix)]
+        std::os::unix::fs::symlink("nowhere.csv", folder.path().join("observation.csv")).expect("a link");
+        let found = list(folder.path(), &StoreConfig::of(folder.path()), &[]).expect("a list");
+        let why = |name: &str| {
+            let (_, why) = found.ignored.iter().find(|(ignored, _)| ignored == name).expect("ignored");
+            why.as_str()
+        };
+        assert!(why("cdm_visit_occurrence.csv").contains("`cdm_` is not PERSON's, `omop_`"));
+        assert!(why("x.zip").contains("unpack it") && why("concept.xlsx").contains("as CSV"));
+        let closed = |name: &str| found.tables[name].as_ref().expect_err("closed").to_string();
+        assert_eq!(closed("death"), "DEATH.csv.zip is neither CSV nor Parquet; unpack it");
+        assert!(found.tables["concept"].is_ok());
+        #[cfg(unix)]
+        assert!(closed("observation").contains("leads to nothing"));
     }
 
     #[test]

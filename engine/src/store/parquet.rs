@@ -51,6 +51,11 @@ impl Layout {
         field.data_type().is_temporal() && ends().is_some_and(|ends| ends.iter().all(is_within))
     }
 
+    /// The columns' plain names.
+    pub(super) fn names(&self) -> &[String] {
+        &self.names
+    }
+
     /// The columns' plain names and types.
     pub(super) fn columns(&self) -> impl Iterator<Item = (&str, &DataType)> {
         self.names.iter().map(String::as_str).zip(self.schema().fields().iter().map(|field| field.data_type()))

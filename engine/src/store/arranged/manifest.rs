@@ -129,7 +129,11 @@ impl Manifest {
     /// When it cannot be read, or is of another version or none of ours.
     pub(crate) fn read(folder: &Path) -> Result<Option<Self>, StoreError> {
         let path = folder.join(NAME);
-        let failed = |error: &io::Error| unreadable(Path::new(NAME), error);
+        // A folder that may not be entered is what is wrong, not a file in it.
+        let failed = |error: &io::Error| match fs::metadata(&path) {
+            Ok(_) => unreadable(&path, error),
+            Err(error) => unreadable(folder, &error),
+        };
         let file = match File::open(&path) {
             Ok(file) => file,
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
