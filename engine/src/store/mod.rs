@@ -81,7 +81,7 @@ pub struct Store {
     tables: BTreeMap<String, Arc<Table>>,
     /// Tables that cannot be read, and why.
     unreadable: BTreeMap<String, StoreError>,
-    /// Tables of the catalogue for which there is no file.
+    /// Tables of OMOP's and of the catalogue for which there is no file.
     absent: Vec<String>,
     ignored: Vec<IgnoredFile>,
     people: Vec<i64>,
@@ -237,8 +237,11 @@ impl Store {
                 Err(error) => drop(unreadable.insert(name, error)),
             }
         }
-        let is_absent = |name: &&String| !tables.contains_key(*name) && !unreadable.contains_key(*name);
-        let absent = catalogue.iter().map(|own| &own.name).filter(is_absent).cloned().collect();
+        let is_absent = |name: &String| !tables.contains_key(name) && !unreadable.contains_key(name);
+        let of_omop = omop::TABLES.iter().map(|definition| definition.name.to_string());
+        let mut absent: Vec<String> =
+            of_omop.chain(catalogue.iter().map(|own| own.name.clone())).filter(is_absent).collect();
+        absent.sort_unstable();
         Self {
             tables,
             unreadable,

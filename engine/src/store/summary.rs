@@ -16,7 +16,7 @@ pub struct StoreSummary {
     pub tables: Vec<TableSummary>,
     /// Tables that are there and cannot be read.
     pub unreadable: Vec<UnreadableTable>,
-    /// Tables of the consortium's catalogue for which there is no file.
+    /// Tables that studies could read and for which there is no file: OMOP's, and those of the consortium's catalogue.
     pub absent: Vec<String>,
     /// Files that are no tables, and why.
     pub ignored: Vec<IgnoredFile>,

@@ -30,13 +30,26 @@ pub enum Now {
 impl fmt::Display for Loss {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let rows = if self.before == 1 { "row" } else { "rows" };
-        write!(f, "`{}` has {} {rows} in what is laid out; now ", self.table, self.before)?;
+        write!(f, "`{}` has {} {rows} in what is laid out; now ", self.table, grouped(self.before))?;
         match &self.now {
             Now::Missing => write!(f, "it is not there"),
             Now::Unreadable(why) => write!(f, "it cannot be read: {why}"),
-            Now::Rows(rows) => write!(f, "it has {rows}"),
+            Now::Rows(rows) => write!(f, "it has {}", grouped(*rows)),
         }
     }
+}
+
+/// A number in groups of three digits.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }
 
 /// What would be lost by how many rows the tables of a store have, before any of them is read.

@@ -114,7 +114,8 @@ pub struct ArrangementTable {
     pub bytes_before: Option<u64>,
     /// The bytes of its files.
     pub bytes: u64,
-    /// Rows that nobody could ever see, which were left out.
+    /// Rows that nobody could ever see, which were left out. As in a [summary](crate::store::TableSummary::unseen).
+    #[serde(rename = "unseen")]
     pub left_out: LeftOut,
     /// Columns that no study may read, which were left out.
     pub withheld: Vec<String>,
@@ -134,6 +135,12 @@ pub enum ArrangeError {
     SameFolder {
         /// The folder.
         folder: String,
+    },
+    /// There is a file instead of a folder.
+    #[error("{file} is a file; name a folder, which is empty or not there yet")]
+    NoFolder {
+        /// The file.
+        file: String,
     },
     /// The folder has something else in it.
     #[error("{folder} has other files in it than an arranged store; give a folder that is empty or not there yet")]
@@ -290,6 +297,9 @@ fn go_on(options: &Options) -> Result<(), ArrangeError> {
 fn take(source: Option<&Path>, to: &Path) -> Result<File, ArrangeError> {
     let folder = to.display().to_string();
     let was_there = to.exists();
+    if was_there && !to.is_dir() {
+        return Err(ArrangeError::NoFolder { file: folder });
+    }
     create_folder(to).map_err(|error| unwritable(to, &error))?;
     let canonical = |path: &Path| fs::canonicalize(path).map_err(|error| unwritable(path, &error));
     let (own, other) = (canonical(to)?, source.map(canonical).transpose()?);
