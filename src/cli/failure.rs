@@ -1,9 +1,11 @@
 //! How a command ends badly: a message that says what to do next, and an exit code.
 
 use std::error::Error;
+use std::path::Path;
 use std::process::ExitCode;
 
-use serde_json::json;
+use serde::Serialize;
+use serde_json::{Map, Value};
 
 use super::term;
 use crate::net::client::ClientError;
@@ -38,27 +40,39 @@ pub struct Failure {
     /// The exit code.
     pub exit: Exit,
     message: String,
+    /// What was found out before, for machines; an object.
+    report: Map<String, Value>,
 }
 
 impl Failure {
     /// Refused or failed, with a message that ends with the next step.
     pub fn new(message: impl Into<String>) -> Self {
-        Self { exit: Exit::Refused, message: message.into() }
+        Self::of(Exit::Refused, message)
     }
 
     /// Wrong usage that the parser of arguments cannot see.
     pub fn usage(message: impl Into<String>) -> Self {
-        Self { exit: Exit::Usage, message: message.into() }
+        Self::of(Exit::Usage, message)
     }
 
     /// Not ready yet.
     pub fn not_ready(message: impl Into<String>) -> Self {
-        Self { exit: Exit::NotReady, message: message.into() }
+        Self::of(Exit::NotReady, message)
     }
 
     /// Integrity violated.
     pub fn integrity(message: impl Into<String>) -> Self {
-        Self { exit: Exit::Integrity, message: message.into() }
+        Self::of(Exit::Integrity, message)
+    }
+
+    fn of(exit: Exit, message: impl Into<String>) -> Self {
+        Self { exit, message: message.into(), report: Map::new() }
+    }
+
+    /// As one about a file, which its message begins with.
+    #[must_use]
+    pub(crate) fn of_file(self, path: &Path) -> Self {
+        Self { message: format!("{}: {}", path.display(), self.message), ..self }
     }
 
     /// The message.
@@ -69,22 +83,58 @@ impl Failure {
     /// Tells the person, or the machine.
     pub fn print(&self, json: bool) {
         if json {
-            let kind = match self.exit {
-                Exit::Refused => "refused",
-                Exit::Usage => "usage",
-                Exit::NotReady => "not_ready",
-                Exit::Integrity => "integrity",
-            };
-            term::line(json!({ "error": self.message, "kind": kind }));
+            self.print_for_machines();
         }
         term::error(&self.message);
+    }
+
+    /// Prints the one object that machines read.
+    pub(super) fn print_for_machines(&self) {
+        term::line(format_args!("{:#}", Value::Object(self.object())));
+    }
+
+    /// What was found out, with what failed.
+    fn object(&self) -> Map<String, Value> {
+        let kind = match self.exit {
+            Exit::Refused => "refused",
+            Exit::Usage => "usage",
+            Exit::NotReady => "not_ready",
+            Exit::Integrity => "integrity",
+        };
+        let mut object = self.report.clone();
+        object.insert("error".to_string(), self.message.clone().into());
+        object.insert("kind".to_string(), kind.into());
+        object
+    }
+}
+
+/// Shows a report, then ends with a failure where there is one. For machines both are one object: the report with `error` and
+/// `kind`.
+///
+/// # Errors
+/// The failure.
+pub fn conclude<T: Serialize>(
+    json: bool,
+    report: &T,
+    text: impl FnOnce(&T) -> String,
+    failure: Option<Failure>,
+) -> Result<(), Failure> {
+    match failure {
+        Some(failure) if json => match serde_json::to_value(report)? {
+            Value::Object(report) => Err(Failure { report, ..failure }),
+            _ => Err(failure),
+        },
+        failure => {
+            term::show(json, report, text);
+            failure.map_or(Ok(()), Err)
+        }
     }
 }
 
 impl<E: Error + 'static> From<E> for Failure {
     fn from(error: E) -> Self {
         let of_a_node = (&error as &(dyn Error + 'static)).downcast_ref::<ClientError>();
-        Self { exit: of_a_node.map_or(Exit::Refused, exit_of), message: error.to_string() }
+        Self::of(of_a_node.map_or(Exit::Refused, exit_of), error.to_string())
     }
 }
 
@@ -105,6 +155,15 @@ fn exit_of(error: &ClientError) -> Exit {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_report_and_a_failure_are_one_object() {
+        let failed = Some(Failure::usage("no; do otherwise"));
+        let failure =
+            conclude(true, &serde_json::json!({ "found": 1 }), |_| String::new(), failed).expect_err("failed");
+        let object = serde_json::to_value(failure.object()).expect("an object");
+        assert_eq!(object, serde_json::json!({ "found": 1, "error": "no; do otherwise", "kind": "usage" }));
+    }
 
     #[test]
     fn what_may_succeed_later_is_not_ready() {

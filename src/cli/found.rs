@@ -87,7 +87,7 @@ const WITNESSED: usize = 4;
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Example:
-  consilium genesis --chain-id north-sea --out genesis.toml north/member.toml south/member.toml west/member.toml
+  consilium genesis --chain-id north-sea --out genesis.toml north/member.toml south/member.toml …
 
 Give the file to every member, researcher and patient, and its fingerprint by another way (telephone, paper).")]
 pub struct GenesisArgs {

@@ -18,12 +18,13 @@ pub mod term;
 pub(crate) mod terms;
 pub(crate) mod wording;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::parser::ValueSource;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use consilium_protocol::genesis::{Genesis, Member};
+use failure::conclude;
 pub use failure::{Exit, Failure};
 pub use study::propose;
 
@@ -39,9 +40,9 @@ use crate::net::tls::Identity;
 #[command(name = "consilium", version, propagate_version = true, max_term_width = 110)]
 #[command(after_help = "\
 Examples:
-  consilium demo                                    four hospitals, two studies, start to end, on this machine
+  consilium demo                                    four hospitals, two studies, on this machine
   consilium init hospital --name \"North Clinic\" --address north.example:7400 --store /srv/omop
-  consilium study check study.toml                  what would be computed, what leaves, what is wrong
+  consilium study check study.toml                  what it computes, what leaves, what is wrong
   consilium study submit study.toml && consilium study watch
 
 Exit codes: 0 done; 1 refused or failed; 2 wrong usage; 3 not ready yet, try again; 4 integrity violated.")]
@@ -78,12 +79,17 @@ impl Global {
         if !self.home_given {
             return format!("consilium {command}");
         }
-        let home = self.home.display().to_string();
-        let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:,".contains(c);
-        match home.chars().all(plain) {
-            true => format!("consilium {command} --home {home}"),
-            false => format!("consilium {command} --home '{}'", home.replace('\'', r"'\''")),
-        }
+        format!("consilium {command} --home {}", word(&self.home))
+    }
+}
+
+/// A path as one word of a command line.
+fn word(path: &Path) -> String {
+    let path = path.display().to_string();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:,".contains(c);
+    match path.chars().all(plain) {
+        true => path,
+        false => format!("'{}'", path.replace('\'', r"'\''")),
     }
 }
 
@@ -149,7 +155,16 @@ enum Command {
 
 /// Runs the command line.
 pub fn main() -> ExitCode {
-    let matches = Cli::command().get_matches();
+    let matches = Cli::command().try_get_matches().unwrap_or_else(|error| {
+        // What was wrong is known here, whether --json was meant is not.
+        let is_json = std::env::args_os().take_while(|arg| arg != "--").any(|arg| arg == "--json");
+        if error.use_stderr() && is_json {
+            let message = error.render().to_string();
+            let message = message.trim_start_matches("error: ").trim_end();
+            Failure::usage(message).print_for_machines();
+        }
+        error.exit()
+    });
     let mut cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     cli.global.home_given = matches.value_source("home") == Some(ValueSource::CommandLine);
     cli.global.home_named = cli.global.home_given || matches.value_source("home") == Some(ValueSource::EnvVariable);
@@ -281,6 +296,24 @@ mod tests {
     #[test]
     fn the_arguments_are_consistent() {
         Cli::command().debug_assert();
+    }
+
+    /// The program breaks lines itself, at 100 characters where nobody says how wide the terminal is.
+    #[test]
+    fn the_text_below_a_help_is_broken_by_the_program_alone() {
+        fn check(command: &clap::Command) {
+            let text = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let lines: Vec<&str> = text.lines().collect();
+            for (at, line) in lines.iter().enumerate() {
+                let of = command.get_name();
+                let is_listed = |line: &&str| line.is_empty() || line.starts_with(' ');
+                assert!(!line.starts_with(' ') || line.chars().count() <= 100, "{of}: {line}");
+                let goes_on = !is_listed(line) && lines.get(at + 1).is_some_and(|next| !is_listed(next));
+                assert!(!goes_on, "{of}: {line}");
+            }
+            command.get_subcommands().for_each(check);
+        }
+        check(&Cli::command());
     }
 
     #[test]

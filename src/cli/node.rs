@@ -9,12 +9,12 @@ use consilium_protocol::ids::{Height, TxHash};
 use consilium_protocol::policy::DisclosurePolicy;
 use consilium_protocol::privacy::MicroRho;
 use consilium_protocol::wire;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
-use super::{Failure, Global, connect, study, term};
-use crate::home::config::{LogConfig, NodeConfig};
+use super::{Failure, Global, conclude, connect, study, term};
+use crate::home::config::{self, LogConfig, NodeConfig};
 use crate::home::{Home, Role};
 use crate::net::client::{ClientError, Node, refused};
 use crate::node;
@@ -22,11 +22,13 @@ use crate::node;
 /// `consilium node`
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
-Runs in the foreground until SIGTERM or Ctrl-C; logs go to standard error. Under systemd:
+Runs in the foreground until SIGTERM or Ctrl-C; logs go to standard error. Under systemd (docs/install.md has the whole unit):
 
   [Service]
-  ExecStart=/usr/bin/consilium node --home /var/lib/consilium
-  Restart=on-failure")]
+  User=consilium
+  ExecStart=/usr/local/bin/consilium node --home /var/lib/consilium
+  Restart=on-failure
+  OOMPolicy=continue")]
 pub struct NodeArgs {
     /// After the signer's file was lost or damaged: write one that signs nothing up to this height, and end. Name a
     /// height that the other members have reached, and be sure that no other node runs with these keys
@@ -122,12 +124,16 @@ pub(crate) async fn config(args: &ConfigArgs, global: &Global) -> Result<(), Fai
         ConfigCommand::Check => {
             let store = NodeConfig::read(home.path())?.store;
             if let Some(folder) = store.place.folder().filter(|folder| !folder.is_dir()) {
-                let folder = folder.display().to_string();
-                return Err(match store.place {
-                    Place::Arranged { .. } => StoreError::NotArranged { folder },
-                    _ => StoreError::NoFolder { folder },
-                }
-                .into());
+                let file = home.path().join(config::FILE);
+                let (field, next) = match store.place {
+                    Place::Arranged { .. } => ("store.arranged", "run `consilium store arrange`, or leave it out"),
+                    _ => ("store.folder", "correct it there"),
+                };
+                return Err(Failure::new(format!(
+                    "there is no folder {}, which {field} in {} names; {next}",
+                    folder.display(),
+                    file.display()
+                )));
             }
             if let Some(database) = store.place.database() {
                 drop(Access::read(database).map_err(StoreError::from)?);
@@ -138,22 +144,34 @@ pub(crate) async fn config(args: &ConfigArgs, global: &Global) -> Result<(), Fai
             });
         }
         ConfigCommand::Show => {
-            let config = NodeConfig::read(home.path())?;
+            let mut config = NodeConfig::read(home.path())?;
+            config.limits.threads = Some(config.limits.bounds().threads);
             let consortium = home.genesis().ok().map(|genesis| genesis.policy);
             let mut report = serde_json::to_value(&config)?;
+            report["store"]["nulls"] = json!(config.store.nulls);
             report["policy_of_consortium"] = json!(consortium);
             report["policy_in_force"] = json!(consortium.map(|c| config.policy.unwrap_or_default().over(&c)));
             match global.json {
                 true => term::show(true, &report, |_| String::new()),
                 // A file's text as it is, to be copied: no line is broken.
                 false => {
-                    let text = toml::to_string(&config).unwrap_or_default();
+                    let text = written_out(&config);
                     term::line(format!("{text}\n{}", in_force(&config, consortium.as_ref()).trim_end()));
                 }
             }
         }
     }
     Ok(())
+}
+
+/// The configuration as a file, with what stands for no value written out, too.
+fn written_out(config: &NodeConfig) -> String {
+    let text = toml::to_string(config).unwrap_or_default();
+    let Ok(mut document) = text.parse::<toml_edit::DocumentMut>() else { return text };
+    let marks = serde_json::to_value(&config.store.nulls).unwrap_or_default();
+    let marks = marks.as_array().into_iter().flatten().filter_map(Value::as_str);
+    document["store"]["nulls"] = toml_edit::value(marks.collect::<toml_edit::Array>());
+    document.to_string()
 }
 
 /// The policy that holds at this hospital, as comments below its configuration.
@@ -206,7 +224,7 @@ pub(crate) async fn status(args: &StatusArgs, global: &Global) -> Result<(), Fai
         report["failing"] = json!(failing);
     }
     let privacy = privacy_table(&status, &home.genesis()?);
-    term::show(global.json, &report, |_| {
+    let text = |_: &Value| {
         let mut text = term::facts([
             ("hospital", status.name.clone()),
             ("ledger", status.chain_id.clone()),
@@ -229,12 +247,10 @@ pub(crate) async fn status(args: &StatusArgs, global: &Global) -> Result<(), Fai
             text.push_str(&study::failing_text(&failing));
         }
         text
-    });
-    if status.readiness == "ready" {
-        Ok(())
-    } else {
-        Err(Failure::not_ready(format!("the node is {}", with_reason(&status))))
-    }
+    };
+    let failure =
+        (status.readiness != "ready").then(|| Failure::not_ready(format!("the node is {}", with_reason(&status))));
+    conclude(global.json, &report, text, failure)
 }
 
 /// What private studies have spent of each hospital's budget; none where they have spent nothing.
@@ -283,11 +299,10 @@ async fn all(home: &Home, global: &Global) -> Result<(), Failure> {
             }
         }
     }
-    term::show(global.json, &report, |_| term::table(["hospital", "readiness", "block", "state"], rows));
-    match missing[..] {
-        [] => Ok(()),
-        _ => Err(Failure::not_ready(format!("not ready: {}; ask those who run these nodes", missing.join(", ")))),
-    }
+    let text = |_: &Value| term::table(["hospital", "readiness", "block", "state"], rows);
+    let failure = (!missing.is_empty())
+        .then(|| Failure::not_ready(format!("not ready: {}; ask those who run these nodes", missing.join(", "))));
+    conclude(global.json, &json!({ "members": report }), text, failure)
 }
 
 async fn status_of(genesis: &Genesis, member: &Member) -> Result<wire::StatusReply, ClientError> {
@@ -321,18 +336,39 @@ pub(crate) async fn transaction(args: &TxArgs, global: &Global) -> Result<(), Fa
     };
     let report = json!({ "tx": args.hash, "outcome": outcome, "height": reply.height, "rejection": reply.rejection,
         "message": reply.message });
-    term::show(global.json, &report, |_| match outcome {
+    let text = |_: &Value| match outcome {
         "unknown" => "this node has never seen it; hand it in again".to_string(),
         "waiting" => "waits for a block".to_string(),
         "accepted" => format!("accepted in block {}", reply.height),
         _ => format!("rejected in block {}: {}", reply.height, reply.message),
-    });
-    if reply.known { Ok(()) } else { Err(Failure::not_ready("the transaction is not known to this node")) }
+    };
+    let failure = (!reply.known).then(|| Failure::not_ready("the transaction is not known to this node"));
+    conclude(global.json, &report, text, failure)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_left_out_is_written_out() {
+        let text = "[listen]\ngrpc = \"127.0.0.1:1\"\nconsensus = \"127.0.0.1:2\"\nmetrics = \"127.0.0.1:3\"\n\
+                    [store]\nfolder = \"/srv/omop\"\n";
+        let config: NodeConfig = toml::from_str(text).expect("a configuration");
+        let shown = written_out(&config);
+        assert!(shown.contains("nulls = [\"na\", \"n/a\", \"null\""), "{shown}");
+        let again: NodeConfig = toml::from_str(&shown).expect("a configuration");
+        assert_eq!(again.store, config.store);
+    }
+
+    #[test]
+    fn the_unit_of_the_help_is_the_documentation_s() {
+        let help = <NodeArgs as clap::Args>::augment_args(clap::Command::new("node")).render_help().to_string();
+        let unit = help.split_once("[Service]").expect("a unit").1;
+        for line in unit.lines().map(str::trim).filter(|line| !line.is_empty()) {
+            assert!(include_str!("../../docs/install.md").contains(&format!("\n{line}\n")), "{line}");
+        }
+    }
 
     #[test]
     fn the_policy_in_force_says_whose_each_threshold_is() {

@@ -38,22 +38,50 @@ pub(crate) fn check_folder(place: &Place) -> Result<(), Failure> {
     Ok(())
 }
 
+/// The scheme of an URL that is no database's which is read here; none of a path.
+fn other_scheme(store: &str) -> Option<&str> {
+    let (scheme, _) = store.split_once(':')?;
+    let is_scheme =
+        scheme.len() > 1 && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
+    let is_read = ["postgresql://", "postgres://"].iter().any(|known| store.starts_with(known));
+    (is_scheme && !is_read && !Path::new(store).exists()).then(|| &store[..=scheme.len()])
+}
+
+impl DatabaseArgs {
+    /// Refuses what is about a database where no store is named at all.
+    pub(crate) fn check_unused(&self) -> Result<(), Failure> {
+        let Self { schema, password_file, tls_root, no_tls } = self;
+        match schema.is_some() || password_file.is_some() || tls_root.is_some() || *no_tls {
+            false => Ok(()),
+            true => Err(Failure::usage(
+                "--schema, --password-file, --tls-root and --no-tls go with --store postgresql://…; name the database, or leave \
+                 them out",
+            )),
+        }
+    }
+}
+
 /// A folder, or a database by its URL. Paths are made absolute.
 pub(crate) fn place(store: &OsStr, args: &DatabaseArgs) -> Result<Place, Failure> {
+    if let Some(scheme) = store.to_str().and_then(other_scheme) {
+        return Err(Failure::usage(format!(
+            "--store {scheme}… is nothing that is read here; give a folder, or a database as postgresql://USER@HOST/DATABASE"
+        )));
+    }
     let text = store.to_str().filter(|text| text.starts_with("postgresql://") || text.starts_with("postgres://"));
     let Some(text) = text else {
         let DatabaseArgs { schema, password_file, tls_root, no_tls } = args;
         if schema.is_some() || password_file.is_some() || tls_root.is_some() || *no_tls {
-            return Err(Failure::new(
+            return Err(Failure::usage(
                 "--schema, --password-file, --tls-root and --no-tls are about a database, and --store names a folder; leave them \
                  out, or give --store postgresql://…",
             ));
         }
         return Ok(Place::Folder(std::path::absolute(store)?));
     };
-    let url: DatabaseUrl = text.parse().map_err(|error| Failure::new(format!("--store {error}")))?;
+    let url: DatabaseUrl = text.parse().map_err(|error| Failure::usage(format!("--store {error}")))?;
     let Some(schema) = args.schema.clone() else {
-        return Err(Failure::new("--store names a database; name the schema with the OMOP tables with --schema"));
+        return Err(Failure::usage("--store names a database; name the schema with the OMOP tables with --schema"));
     };
     let absolute = |path: &Option<PathBuf>| path.as_deref().map(|path: &Path| std::path::absolute(path)).transpose();
     let database = DatabaseConfig {
@@ -65,7 +93,35 @@ pub(crate) fn place(store: &OsStr, args: &DatabaseArgs) -> Result<Place, Failure
         connections: DatabaseConfig::CONNECTIONS,
     };
     database.check().map_err(|error| {
-        Failure::new(format!("the store {error} (as options: --tls-root FILE, --no-tls, --store, --schema)"))
+        Failure::usage(format!("the store {error} (as options: --tls-root FILE, --no-tls, --store, --schema)"))
     })?;
     Ok(Place::Database(database))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::Exit;
+
+    #[test]
+    fn what_is_at_odds_is_wrong_usage() {
+        let of = |store: &str, args: &DatabaseArgs| place(OsStr::new(store), args).map_err(|error| error.exit);
+        let (none, schema) =
+            (DatabaseArgs::default(), DatabaseArgs { schema: Some("cdm".to_string()), ..Default::default() });
+        let no_tls = DatabaseArgs { no_tls: true, ..Default::default() };
+        for (store, args) in [
+            ("postgresql://u@db.example/omop", &none),
+            ("postgresql://u:secret@db.example/omop", &schema),
+            ("/srv/omop", &schema),
+            ("/srv/omop", &no_tls),
+            ("jdbc:postgresql://db/omop", &schema),
+            ("mysql://db/omop", &schema),
+            ("file:///srv/omop", &none),
+        ] {
+            assert_eq!(of(store, args), Err(Exit::Usage), "{store}");
+        }
+        assert!(of("/srv/omop", &none).is_ok() && of("C:\\omop", &none).is_ok());
+        assert_eq!(schema.check_unused().map_err(|error| error.exit), Err(Exit::Usage));
+        assert!(none.check_unused().is_ok());
+    }
 }

@@ -17,12 +17,12 @@ pub fn line(text: impl Display) {
 
 /// Prints an error.
 pub fn error(text: &str) {
-    put(std::io::stderr(), &format_args!("error: {text}"));
+    put(std::io::stderr(), &format_args!("error: {}", printable(text)));
 }
 
 /// Prints a warning.
 pub fn warn(text: impl Display) {
-    put(std::io::stderr(), &format_args!("warning: {text}"));
+    put(std::io::stderr(), &format_args!("warning: {}", printable(&text.to_string())));
 }
 
 /// A closed pipe, as of `| head`, ends the output, not the program.
@@ -41,10 +41,17 @@ pub fn show<T: Serialize>(json: bool, value: &T, text: impl FnOnce(&T) -> String
 
 /// Prints a text, its lines broken at words where the terminal is narrow.
 pub fn say(text: &str) {
+    let text = printable(text);
     match width() {
-        Some(width) => line(layout::text(text, width)),
+        Some(width) => line(layout::text(&text, width)),
         None => line(text),
     }
+}
+
+/// A text with control characters written out, as names of columns and files may have them: a terminal would carry them out.
+fn printable(text: &str) -> String {
+    let of = |c: char| if c.is_control() && c != '\n' { c.escape_default().to_string() } else { c.to_string() };
+    text.chars().map(of).collect()
 }
 
 /// Prints a numbered step with what it took at the right, as wide as the terminal and no wider than reads well.
@@ -79,6 +86,12 @@ pub fn table<const N: usize>(header: [&str; N], rows: impl IntoIterator<Item = [
         column.set_padding((0, layout::GAP as u16));
     }
     table.to_string().lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
+}
+
+/// A column of numbers for a [`table`], right-aligned with its header.
+pub fn to_the_right(header: &str, cells: Vec<String>) -> (String, Vec<String>) {
+    let width = cells.iter().map(|cell| cell.chars().count()).chain([header.chars().count()]).max().unwrap_or_default();
+    (format!("{header:>width$}"), cells.into_iter().map(|cell| format!("{cell:>width$}")).collect())
 }
 
 /// Names and values below each other.
@@ -151,4 +164,14 @@ pub fn bytes(value: u64) -> String {
         unit += 1;
     }
     if unit == 0 { format!("{value} B") } else { format!("{size:.1} {}", UNITS[unit]) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_terminal_would_carry_out_is_written_out() {
+        assert_eq!(printable("size\u{1b}[2J\r\nä"), "size\\u{1b}[2J\\r\nä");
+    }
 }

@@ -17,6 +17,9 @@ pub enum FileError {
     /// The file exists already and would be overwritten.
     #[error("{0} exists already and is left as it is; choose another name, or move it away first")]
     Exists(PathBuf),
+    /// A folder, where a file is wanted.
+    #[error("{0} is a folder; name a file in it")]
+    Folder(PathBuf),
     /// Anything else that the operating system refuses.
     #[error("{path}: {source}; {}", next_step(source))]
     Io {
@@ -60,6 +63,7 @@ fn io_error(path: &Path, source: io::Error) -> FileError {
     match source.kind() {
         io::ErrorKind::NotFound => FileError::Missing(path.to_path_buf()),
         io::ErrorKind::AlreadyExists => FileError::Exists(path.to_path_buf()),
+        io::ErrorKind::IsADirectory => FileError::Folder(path.to_path_buf()),
         _ => FileError::Io { path: path.to_path_buf(), source },
     }
 }

@@ -48,13 +48,16 @@ fn a_folder_is_arranged_and_arranged_again() {
     let found: Vec<_> = tables.iter().map(of).collect();
     assert_eq!(found, [("death".to_string(), Some(1), Some(0)), ("person".to_string(), Some(2), Some(0))]);
     assert_eq!(shown["trial"]["table"], "death");
+    assert_eq!((&shown["warnings"], &tables[0]["unseen"]["strangers"]), (&Value::Array(Vec::new()), &1.into()));
+    let refused = arrange(folder, &folder.join("person.csv"), &[]);
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("person.csv is a file; name a folder"));
 
     let doctor = Command::new(program()).args(["doctor", "--store", to.to_str().unwrap()]).output().unwrap();
     assert!(doctor.status.success() && String::from_utf8_lossy(&doctor.stdout).contains("death"));
 
     let refused = arrange(folder, folder, &[]);
     let error = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert_eq!(refused.status.code(), Some(1), "{error}");
+    assert_eq!(refused.status.code(), Some(2), "{error}");
     assert!(error.contains("give another one") && fs::read_dir(folder).unwrap().count() == 3, "{error}");
 }
 

@@ -86,9 +86,38 @@ fn advice_is_about_what_was_given() {
         assert!(text.contains("there is no folder") && !text.contains("configuration"), "{text}");
         let text = run(args, &file, 1);
         assert!(text.contains("is a file; give its folder") && !text.contains("arranged.json"), "{text}");
-        let text = run(args, Path::new("postgresql://user@db.example/omop"), 1);
+        let text = run(args, Path::new("postgresql://user@db.example/omop"), 2);
         assert!(text.contains("--schema"), "{text}");
+        let text = run(args, Path::new("jdbc:postgresql://db.example/omop"), 2);
+        assert!(text.contains("postgresql://USER@HOST"), "{text}");
     }
     let text = doctor(folder.path(), 0);
     assert!(text.contains("tumours.csv: neither") && text.contains("consilium table propose"), "{text}");
+}
+
+#[test]
+fn a_report_and_its_error_are_one_object() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+    write("death.csv", "person_id,death_date\n1,2020-01-01\n2,10000-01-01\n");
+    write("person.csv", "person_id\n1\n1\n");
+    let of = |args: &[&str], exit: i32| -> Value {
+        let output = Command::new(program()).args(args).env("HOME", folder.path().join("none")).output().unwrap();
+        assert_eq!(output.status.code(), Some(exit), "{}", said(&output));
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    let store = folder.path().to_str().unwrap();
+    let shown = of(&["doctor", "--json", "--store", store], 1);
+    assert_eq!((&shown["kind"], &shown["tables"][0]["name"]), (&"refused".into(), &"death".into()));
+    assert!(shown["error"].as_str().unwrap().contains("person.csv"), "{shown}");
+    assert!(shown["absent"].as_array().unwrap().contains(&"concept_ancestor".into()), "{shown}");
+    let shown = of(&["study", "check", "--json"], 2);
+    assert!(shown["kind"] == "usage" && shown["error"].as_str().unwrap().contains("<FILE>"), "{shown}");
+    // What is there and not there is said in words, too.
+    write("person.csv", "person_id\n1\n");
+    let text = doctor(folder.path(), 0);
+    assert!(text.contains("concept_ancestor (sets of concepts with `descendants`), "), "{text}");
+    assert!(text.contains("death: `death_date`: 1 value is beyond the years"), "{text}");
+    write("person.csv", "person_id\n");
+    assert!(doctor(folder.path(), 1).contains("nobody is in PERSON"));
 }

@@ -12,10 +12,10 @@ use consilium_engine::store::{
 use consilium_protocol::catalogue::CatalogueTable;
 use consilium_protocol::wire;
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::place::{DatabaseArgs, check_folder, place};
-use super::{Failure, Global, counted, study, term};
+use super::{Failure, Global, conclude, counted, study, term};
 use crate::home::config::{self, NodeConfig};
 use crate::home::{Home, Role, files};
 use crate::net::client::Node;
@@ -27,12 +27,13 @@ use crate::worker;
 #[command(after_help = "\
 Examples:
   consilium doctor                       everything about this hospital's home
-  consilium doctor --store export/       only how the tables of a folder are read; nothing need be set up
+  consilium doctor --store export/       only how the tables of a folder are read, without any home
   consilium doctor --store postgresql://consilium@db.example/omop --schema cdm --tls-root db-ca.pem
                                          likewise of a database, with what its role may and may not
 
-Exit codes: 0 where nothing is marked !!, or, with --store, where PERSON can be read, whatever is wrong with other tables; 1 where
-something is, where PERSON cannot be read, or where a file that was laid out by patient is damaged.")]
+Exit codes: 0 where nothing is marked !!, or, with --store, where PERSON can be read and has rows, whatever is wrong with other \
+tables; 1 where something is, where PERSON cannot be read or has none, or where a file that was laid out by patient is \
+damaged.")]
 pub struct Args {
     /// Look at the tables of this folder or database only; no home is needed
     #[arg(long, value_name = "DIR|URL")]
@@ -60,7 +61,10 @@ enum Verdict {
 pub(crate) async fn run(args: &Args, global: &Global) -> Result<(), Failure> {
     match &args.store {
         Some(store) => of_store(place(store, &args.database)?, global).await,
-        None => of_home(global).await,
+        None => {
+            args.database.check_unused()?;
+            of_home(global).await
+        }
     }
 }
 
@@ -84,19 +88,29 @@ async fn of_store(place: Place, global: &Global) -> Result<(), Failure> {
     if let Some(damaged) = &damaged {
         shown["damaged"] = json!(damaged);
     }
-    term::show(global.json, &shown, |_| {
+    let failure = match (error, damaged.as_deref()) {
+        (Some(error), _) => Some(error.into()),
+        (None, Some([first, ..])) => {
+            let first = first.display();
+            Some(Failure::new(format!("{first} is damaged; lay the tables out anew with `consilium store arrange`")))
+        }
+        _ if is_without_people(&config.place, &summary) => {
+            Some(Failure::new("nobody is in PERSON, which has no rows; export it again, then look again"))
+        }
+        _ => None,
+    };
+    let text = |_: &Value| {
         let whole = matches!(damaged.as_deref(), Some([]));
         let whole = if whole { "\nLaid out by patient: every file is as it was written.\n" } else { "" };
         format!("{}{whole}", store::page(&config.place, &summary))
-    });
-    match (error, damaged.as_deref()) {
-        (Some(error), _) => Err(error.into()),
-        (None, Some([first, ..])) => {
-            let first = first.display();
-            Err(Failure::new(format!("{first} is damaged; lay the tables out anew with `consilium store arrange`")))
-        }
-        _ => Ok(()),
-    }
+    };
+    conclude(global.json, &shown, text, failure)
+}
+
+/// Whether a folder's PERSON has no rows. Of a database their number is an estimate.
+fn is_without_people(place: &Place, summary: &StoreSummary) -> bool {
+    let has_none = summary.tables.iter().any(|table| table.name == "person" && table.rows == Some(0));
+    place.folder().is_some() && has_none
 }
 
 /// What was laid out and is not as it was written.
@@ -230,7 +244,7 @@ async fn of_home(global: &Global) -> Result<(), Failure> {
     let warned = findings.iter().any(|f| f.verdict == Verdict::Warning);
     let bad = findings.iter().filter(|f| f.verdict == Verdict::Bad).count();
     let seen = json!({ "findings": findings, "store": tables.as_ref().map(|(_, summary)| summary) });
-    term::show(global.json, &seen, |_| {
+    let text = |_: &Value| {
         let table = term::table(
             ["", "what", "finding"],
             findings.iter().map(|f| {
@@ -245,10 +259,8 @@ async fn of_home(global: &Global) -> Result<(), Failure> {
         let mark = if warned { "\n\n??  worth a look, the node works all the same" } else { "" };
         let tables = tables.iter().map(|(place, summary)| format!("\n\n{}", store::page(place, summary)));
         format!("{table}{mark}{}", tables.collect::<String>())
-    });
-    if bad == 0 {
-        Ok(())
-    } else {
-        Err(Failure::new(format!("what is marked !! must be mended before the node can work ({bad})")))
-    }
+    };
+    let failure =
+        (bad > 0).then(|| Failure::new(format!("what is marked !! must be mended before the node can work ({bad})")));
+    conclude(global.json, &seen, text, failure)
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use consilium_engine::store::{Column, DatabaseSummary, LeftOut, Place, StoreSummary, TableSummary};
+use consilium_engine::store::{Column, DatabaseSummary, LeftOut, Place, StoreSummary, TableSummary, is_of_omop};
 
 use crate::cli::{counted, term};
 
@@ -59,6 +59,15 @@ fn remarks(table: &TableSummary) -> Vec<String> {
     remarks
 }
 
+/// The tables that are not there in one line, with what else is not computed for want of them; none where all are there.
+fn absent(names: &[String]) -> Option<String> {
+    let shown = |name: &String| match name.as_str() {
+        "concept_ancestor" => format!("{name} (sets of concepts with `descendants`)"),
+        _ => name.clone(),
+    };
+    (!names.is_empty()).then(|| names.iter().map(shown).collect::<Vec<_>>().join(", "))
+}
+
 /// The first of some names, and how many more there are.
 fn some(names: &[String]) -> String {
     const SHOWN: usize = 3;
@@ -73,9 +82,7 @@ fn some(names: &[String]) -> String {
 pub(super) fn page(place: &Place, summary: &StoreSummary) -> String {
     let numbers = |numbers: &dyn Fn(&TableSummary) -> Option<usize>, header: &str| {
         let shown = |table| numbers(table).map_or_else(|| "?".to_string(), |number| term::number(number as u64));
-        let shown: Vec<String> = summary.tables.iter().map(shown).collect();
-        let width = shown.iter().map(String::len).chain([header.len()]).max().unwrap_or_default();
-        (format!("{header:>width$}"), shown.into_iter().map(|number| format!("{number:>width$}")).collect::<Vec<_>>())
+        term::to_the_right(header, summary.tables.iter().map(shown).collect())
     };
     let rows = numbers(&|table| table.rows, "rows");
     let readable = numbers(&|table| Some(table.readable.len()), "readable");
@@ -126,16 +133,21 @@ Columns: readable by studies, and mended of these; unreadable, so that a study t
         "Mended: read all the same",
         of(&|table| {
             let under = table.prefix.iter().map(|prefix| format!("its file's name begins with `{prefix}`"));
-            under.chain(table.mended.iter().map(|Column { name, what }| format!("`{name}` is {what}"))).collect()
+            under.chain(table.mended.iter().map(|Column { name, what }| format!("`{name}`: {what}"))).collect()
         }),
     );
     section(
         "Never read by any study",
         of(&|table| if table.withheld.is_empty() { Vec::new() } else { vec![table.withheld.join(", ")] }),
     );
+    let (of_omop, own): (Vec<_>, Vec<_>) = summary.absent.iter().cloned().partition(|name| is_of_omop(name));
     section(
         "Not here: tables of the consortium's catalogue without a file; say where they are with `consilium store map`",
-        summary.absent.clone(),
+        own,
+    );
+    section(
+        "Not there: OMOP's tables without a file; a study that names one is not computed here",
+        absent(&of_omop).into_iter().collect(),
     );
     if let Some(DatabaseSummary { warnings, grants, .. }) = &summary.database {
         section("The role: it needs to read, and nothing else", warnings.clone());

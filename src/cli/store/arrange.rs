@@ -24,13 +24,14 @@ use crate::home::{Home, Role};
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
-  consilium store arrange --to /srv/arranged                     the tables of this hospital's home
-  consilium store arrange                                        again, into the folder that the configuration names
-  consilium store arrange --store export/ --to /srv/arranged     those of a folder, as they are; nothing need be set up
+  consilium store arrange --to /srv/arranged                   the tables of this hospital's home
+  consilium store arrange                                      again, into the configured folder
+  consilium store arrange --store export/ --to /srv/arranged   those of a folder, without any home
 
-Run it again after every export: only what has changed is written. Columns and rows that no study may read are left out. Where a
-table that is laid out is missing, unreadable or empty in the export, or has lost more than half of its rows, nothing is changed,
-and it ends with 1; --accept-fewer accepts that. Only you can read the files, as patients' rows are in them: run it as the user whom the node runs as.")]
+Run it again after every export: only what has changed is written. Columns and rows that no study may read are left out. \
+Where a table that is laid out is missing, unreadable or empty in the export, or has lost more than half of its rows, nothing \
+is changed, and it ends with 1; --accept-fewer accepts that. Only you can read the files, as patients' rows are in them: run \
+it as the user whom the node runs as.")]
 pub(super) struct Args {
     /// The folder to write: empty, not there yet, or arranged before (default: `arranged` in the [store] section of the home's
     /// consilium.toml)
@@ -82,7 +83,13 @@ pub(super) async fn run(args: &Args, global: &Global) -> Result<(), Failure> {
     let trial = tried.as_ref().map(|(before, after)| {
         json!({ "table": before.table, "before_ms": milliseconds(before), "after_ms": milliseconds(after) })
     });
-    let shown = json!({ "folder": to, "arranged": arrangement, "trial": trial });
+    let unreadable = arrangement.unreadable.iter().map(|UnreadableTable { name, reason, .. }| {
+        format!("`{name}` is not laid out, and no study can read it: {reason}")
+    });
+    let empty = arrangement.tables.iter().filter(|table| table.rows == 0);
+    let empty = empty.map(|table| format!("`{}` has no rows; is the export complete?", table.name));
+    let warnings: Vec<String> = unreadable.chain(empty).collect();
+    let shown = json!({ "folder": to, "arranged": arrangement, "trial": trial, "warnings": warnings });
     term::show(global.json, &shown, |_| {
         let mut text = page(to, &arrangement, tried.as_ref());
         if !is_configured {
@@ -96,12 +103,7 @@ pub(super) async fn run(args: &Args, global: &Global) -> Result<(), Failure> {
         }
         text
     });
-    for UnreadableTable { name, reason, .. } in &arrangement.unreadable {
-        term::warn(format!("`{name}` is not laid out, and no study can read it: {reason}"));
-    }
-    for table in arrangement.tables.iter().filter(|table| table.rows == 0) {
-        term::warn(format!("`{}` has no rows; is the export complete?", table.name));
-    }
+    warnings.iter().for_each(term::warn);
     Ok(())
 }
 
@@ -124,6 +126,7 @@ fn job(args: &Args, global: &Global) -> Result<Job, Failure> {
         check_folder(&place)?;
         return Ok(Job { config: StoreConfig::at(place), catalogue: Vec::new(), to, is_configured: false });
     }
+    args.database.check_unused()?;
     let home = Home::open_as(&global.home, Role::Hospital)?;
     let store = NodeConfig::read(home.path())?.store;
     let configured = if let Place::Arranged { folder, .. } = &store.place { Some(folder.clone()) } else { None };
@@ -158,7 +161,10 @@ async fn arranged(store: &Store, to: &Path, options: &Options) -> Result<Arrange
     if let Some(bar) = bar {
         bar.finish_and_clear();
     }
-    Ok(arranged?)
+    arranged.map_err(|error| match error {
+        ArrangeError::SameFolder { .. } => Failure::usage(format!("--to {error}")),
+        error => error.into(),
+    })
 }
 
 /// A query over the tables as they were and as they are now; none where there are no rows. That it fails is no reason to say
@@ -173,19 +179,29 @@ async fn tried(before: &Store, catalogue: &[CatalogueTable], after: &StoreConfig
 fn page(to: &Path, arrangement: &Arrangement, tried: Option<&(Trial, Trial)>) -> String {
     let Arrangement { patients, buckets, tables, unreadable } = arrangement;
     let left_out = |table: &ArrangementTable| table.left_out.nobodys + table.left_out.strangers;
-    let row = |table: &ArrangementTable| {
-        let before = table.bytes_before.map_or_else(|| "-".to_string(), term::bytes);
-        let files = format!("{} of {}", term::number(table.files_written as u64), term::number(table.files as u64));
-        let (rows, left_out) = (term::number(table.rows as u64), term::number(left_out(table)));
-        [table.name.clone(), rows, left_out, before, term::bytes(table.bytes), files]
+    let numbers = |header: &str, number: &dyn Fn(&ArrangementTable) -> String| {
+        term::to_the_right(header, tables.iter().map(number).collect())
     };
-    let header = ["table", "rows", "left out", "before", "now", "files written"];
+    let columns = [
+        numbers("rows", &|table| term::number(table.rows as u64)),
+        numbers("left out", &|table| term::number(left_out(table))),
+        numbers("before", &|table| table.bytes_before.map_or_else(|| "-".to_string(), term::bytes)),
+        numbers("now", &|table| term::bytes(table.bytes)),
+        numbers("files written", &|table| {
+            format!("{} of {}", term::number(table.files_written as u64), term::number(table.files as u64))
+        }),
+    ];
+    let [rows, left_out_rows, before, now, files] = &columns;
+    let header = ["table", &rows.0, &left_out_rows.0, &before.0, &now.0, &files.0];
+    let row = |(at, table): (usize, &ArrangementTable)| {
+        [&table.name, &rows.1[at], &left_out_rows.1[at], &before.1[at], &now.1[at], &files.1[at]].map(String::clone)
+    };
     let mut text = format!(
         "{} in {}, in {}\n\n{}\n",
         counted(*patients as u64, "patient"),
         counted(*buckets as u64, "bucket"),
         to.display(),
-        term::table(header, tables.iter().map(row))
+        term::table(header, tables.iter().enumerate().map(row))
     );
     let mut section = |title: &str, lines: Vec<String>| {
         if !lines.is_empty() {
@@ -218,7 +234,8 @@ fn page(to: &Path, arrangement: &Arrangement, tried: Option<&(Trial, Trial)>) ->
     section("Columns that could not be read, left out", tables.iter().flat_map(unreadable_of).collect());
     section(
         "Tables that could not be read, and are not laid out",
-        unreadable.iter().map(|table| format!("{}: {}", table.name, table.reason)).collect(),
+        // Why is warned of.
+        unreadable.iter().map(|table| table.name.clone()).collect(),
     );
     if let Some((before, after)) = tried {
         let _ = write!(

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use consilium_engine::store::{Place, Store, StoreConfig, StoreSummary, TableConfig, without_endings};
 use consilium_protocol::catalogue::CatalogueTable;
-use serde_json::json;
+use serde_json::{Value, json};
 use toml_edit::{DocumentMut, Item, Table, value};
 
-use crate::cli::{Failure, Global, term};
+use crate::cli::{Failure, Global, conclude, term};
 use crate::home::config::{self, NodeConfig};
 use crate::home::files::{self, Readable};
 use crate::home::{Home, Role};
@@ -18,15 +18,14 @@ use crate::home::{Home, Role};
 Examples:
   consilium store map registry                             how it is read now
   consilium store map registry --file tumours_2025 --column patient=PATNR --column stage=UICC
-
   consilium store map registry --reset                     forget where it was said to be
 
-Columns that are called the same need not be named; capitals make no difference. Columns are called on the left as in the catalogue's
-entry (`consilium table list`). What reads fewer columns than before is not written.")]
+Columns that are called the same need not be named; capitals make no difference. Columns are called on the left as in the \
+catalogue's entry (`consilium table list`). What reads fewer columns than before is not written.")]
 pub(crate) struct Args {
     /// The table of the catalogue
     table: String,
-    /// The name of its file or folder in the store (default: the table's)
+    /// The name of its file or folder within the store, without a path (default: the table's)
     #[arg(long)]
     file: Option<String>,
     /// A column of the table, or its subject, and what the file calls it; again for each
@@ -67,6 +66,13 @@ pub(super) async fn run(args: &Args, global: &Global) -> Result<(), Failure> {
         term::show(global.json, &report, |_| text);
         return Ok(());
     }
+    let given = given(table, &args.columns)?;
+    if let Some(file) = args.file.as_deref().filter(|file| file.contains(['/', '\\'])) {
+        return Err(Failure::usage(format!(
+            "--file {file}: it is the name of a file or folder within the store, without a path; the store is {}",
+            configured.source().place
+        )));
+    }
     let is_arranged = matches!(configured.place, Place::Arranged { .. });
     // What was arranged has the names of the catalogue already.
     let mut config = configured.source();
@@ -81,9 +87,10 @@ pub(super) async fn run(args: &Args, global: &Global) -> Result<(), Failure> {
         }
         let file = args.file.as_deref().map(|file| without_endings(file).to_string());
         mapped.file = file.or(mapped.file.take());
-        mapped.columns.extend(args.columns.iter().cloned());
+        mapped.columns.extend(given);
     }
     let summary = open(&config, &catalogue).await?;
+    let mapping = config.tables.get(&table.name).cloned().unwrap_or_default();
     let outcome = Outcome::of(table, &summary);
     let readable = matches!(outcome, Outcome::Read { .. });
     let lost = before.map(|before| before.lost_in(&outcome)).unwrap_or_default();
@@ -92,8 +99,9 @@ pub(super) async fn run(args: &Args, global: &Global) -> Result<(), Failure> {
     if writes {
         write(&home, &table.name, config.tables.get(&table.name))?;
     }
-    let report = json!({ "table": table.name, "readable": readable, "written": writes, "lost": lost, "columns": outcome.columns(table) });
-    term::show(global.json, &report, |_| {
+    let report = json!({ "table": table.name, "readable": readable, "written": writes, "lost": lost, "file": outcome.file(),
+        "mapping": mapping, "columns": outcome.columns(table) });
+    let text = |_: &Value| {
         let next = match (writes, readable) {
             (true, true) if is_arranged => {
                 format!(
@@ -107,16 +115,56 @@ pub(super) async fn run(args: &Args, global: &Global) -> Result<(), Failure> {
             (_, false) => format!("\n\nNext: {}", global.next("store map … --file … --column …")),
             (false, true) => String::new(),
         };
-        format!("{}{next}", outcome.page(table))
-    });
-    match outcome {
-        Outcome::Read { .. } if is_kept => Err(Failure::new(format!(
+        let sought = match outcome {
+            Outcome::Absent => sought(&config.place, mapping.file.as_ref().unwrap_or(&table.name), &summary),
+            _ => String::new(),
+        };
+        format!("{}{sought}{next}", outcome.page(table))
+    };
+    let failure = match outcome {
+        Outcome::Read { .. } if is_kept => Some(Failure::new(format!(
             "nothing was written: before, {} could be read, too; correct what is said, or write it with --accept-fewer",
             lost.iter().map(|column| format!("`{column}`")).collect::<Vec<_>>().join(", ")
         ))),
-        Outcome::Read { .. } => Ok(()),
-        _ => Err(Failure::new(format!("`{}` cannot be read here; nothing was written", table.name))),
+        Outcome::Read { .. } => None,
+        _ => Some(Failure::new(format!(
+            "`{}` cannot be read here, and nothing was written; correct --file or --column, or the file",
+            table.name
+        ))),
+    };
+    conclude(global.json, &report, text, failure)
+}
+
+/// The columns that are given, by the catalogue's names for them.
+fn given(table: &CatalogueTable, columns: &[(String, String)]) -> Result<BTreeMap<String, String>, Failure> {
+    let mut given = BTreeMap::new();
+    for (column, own) in columns {
+        let name = column.to_ascii_lowercase();
+        if name != table.subject && table.column(&name).is_none() {
+            let names = std::iter::once(&table.subject).chain(table.columns.iter().map(|column| &column.name));
+            let names = names.map(String::as_str).collect::<Vec<_>>().join(", ");
+            return Err(Failure::usage(format!("`{column}` is no column of `{}`; it has {names}", table.name)));
+        }
+        if let Some(other) = given.insert(name, own.clone()) {
+            return Err(Failure::usage(format!(
+                "--column {column}: it is said to be `{other}` and `{own}`; leave one out"
+            )));
+        }
     }
+    Ok(given)
+}
+
+/// What was looked for in vain, and what there is instead.
+fn sought(place: &Place, file: &str, summary: &StoreSummary) -> String {
+    const SHOWN: usize = 12;
+    let mut text = format!("; `{file}` was looked for in {place}");
+    let names: Vec<&str> = summary.ignored.iter().map(|file| file.name.as_str()).collect();
+    if !names.is_empty() {
+        let more = names.len().saturating_sub(SHOWN);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        text.push_str(&format!("\n\nThere, and no tables: {}{more}", names[..names.len().min(SHOWN)].join(", ")));
+    }
+    text
 }
 
 /// Forgets what was said of a table, whether it can be read without that or not.
@@ -177,6 +225,14 @@ impl Outcome {
         };
         let later = read(later);
         read(self).into_iter().filter(|column| !later.contains(column)).collect()
+    }
+
+    /// The file or folder that it is, if there is one that can be read.
+    fn file(&self) -> Option<&str> {
+        match self {
+            Self::Read { file, .. } => Some(file),
+            Self::Unreadable(_) | Self::Absent => None,
+        }
     }
 
     /// By column of the catalogue, how it is read here.
@@ -265,6 +321,22 @@ mod tests {
         assert_eq!(read(&again)["registry"], other, "{again}");
         assert_eq!(with_section(&after, "registry", None).expect("a document"), before);
         assert!(with_section("store = 1\n", "registry", Some(&other)).is_err());
+    }
+
+    #[test]
+    fn columns_are_the_catalogue_s_whatever_the_capitals_and_named_once() {
+        let table: CatalogueTable = toml::from_str(
+            "name = \"registry\"\nsubject = \"patnr\"\ndomain = \"condition\"\n[[column]]\nname = \"stage\"\ntype = \"integer\"\n",
+        )
+        .expect("a table");
+        let of = |columns: &[(&str, &str)]| {
+            let columns: Vec<_> = columns.iter().map(|(one, own)| (one.to_string(), own.to_string())).collect();
+            given(&table, &columns).map_err(|error| error.message().to_string())
+        };
+        let expected = [("patnr", "P"), ("stage", "UICC")].map(|(one, own)| (one.to_string(), own.to_string()));
+        assert_eq!(of(&[("PATNR", "P"), ("Stage", "UICC")]), Ok(BTreeMap::from(expected)));
+        assert_eq!(of(&[("foo", "x")]), Err("`foo` is no column of `registry`; it has patnr, stage".to_string()));
+        assert!(of(&[("patnr", "A"), ("PATNR", "B")]).expect_err("twice").contains("`A` and `B`"));
     }
 
     #[test]
