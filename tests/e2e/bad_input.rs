@@ -27,6 +27,9 @@ fn files_and_flags_that_are_wrong() {
     let home = folder.path().join("home");
     assert!(refusal(&home, &["status"], 1).contains("consilium init"));
     assert!(refusal(&home, &["study", "check", "nowhere.toml"], 1).contains("not there"));
+    let text = refusal(&home, &["study", "check", folder.path().to_str().unwrap()], 1);
+    assert!(text.contains("is a folder; name a file in it"), "{text}");
+    assert!(refusal(&home, &["doctor", "--schema", "cdm"], 2).contains("go with --store"));
     refusal(&home, &["study", "frobnicate"], 2);
     refusal(&home, &["init", "hospital", "--name", "A"], 2);
     let args = ["init", "hospital", "--name", "A", "--address", "nonsense", "--store", "/tmp"];
@@ -107,6 +110,30 @@ fn names_of_tables_that_cannot_be_are_wrong_usage() {
         let args = ["table", "propose", name, "--from", from, "--subject", "PATNR", "--domain", "condition"];
         refusal(folder.path(), &args, 2);
     }
+}
+
+#[test]
+fn a_file_is_drafted_from_where_it_lies() {
+    let folder = tempfile::tempdir().unwrap();
+    let tum = folder.path().join("tum2");
+    fs::create_dir(&tum).unwrap();
+    fs::write(tum.join("a.csv"), "PATNR,FOUND,STAGE\n1,2020-01-01 10:00,II\n").unwrap();
+    let draft = |from: &str, more: &[&str]| {
+        let args = ["table", "propose", "registry", "--from", from, "--subject", "PATNR", "--domain", "condition"];
+        Command::new(program()).args(args).args(more).current_dir(folder.path()).output().unwrap()
+    };
+    let output = draft("tum2", &["--date", "FOUND"]);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{output:?}");
+    assert!(text.contains("# The day of a row: its times of day are not read.\n[[table.column]]"), "{text}");
+    assert!(text.contains("type = \"date\"") && text.contains("`stage` holds texts"), "{text}");
+    let said = |from: &str, more: &[&str]| String::from_utf8_lossy(&draft(from, more).stderr).into_owned();
+    assert!(said("nope.csv", &[]).contains("nope.csv is not there; check the path"));
+    assert!(said("tum2", &["--date", "STAGE"]).contains("`STAGE` has other values than days"));
+    fs::write(tum.join("b.csv"), "PATNR,SIZE\n1,2\n").unwrap();
+    assert!(said("tum2", &[]).contains("tum2 has files of several tables"));
+    fs::create_dir(folder.path().join("empty")).unwrap();
+    assert!(said("empty", &[]).contains("empty has no CSV or Parquet file in it"));
 }
 
 #[test]
