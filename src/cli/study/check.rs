@@ -12,7 +12,7 @@ use serde_json::json;
 use super::earlier::{self, Earlier};
 use super::protection::{self, Consortium};
 use super::{Now, read_spec};
-use crate::cli::{Failure, Global, connect, counted, table, term};
+use crate::cli::{Failure, Global, connect, counted, table, term, word};
 use crate::home::Home;
 use crate::worker::once::{self, OnceError};
 
@@ -30,7 +30,8 @@ pub(crate) struct Args {
 pub(super) async fn run(args: &Args, global: &Global) -> Result<(), Failure> {
     let catalogue = if args.tables.is_empty() { None } else { Some(table::read(&args.tables)?) };
     let (spec, reads) = read_spec(&args.file, global, catalogue).await?;
-    let layout = Layout::of(&spec)?;
+    let of_file = |failure: Failure| failure.of_file(&args.file);
+    let layout = Layout::of(&spec).map_err(|error| of_file(error.into()))?;
     let bytes = EncryptedCells::encoded_bytes(layout.cells())?;
     let domains: Vec<String> = reads.domains().iter().map(ToString::to_string).collect();
     let consortium = Home::open(&global.home).ok().and_then(|home| home.genesis().ok());
@@ -51,27 +52,35 @@ pub(super) async fn run(args: &Args, global: &Global) -> Result<(), Failure> {
         None => Consortium { policy: DisclosurePolicy::default(), hospitals: 4, known: false, left: None },
     };
     if consortium.known && !consortium.policy.allows(&spec.protection) {
-        return Err(Failure::new(
+        return Err(of_file(Failure::new(
             "this consortium allows no open studies; set protection = \"guarded\" or \"private\" in the study file",
-        ));
+        )));
     }
     let unbounded = match &now {
         Some(now) => {
-            now.prove_bounds(&spec)?;
-            home.map_or(Ok(()), |genesis| protection::affordable(&spec, genesis, now))?;
+            now.prove_bounds(&spec).map_err(|error| of_file(error.into()))?;
+            home.map_or(Ok(()), |genesis| protection::affordable(&spec, genesis, now)).map_err(of_file)?;
             None
         }
         // Hospitals prove it for those who are enrolled then.
         None => prove_bounds(&spec, &layout, OFFLINE_SUBJECTS).err(),
     };
-    let protected = protection::look(&spec, &layout, &consortium).await?;
+    let protected = protection::look(&spec, &layout, &consortium).await.map_err(of_file)?;
+    let mut notes = Vec::new();
+    if !consortium.known && !consortium.policy.allows(&spec.protection) {
+        notes.push("most consortia allow no open studies; protection = \"guarded\" is allowed by all".to_string());
+    }
+    if let Some(error) = &unbounded {
+        notes.push(format!("with {} patients enrolled, {error}", term::number(OFFLINE_SUBJECTS)));
+    }
+    notes.extend(unused(&spec));
     let report = json!({
         "valid": true, "protection": spec.protection.name(), "protected": protected, "title": spec.title, "purpose": spec.purpose,
         "reads": reads.tables().iter().map(|t| json!({ "table": t.name, "columns": t.columns })).collect::<Vec<_>>(),
         "domains": domains, "cells": layout.cells(), "bytes": bytes, "canonical_bytes": spec.to_canonical().len(),
         "computes": spec.statistics.iter().map(|s| json!({ "statistic": s.name, "what": in_words(s, &spec) })).collect::<Vec<_>>(),
         "for_consortium": if consortium.known { "own" } else { "usual" },
-        "held_against": earlier,
+        "held_against": earlier, "concept_sets": spec.cohort.concept_sets, "notes": notes,
     });
     term::show(global.json, &report, |_| {
         let mut text = format!("{} is a valid study: {}\n\n", args.file.display(), spec.title);
@@ -86,27 +95,35 @@ pub(super) async fn run(args: &Args, global: &Global) -> Result<(), Failure> {
             term::bytes(bytes as u64)
         ));
         text.push_str(&protected.in_words(&spec, &consortium));
-        if !consortium.known && !consortium.policy.allows(&spec.protection) {
-            text.push_str(
-                "\nNote: most consortia allow no open studies; protection = \"guarded\" is allowed by all.\n",
-            );
-        }
         if !earlier.is_empty() {
             text.push_str(&format!("\n{}", earlier::in_words(&earlier)));
         }
-        if let Some(error) = &unbounded {
-            let enrolled = term::number(OFFLINE_SUBJECTS);
-            text.push_str(&format!("\nNote: with {enrolled} patients enrolled, {error}\n"));
+        for note in &notes {
+            text.push_str(&format!("\nNote: {note}\n"));
         }
         text.push_str(&format!(
             "\nConsents must allow: aggregate statistics, purpose {}, data: {}.\nNext: {}",
             spec.purpose,
             domains.join(", "),
-            global.next(&format!("study submit {}", args.file.display()))
+            global.next(&format!("study submit {}", word(&args.file)))
         ));
         text
     });
     Ok(())
+}
+
+/// What the file declares and no statistic uses.
+fn unused(spec: &StudySpec) -> Vec<String> {
+    let variables = spec.variables.iter().map(|variable| ("variable", &variable.name));
+    let dimensions = spec.dimensions.iter().map(|dimension| ("dimension", &dimension.name));
+    let is_used = |(kind, name): &(&str, &String)| match *kind {
+        "variable" => spec.statistics.iter().any(|statistic| statistic.kind.variable() == Some(name.as_str())),
+        _ => spec.statistics.iter().any(|statistic| statistic.by.contains(name)),
+    };
+    let unused = variables.chain(dimensions).filter(|declared| !is_used(declared));
+    unused
+        .map(|(kind, name)| format!("no statistic uses the {kind} `{name}`; remove it, or add one that does"))
+        .collect()
 }
 
 /// What a node says of the ledger's bounds and of earlier studies, if one can be asked: none is needed to check a file.
@@ -145,8 +162,10 @@ pub(crate) fn sets_in_words(spec: &StudySpec) -> String {
             true => String::new(),
             false => format!("; without {}{below}", some(exclude)),
         };
+        let is_empty = include.iter().all(|concept| exclude.contains(concept));
+        let empty = if is_empty { "; nothing is left in it" } else { "" };
         let unused = if names(&spec.cohort.sql, name) { "" } else { "; the query does not name it" };
-        text.push_str(&format!("  {name}: {}{below}{without}{unused}\n", some(include)));
+        text.push_str(&format!("  {name}: {}{below}{without}{empty}{unused}\n", some(include)));
     }
     text
 }
@@ -209,6 +228,21 @@ fn in_words(statistic: &Statistic, spec: &StudySpec) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_declared_for_nothing_is_said() {
+        let set = "[[concept_set]]\nname = \"a\"\ninclude = [1]\nexclude = [1]\n";
+        let dimension = "[[dimension]]\nname = \"sex\"\nvalues = [1]\n";
+        let text = format!(
+            "version = 1\ntitle = \"t\"\ndescription = \"d\"\npurpose = \"HMB\"\n[cohort]\nsubject = \"person_id\"\n\
+             sql = \"SELECT person_id, sex FROM person\"\n{set}{dimension}[[statistic]]\nname = \"s\"\nkind = \"count\"\n"
+        );
+        let spec = StudySpec::from_toml(&text).expect("a study");
+        assert_eq!(unused(&spec), ["no statistic uses the dimension `sex`; remove it, or add one that does"]);
+        assert!(sets_in_words(&spec).contains("a: 1; without 1; nothing is left in it; the query does not name it"));
+        let used = StudySpec::from_toml(&format!("{text}by = [\"sex\"]\n")).expect("a study");
+        assert!(unused(&used).is_empty());
+    }
 
     #[test]
     fn a_set_that_the_query_does_not_name_is_told_from_one_that_it_does() {

@@ -132,7 +132,8 @@ pub(super) async fn look(spec: &StudySpec, layout: &Layout, consortium: &Consort
             spinner.finish_and_clear();
             let each =
                 tried.map_err(|_| Failure::new("the trial was given up; try again"))??.as_secs_f64() / TRIED as f64;
-            let seconds_here = each * weight(&plan);
+            // An estimate: hundredths are more than it can tell.
+            let seconds_here = (each * weight(&plan) * 100.0).round() / 100.0;
             Ok(Protected::Guarded { min_joint_count, groups, sets, is_tied, waits_for, hospitals, seconds_here })
         }
         Protection::Private { rho } => {

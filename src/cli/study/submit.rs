@@ -12,7 +12,7 @@ use serde_json::json;
 use zeroize::Zeroizing;
 
 use super::{Now, folder, read_spec};
-use crate::cli::{Failure, Global, connect, term};
+use crate::cli::{Failure, Global, connect, term, word};
 use crate::home::files::{self, Readable};
 use crate::home::{Home, Role};
 use crate::net::client::{ClientError, Included, Node};
@@ -41,7 +41,8 @@ pub(crate) struct SubmitArgs {
 pub(super) fn new(args: &NewArgs, global: &Global) -> Result<(), Failure> {
     files::create(&args.file, GUARDED.as_bytes(), Readable::ByAll)?;
     term::show(global.json, &json!({ "file": args.file }), |_| {
-        format!("{} is an example over OMOP tables. Change it, then: consilium study check {0}", args.file.display())
+        let next = global.next(&format!("study check {}", word(&args.file)));
+        format!("{} is an example over OMOP tables. Change it, then: {next}", args.file.display())
     });
     Ok(())
 }
@@ -51,10 +52,11 @@ pub(super) async fn submit(args: &SubmitArgs, global: &Global) -> Result<(), Fai
     let (spec, _) = read_spec(&args.file, global, None).await?;
     let node = connect(&home, global).await?;
     let genesis = home.genesis()?;
-    super::protection::possible(&spec, &genesis)?;
+    let of_file = |failure: Failure| failure.of_file(&args.file);
+    super::protection::possible(&spec, &genesis).map_err(of_file)?;
     let now = Now::ask(&node).await?;
-    now.prove_bounds(&spec)?;
-    super::protection::affordable(&spec, &genesis, &now)?;
+    now.prove_bounds(&spec).map_err(|error| of_file(error.into()))?;
+    super::protection::affordable(&spec, &genesis, &now).map_err(of_file)?;
     if let Some(earlier) = submitted_before(&home, &spec) {
         term::warn(format!("the same study was submitted before, as {earlier}; withdraw the one that is not needed"));
     }
