@@ -9,7 +9,7 @@ use consilium::demo::consortium::Consortium;
 use consilium_protocol::catalogue::CatalogueTable;
 use parquet::arrow::ArrowWriter;
 
-use crate::support::{QUICK, alone, plan, research, run, until_said};
+use crate::support::{QUICK, alone, consilium, plan, research, run, until_said};
 
 /// Stands in what the catalogue leaves out, and in rows of those who do not consent.
 const CANARY: &str = "CANARYOFTHEREGISTRY";
@@ -189,6 +189,19 @@ fn a_mapping_is_not_replaced_by_a_worse_one_and_can_always_be_forgotten() {
         map(&[&["--file", "Tumoren 2025.tsv"][..], &columns].concat(), 0);
         let good = config();
         assert!(good.contains("file = \"Tumoren 2025\""), "{good}");
+
+        // What was looked for is said, and for machines it is one object.
+        let gone = map(&["--file", "gone.tsv"], 1);
+        assert!(gone.contains("`gone` was looked for in"), "{gone}");
+        let output = consilium(home, &["store", "map", "registry", "--json", "--file", "gone"]);
+        let shown: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!((&shown["kind"], &shown["mapping"]["file"]), (&"refused".into(), &"gone".into()));
+        assert!(map(&["--file", "/srv/gone.tsv"], 2).contains("without a path"));
+        let known = map(&["--column", "Stadium=UICC"], 2);
+        assert!(known.contains("it has patient, found, stage, size"), "{known}");
+        map(&["--column", "STAGE=uicc"], 0);
+        assert!(config().contains("stage = \"uicc\""), "{}", config());
+        map(&["--column", "stage=UICC"], 0);
 
         // Misspelt, and of values that do not fit.
         for column in ["stage=UICX", "stage=GROESSE"] {
