@@ -39,6 +39,9 @@ impl ProposedColumn {
 /// # Errors
 /// [`StoreError`] when it is no CSV or Parquet file, cannot be read, or is a folder with files of several tables.
 pub fn propose(path: &Path) -> Result<Vec<ProposedColumn>, StoreError> {
+    // `.` and `..` have no name of their own.
+    let whole = path.file_name().is_none().then(|| path.canonicalize().ok()).flatten();
+    let path = whole.as_deref().unwrap_or(path);
     let folder = folder::above(path);
     let found = folder::single(path)?;
     let columns = match found.format {
@@ -323,6 +326,10 @@ mod tests {
         of("b.csv", "y,x\n3,4\n");
         let expected = [("x", ColumnKind::Integer), ("y", ColumnKind::Number)];
         assert_eq!(kinds(folder.path()), expected.map(|(name, kind)| (name.to_string(), Some(kind))));
+        let within = folder.path().join("within");
+        std::fs::create_dir(&within).expect("a folder");
+        assert!(matches!(propose(&within.join("..")), Err(StoreError::NoPart { .. })), "it is this folder");
+        std::fs::remove_dir(&within).expect("an empty folder");
         of("c.csv", "x,z\n1,2\n");
         assert!(matches!(propose(folder.path()), Err(StoreError::Several { .. })));
         assert_eq!(folder::above(Path::new("tum2")), Path::new("."));
