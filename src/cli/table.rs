@@ -322,6 +322,7 @@ mod tests {
         let none = own(&columns, "gone").expect_err("none");
         assert!(none.message().contains("no column `gone`") && !none.message().contains("patnr"), "{}", none.message());
     }
+
     #[test]
     fn a_file_of_codes_alone_has_a_draft_that_is_to_be_finished() {
         let folder = tempfile::tempdir().expect("a folder");

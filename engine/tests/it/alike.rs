@@ -403,7 +403,7 @@ async fn what_cannot_be_looked_at_closes_its_own_table_alone() {
     let store = Store::open(&StoreConfig::of(folder.path()), &[]).await.expect("an open store");
     let summary = store.summary();
     let closed: Vec<_> = summary.unreadable.iter().map(|table| (table.name.as_str(), table.kind)).collect();
-    assert_eq!(closed, [("death", "unreadable"), ("drug_era", "unreadable")], "{summary:?}");
+    assert_eq!(closed, [("death", "leads_nowhere"), ("drug_era", "leads_nowhere")], "{summary:?}");
     assert!(summary.unreadable[0].reason.contains("death.csv"), "{summary:?}");
     let ignored: Vec<_> = summary.ignored.iter().map(|file| file.name.as_str()).collect();
     assert_eq!(ignored, ["notes.txt"]);

@@ -94,7 +94,7 @@ async fn of_store(place: Place, global: &Global) -> Result<(), Failure> {
             let first = first.display();
             Some(Failure::new(format!("{first} is damaged; lay the tables out anew with `consilium store arrange`")))
         }
-        _ if is_without_people(&config.place, &summary) => {
+        _ if summary.tables.iter().any(|table| table.name == "person" && table.rows == Some(0)) => {
             Some(Failure::new("nobody is in PERSON, which has no rows; export it again, then look again"))
         }
         _ => None,
@@ -105,12 +105,6 @@ async fn of_store(place: Place, global: &Global) -> Result<(), Failure> {
         format!("{}{whole}", store::page(&config.place, &summary))
     };
     conclude(global.json, &shown, text, failure)
-}
-
-/// Whether a folder's PERSON has no rows. Of a database their number is an estimate.
-fn is_without_people(place: &Place, summary: &StoreSummary) -> bool {
-    let has_none = summary.tables.iter().any(|table| table.name == "person" && table.rows == Some(0));
-    place.folder().is_some() && has_none
 }
 
 /// What was laid out and is not as it was written.
