@@ -252,6 +252,8 @@ mod tests {
         for text in written.into_iter().chain(["2024-02-29 23:59:59+14:00", "2024-02-29 11:59 PM", "20240229 00:00"]) {
             assert_eq!(day(text), Some(leap), "{text}");
         }
+        // PostgreSQL's own export of the time before there were zones.
+        assert_eq!(day("2024-02-29 00:00:00+00:53:28"), Some(leap));
         assert_eq!(day("9999-12-31"), Date::from_ymd(9999, 12, 31).map(Date::days));
         assert_eq!(day("0001-01-01 00:00:00"), Date::from_ymd(1, 1, 1).map(Date::days));
         let none = [
@@ -264,9 +266,14 @@ mod tests {
             "2024-02-29x",
             "202402",
         ];
-        for text in
-            none.into_iter().chain(["2024-02-29 25:00", "2024-02-29 12", "2024-02-29T12:00:00+1", "20240229120000", ""])
-        {
+        for text in none.into_iter().chain([
+            "2024-02-29 25:00",
+            "2024-02-29 12",
+            "2024-02-29T12:00:00+1",
+            "2024-02-29T12:00:00+01:00:0",
+            "20240229120000",
+            "",
+        ]) {
             assert_eq!((day(text), moment(text)), (None, None), "{text}");
         }
     }

@@ -545,6 +545,17 @@ async fn lines_of_a_vocabulary_that_are_none_are_left_out_counted_and_named() {
 }
 
 #[tokio::test]
+async fn a_line_of_a_vocabulary_with_an_open_quotation_is_left_out() {
+    let concept = "concept_id,concept_name,concept_code\n1,\"one, \"\"two\"\"\",a\n2,two,\"CANARY\n4,\"CANARY\n8\",b\n16,\"x\" y,c\n";
+    let (store, summary) = open(&folder(&[("CONCEPT.csv", concept)])).await;
+    let found = table(&summary, "concept");
+    assert_eq!((found.rows, found.left_out_lines.as_deref()), (Some(2), Some("lines 3, 4, 5")));
+    let sql = "SELECT p.person_id AS subject, c.n FROM person p CROSS JOIN (SELECT sum(concept_id) AS n FROM concept
+               WHERE concept_name IN ('one, \"two\"', 'x y')) c WHERE p.gender_concept_id = 8507";
+    assert_eq!(ask(&store, sql, &["n"]).await.expect("rows"), ["17"]);
+}
+
+#[tokio::test]
 async fn former_names_and_prefixes_are_read_and_said() {
     let visit = "visit_occurrence_id,person_id,visit_start_date,admitting_source_concept_id,discharge_to_concept_id\n1,1,2020-01-01,7,8\n";
     let detail = "visit_detail_id,person_id,visit_detail_start_date,visit_detail_parent_id\n1,1,2020-01-01,5\n";
