@@ -470,7 +470,9 @@ async fn a_table_that_is_dropped_meanwhile_is_not_there() {
         .await;
     let loading = async {
         loop {
-            place.execute("CREATE TABLE cdm.stage (a int, b int, c int, d int, e int); DROP TABLE cdm.stage").await;
+            // Each in a transaction of its own, or nobody would see the table.
+            place.execute("CREATE TABLE cdm.stage (a int, b int, c int, d int, e int)").await;
+            place.execute("DROP TABLE cdm.stage").await;
         }
     };
     let opening = async {
