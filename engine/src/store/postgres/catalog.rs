@@ -149,7 +149,7 @@ pub(super) async fn read(client: &Client, schema: &str, user: &str) -> Result<Ca
     }
     let (relation, column) = (bytes_of("c.relname"), bytes_of("a.attname"));
     let columns = format!(
-        "SELECT c.oid, {relation}, c.relkind::pg_catalog.text, pg_catalog.row_security_active(c.oid), \
+        "SELECT c.oid, {relation}, c.relkind::pg_catalog.text, COALESCE(pg_catalog.row_security_active(c.oid), false), \
                           COALESCE(pg_catalog.has_column_privilege(c.oid, (-1)::pg_catalog.int2, 'SELECT'), false), \
                           {column}, a.atttypid, pg_catalog.has_column_privilege(c.oid, a.attnum, 'SELECT'), a.attgenerated = 'v' \
                    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
