@@ -7,11 +7,11 @@ use std::fmt;
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::Serialize;
 
-use crate::consent::{Basis, Terms};
+use crate::consent::{Basis, Condition, Establishment, Terms};
 use crate::hash::tagged;
 use crate::ids::{
-    ContentHash, DocumentId, Height, HospitalId, LedgerId, PatientId, ResearcherId, RoundNumber, Sequence, StudyId,
-    SubjectId, TxHash,
+    ContentHash, Date, DocumentId, Height, HospitalId, LedgerId, PatientId, ResearcherId, RoundNumber, Sequence,
+    StudyId, SubjectId, TxHash,
 };
 use crate::kem::KemPublicKey;
 use crate::keys::{Signature, SigningKey};
@@ -175,6 +175,8 @@ pub struct AccreditResearcher {
     pub organisation: String,
     /// The member whose own researcher this is, if any.
     pub hospital: Option<HospitalId>,
+    /// Where the organisation is and what it is; consents ask for it.
+    pub establishment: Establishment,
 }
 
 /// See [`Payload::Vote`].
@@ -219,23 +221,34 @@ pub fn enrolment_message(ledger: &LedgerId, hospital: &HospitalId, subject: &Sub
 /// See [`Payload::Grant`].
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Grant {
-    /// What the documents say; the same for each form.
-    pub terms: Terms,
+    /// What the documents say; the same for each.
+    pub terms: GivenTerms,
     /// Where the documents came from.
     pub basis: Basis,
-    /// Whether each document supersedes all current documents of its subject.
+    /// Whether each document takes the place of the older ones of its subject.
     pub supersedes: bool,
     /// One document each. A patient signs for themselves alone.
-    pub forms: Vec<Form>,
+    pub forms: Vec<Given>,
+}
+
+/// Terms, or the hash of terms that the ledger has.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub enum GivenTerms {
+    /// These.
+    Whole(Terms),
+    /// Those that an earlier grant gave in whole.
+    Known(ContentHash),
 }
 
 /// One document of a [`Grant`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub struct Form {
+pub struct Given {
     /// Whom the document is about.
     pub subject: SubjectId,
     /// The SHA-256 of the scanned paper form; all zeros for an electronic document.
     pub source: ContentHash,
+    /// The day on which a paper form was signed; none for an electronic document, which is signed when it is recorded.
+    pub signed: Option<Date>,
 }
 
 /// See [`Payload::Revoke`].
@@ -252,10 +265,12 @@ pub struct Revoke {
 pub struct Revocation {
     /// Whom it is about.
     pub subject: SubjectId,
-    /// The document, or `None` for all current ones.
+    /// The document, or `None` for all that are not newer than the revocation.
     pub document: Option<DocumentId>,
     /// The SHA-256 of the scanned paper form; all zeros for an electronic revocation.
     pub source: ContentHash,
+    /// The day on which a paper form was signed; none for an electronic revocation.
+    pub signed: Option<Date>,
 }
 
 /// See [`Payload::ProposeStudy`].
@@ -293,6 +308,8 @@ pub struct Approve {
     pub pair_key: KemPublicKey,
     /// The hospital's lot for the first round's roles.
     pub lot: LotProof,
+    /// What consents of its patients are bound to and it finds met, in ascending order, each once.
+    pub ticked: Vec<Condition>,
 }
 
 /// See [`Payload::PairKeys`].

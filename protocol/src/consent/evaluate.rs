@@ -1,31 +1,16 @@
 //! The one place where it is decided what may be read of a subject.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use borsh::{BorshDeserialize, BorshSerialize};
 use serde::Serialize;
 
-use super::{Action, Base, DiseaseTree, Domain, Effect, Purpose, Recipient, Rule, Terms, Window, Windows};
-use crate::ids::{Date, DocumentId, HospitalId, ResearcherId, StudyId};
-
-/// A use of data that somebody asks for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Use {
-    /// What is to be done.
-    pub action: Action,
-    /// What for.
-    pub purpose: Purpose,
-    /// By whom.
-    pub researcher: ResearcherId,
-    /// The organisation under which the researcher was accredited.
-    pub organisation: String,
-    /// The hospital whose own the researcher is, if any.
-    pub hospital: Option<HospitalId>,
-    /// In which study.
-    pub study: StudyId,
-    /// On which day, by the time of the block at which consent is read.
-    pub day: Date,
-}
+use super::asked::{Condition, Obligation, Use};
+use super::levels::{Jurisdiction, Label};
+use super::matching::{Aim, Fit, aims, fit, touches};
+use super::modifier::ModifierKind;
+use super::vocabulary::{Vocabulary, Word};
+use super::{Action, AllowedData, Base, DiseaseTree, Domain, Effect, Opened, Recipient, Requester, Rule, Scope, Terms};
+use crate::ids::DocumentId;
 
 /// A current document of a subject, as evaluation sees it.
 #[derive(Clone, Copy, Debug)]
@@ -36,103 +21,40 @@ pub struct DocumentTerms<'a> {
     pub terms: &'a Terms,
 }
 
-/// What may be read of one domain.
-///
-/// Rows of a dated table that have no day themselves are in neither part: whichever day they are of, it may be read only
-/// where every day may.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize)]
-pub struct Opened {
-    /// Whether data that have no date may be read: PERSON, and every other table without one.
-    pub undated: bool,
-    /// The days whose data may be read.
-    pub days: Windows,
-}
-
-impl Opened {
-    /// Everything, dated or not.
-    pub fn everything() -> Self {
-        Self { undated: true, days: Windows::unbounded() }
-    }
-
-    /// What one permit rule with this window opens: a window chooses among dated data, and undated data come with it. A
-    /// window without a day opens nothing.
-    pub fn within(window: &Window) -> Self {
-        let mut opened = Self::default();
-        opened.add(window);
-        opened
-    }
-
-    /// Whether nothing may be read.
-    pub fn is_empty(&self) -> bool {
-        !self.undated && self.days.is_empty()
-    }
-
-    fn add(&mut self, window: &Window) {
-        if !window.is_empty() {
-            self.undated = true;
-            self.days.add(window);
-        }
-    }
-
-    /// Takes away what a deny with this window forbids: the data of its days, or everything where it has no window. Which
-    /// days are meant by one that ends before it begins cannot be known, so it forbids everything too.
-    fn subtract(&mut self, window: &Window) {
-        if *window == Window::UNBOUNDED || window.is_empty() {
-            *self = Self::default();
-        } else {
-            self.days.subtract(window);
-        }
-    }
-}
-
-/// Which data of a subject may be read, by domain; a domain that is not there is closed.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize)]
-pub struct AllowedData(BTreeMap<Domain, Opened>);
-
-impl AllowedData {
-    /// Whether nothing may be read.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// What may be read of a domain, if anything.
-    pub fn of(&self, domain: Domain) -> Option<&Opened> {
-        self.0.get(&domain)
-    }
-
-    /// The domains of which anything may be read, with what.
-    pub fn iter(&self) -> impl Iterator<Item = (Domain, &Opened)> {
-        self.0.iter().map(|(domain, opened)| (*domain, opened))
-    }
-}
-
-impl FromIterator<(Domain, Opened)> for AllowedData {
-    fn from_iter<I: IntoIterator<Item = (Domain, Opened)>>(parts: I) -> Self {
-        Self(parts.into_iter().filter(|(_, opened)| !opened.is_empty()).collect())
-    }
-}
-
 /// Why a rule did, or did not, have a say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Reason {
-    /// The rule permits the use.
-    Permits,
-    /// The rule forbids the use.
-    Denies,
-    /// The document's base decision permits the use where no rule denies it.
-    PermitsByDefault,
+    // In the order of how near to a permission it is: the last that applies says what is missing.
+    /// There is no current document.
+    NoConsent,
     /// The rule is about another action.
     OtherAction,
     /// The rule is for another purpose.
     OtherPurpose,
+    /// The rule lets data leave in other forms.
+    OtherForm,
+    /// The rule is for recipients under other laws.
+    OtherJurisdiction,
     /// The rule is for other recipients.
     OtherRecipient,
-    /// The rule is not valid yet on that day.
-    NotYetValid,
     /// The rule is no longer valid on that day.
     Expired,
+    /// The rule is not valid yet on that day.
+    NotYetValid,
+    /// The rule permits, but is bound to what does not hold.
+    Modifier(ModifierKind),
+    /// The rule permits, if the hospital finds a condition met; it has not said so.
+    NotTicked,
+    /// The rule permits the use.
+    Permits,
+    /// The document's base decision permits the use where no rule denies it.
+    PermitsByDefault,
+    /// The rule permits data of some sensitivity, and how sensitive these are is not known.
+    Sensitivity,
+    /// The rule forbids the use.
+    Denies,
 }
 
 /// What came of one rule of one document.
@@ -149,68 +71,187 @@ pub struct RuleReason {
 /// The answer to a [`Use`] of one subject's data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
-    /// What may be read; empty when nothing may.
+    /// What may be read of data that say nothing of how sensitive they are; empty when nothing may.
     pub allowed: AllowedData,
+    /// What may be read of data that carry a label. Of data that carry several, what may be read under each of them.
+    pub by_label: BTreeMap<Label, AllowedData>,
     /// What every rule had to say, in the order of the documents. Empty when there is no current document, which
     /// denies.
     pub reasons: Vec<RuleReason>,
+    /// What the hospital has to find met for permits that cover the use, whether or not it did.
+    pub conditions: BTreeSet<Condition>,
+    /// What the study owes for permits that cover the use.
+    pub obligations: BTreeSet<Obligation>,
+}
+
+impl Decision {
+    /// What keeps the subject out, if nothing may be read: of all rules the one that was nearest to a permission.
+    pub fn why_not(&self) -> Option<Reason> {
+        if !self.allowed.is_empty() {
+            return None;
+        }
+        let nearest = self.reasons.iter().map(|of| of.reason).max().unwrap_or(Reason::NoConsent);
+        Some(match nearest {
+            Reason::Permits | Reason::PermitsByDefault if self.by_label.values().any(|data| !data.is_empty()) => {
+                Reason::Sensitivity
+            }
+            // One of several purposes is permitted, and another is not.
+            Reason::Permits | Reason::PermitsByDefault => Reason::OtherPurpose,
+            other => other,
+        })
+    }
 }
 
 /// Decides what may be read of a subject with these current documents, at a use.
 ///
 /// The union of what permit rules (and opt-out documents) allow, minus what any deny rule of any document forbids.
 /// Nothing is allowed without a current document. A permit must cover the purpose asked for; a deny applies as soon
-/// as it overlaps it.
+/// as it overlaps it. Of several purposes each is decided by itself, and what all of them may read is allowed.
 ///
 /// Windows are about dated data alone: a permit opens the undated data of its domains whatever its window, and a deny
 /// with a window leaves them as they are.
 pub fn evaluate(documents: &[DocumentTerms<'_>], asked: &Use, diseases: &DiseaseTree) -> Decision {
-    let mut permitted: BTreeMap<Domain, Opened> = BTreeMap::new();
-    let mut denied: Vec<&Rule> = Vec::new();
+    let aims = aims(asked);
+    let mut permits: Vec<Permit<'_>> = Vec::new();
+    let mut denies: Vec<&Rule> = Vec::new();
     let mut reasons = Vec::new();
+    let (mut conditions, mut obligations) = (BTreeSet::new(), BTreeSet::new());
+    // Silence is a permit of statistics.
+    let silence = Rule::new(Effect::Permit, Action::Aggregate, Scope::Any);
     for DocumentTerms { document, terms } in documents {
-        if terms.base == Base::Permit {
-            for domain in Domain::ALL {
-                permitted.insert(domain, Opened::everything());
-            }
-            reasons.push(RuleReason { document: *document, rule: None, reason: Reason::PermitsByDefault });
-        }
-        for (position, rule) in terms.rules.iter().enumerate() {
-            let reason = consider(rule, asked, diseases);
-            match reason {
-                Reason::Permits => {
-                    for domain in Domain::ALL.into_iter().filter(|d| rule.data.covers(|x| x == d)) {
-                        permitted.entry(domain).or_default().add(&rule.window);
-                    }
+        let base = (terms.base == Base::Permit).then_some((None, &silence));
+        let rules = terms.rules.iter().enumerate().map(|(position, rule)| (u32::try_from(position).ok(), rule));
+        for (position, rule) in base.into_iter().chain(rules) {
+            let mut reason = speaks(rule, terms.vocabulary, asked);
+            if reason == Reason::Permits {
+                let covered = cover(rule, terms.vocabulary, &aims, asked, diseases);
+                conditions.extend(covered.conditions);
+                obligations.extend(covered.obligations);
+                reason = covered.reason;
+                if reason == Reason::Permits {
+                    permits.push(Permit { rule, vocabulary: terms.vocabulary, aims: covered.aims });
                 }
-                Reason::Denies => denied.push(rule),
-                _ => {}
+            } else if reason == Reason::Denies {
+                match touches(&rule.purposes, asked, diseases) {
+                    true => denies.push(rule),
+                    false => reason = Reason::OtherPurpose,
+                }
             }
-            reasons.push(RuleReason { document: *document, rule: u32::try_from(position).ok(), reason });
+            if reason == Reason::Permits && position.is_none() {
+                reason = Reason::PermitsByDefault;
+            }
+            reasons.push(RuleReason { document: *document, rule: position, reason });
         }
     }
-    for rule in denied {
-        for (domain, opened) in &mut permitted {
-            if rule.data.covers(|x| x == domain) {
+    let opened = |label| {
+        let mut of_aims = (0..aims.len()).map(|aim| open(&permits, &denies, aim, label));
+        let mut allowed = of_aims.next().unwrap_or_default();
+        of_aims.for_each(|also| allowed.intersect(&also));
+        allowed
+    };
+    // Mostly nobody speaks of labels, and what is open is open under each.
+    let is_whole =
+        permits.iter().map(|permit| permit.rule).chain(denies.iter().copied()).all(|r| r.labels == Scope::Any);
+    let whole = is_whole.then(|| opened(Label::Normal));
+    let by_label: BTreeMap<Label, AllowedData> =
+        Label::ALL.into_iter().map(|label| (label, whole.clone().unwrap_or_else(|| opened(label)))).collect();
+    let mut each = by_label.values().cloned();
+    let mut allowed = each.next().unwrap_or_default();
+    each.for_each(|also| allowed.intersect(&also));
+    Decision { allowed, by_label, reasons, conditions, obligations }
+}
+
+/// A permit that counts, with the aims of the use that it covers.
+struct Permit<'a> {
+    rule: &'a Rule,
+    vocabulary: Vocabulary,
+    aims: Vec<usize>,
+}
+
+/// What data of a label permits open for one aim, without what is denied.
+fn open(permits: &[Permit<'_>], denies: &[&Rule], aim: usize, label: Label) -> AllowedData {
+    let mut opened: BTreeMap<Domain, Opened> = BTreeMap::new();
+    for Permit { rule, vocabulary, .. } in permits.iter().filter(|permit| permit.aims.contains(&aim)) {
+        if !rule.labels.covers(|of| *of == label) {
+            continue;
+        }
+        // What `any` means is what there was to choose from.
+        for domain in Domain::ALL.into_iter().filter(|domain| vocabulary.has(domain)) {
+            if rule.data.covers(|of| *of == domain) {
+                opened.entry(domain).or_default().add(&rule.window);
+            }
+        }
+    }
+    for rule in denies.iter().filter(|rule| rule.labels.covers(|of| *of == label)) {
+        for (domain, opened) in &mut opened {
+            if rule.data.covers(|of| of == domain) {
                 opened.subtract(&rule.window);
             }
         }
     }
-    Decision { allowed: permitted.into_iter().collect(), reasons }
+    opened.into_iter().collect()
 }
 
-fn consider(rule: &Rule, asked: &Use, diseases: &DiseaseTree) -> Reason {
+/// What a permit that speaks of a use covers of it.
+struct Covered {
+    reason: Reason,
+    aims: Vec<usize>,
+    conditions: BTreeSet<Condition>,
+    obligations: BTreeSet<Obligation>,
+}
+
+fn cover(rule: &Rule, vocabulary: Vocabulary, of: &[Aim<'_>], asked: &Use, diseases: &DiseaseTree) -> Covered {
+    let mut covered = Covered {
+        reason: Reason::OtherPurpose,
+        aims: Vec::new(),
+        conditions: BTreeSet::new(),
+        obligations: BTreeSet::new(),
+    };
+    for (position, aim) in of.iter().enumerate() {
+        let reason = match fit(&rule.purposes, &rule.modifiers, vocabulary, aim, asked, diseases) {
+            Fit::OtherPurpose => Reason::OtherPurpose,
+            Fit::Refused(kind) => Reason::Modifier(kind),
+            Fit::Covers { conditions, obligations } => {
+                let is_ticked = conditions.is_subset(&asked.ticked);
+                covered.conditions.extend(conditions);
+                covered.obligations.extend(obligations);
+                if is_ticked {
+                    covered.aims.push(position);
+                    Reason::Permits
+                } else {
+                    Reason::NotTicked
+                }
+            }
+        };
+        covered.reason = covered.reason.max(reason);
+    }
+    covered
+}
+
+/// Whether a rule speaks of a use, its purposes apart: [`Reason::Permits`] or [`Reason::Denies`] when it does.
+fn speaks(rule: &Rule, vocabulary: Vocabulary, asked: &Use) -> Reason {
     if rule.action != asked.action {
         return Reason::OtherAction;
     }
-    let purpose_fits = match rule.effect {
-        Effect::Permit => rule.purposes.covers(|granted| granted.covers(&asked.purpose, diseases)),
-        Effect::Deny => rule.purposes.covers(|denied| denied.overlaps(&asked.purpose, diseases)),
-    };
-    if !purpose_fits {
-        return Reason::OtherPurpose;
+    // Only records have forms.
+    let about_form = asked.action != Action::Retrieve
+        || match rule.effect {
+            Effect::Permit => rule.form.is_some_and(|furthest| furthest >= asked.form),
+            Effect::Deny => rule.form.is_none_or(|first| first <= asked.form),
+        };
+    if !about_form {
+        return Reason::OtherForm;
     }
-    if !rule.recipients.covers(|recipient| is_recipient(recipient, asked)) {
+    let law = asked.by.establishment.jurisdiction;
+    let about_law = match rule.effect {
+        Effect::Permit => law <= rule.jurisdiction.unwrap_or_else(|| furthest(vocabulary)),
+        Effect::Deny => rule.jurisdiction.is_none_or(|first| first <= law),
+    };
+    if !about_law {
+        return Reason::OtherJurisdiction;
+    }
+    let meant = rule.effect == Effect::Deny || vocabulary.has(&asked.by);
+    if !meant || !rule.recipients.covers(|recipient| is_recipient(recipient, asked)) {
         return Reason::OtherRecipient;
     }
     if rule.valid.from.is_some_and(|from| asked.day < from) {
@@ -225,19 +266,32 @@ fn consider(rule: &Rule, asked: &Use, diseases: &DiseaseTree) -> Reason {
     }
 }
 
+/// The furthest jurisdiction that a document of this vocabulary can have meant.
+fn furthest(vocabulary: Vocabulary) -> Jurisdiction {
+    Jurisdiction::ALL.into_iter().filter(|level| vocabulary.has(level)).max().unwrap_or(Jurisdiction::Gdpr)
+}
+
+impl Word for Requester {
+    /// At first there were researchers alone.
+    fn since(&self) -> Vocabulary {
+        if self.researcher.is_some() { Vocabulary::RESEARCH } else { Vocabulary::CARE }
+    }
+}
+
 fn is_recipient(recipient: &Recipient, asked: &Use) -> bool {
     match recipient {
-        Recipient::Organisation(name) => *name == asked.organisation,
-        Recipient::Researcher(researcher) => *researcher == asked.researcher,
-        Recipient::Hospital(hospital) => Some(*hospital) == asked.hospital,
-        Recipient::Study(study) => *study == asked.study,
+        Recipient::Organisation(name) => *name == asked.by.organisation,
+        Recipient::Researcher(researcher) => Some(*researcher) == asked.by.researcher,
+        Recipient::Hospital(hospital) => Some(*hospital) == asked.by.hospital,
+        Recipient::Study(study) => Some(*study) == asked.study,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Disease, Diseases, Scope, Window};
+    use super::super::{Declarations, Disease, Diseases, Establishment, Form, Modifier, Purpose, Trait, Window};
     use super::*;
+    use crate::ids::{HospitalId, ResearcherId, StudyId};
 
     fn disease(code: &str) -> Disease {
         Disease::new(code).expect("a valid code")
@@ -256,12 +310,22 @@ mod tests {
     fn asked(purpose: Purpose) -> Use {
         Use {
             action: Action::Aggregate,
-            purpose,
-            researcher: ResearcherId::from_public_key([1; 32]),
-            organisation: "University".to_string(),
-            hospital: None,
-            study: StudyId::from_bytes([2; 32]),
+            form: Form::Statistics,
+            purposes: vec![purpose],
+            declared: Declarations::default(),
+            by: Requester {
+                researcher: Some(ResearcherId::from_public_key([1; 32])),
+                hospital: None,
+                organisation: "University".to_string(),
+                establishment: Establishment {
+                    country: "DE".parse().expect("a country"),
+                    jurisdiction: Jurisdiction::Gdpr,
+                    for_profit: false,
+                },
+            },
+            study: Some(StudyId::from_bytes([2; 32])),
             day: "2026-06-01".parse().expect("a date"),
+            ticked: BTreeSet::new(),
         }
     }
 
@@ -275,7 +339,7 @@ mod tests {
     }
 
     fn opt_in(rules: Vec<Rule>) -> Terms {
-        Terms { base: Base::Deny, rules, policy_uri: String::new() }
+        Terms::opt_in(rules)
     }
 
     fn permit(purpose: Purpose) -> Rule {
@@ -360,7 +424,8 @@ mod tests {
         let decision = decide(&[opt_in(vec![rule.clone()])], &study);
         let open: Vec<Domain> = decision.allowed.iter().map(|(d, _)| d).collect();
         assert_eq!(open, [Domain::Person, Domain::Condition]);
-        let other = Use { organisation: "Company".to_string(), ..study.clone() };
+        let other = Requester { organisation: "Company".to_string(), ..study.by.clone() };
+        let other = Use { by: other, ..study.clone() };
         assert_eq!(decide(&[opt_in(vec![rule.clone()])], &other).reasons[0].reason, Reason::OtherRecipient);
         let fetch = Use { action: Action::Retrieve, ..study };
         assert_eq!(decide(&[opt_in(vec![rule])], &fetch).reasons[0].reason, Reason::OtherAction);
@@ -371,7 +436,7 @@ mod tests {
         let mut deny = permit(Purpose::GeneralResearch);
         deny.effect = Effect::Deny;
         deny.data = Scope::Only(vec![Domain::Drug]);
-        let terms = Terms { base: Base::Permit, rules: vec![deny], policy_uri: String::new() };
+        let terms = Terms { base: Base::Permit, ..opt_in(vec![deny]) };
         let decision = decide(&[terms], &asked(Purpose::HealthResearch));
         assert!(decision.allowed.of(Domain::Drug).is_none());
         assert_eq!(decision.allowed.of(Domain::Condition), Some(&Opened::everything()));

@@ -4,26 +4,37 @@
 //! one pure function, [`evaluate`], and fails closed: what no current document permits is denied, and a deny in any
 //! current document wins.
 //!
-//! Vocabulary: purposes are those of the GA4GH Data Use Ontology (DUO, Lawson et al., Cell Genomics 1(2), 2021);
-//! the base decision, `valid` and `window` are HL7 FHIR R5 `Consent.decision`, `provision.period` and
-//! `provision.dataPeriod`; data domains are those of the OMOP Common Data Model 5.4.
+//! The language: purposes and modifiers are those of the GA4GH Data Use Ontology (DUO, Lawson et al., Cell Genomics 1(2),
+//! 2021), care is HL7 v3 ActReason's; the base decision, `valid` and `window` are HL7 FHIR R5 `Consent.decision`,
+//! `provision.period` and `provision.dataPeriod`; data domains are those of the OMOP Common Data Model 5.4, and some that it
+//! has no domain for; sensitivity is HL7 v3 Confidentiality and ActCode.
 
+mod allowed;
+mod asked;
+mod domain;
 mod evaluate;
+mod levels;
+mod matching;
+mod modifier;
 mod permissions;
 mod purpose;
 mod roll;
+mod vocabulary;
 mod window;
-
-use std::fmt;
-use std::str::FromStr;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
 
-pub use evaluate::{AllowedData, Decision, DocumentTerms, Opened, Reason, RuleReason, Use, evaluate};
+pub use allowed::{AllowedData, Opened};
+pub use asked::{Condition, Declarations, Establishment, EthicsApproval, Obligation, Promise, Requester, Trait, Use};
+pub use domain::{Domain, UnknownDomain};
+pub use evaluate::{Decision, DocumentTerms, Reason, RuleReason, evaluate};
+pub use levels::{Country, CountryError, Form, Jurisdiction, Label, UnknownJurisdiction};
+pub use modifier::{Modifier, ModifierKind};
 pub use permissions::Permissions;
 pub use purpose::{Disease, DiseaseTree, Diseases, Purpose, PurposeError};
 pub use roll::{ClassList, Roll};
+pub use vocabulary::{Vocabulary, Word};
 pub use window::{Window, Windows};
 
 use crate::hash::tagged;
@@ -44,7 +55,8 @@ pub const MAX_TEXT: usize = 512;
 pub enum Base {
     /// Opt-in: nothing is allowed but what a rule permits.
     Deny,
-    /// Opt-out: everything is allowed but what a rule denies. Only where the consortium's law says so.
+    /// Opt-out: statistics are allowed but where a rule denies them. Only where the consortium's law says so. Silence opens
+    /// no record and lets nobody get in touch: these need a permit that names them.
     Permit,
 }
 
@@ -74,85 +86,17 @@ pub enum Action {
     Recontact,
 }
 
-/// A class of data: an OMOP domain.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
-)]
-#[serde(rename_all = "lowercase")]
-pub enum Domain {
-    /// Demographics: the PERSON and OBSERVATION_PERIOD tables.
-    Person,
-    /// Diagnoses: CONDITION_OCCURRENCE, CONDITION_ERA.
-    Condition,
-    /// Medication: DRUG_EXPOSURE, DRUG_ERA.
-    Drug,
-    /// Laboratory values and vital signs: MEASUREMENT.
-    Measurement,
-    /// Other facts: OBSERVATION.
-    Observation,
-    /// Procedures: PROCEDURE_OCCURRENCE.
-    Procedure,
-    /// Encounters: VISIT_OCCURRENCE, VISIT_DETAIL.
-    Visit,
-    /// Devices and implants: DEVICE_EXPOSURE.
-    Device,
-    /// DEATH.
-    Death,
-    /// Specimens: SPECIMEN.
-    Specimen,
+impl Action {
+    /// Every action.
+    pub const ALL: [Self; 3] = [Self::Aggregate, Self::Retrieve, Self::Recontact];
 }
 
-impl Domain {
-    /// Every domain.
-    pub const ALL: [Self; 10] = [
-        Self::Person,
-        Self::Condition,
-        Self::Drug,
-        Self::Measurement,
-        Self::Observation,
-        Self::Procedure,
-        Self::Visit,
-        Self::Device,
-        Self::Death,
-        Self::Specimen,
-    ];
-
-    /// The name as files and screens write it.
-    pub const fn name(self) -> &'static str {
+impl Word for Action {
+    fn since(&self) -> Vocabulary {
         match self {
-            Self::Person => "person",
-            Self::Condition => "condition",
-            Self::Drug => "drug",
-            Self::Measurement => "measurement",
-            Self::Observation => "observation",
-            Self::Procedure => "procedure",
-            Self::Visit => "visit",
-            Self::Device => "device",
-            Self::Death => "death",
-            Self::Specimen => "specimen",
+            Self::Aggregate | Self::Recontact => Vocabulary::RESEARCH,
+            Self::Retrieve => Vocabulary::CARE,
         }
-    }
-}
-
-impl fmt::Display for Domain {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
-
-/// A domain that does not exist.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "no such data domain; use person, condition, drug, measurement, observation, procedure, visit, device, death or \
-     specimen"
-)]
-pub struct UnknownDomain;
-
-impl FromStr for Domain {
-    type Err = UnknownDomain;
-
-    fn from_str(text: &str) -> Result<Self, UnknownDomain> {
-        Self::ALL.into_iter().find(|d| d.name() == text).ok_or(UnknownDomain)
     }
 }
 
@@ -166,6 +110,12 @@ pub enum Scope<T> {
     Any,
     /// Only these.
     Only(Vec<T>),
+}
+
+impl<T> Default for Scope<T> {
+    fn default() -> Self {
+        Self::Any
+    }
 }
 
 impl<T> Scope<T> {
@@ -211,15 +161,31 @@ pub struct Rule {
     pub effect: Effect,
     /// What may, or may not, be done.
     pub action: Action,
+    /// The furthest form in which data may leave: what a permit of `retrieve` says. Of a deny the first form that is
+    /// forbidden, or all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub form: Option<Form>,
     /// For which purposes.
     pub purposes: Scope<Purpose>,
+    /// What a permit is bound to; a deny has none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub modifiers: Vec<Modifier>,
     /// By whom.
     pub recipients: Scope<Recipient>,
+    /// How far from the GDPR the recipient's law may be, or how far it is from where a deny counts; all of them where it is
+    /// not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jurisdiction: Option<Jurisdiction>,
     /// With which data.
     pub data: Scope<Domain>,
+    /// How sensitive data may be, or are where a deny counts.
+    #[serde(default)]
+    pub labels: Scope<Label>,
     /// When the rule may be used, by the day of the block at which a round is opened.
+    #[serde(default)]
     pub valid: Window,
     /// Which days of data it covers. Data that have no date come with every permit, and go only with a deny of all days.
+    #[serde(default)]
     pub window: Window,
 }
 
@@ -229,11 +195,16 @@ pub struct Rule {
 )]
 #[serde(deny_unknown_fields)]
 pub struct Terms {
+    /// The words that there were when it was written.
+    #[serde(default)]
+    pub vocabulary: Vocabulary,
     /// What holds where no rule matches.
     pub base: Base,
     /// One level of rules; their order means nothing.
+    #[serde(default)]
     pub rules: Vec<Rule>,
     /// Where the information sheet or policy that was agreed to can be read; may be empty.
+    #[serde(default)]
     pub policy_uri: String,
 }
 
@@ -253,17 +224,43 @@ pub enum TermsError {
     /// A period that ends before it begins.
     #[error("a period ends before it begins; swap its dates")]
     EmptyPeriod,
-    /// A rule that permits under an opt-out base, where everything is permitted already.
-    #[error("under the base decision `permit` only deny rules have a meaning; remove the permit rules")]
+    /// A rule that permits statistics under an opt-out base, where they are permitted already.
+    #[error(
+        "under the base decision `permit` statistics are permitted already, and a rule that permits them would change nothing; \
+         remove it"
+    )]
     PermitUnderPermit,
+    /// A permit of records that does not say in which form.
+    #[error(
+        "a rule that permits `retrieve` says how far records may go: form = \"safe-harbour\", \"pseudonymised\", \
+         \"desensitised\" or \"identified\""
+    )]
+    FormMissing,
+    /// A form where there is none.
+    #[error("only a rule on `retrieve` has a form, and `statistics` is none of a record; remove it, or name another")]
+    FormMisplaced,
+    /// A deny with modifiers.
+    #[error("modifiers bind permits; a deny forbids the whole, so remove its modifiers")]
+    ModifierOfDeny,
+    /// One kind of modifier twice.
+    #[error("a rule has each modifier once; merge their lists")]
+    ModifierTwice,
+    /// A word that came after the document's vocabulary.
+    #[error("a rule uses a word that its document's vocabulary does not have; name a newer `vocabulary`, or none")]
+    LaterWord,
 }
 
 impl Terms {
+    /// Terms of these rules under an opt-in base.
+    pub fn opt_in(rules: Vec<Rule>) -> Self {
+        Self { vocabulary: Vocabulary::CURRENT, base: Base::Deny, rules, policy_uri: String::new() }
+    }
+
     /// The identity of these terms: documents with the same terms share it.
     pub fn hash(&self) -> ContentHash {
         // Writing to a vector cannot fail.
         let bytes = borsh::to_vec(self).unwrap_or_default();
-        ContentHash::from_bytes(tagged("consilium/terms/v1", &[&bytes]))
+        ContentHash::from_bytes(tagged("consilium/terms/v2", &[&bytes]))
     }
 
     /// Checks sizes and meaning.
@@ -278,17 +275,27 @@ impl Terms {
             return Err(TermsError::TextLength);
         }
         for rule in &self.rules {
-            rule.check()?;
-            if self.base == Base::Permit && rule.effect == Effect::Permit {
+            rule.check(self.vocabulary)?;
+            if self.base == Base::Permit && rule.effect == Effect::Permit && rule.action == Action::Aggregate {
                 return Err(TermsError::PermitUnderPermit);
             }
         }
         Ok(())
     }
+
+    /// Whether any rule forbids anything.
+    pub fn denies(&self) -> bool {
+        self.rules.iter().any(|rule| rule.effect == Effect::Deny)
+    }
+
+    /// Whether anything is permitted, by a rule or by silence.
+    pub fn permits(&self) -> bool {
+        self.base == Base::Permit || self.rules.iter().any(|rule| rule.effect == Effect::Permit)
+    }
 }
 
 impl Rule {
-    fn check(&self) -> Result<(), TermsError> {
+    fn check(&self, vocabulary: Vocabulary) -> Result<(), TermsError> {
         fn list<T>(scope: &Scope<T>) -> Result<(), TermsError> {
             match scope {
                 Scope::Any => Ok(()),
@@ -299,6 +306,7 @@ impl Rule {
         list(&self.purposes)?;
         list(&self.recipients)?;
         list(&self.data)?;
+        list(&self.labels)?;
         if let Scope::Only(recipients) = &self.recipients {
             let long = |r: &Recipient| matches!(r, Recipient::Organisation(name) if name.len() > MAX_TEXT);
             if recipients.iter().any(long) {
@@ -308,7 +316,56 @@ impl Rule {
         if self.valid.is_empty() || self.window.is_empty() {
             return Err(TermsError::EmptyPeriod);
         }
+        self.check_form()?;
+        self.check_modifiers()?;
+        if self.words_are_of(vocabulary) { Ok(()) } else { Err(TermsError::LaterWord) }
+    }
+
+    fn check_form(&self) -> Result<(), TermsError> {
+        match (self.action, self.effect, self.form) {
+            (Action::Retrieve, Effect::Permit, None) => Err(TermsError::FormMissing),
+            (Action::Retrieve, _, Some(Form::Statistics)) => Err(TermsError::FormMisplaced),
+            (Action::Retrieve, ..) | (Action::Aggregate | Action::Recontact, _, None) => Ok(()),
+            (Action::Aggregate | Action::Recontact, _, Some(_)) => Err(TermsError::FormMisplaced),
+        }
+    }
+
+    fn check_modifiers(&self) -> Result<(), TermsError> {
+        if self.effect == Effect::Deny && !self.modifiers.is_empty() {
+            return Err(TermsError::ModifierOfDeny);
+        }
+        let mut kinds: Vec<ModifierKind> = self.modifiers.iter().map(Modifier::kind).collect();
+        kinds.sort_unstable();
+        kinds.dedup();
+        if kinds.len() < self.modifiers.len() {
+            return Err(TermsError::ModifierTwice);
+        }
+        for (entries, longest) in self.modifiers.iter().filter_map(Modifier::sizes) {
+            if !(1..=MAX_LIST).contains(&entries) {
+                return Err(TermsError::ListLength);
+            }
+            if longest > MAX_TEXT {
+                return Err(TermsError::TextLength);
+            }
+        }
         Ok(())
+    }
+
+    fn words_are_of(&self, vocabulary: Vocabulary) -> bool {
+        let all = |scope: &Scope<_>| match scope {
+            Scope::Any => true,
+            Scope::Only(words) => words.iter().all(|word: &Domain| vocabulary.has(word)),
+        };
+        let purposes = match &self.purposes {
+            Scope::Any => true,
+            Scope::Only(words) => words.iter().all(|word| vocabulary.has(word)),
+        };
+        purposes
+            && all(&self.data)
+            && vocabulary.has(&self.action)
+            && self.form.is_none_or(|word| vocabulary.has(&word))
+            && self.jurisdiction.is_none_or(|word| vocabulary.has(&word))
+            && self.modifiers.iter().all(|word| vocabulary.has(word))
     }
 
     /// A rule on every recipient, all data and all times.
@@ -316,9 +373,13 @@ impl Rule {
         Self {
             effect,
             action,
+            form: None,
             purposes,
+            modifiers: Vec::new(),
             recipients: Scope::Any,
+            jurisdiction: None,
             data: Scope::Any,
+            labels: Scope::Any,
             valid: Window::UNBOUNDED,
             window: Window::UNBOUNDED,
         }

@@ -5,7 +5,9 @@ use std::fmt;
 use std::str::FromStr;
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
+
+use super::vocabulary::{Vocabulary, Word};
 
 /// A disease by its code, for example `MONDO:0005148`: a vocabulary, a colon, and a code of that vocabulary.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize)]
@@ -13,7 +15,9 @@ pub struct Disease(String);
 
 /// A purpose that could not be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a purpose is GRU, HMB or DS-<disease code>, for example DS-MONDO:0005148; see docs/consent.md")]
+#[error(
+    "a purpose is NRES, GRU, HMB, DS-<disease code> (for example DS-MONDO:0005148), POA, CC or ETREAT; see docs/consent.md"
+)]
 pub struct PurposeError;
 
 impl Disease {
@@ -45,44 +49,51 @@ impl fmt::Display for Disease {
     }
 }
 
-/// What data are used for: a data use permission of GA4GH DUO.
+/// What data are used for, or may be: a data use permission of GA4GH DUO, or care.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize)]
 pub enum Purpose {
+    /// NRES (DUO:0000004), no restriction: any research. What is granted, never what is asked for.
+    NoRestriction,
     /// GRU (DUO:0000042), general research use.
     GeneralResearch,
     /// HMB (DUO:0000006), health, medical or biomedical research.
     HealthResearch,
     /// DS (DUO:0000007), research on one disease, which includes its descendants.
     DiseaseResearch(Disease),
+    /// POA (DUO:0000011), research on population origins or ancestry.
+    Ancestry,
+    /// CC (DUO:0000043), clinical care: TREAT of HL7 v3 ActReason, emergencies apart.
+    Care,
+    /// ETREAT of HL7 v3 ActReason, care in an emergency.
+    EmergencyCare,
 }
 
 impl Purpose {
-    /// Whether a grant for `self` covers a use for `asked`: GRU covers all, HMB covers HMB and DS, DS covers the
-    /// same disease and its descendants.
-    ///
-    /// Source: the matching table of DUOS (DataBiosphere/consent-ontology, version 4), with its rule that a disease
-    /// matches a grant for itself or an ancestor.
-    pub fn covers(&self, asked: &Self, diseases: &DiseaseTree) -> bool {
-        match (self, asked) {
-            (Self::GeneralResearch, _) => true,
-            (Self::HealthResearch, Self::HealthResearch | Self::DiseaseResearch(_)) => true,
-            (Self::DiseaseResearch(granted), Self::DiseaseResearch(asked)) => diseases.is_within(asked, granted),
-            (Self::HealthResearch | Self::DiseaseResearch(_), _) => false,
-        }
+    /// Whether this is research, and not care.
+    pub const fn is_research(&self) -> bool {
+        !matches!(self, Self::Care | Self::EmergencyCare)
     }
+}
 
-    /// Whether the two have any use in common; what a deny rule is tested with, so that it is never too narrow.
-    pub fn overlaps(&self, asked: &Self, diseases: &DiseaseTree) -> bool {
-        self.covers(asked, diseases) || asked.covers(self, diseases)
+impl Word for Purpose {
+    fn since(&self) -> Vocabulary {
+        match self {
+            Self::GeneralResearch | Self::HealthResearch | Self::DiseaseResearch(_) => Vocabulary::RESEARCH,
+            Self::NoRestriction | Self::Ancestry | Self::Care | Self::EmergencyCare => Vocabulary::CARE,
+        }
     }
 }
 
 impl fmt::Display for Purpose {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::NoRestriction => f.pad("NRES"),
             Self::GeneralResearch => f.pad("GRU"),
             Self::HealthResearch => f.pad("HMB"),
             Self::DiseaseResearch(disease) => f.pad(&format!("DS-{disease}")),
+            Self::Ancestry => f.pad("POA"),
+            Self::Care => f.pad("CC"),
+            Self::EmergencyCare => f.pad("ETREAT"),
         }
     }
 }
@@ -92,8 +103,12 @@ impl FromStr for Purpose {
 
     fn from_str(text: &str) -> Result<Self, PurposeError> {
         match text.trim() {
+            "NRES" => Ok(Self::NoRestriction),
             "GRU" => Ok(Self::GeneralResearch),
             "HMB" => Ok(Self::HealthResearch),
+            "POA" => Ok(Self::Ancestry),
+            "CC" => Ok(Self::Care),
+            "ETREAT" => Ok(Self::EmergencyCare),
             other => {
                 let code = other.strip_prefix("DS-").ok_or(PurposeError)?;
                 Disease::new(code).map(Self::DiseaseResearch)
@@ -104,20 +119,22 @@ impl FromStr for Purpose {
 
 macro_rules! serde_as_text {
     ($name:ident, $parse:expr) => {
-        impl Serialize for $name {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.collect_str(self)
             }
         }
 
-        impl<'de> Deserialize<'de> for $name {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let text = <String as Deserialize>::deserialize(deserializer)?;
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = <String as serde::Deserialize>::deserialize(deserializer)?;
                 $parse(&text).map_err(serde::de::Error::custom)
             }
         }
     };
 }
+
+pub(crate) use serde_as_text;
 
 serde_as_text!(Disease, Disease::new);
 serde_as_text!(Purpose, str::parse::<Purpose>);
@@ -150,6 +167,16 @@ impl DiseaseTree {
             parents: entries.iter().map(|e| (e.code.clone(), e.parents.clone())).collect(),
             names: entries.iter().map(|e| (e.code.clone(), e.name.clone())).collect(),
         }
+    }
+
+    /// Whether one of the two is a kind of the other, or they are the same.
+    pub fn is_in_line(&self, one: &Disease, other: &Disease) -> bool {
+        self.is_within(one, other) || self.is_within(other, one)
+    }
+
+    /// Whether the vocabulary has the disease.
+    pub fn knows(&self, disease: &Disease) -> bool {
+        self.names.contains_key(disease)
     }
 
     /// The name of a disease, if the vocabulary has it.

@@ -9,7 +9,19 @@ use crate::ids::Date;
 
 /// A period of days, both ends included; a missing end is open.
 #[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    BorshSerialize,
+    BorshDeserialize,
+    Serialize,
+    Deserialize,
 )]
 #[serde(deny_unknown_fields)]
 pub struct Window {
@@ -124,6 +136,20 @@ impl Windows {
         self.0 = left;
     }
 
+    /// Leaves the days that are in the other set as well.
+    pub fn intersect(&mut self, other: &Self) {
+        let mut common = Vec::with_capacity(self.0.len().max(other.0.len()));
+        for &(from, to) in &self.0 {
+            for &(other_from, other_to) in &other.0 {
+                let (from, to) = (from.max(other_from), to.min(other_to));
+                if from <= to {
+                    common.push((from, to));
+                }
+            }
+        }
+        self.0 = common;
+    }
+
     /// The periods, in order.
     pub fn iter(&self) -> impl Iterator<Item = Window> + '_ {
         let day = |d: i64| i32::try_from(d).ok().map(Date::from_days);
@@ -160,6 +186,27 @@ mod tests {
             let mut rebuilt = Windows::none();
             for part in windows.iter() { rebuilt.add(&part) }
             prop_assert_eq!(rebuilt, windows);
+        }
+
+        #[test]
+        fn what_two_sets_have_in_common_is_what_both_have(
+            one in prop::collection::vec(window(), 0..5),
+            other in prop::collection::vec(window(), 0..5),
+        ) {
+            let set = |parts: &[Window]| {
+                let mut set = Windows::none();
+                parts.iter().for_each(|part| set.add(part));
+                set
+            };
+            let (one, other) = (set(&one), set(&other));
+            let mut common = one.clone();
+            common.intersect(&other);
+            for day in (-10..60).map(Date::from_days) {
+                prop_assert_eq!(common.contains(day), one.contains(day) && other.contains(day));
+            }
+            let mut rebuilt = Windows::none();
+            for part in common.iter() { rebuilt.add(&part) }
+            prop_assert_eq!(rebuilt, common);
         }
     }
 }

@@ -8,6 +8,7 @@ use super::{
     Totals, Variable,
 };
 use crate::catalogue::{self, CatalogueError};
+use crate::consent::{MAX_TEXT, Purpose};
 use crate::privacy::MicroRho;
 
 /// Sizes that no study passes.
@@ -30,6 +31,8 @@ pub mod limits {
     pub const CATEGORIES: usize = 256;
     /// Levels of merged categories of one dimension.
     pub const COARSER: usize = 16;
+    /// Purposes, collaborators: each at most.
+    pub const PURPOSES: usize = 16;
     /// Dimensions of one statistic.
     pub const BY: usize = 3;
     /// The largest threshold that a study may ask for.
@@ -78,6 +81,7 @@ impl StudySpec {
     pub fn problems(&self) -> Vec<Problem> {
         let mut problems = Problems(Vec::new());
         self.check_texts(&mut problems);
+        self.check_use(&mut problems);
         if let Err(CatalogueError { table, what }) = catalogue::check(&self.tables) {
             problems.unless(false, format!("table `{table}`"), what);
         }
@@ -119,6 +123,39 @@ impl StudySpec {
                 || (self.protection == Protection::Guarded && self.statistics.iter().all(|s| is_count(&s.kind))),
             "totals",
             "can be hidden in a guarded study of counts only; remove it, or ask for sums in a study of their own",
+        );
+    }
+
+    fn check_use(&self, problems: &mut Problems) {
+        let ascend = |purposes: &[Purpose]| purposes.is_sorted_by(|one, next| one < next);
+        problems.unless(
+            (1..=limits::PURPOSES).contains(&self.purposes.len()) && ascend(&self.purposes),
+            "purpose",
+            format!("must be 1 to {}, each once", limits::PURPOSES),
+        );
+        let is_asked = |purpose: &Purpose| purpose.is_research() && *purpose != Purpose::NoRestriction;
+        problems.unless(
+            self.purposes.iter().all(is_asked),
+            "purpose",
+            "must be one of a study: GRU, HMB, DS-<disease code> or POA; NRES is what patients grant, and CC and ETREAT are no \
+             research",
+        );
+        let declared = &self.declared;
+        problems.unless(declared.traits.is_sorted_by(|one, next| one < next), "declares", "must name each once");
+        problems.unless(declared.promises.is_sorted_by(|one, next| one < next), "promises", "must name each once");
+        let names = &declared.collaborators;
+        let fits = |text: &str| !text.trim().is_empty() && text.len() <= MAX_TEXT && !text.contains(char::is_control);
+        problems.unless(
+            names.len() <= limits::PURPOSES
+                && names.is_sorted_by(|one, next| one < next)
+                && names.iter().all(|name| fits(name)),
+            "collaborators",
+            format!("must be at most {}, each once, in one line of at most {MAX_TEXT} bytes", limits::PURPOSES),
+        );
+        problems.unless(
+            declared.ethics.as_ref().is_none_or(|ethics| fits(&ethics.body)),
+            "ethics.body",
+            format!("must be the committee's name, in one line of at most {MAX_TEXT} bytes"),
         );
     }
 

@@ -10,7 +10,8 @@ use super::{
     Categories, Category, CategoryValue, Cohort, ConceptSet, Decimal, Dimension, Problem, Protection, SPEC_VERSION,
     Statistic, StatisticKind, StudySpec, Totals, Variable, limits,
 };
-use crate::consent::Purpose;
+use crate::consent::{Declarations, EthicsApproval, Promise, Purpose, Trait};
+use crate::ids::Date;
 use crate::privacy::MicroRho;
 
 /// A study file that cannot be used.
@@ -46,7 +47,14 @@ struct File {
     _version: i64,
     title: String,
     description: String,
-    purpose: Purpose,
+    purpose: PurposeFile,
+    declares: Option<Vec<Trait>>,
+    #[serde(default)]
+    promises: Vec<Promise>,
+    ethics: Option<EthicsApproval>,
+    #[serde(default)]
+    collaborators: Vec<String>,
+    publishes_from: Option<Date>,
     #[serde(default)]
     protection: ProtectionFile,
     rho: Option<MicroRho>,
@@ -63,6 +71,13 @@ struct File {
     dimension: Vec<DimensionFile>,
     #[serde(default)]
     statistic: Vec<StatisticFile>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum PurposeFile {
+    One(Purpose),
+    Several(Vec<Purpose>),
 }
 
 #[derive(Clone, Copy, Default, Deserialize)]
@@ -191,7 +206,17 @@ impl StudySpec {
             version: SPEC_VERSION,
             title: file.title,
             description: file.description,
-            purpose: file.purpose,
+            purposes: in_order(match file.purpose {
+                PurposeFile::One(purpose) => vec![purpose],
+                PurposeFile::Several(purposes) => purposes,
+            }),
+            declared: Declarations {
+                traits: in_order(declared(file.declares, &mut problems)),
+                promises: in_order(file.promises),
+                ethics: file.ethics,
+                collaborators: in_order(file.collaborators),
+                publishes_from: file.publishes_from,
+            },
             protection: protection(file.protection, file.rho, &mut problems),
             min_joint_count: file.min_joint_count,
             totals: match file.totals {
@@ -220,8 +245,21 @@ impl StudySpec {
 /// What is wrong with a file, with what to do about the commonest mistakes.
 fn in_words(error: &str) -> String {
     /// Fields of the study itself.
-    const TOP: [&str; 8] =
-        ["version", "title", "description", "purpose", "protection", "rho", "min_joint_count", "totals"];
+    const TOP: [&str; 13] = [
+        "version",
+        "title",
+        "description",
+        "purpose",
+        "declares",
+        "promises",
+        "ethics",
+        "collaborators",
+        "publishes_from",
+        "protection",
+        "rho",
+        "min_joint_count",
+        "totals",
+    ];
     let hint = match error.split_once("unknown field `").and_then(|(_, rest)| rest.split_once('`')) {
         // The top has them all: this is another place.
         Some((field, _)) if TOP.contains(&field) => {
@@ -229,6 +267,9 @@ fn in_words(error: &str) -> String {
         }
         _ if error.contains("unknown variant `median`") || error.contains("unknown variant `quantile`") => {
             "medians and quantiles are read off a histogram: kind = \"histogram\" with `edges`".to_string()
+        }
+        _ if error.contains("untagged enum PurposeFile") => {
+            "a purpose is GRU, HMB, POA or DS-<disease code>, for example DS-MONDO:0005148, or a list of these".to_string()
         }
         _ if error.contains("invalid type: map, expected a sequence") => {
             "its heading is written in double brackets, once for every entry: [[variable]], [[dimension]], [[statistic]]".to_string()
@@ -240,6 +281,24 @@ fn in_words(error: &str) -> String {
         .replace("expected u32", "expected a whole number from 0 to 4294967295")
         .replace("expected i64", "expected a whole number");
     if hint.is_empty() { plain } else { format!("{plain}\n{hint}") }
+}
+
+/// In ascending order, each once.
+fn in_order<T: Ord>(list: Vec<T>) -> Vec<T> {
+    list.into_iter().collect::<BTreeSet<T>>().into_iter().collect()
+}
+
+/// What a study declares to be: patients have bound their consents to it, so it is never left unsaid.
+fn declared(traits: Option<Vec<Trait>>, problems: &mut Vec<Problem>) -> Vec<Trait> {
+    traits.unwrap_or_else(|| {
+        let all = Trait::ALL.map(Trait::name).join(", ");
+        let what = format!(
+            "is missing: say what of these the study is, since consents may exclude it: {all}; `declares = []` says that it is \
+             none of them"
+        );
+        problems.push(Problem { at: "declares".to_string(), what });
+        Vec::new()
+    })
 }
 
 fn protection(word: ProtectionFile, rho: Option<MicroRho>, problems: &mut Vec<Problem>) -> Protection {

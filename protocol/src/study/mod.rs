@@ -20,7 +20,7 @@ pub use decimal::{Decimal, DecimalError};
 pub use file::SpecFileError;
 
 use crate::catalogue::CatalogueTable;
-use crate::consent::Purpose;
+use crate::consent::{Declarations, Purpose};
 use crate::hash::tagged;
 use crate::ids::{LedgerId, ResearcherId, StudyId};
 use crate::kem::KemPublicKey;
@@ -39,8 +39,10 @@ pub struct StudySpec {
     pub title: String,
     /// What the study is for, in words that stewards and patients read.
     pub description: String,
-    /// The purpose of use that consents are matched with.
-    pub purpose: Purpose,
+    /// What it is for, in ascending order, each once: what consents are matched with. Every purpose must be allowed.
+    pub purposes: Vec<Purpose>,
+    /// What it says of itself, which consents may ask for.
+    pub declared: Declarations,
     /// How small groups are protected.
     pub protection: Protection,
     /// Joint counts from 1 up to one less than this are suppressed, where the consortium's policy does not say more; 0
@@ -339,6 +341,13 @@ impl StudySpec {
     /// The dimension of this name.
     pub fn dimension(&self, name: &str) -> Option<&Dimension> {
         self.dimensions.iter().find(|d| d.name == name)
+    }
+}
+
+impl StudySpec {
+    /// The purposes as people read them.
+    pub fn purposes_in_short(&self) -> String {
+        self.purposes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
     }
 }
 
