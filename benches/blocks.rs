@@ -23,7 +23,7 @@ const PHASES: usize = 3;
 /// Each of one patient's measurements with each other, none of which fit: minutes of work that never yields a row.
 fn endless(least: u32) -> StudySpec {
     let text = format!(
-        "version = 1\ntitle = \"T\"\ndescription = \"D\"\npurpose = \"GRU\"\nprotection = \"open\"\n[cohort]\nsubject = \"person_id\"\n\
+        "version = 1\ntitle = \"T\"\ndescription = \"D\"\npurpose = \"GRU\"\ndeclares = []\nprotection = \"open\"\n[cohort]\nsubject = \"person_id\"\n\
          sql = \"SELECT m.person_id, count(*) AS n FROM measurement m JOIN measurement o ON o.person_id = m.person_id \
          AND o.value_as_number + m.value_as_number < -{least} GROUP BY m.person_id\"\n\
          [[variable]]\nname = \"n\"\nmin = 0\nmax = 1000\nresolution = 1\n[[statistic]]\nname = \"n\"\nkind = \"mean\"\nof = \"n\"\n"

@@ -10,7 +10,7 @@ use consilium_protocol::consent::{Action, Base, Basis, Effect, Purpose, Rule, Sc
 use consilium_protocol::genesis::Deadlines;
 use consilium_protocol::ids::{ContentHash, Height, Sequence};
 use consilium_protocol::policy::DisclosurePolicy;
-use consilium_protocol::tx::{Form, Grant, Payload, SignedTx, Signer, TxBody};
+use consilium_protocol::tx::{Given, GivenTerms, Grant, Payload, SignedTx, Signer, TxBody};
 use consilium_protocol::wallet::Wallet;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use futures::stream::{self, StreamExt as _};
@@ -71,8 +71,9 @@ impl World {
                 let sequence = Sequence::new(1 + self.next / PATIENTS as u64);
                 self.next += 1;
                 let key = wallet.key_at(&hospital);
-                let forms = vec![Form { subject: *subject, source: ContentHash::from_bytes([0; 32]) }];
-                let grant = Grant { terms: terms(), basis: Basis::Electronic, supersedes: true, forms };
+                let forms = vec![Given { subject: *subject, source: ContentHash::from_bytes([0; 32]), signed: None }];
+                let grant =
+                    Grant { terms: GivenTerms::Whole(terms()), basis: Basis::Electronic, supersedes: true, forms };
                 let body = TxBody { sequence, expires: Height::new(90_000), payload: Payload::Grant(grant) };
                 SignedTx::sign(&self.consortium.genesis.ledger(), &body, Signer::Patient(key.patient()), &key)
             })

@@ -43,7 +43,7 @@ const QUERIES: [(&str, &str); 3] = [
 
 fn study(sql: &str) -> StudySpec {
     let text = format!(
-        "version = 1\ntitle = \"t\"\ndescription = \"d\"\npurpose = \"HMB\"\nprotection = \"open\"\n[cohort]\nsubject = \"subject\"\n\
+        "version = 1\ntitle = \"t\"\ndescription = \"d\"\npurpose = \"HMB\"\ndeclares = []\nprotection = \"open\"\n[cohort]\nsubject = \"subject\"\n\
          sql = '''{sql}'''\n[[variable]]\nname = \"age\"\nmin = 0\nmax = 200\nresolution = 1\n\
          [[statistic]]\nname = \"age\"\nkind = \"mean\"\nof = \"age\"\n"
     );

@@ -62,7 +62,7 @@ fn permissions(people: &[(i64, SubjectId)], percent: i64, windows: &[Window]) ->
 fn study(sql: &str) -> StudySpec {
     let bounds = "min = 0\nmax = 200\nresolution = 1";
     let text = format!(
-        "version = 1\ntitle = \"t\"\ndescription = \"d\"\npurpose = \"HMB\"\nprotection = \"open\"\n[cohort]\nsubject = \"subject\"\n\
+        "version = 1\ntitle = \"t\"\ndescription = \"d\"\npurpose = \"HMB\"\ndeclares = []\nprotection = \"open\"\n[cohort]\nsubject = \"subject\"\n\
          sql = '''{sql}'''\n[[variable]]\nname = \"age\"\n{bounds}\n[[variable]]\nname = \"n\"\n{bounds}\n\
          [[statistic]]\nname = \"n\"\nkind = \"count\"\n"
     );

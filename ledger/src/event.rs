@@ -54,6 +54,8 @@ pub enum Event {
         documents: u32,
         /// How many were superseded thereby.
         superseded: u32,
+        /// How many of those that were recorded came late, and count for nothing: the patient has said otherwise since.
+        late: u32,
     },
     /// Consent documents were ended.
     Revoked {
@@ -383,8 +385,9 @@ impl fmt::Display for Event {
             Self::ResearcherAccredited { researcher, .. } => write!(f, "{} accredited", researcher.short()),
             Self::ProposalFailed { proposal } => write!(f, "proposal {} failed", proposal.short()),
             Self::Enrolled { hospital, subjects } => write!(f, "{} enrolled {subjects} subjects", hospital.short()),
-            Self::Granted { hospital, documents, superseded } => {
-                write!(f, "{documents} consents recorded at {}, superseding {superseded}", hospital.short())
+            Self::Granted { hospital, documents, superseded, late } => {
+                write!(f, "{documents} consents recorded at {}, superseding {superseded}", hospital.short())?;
+                if *late > 0 { write!(f, "; {late} came late") } else { Ok(()) }
             }
             Self::Revoked { hospital, documents } => write!(f, "{documents} consents revoked at {}", hospital.short()),
             Self::StudyProposed { study, researcher } => {

@@ -233,6 +233,31 @@ pub enum Rejection {
     /// An opt-out document where the consortium has opt-in alone.
     #[error("this consortium's documents are opt-in; use the base decision `deny`")]
     BasePermit,
+    /// Terms by a hash that nobody has given in whole.
+    #[error("the ledger has no terms of this hash; give them in whole")]
+    UnknownTerms,
+    /// A paper form without its day, or of a day that has not come; or a day where there is no form.
+    #[error(
+        "a paper form carries the day on which it was signed, which is not in the future; an electronic document has none"
+    )]
+    SignedDay {
+        /// The subject.
+        subject: SubjectId,
+    },
+    /// Somebody else wants to end what a patient forbade by their own key.
+    #[error(
+        "the patient forbade this by their own key, and only that key takes it back; the patient revokes document {document} with \
+         their wallet"
+    )]
+    OwnDeny {
+        /// The document.
+        document: DocumentId,
+    },
+    /// Conditions out of order or twice.
+    #[error(
+        "conditions that are found met are listed once each, in ascending order; make the approval again with this program"
+    )]
+    Ticked,
     /// There is no such document of the subject.
     #[error("subject {subject} has no document {document}; list the subject's documents and copy the name again")]
     UnknownDocument {
@@ -528,6 +553,10 @@ impl Rejection {
             Self::SourceUnexpected => "source_unexpected",
             Self::Terms(_) => "terms",
             Self::BasePermit => "base_permit",
+            Self::UnknownTerms => "unknown_terms",
+            Self::SignedDay { .. } => "signed_day",
+            Self::OwnDeny { .. } => "own_deny",
+            Self::Ticked => "ticked",
             Self::UnknownDocument { .. } => "unknown_document",
             Self::DocumentEnded { .. } => "document_ended",
             Self::NothingToRevoke { .. } => "nothing_to_revoke",

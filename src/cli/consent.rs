@@ -5,18 +5,18 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Subcommand;
 use consilium_engine::cohort::Reads;
-use consilium_protocol::consent::{AllowedData, Basis, DiseaseTree, Terms, Window};
+use consilium_protocol::consent::{AllowedData, Basis, Decision, DiseaseTree, Terms, Window};
 use consilium_protocol::genesis::{Genesis, Member};
 use consilium_protocol::ids::{ContentHash, DocumentId, StudyId, SubjectId, Timestamp};
 use consilium_protocol::keys::SigningKey;
 use consilium_protocol::study::StudySpec;
-use consilium_protocol::tx::{Form, Grant, Payload, Revocation, Revoke, Signer, enrolment_message};
+use consilium_protocol::tx::{Given, Grant, Payload, Revocation, Revoke, Signer, enrolment_message};
 use consilium_protocol::wire;
 use serde_json::{Value, json};
 
-use super::terms::TermsArgs;
+use super::terms::{PlaceArgs, TermsArgs, given};
 use super::wording::{data_in_words, notes, terms_in_words};
-use super::{Failure, Global, connect, member_named, study, term};
+use super::{Failure, Global, connect, member_named, reach, study, term};
 use crate::home::{Home, Role};
 use crate::net::client::{ClientError, Node, refused};
 use crate::worker::once;
@@ -38,6 +38,22 @@ enum Command {
     Revoke(RevokeArgs),
     /// My consents at each hospital
     Show,
+    /// Whether a study could use my data now, which, and why; a hospital asks for a patient, or for all of them in sum
+    Explain(ExplainArgs),
+}
+
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Examples:
+  consilium consent explain 3f9a02c1
+  consilium consent explain 3f9a02c1 --person 4711   (a hospital, about one patient)
+  consilium consent explain 3f9a02c1                 (a hospital, about all of them in sum)")]
+struct ExplainArgs {
+    /// The study's id, or the first digits of it
+    study: String,
+    /// For a hospital: the patient's id in its own tables
+    #[arg(long)]
+    person: Option<i64>,
 }
 
 #[derive(clap::Args, Debug)]
@@ -62,9 +78,14 @@ struct GrantArgs {
     hospital: Option<String>,
     #[command(flatten)]
     terms: TermsArgs,
-    /// Keep my other consents as well (default: this one takes their place)
+    #[command(flatten)]
+    place: PlaceArgs,
+    /// Say what would hold, and sign nothing
     #[arg(long)]
-    add: bool,
+    dry_run: bool,
+    /// Sign without asking
+    #[arg(long)]
+    yes: bool,
 }
 
 #[derive(clap::Args, Debug)]
@@ -104,6 +125,7 @@ pub(crate) async fn ask(
     signer: Signer,
     key: &SigningKey,
     subject: Option<SubjectId>,
+    about: Option<StudyId>,
 ) -> Result<wire::SubjectReply, ClientError> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64);
     let question = wire::subject_question(node.ledger_id(), subject.as_ref(), Timestamp::new(now));
@@ -112,6 +134,7 @@ pub(crate) async fn ask(
         subject: subject.map(|s| s.as_bytes().to_vec()).unwrap_or_default(),
         time_ms: now,
         signature: key.sign(&question).as_bytes().to_vec(),
+        study: about.map(|study| study.as_bytes().to_vec()).unwrap_or_default(),
     };
     let mut reply = node.ledger().subject(request).await.map_err(refused)?.into_inner();
     reply.documents.sort_by_key(|d| d.granted_height);
@@ -125,12 +148,23 @@ pub(crate) async fn accounts(
     node: &Node,
     hospital: Option<&str>,
 ) -> Result<Vec<Account>, Failure> {
+    accounts_about(home, genesis, node, hospital, None).await
+}
+
+/// The same, told what a study could use.
+async fn accounts_about(
+    home: &Home,
+    genesis: &Genesis,
+    node: &Node,
+    hospital: Option<&str>,
+    about: Option<StudyId>,
+) -> Result<Vec<Account>, Failure> {
     let wallet = home.wallet()?;
     let mut accounts = Vec::new();
     for member in members(genesis, hospital)? {
         let key = wallet.key_at(&member.id);
         let signer = Signer::Patient(key.patient());
-        match ask(node, signer, &key, None).await {
+        match ask(node, signer, &key, None, about).await {
             Ok(reply) => accounts.push(Account { member: member.clone(), key, reply }),
             Err(ClientError::NotFound(_)) => {}
             Err(error) => return Err(error.into()),
@@ -169,6 +203,7 @@ pub(crate) async fn run(args: Args, global: &Global) -> Result<(), Failure> {
         Command::Grant(args) => grant(&args, global).await,
         Command::Revoke(args) => revoke(&args, global).await,
         Command::Show => show(global).await,
+        Command::Explain(args) => explain(&args, global).await,
     }
 }
 
@@ -187,35 +222,71 @@ fn code(args: &CodeArgs, global: &Global) -> Result<(), Failure> {
 
 async fn grant(args: &GrantArgs, global: &Global) -> Result<(), Failure> {
     let terms = args.terms.terms()?;
+    let supersedes = args.place.takes_the_place_of_older(&terms);
     let (node, account) = one_account(global, args.hospital.as_deref()).await?;
-    let form = Form { subject: account.subject()?, source: ContentHash::from_bytes([0; 32]) };
+    let diseases = Home::open(&global.home)?.genesis()?.diseases();
+    let in_words = terms_in_words(&terms, &diseases);
+    let others: Vec<&wire::Document> = account.reply.documents.iter().filter(|d| d.ended_height == 0).collect();
+    let mut holding = if supersedes { Vec::new() } else { current(&account.reply.documents) };
+    holding.push(terms.clone());
+    let notes = notes(&holding.iter().collect::<Vec<_>>());
+    let what = format!(
+        "At {}: this {in_words}\n\n{}\n\n{}",
+        account.member.name,
+        beside_others(&others, supersedes, &diseases),
+        noted(&notes)
+    );
+    let mut report = json!({ "hospital": account.member.id, "in_words": in_words, "notes": notes, "dry_run": args.dry_run,
+        "ends": supersedes.then(|| others.iter().map(|d| hex::encode(&d.document)).collect::<Vec<_>>()).unwrap_or_default(),
+        "stays": if supersedes { Vec::new() } else { others.iter().map(|d| hex::encode(&d.document)).collect::<Vec<_>>() } });
+    if args.dry_run {
+        term::show(global.json, &report, |_| format!("{}Nothing was signed.", what));
+        return Ok(());
+    }
+    if !args.yes && !global.json && !term::agrees(&what, "Sign this?")? {
+        return Err(Failure::new("nothing was signed"));
+    }
+    let form = Given { subject: account.subject()?, source: ContentHash::from_bytes([0; 32]), signed: None };
     let payload = Payload::Grant(Grant {
-        terms: terms.clone(),
+        terms: given(&node, &terms).await?,
         basis: Basis::Electronic,
-        supersedes: !args.add,
+        supersedes,
         forms: vec![form],
     });
     let included = node.submit(Signer::Patient(account.key.patient()), &account.key, payload).await?;
-    let diseases = Home::open(&global.home)?.genesis()?.diseases();
-    let in_words = terms_in_words(&terms, &diseases);
-    let mut holding = if args.add { current(&account.reply.documents) } else { Vec::new() };
-    holding.push(terms);
-    let notes = notes(&holding.iter().collect::<Vec<_>>());
-    term::show(
-        global.json,
-        &json!({ "hospital": account.member.id, "height": included.height, "tx": included.hash, "in_words": in_words,
-            "notes": notes }),
-        |_| {
-            format!(
-                "Recorded at {}, block {}. From now on it {in_words}\n\n{}  transaction  {}",
-                account.member.name,
-                included.height,
-                noted(&notes),
-                included.hash
-            )
-        },
-    );
+    report["height"] = json!(included.height);
+    report["tx"] = json!(included.hash);
+    term::show(global.json, &report, |_| {
+        format!(
+            "Recorded at {}, block {}. From now on it {in_words}\n\n{}  transaction  {}",
+            account.member.name,
+            included.height,
+            noted(&notes),
+            included.hash
+        )
+    });
     Ok(())
+}
+
+/// What becomes of the consents that there are.
+fn beside_others(others: &[&wire::Document], supersedes: bool, diseases: &DiseaseTree) -> String {
+    let (head, verb) = match (others.len(), supersedes) {
+        (0, _) => return "There is no other consent.".to_string(),
+        (_, true) => ("These end with it", "ends"),
+        (_, false) => ("These stay as they are; whatever one of them forbids stays forbidden", "stays"),
+    };
+    let mut text = format!("{head}:");
+    for document in others {
+        let says = terms_of(document).map_or_else(|| "is unreadable".to_string(), |t| terms_in_words(&t, diseases));
+        text.push_str(&format!(
+            "\n\n  {} {verb}: it was given {} by {}, and {}",
+            hex::encode(document.document.get(..4).unwrap_or_default()),
+            term::moment(document.granted_ms),
+            document.basis,
+            says.replace('\n', "\n  ")
+        ));
+    }
+    text
 }
 
 /// Notes as paragraphs, each with an empty line after it.
@@ -246,7 +317,8 @@ async fn revoke(args: &RevokeArgs, global: &Global) -> Result<(), Failure> {
             }
         }
     };
-    let form = Revocation { subject: account.subject()?, document, source: ContentHash::from_bytes([0; 32]) };
+    let form =
+        Revocation { subject: account.subject()?, document, source: ContentHash::from_bytes([0; 32]), signed: None };
     let payload = Payload::Revoke(Revoke { basis: Basis::Electronic, forms: vec![form] });
     let included = node.submit(Signer::Patient(account.key.patient()), &account.key, payload).await?;
     term::show(
@@ -283,6 +355,41 @@ async fn show(global: &Global) -> Result<(), Failure> {
             .map(|a| format!("{}\n\n{}", a.member.name, documents(&a.reply.documents, &diseases)))
             .collect::<Vec<_>>()
             .join("\n\n")
+    });
+    Ok(())
+}
+
+async fn explain(args: &ExplainArgs, global: &Global) -> Result<(), Failure> {
+    let home = Home::open(&global.home)?;
+    let genesis = home.genesis()?;
+    let node = connect(&home, global).await?;
+    let study = study::find(Some(&args.study), &home, &node).await?;
+    let replies = match (home.role(), args.person) {
+        (Role::Patient, None) => {
+            let accounts = accounts_about(&home, &genesis, &node, None, Some(study)).await?;
+            accounts.into_iter().map(|account| account.reply).collect()
+        }
+        (Role::Hospital, Some(person)) => vec![of_person(&home, &node, person, Some(study)).await?],
+        (Role::Hospital, None) => {
+            let (reach, k) = (reach::ask(&node, &study).await?, genesis.policy.min_joint_count);
+            term::show(global.json, &reach::in_json(&reach, k), |_| reach::in_words(&reach, k));
+            return Ok(());
+        }
+        _ => return Err(Failure::new("a consent is a patient's own; use --home with the patient's wallet")),
+    };
+    let mut told: Vec<(String, Decision)> = Vec::new();
+    for reply in replies {
+        let decision = borsh::from_slice(&reply.explained)
+            .map_err(|_| Failure::new("the node's answer cannot be read; use the same release as the node"))?;
+        told.push((reply.hospital_name, decision));
+    }
+    let report: Vec<Value> = told
+        .iter()
+        .map(|(name, decision)| json!({ "hospital_name": name, "study": study, "decision": reach::decision_json(decision) }))
+        .collect();
+    term::show(global.json, &report, |_| {
+        let line = |(name, decision): &(String, Decision)| format!("{name}: {}", reach::decision_in_words(decision));
+        told.iter().map(line).collect::<Vec<_>>().join("\n\n")
     });
     Ok(())
 }
@@ -328,17 +435,7 @@ pub(crate) async fn history(args: &HistoryArgs, global: &Global) -> Result<(), F
     let node = connect(&home, global).await?;
     let mut replies: Vec<wire::SubjectReply> = match (home.role(), args.person) {
         (Role::Patient, None) => accounts(&home, &genesis, &node, None).await?.into_iter().map(|a| a.reply).collect(),
-        (Role::Hospital, Some(person)) => {
-            let subject = super::patients::subject(&home, person)?;
-            let key = home.signing_key()?;
-            let asked = ask(&node, Signer::Hospital(key.hospital()), &key, Some(subject)).await;
-            vec![asked.map_err(|error| match error {
-                ClientError::NotFound(_) => Failure::new(format!(
-                    "patient {person} is not on the ledger; enrol them with `consilium patients enrol`"
-                )),
-                error => error.into(),
-            })?]
-        }
+        (Role::Hospital, Some(person)) => vec![of_person(&home, &node, person, None).await?],
         (Role::Hospital, None) => return Err(Failure::usage("say whose history with --person")),
         _ => return Err(Failure::new("a history is a patient's own; use --home with the patient's wallet")),
     };
@@ -349,6 +446,24 @@ pub(crate) async fn history(args: &HistoryArgs, global: &Global) -> Result<(), F
         replies.iter().map(|r| history_text(r, &diseases)).collect::<Vec<_>>().join("\n\n")
     });
     Ok(())
+}
+
+/// What the ledger knows of a hospital's own patient.
+async fn of_person(
+    home: &Home,
+    node: &Node,
+    person: i64,
+    about: Option<StudyId>,
+) -> Result<wire::SubjectReply, Failure> {
+    let subject = super::patients::subject(home, person)?;
+    let key = home.signing_key()?;
+    let asked = ask(node, Signer::Hospital(key.hospital()), &key, Some(subject), about).await;
+    asked.map_err(|error| match error {
+        ClientError::NotFound(_) => {
+            Failure::new(format!("patient {person} is not on the ledger; enrol them with `consilium patients enrol`"))
+        }
+        error => error.into(),
+    })
 }
 
 /// Leaves of what consent opened only what the study's query names. A query over tables that one hospital declares cannot
@@ -376,7 +491,7 @@ fn data_of(used: &wire::UseRecord) -> AllowedData {
     borsh::from_slice(&used.data).unwrap_or_default()
 }
 
-fn data_json(data: &AllowedData) -> Value {
+pub(super) fn data_json(data: &AllowedData) -> Value {
     let part = |(domain, opened): (_, &consilium_protocol::consent::Opened)| json!({ "domain": domain, "undated": opened.undated, "days": opened.days.iter().collect::<Vec<Window>>() });
     data.iter().map(part).collect()
 }

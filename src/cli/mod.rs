@@ -10,6 +10,7 @@ mod layout;
 pub(crate) mod node;
 pub(crate) mod patients;
 pub(crate) mod place;
+pub(crate) mod reach;
 mod steward;
 mod store;
 pub(crate) mod study;

@@ -8,13 +8,13 @@ use consilium_engine::pseudonym::LinkSecret;
 use consilium_engine::store::Store;
 use consilium_protocol::consent::Basis;
 use consilium_protocol::hash;
-use consilium_protocol::ids::{ContentHash, PatientId, SubjectId};
+use consilium_protocol::ids::{ContentHash, Date, PatientId, SubjectId};
 use consilium_protocol::keys::{Signature, SigningKey};
-use consilium_protocol::tx::{Countersignature, Enrol, Enrolment, Form, Grant, Payload, Revocation, Revoke, Signer};
+use consilium_protocol::tx::{Countersignature, Enrol, Enrolment, Given, Grant, Payload, Revocation, Revoke, Signer};
 use serde_json::json;
 
 use super::consent::noted;
-use super::terms::TermsArgs;
+use super::terms::{PlaceArgs, TermsArgs, given};
 use super::wording::{notes, terms_in_words};
 use super::{Failure, Global, connect, counted, term};
 use crate::home::config::NodeConfig;
@@ -75,20 +75,21 @@ struct SubjectArgs {
 Example:
   consilium patients grant --preset health --forms forms.csv
 
-forms.csv has the columns person_id and form: the scanned form's file, or its SHA-256 in hexadecimal.")]
+forms.csv has the columns person_id, form and signed: the scanned form's file, or its SHA-256 in hexadecimal, and the day on
+which it was signed. A form takes the place of older consents alone: what the patient has said since then stays, and what
+they forbade with their own wallet stays whatever a form says.")]
 struct GrantArgs {
     #[command(flatten)]
     terms: TermsArgs,
     #[command(flatten)]
     forms: FormsArgs,
-    /// Keep the patients' other consents as well (default: these take their place)
-    #[arg(long)]
-    add: bool,
+    #[command(flatten)]
+    place: PlaceArgs,
 }
 
 #[derive(clap::Args, Debug)]
 struct FormsArgs {
-    /// A CSV file with the columns person_id and form
+    /// A CSV file with the columns person_id, form and signed (the day, as 2026-01-31)
     #[arg(long, value_name = "FILE")]
     forms: PathBuf,
 }
@@ -120,27 +121,25 @@ pub(crate) async fn run(args: Args, global: &Global) -> Result<(), Failure> {
         Command::Enrol(args) => enrol(&home, &args, global).await,
         Command::Grant(args) => {
             let terms = args.terms.terms()?;
+            let supersedes = args.place.takes_the_place_of_older(&terms);
             let forms = read_forms(&home, &args.forms.forms)?;
+            let given = given(&connect(&home, global).await?, &terms).await?;
             let batches = forms.chunks(BATCH).map(|batch| {
-                let forms = batch.iter().map(|(subject, source)| Form { subject: *subject, source: *source }).collect();
-                Payload::Grant(Grant { terms: terms.clone(), basis: Basis::Paper, supersedes: !args.add, forms })
+                let forms = batch.iter().map(PaperForm::given).collect();
+                Payload::Grant(Grant { terms: given.clone(), basis: Basis::Paper, supersedes, forms })
             });
             let each = Each {
                 in_words: terms_in_words(&terms, &home.genesis()?.diseases()),
                 // With their other documents, which nobody looks up here, these may open more.
-                notes: if args.add { Vec::new() } else { notes(&[&terms]) },
+                notes: if supersedes { notes(&[&terms]) } else { Vec::new() },
             };
             send(&home, global, batches.collect(), forms.len(), "consents witnessed", Some(&each)).await
         }
         Command::Revoke(args) => {
             let forms = read_forms(&home, &args.forms)?;
             let batches = forms.chunks(BATCH).map(|batch| {
-                let revocation = |(subject, source): &(SubjectId, ContentHash)| Revocation {
-                    subject: *subject,
-                    document: None,
-                    source: *source,
-                };
-                Payload::Revoke(Revoke { basis: Basis::Paper, forms: batch.iter().map(revocation).collect() })
+                let forms = batch.iter().map(PaperForm::revocation).collect();
+                Payload::Revoke(Revoke { basis: Basis::Paper, forms })
             });
             send(&home, global, batches.collect(), forms.len(), "revocations witnessed", None).await
         }
@@ -276,15 +275,36 @@ async fn submit(node: &Node, key: &SigningKey, payload: Payload) -> Result<Inclu
     node.submit(Signer::Hospital(key.hospital()), key, payload).await
 }
 
-/// Reads who signed which form. Says the line that is wrong, never what stands in it.
-fn read_forms(home: &Home, path: &Path) -> Result<Vec<(SubjectId, ContentHash)>, Failure> {
+/// A paper form that the hospital witnesses.
+struct PaperForm {
+    subject: SubjectId,
+    source: ContentHash,
+    signed: Date,
+}
+
+impl PaperForm {
+    fn given(&self) -> Given {
+        Given { subject: self.subject, source: self.source, signed: Some(self.signed) }
+    }
+
+    fn revocation(&self) -> Revocation {
+        Revocation { subject: self.subject, document: None, source: self.source, signed: Some(self.signed) }
+    }
+}
+
+/// Reads who signed which form when. Says the line that is wrong, never what stands in it.
+fn read_forms(home: &Home, path: &Path) -> Result<Vec<PaperForm>, Failure> {
     let link = link(home)?;
     let text = files::read_text(path, 64 * 1024 * 1024)?;
     // Spreadsheet programs put a byte order mark first.
     let mut lines = text.trim_start_matches('\u{feff}').lines().enumerate();
     let header = lines.next().map(|(_, line)| line.trim().to_lowercase()).unwrap_or_default();
-    if header != "person_id,form" {
-        return Err(Failure::new(format!("{}: the first line must be `person_id,form`; add it", path.display())));
+    if header.split(',').map(str::trim).ne(["person_id", "form", "signed"]) {
+        return Err(Failure::new(format!(
+            "{}: the first line must be `person_id,form,signed`: whose form it is, its file or SHA-256, and the day on which it \
+             was signed",
+            path.display()
+        )));
     }
     let folder = path.parent().unwrap_or(Path::new("."));
     let mut forms = Vec::new();
@@ -292,7 +312,9 @@ fn read_forms(home: &Home, path: &Path) -> Result<Vec<(SubjectId, ContentHash)>,
     for (number, line) in lines.filter(|(_, line)| !line.trim().is_empty()) {
         let wrong =
             |what: &str| Failure::new(format!("{}, line {}: {what}; correct the file", path.display(), number + 1));
-        let (person, form) = line.split_once(',').ok_or_else(|| wrong("needs a person_id and a form"))?;
+        let (person, rest) = line.split_once(',').ok_or_else(|| wrong("needs a person_id, a form and a day"))?;
+        let (form, signed) = rest.rsplit_once(',').ok_or_else(|| wrong("needs a person_id, a form and a day"))?;
+        let signed: Date = signed.trim().parse().map_err(|_| wrong("the day is none; write it as 2026-01-31"))?;
         let person: i64 = person.trim().parse().map_err(|_| wrong("the person_id is no whole number"))?;
         let source = match form.trim().parse::<ContentHash>() {
             Ok(hash) => hash,
@@ -306,7 +328,7 @@ fn read_forms(home: &Home, path: &Path) -> Result<Vec<(SubjectId, ContentHash)>,
         if !seen.insert(person) {
             return Err(wrong("names a patient twice"));
         }
-        forms.push((link.subject(person), source));
+        forms.push(PaperForm { subject: link.subject(person), source, signed });
     }
     if forms.is_empty() {
         return Err(Failure::new(format!("{} lists no forms; add some", path.display())));

@@ -1,6 +1,7 @@
 //! What a hospital's data steward does: `inbox`, `approve`, `reject`, `researcher …`.
 
 use clap::Subcommand;
+use consilium_protocol::consent::{Condition, Country, Establishment, Jurisdiction, Reach};
 use consilium_protocol::genesis::Genesis;
 use consilium_protocol::ids::{ResearcherId, StudyId, TxHash};
 use consilium_protocol::study::StudySpec;
@@ -10,7 +11,8 @@ use serde_json::json;
 
 use super::study::earlier::{self, Earlier};
 use super::study::{self, Now, WhichArgs};
-use super::{Failure, Global, connect, member_named, term};
+use super::wording::condition_in_words;
+use super::{Failure, Global, connect, member_named, reach, term};
 use crate::home::{Home, Role};
 use crate::net::client::{Included, Node, refused};
 use crate::vault::{Readiness, make_ready};
@@ -28,6 +30,10 @@ pub struct ApproveArgs {
     /// Why, for the ledger
     #[arg(long, default_value = "")]
     reason: String,
+    /// What consents are bound to and you find met, by its word in `consilium inbox` (repeat for several); patients whose
+    /// consent is bound to anything else are not counted here
+    #[arg(long, value_name = "CONDITION")]
+    met: Vec<String>,
     /// Approve although the study cannot be computed over this hospital's tables as they are
     #[arg(long)]
     anyway: bool,
@@ -74,6 +80,23 @@ struct AccreditArgs {
     /// The member whose own researcher this is: its name or id
     #[arg(long, value_name = "HOSPITAL")]
     of: Option<String>,
+    /// The country that the organisation is in, as ISO 3166-1 has it, for example DE; consents may name it
+    #[arg(long)]
+    country: Country,
+    /// The law that it stands under: gdpr, adequate (as the European Commission found for it) or other; consents may end there
+    #[arg(long)]
+    jurisdiction: Jurisdiction,
+    /// Whether it is there to make a profit; consents may exclude it
+    #[arg(long, value_name = "yes|no", value_parser = yes_or_no)]
+    for_profit: bool,
+}
+
+fn yes_or_no(text: &str) -> Result<bool, &'static str> {
+    match text {
+        "yes" => Ok(true),
+        "no" => Ok(false),
+        _ => Err("say yes or no"),
+    }
 }
 
 #[derive(clap::Args, Debug)]
@@ -107,14 +130,18 @@ pub(crate) async fn inbox(_: &InboxArgs, global: &Global) -> Result<(), Failure>
     let proposals: Vec<&wire::Proposal> = researchers.proposals.iter().filter(|p| p.outcome == "open").collect();
     let failing = study::failing_here(&home, None);
     let mut held: Vec<(StudyId, Vec<Earlier>)> = Vec::new();
+    let mut reaches: Vec<(StudyId, Reach)> = Vec::new();
     for summary in &studies.studies {
         let study = StudyId::try_from(&summary.study[..])?;
         let spec = StudySpec::from_canonical(&study::fetch(&study, &node).await?.spec)?;
         held.push((study, earlier::ask(&node, &spec, Some(&study)).await?));
+        reaches.push((study, reach::ask(&node, &study).await?));
     }
     held.retain(|(_, earlier)| !earlier.is_empty());
     let genesis = home.genesis()?;
+    let k = genesis.policy.min_joint_count;
     let report = json!({
+        "consents": reaches.iter().map(|(study, of)| json!({ "study": study, "reach": reach::in_json(of, k) })).collect::<Vec<_>>(),
         "studies": studies.studies.iter().map(study::summary_json).collect::<Vec<_>>(),
         "proposals": proposals.iter().map(|p| proposal_json(p)).collect::<Vec<_>>(),
         "failing": failing,
@@ -136,6 +163,15 @@ pub(crate) async fn inbox(_: &InboxArgs, global: &Global) -> Result<(), Failure>
             text.push_str(&study::summaries(&studies.studies));
             for (study, earlier) in &held {
                 text.push_str(&format!("\n\n{}", earlier::in_one_line(study, earlier)));
+            }
+            for (study, reach) in &reaches {
+                for condition in reach.conditions.keys() {
+                    text.push_str(&format!(
+                        "\n\nStudy {}: consents here are bound to this, and count if you approve with\n{}",
+                        study.short(),
+                        condition_line(condition)
+                    ));
+                }
             }
             text.push_str(&format!(
                 "\n\nNext: {}\nthen: {}\nor:   {}\n",
@@ -174,6 +210,16 @@ pub(crate) async fn approve(args: &ApproveArgs, global: &Global) -> Result<(), F
     let home = Home::open_as(&global.home, Role::Hospital)?;
     let (node, study) = to_decide(&args.which, &home, global).await?;
     let spec = StudySpec::from_canonical(&study::fetch(&study, &node).await?.spec)?;
+    let reach = reach::ask(&node, &study).await?;
+    let ticked = reach::ticked(&args.met, &reach)?;
+    let left: Vec<String> =
+        reach.conditions.keys().filter(|condition| !ticked.contains(condition)).map(condition_line).collect();
+    if !left.is_empty() {
+        term::warn(format!(
+            "some consents here are bound to what you did not tick, and count only with it:\n{}",
+            left.join("\n")
+        ));
+    }
     let here = study::try_here(&home, &spec, &Now::ask(&node).await?).await?;
     for remark in &here.remarks {
         term::warn(remark);
@@ -189,8 +235,12 @@ pub(crate) async fn approve(args: &ApproveArgs, global: &Global) -> Result<(), F
         None => {}
     }
     let Readiness { pair_key, lot } = make_ready(home.path(), node.ledger_id(), &study)?;
-    let payload = Payload::Approve(Approve { study, reason: args.reason.clone(), pair_key, lot });
+    let payload = Payload::Approve(Approve { study, reason: args.reason.clone(), pair_key, lot, ticked });
     decided("approved", payload, study, &home, &node, global).await
+}
+
+fn condition_line(condition: &Condition) -> String {
+    format!("  --met {}: {}", condition.word(), condition_in_words(condition))
 }
 
 /// Hands in a decision and says that it stands.
@@ -234,6 +284,11 @@ pub(crate) async fn researcher(args: ResearcherArgs, global: &Global) -> Result<
                 name: args.name.clone(),
                 organisation: args.organisation,
                 hospital: of,
+                establishment: Establishment {
+                    country: args.country,
+                    jurisdiction: args.jurisdiction,
+                    for_profit: args.for_profit,
+                },
             });
             let included = sign(payload, global).await?;
             term::show(global.json, &json!({ "proposal": included.hash, "height": included.height }), |_| {
@@ -296,15 +351,23 @@ async fn list(global: &Global) -> Result<(), Failure> {
     let reply = node.ledger().researchers(wire::ResearchersRequest {}).await.map_err(refused)?.into_inner();
     let report = json!({
         "researchers": reply.researchers.iter().map(|r| json!({ "researcher": r.researcher, "name": r.name,
-            "organisation": r.organisation, "hospital": r.hospital, "height": r.height })).collect::<Vec<_>>(),
+            "organisation": r.organisation, "establishment": r.establishment, "hospital": r.hospital,
+            "height": r.height })).collect::<Vec<_>>(),
         "proposals": reply.proposals.iter().map(proposal_json).collect::<Vec<_>>(),
     });
     term::show(global.json, &report, |_| {
         let researchers = term::table(
-            ["researcher", "name", "organisation", "own of", "since block"],
+            ["researcher", "name", "organisation", "is", "own of", "since block"],
             reply.researchers.iter().map(|r| {
                 let own_of = own_of(&r.hospital, &genesis);
-                [r.researcher.clone(), r.name.clone(), r.organisation.clone(), own_of, r.height.to_string()]
+                [
+                    r.researcher.clone(),
+                    r.name.clone(),
+                    r.organisation.clone(),
+                    r.establishment.clone(),
+                    own_of,
+                    r.height.to_string(),
+                ]
             }),
         );
         let proposals: Vec<&wire::Proposal> = reply.proposals.iter().collect();
@@ -328,11 +391,12 @@ fn own_of(hospital: &str, genesis: &Genesis) -> String {
 
 fn proposal_table(proposals: &[&wire::Proposal], genesis: &Genesis) -> String {
     term::table(
-        ["proposal", "what", "own of", "by the key", "for", "against", "outcome"],
+        ["proposal", "what", "is", "own of", "by the key", "for", "against", "outcome"],
         proposals.iter().map(|p| {
             [
                 hex::encode(p.proposal.get(..4).unwrap_or_default()),
                 p.what.clone(),
+                p.establishment.clone(),
                 own_of(&p.hospital, genesis),
                 p.researcher.parse::<ResearcherId>().map_or_else(|_| p.researcher.clone(), |id| id.short()),
                 format!("{}/{}", p.in_favour, p.members),
@@ -345,5 +409,6 @@ fn proposal_table(proposals: &[&wire::Proposal], genesis: &Genesis) -> String {
 
 fn proposal_json(p: &wire::Proposal) -> serde_json::Value {
     json!({ "proposal": hex::encode(&p.proposal), "what": p.what, "in_favour": p.in_favour, "against": p.against,
-        "members": p.members, "outcome": p.outcome, "researcher": p.researcher, "hospital": p.hospital })
+        "members": p.members, "outcome": p.outcome, "researcher": p.researcher, "hospital": p.hospital,
+        "establishment": p.establishment })
 }

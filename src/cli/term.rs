@@ -54,6 +54,24 @@ fn printable(text: &str) -> String {
     text.chars().map(of).collect()
 }
 
+/// Shows what is about to happen and asks. Where nobody could answer it is shown, and goes on.
+///
+/// # Errors
+/// When the answer cannot be read.
+pub fn agrees(what: &str, question: &str) -> std::io::Result<bool> {
+    say(what.trim_end());
+    if !(std::io::stdin().is_terminal() && std::io::stdout().is_terminal()) {
+        line("");
+        return Ok(true);
+    }
+    print!("\n{question} [y/N] ");
+    std::io::stdout().flush()?;
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer)?;
+    line("");
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes" | "Yes"))
+}
+
 /// Prints a numbered step with what it took at the right, as wide as the terminal and no wider than reads well.
 pub fn step(number: usize, text: &str, seconds: f64) {
     const WIDEST: usize = 104;

@@ -2,17 +2,22 @@
 
 use std::path::PathBuf;
 
-use consilium_protocol::consent::{Action, Base, Disease, Effect, Purpose, Rule, Scope, Terms};
+use consilium_protocol::consent::{Action, Disease, Effect, Form, Purpose, Rule, Scope, Terms};
+
+use consilium_protocol::tx::GivenTerms;
+use consilium_protocol::wire;
 
 use super::Failure;
 use crate::home::files;
+use crate::net::client::{Node, refused};
 
 /// What a consent says: a preset, or a file.
 #[derive(clap::Args, Debug, Clone)]
 #[group(required = true, multiple = false)]
 pub(crate) struct TermsArgs {
-    /// `research`: any research (GRU); `health`: health research (HMB); `MONDO:…`: research on that disease and its
-    /// kinds (DS); `none`: nothing
+    /// `none`: nothing; `care`: my records for my treatment, emergencies included; `health`: statistics for health research
+    /// (HMB); `care-and-research`: both; `research`: statistics for any research (GRU); `MONDO:…`: statistics for research on
+    /// that disease and its kinds (DS)
     #[arg(long, value_name = "PRESET")]
     preset: Option<String>,
     /// A TOML file with the terms; see docs/consent.md
@@ -38,21 +43,57 @@ impl TermsArgs {
     }
 }
 
+/// What becomes of the consents that there are.
+#[derive(clap::Args, Debug, Clone, Copy)]
+#[group(multiple = false)]
+pub(crate) struct PlaceArgs {
+    /// Keep the other consents as well (default for terms that only forbid)
+    #[arg(long)]
+    add: bool,
+    /// End the other consents: these take their place (default for terms that allow anything, and for `none`)
+    #[arg(long)]
+    replace: bool,
+}
+
+impl PlaceArgs {
+    /// Whether a document of these terms takes the place of older ones. Who forbids a part does not mean to end the rest.
+    pub(crate) fn takes_the_place_of_older(self, terms: &Terms) -> bool {
+        match (self.add, self.replace) {
+            (true, _) => false,
+            (_, true) => true,
+            (false, false) => terms.permits() || !terms.denies(),
+        }
+    }
+}
+
+/// Terms as a grant gives them: by their hash where the ledger has them.
+pub(crate) async fn given(node: &Node, terms: &Terms) -> Result<GivenTerms, Failure> {
+    let hash = terms.hash();
+    let request = wire::TermsRequest { hash: hash.as_bytes().to_vec() };
+    let known = node.ledger().terms(request).await.map_err(refused)?.into_inner();
+    Ok(if known.terms.is_empty() { GivenTerms::Whole(terms.clone()) } else { GivenTerms::Known(hash) })
+}
+
 /// The terms of a preset.
 pub(crate) fn preset_terms(preset: &str) -> Result<Terms, Failure> {
-    let purpose = match preset {
-        "none" => None,
-        "research" => Some(Purpose::GeneralResearch),
-        "health" => Some(Purpose::HealthResearch),
-        code => Some(Purpose::DiseaseResearch(Disease::new(code).map_err(|_| {
-            Failure::usage(format!(
-                "`{code}` is no preset; use research, health, none, or a disease code such as MONDO:0005148"
-            ))
-        })?)),
+    let research = |purpose| Rule::new(Effect::Permit, Action::Aggregate, Scope::Only(vec![purpose]));
+    // Whoever treats somebody has to know who they are, and to see everything.
+    let care = || Rule {
+        form: Some(Form::Identified),
+        ..Rule::new(Effect::Permit, Action::Retrieve, Scope::Only(vec![Purpose::Care, Purpose::EmergencyCare]))
     };
-    let rules = purpose
-        .map(|purpose| Rule::new(Effect::Permit, Action::Aggregate, Scope::Only(vec![purpose])))
-        .into_iter()
-        .collect();
-    Ok(Terms { base: Base::Deny, rules, policy_uri: String::new() })
+    let rules = match preset {
+        "none" => Vec::new(),
+        "care" => vec![care()],
+        "care-and-research" => vec![care(), research(Purpose::HealthResearch)],
+        "health" => vec![research(Purpose::HealthResearch)],
+        "research" => vec![research(Purpose::GeneralResearch)],
+        code => vec![research(Purpose::DiseaseResearch(Disease::new(code).map_err(|_| {
+            Failure::usage(format!(
+                "`{code}` is no preset; use none, care, care-and-research, health, research, or a disease code such as \
+                 MONDO:0005148"
+            ))
+        })?))],
+    };
+    Ok(Terms::opt_in(rules))
 }

@@ -4,8 +4,8 @@
 //! terms do: for which purpose, by whom, until when, and which data of which days.
 
 use consilium_protocol::consent::{
-    Action, AllowedData, Base, DiseaseTree, Domain, Effect, Opened, Purpose, Recipient, Rule, Scope, Terms, Window,
-    Windows,
+    Action, AllowedData, Base, Condition, DiseaseTree, Domain, Effect, Obligation, Opened, Purpose, Reason, Recipient,
+    Rule, Scope, Terms, Window, Windows,
 };
 
 /// What there is of a person that has no date: the columns of PERSON.
@@ -150,6 +150,10 @@ const fn dated_noun(domain: Domain) -> &'static str {
         Domain::Device => "devices",
         Domain::Death => "death",
         Domain::Specimen => "specimens",
+        Domain::Imaging => "images",
+        Domain::Document => "documents",
+        Domain::Billing => "insurance and costs",
+        Domain::Genomics => "genetic data",
     }
 }
 
@@ -196,6 +200,10 @@ fn alternatives<T>(scope: &Scope<T>, any: &str, words: impl Fn(&T) -> String) ->
 /// A purpose in plain words.
 fn purpose_in_words(purpose: &Purpose, diseases: &DiseaseTree) -> String {
     match purpose {
+        Purpose::NoRestriction => "any research (NRES)".to_string(),
+        Purpose::Ancestry => "research on origins or ancestry (POA)".to_string(),
+        Purpose::Care => "care (CC)".to_string(),
+        Purpose::EmergencyCare => "care in an emergency (ETREAT)".to_string(),
         Purpose::GeneralResearch => "any research (GRU)".to_string(),
         Purpose::HealthResearch => "health research (HMB)".to_string(),
         Purpose::DiseaseResearch(disease) => match diseases.name(disease) {
@@ -211,6 +219,48 @@ fn recipient_in_words(recipient: &Recipient) -> String {
         Recipient::Researcher(id) => id.short(),
         Recipient::Hospital(id) => id.short(),
         Recipient::Study(id) => format!("study {}", id.short()),
+    }
+}
+
+/// Why something is closed.
+pub(crate) fn reason_in_words(reason: Reason) -> &'static str {
+    match reason {
+        Reason::NoConsent => "there is no consent",
+        Reason::OtherAction => "consent is for another kind of use",
+        Reason::OtherPurpose => "consent is for another purpose",
+        Reason::OtherForm => "consent is for records in another form",
+        Reason::OtherJurisdiction => "consent is for recipients under other laws",
+        Reason::OtherRecipient => "consent is for other recipients",
+        Reason::Expired => "consent has expired",
+        Reason::NotYetValid => "consent is not valid yet",
+        Reason::Modifier(_) => "consent is bound to what the study is not",
+        Reason::NotTicked => "consent is bound to what the hospital has not found met",
+        Reason::Permits => "consent permits it",
+        Reason::PermitsByDefault => "consent permits it by default",
+        Reason::Sensitivity => "consent is for data of some sensitivity alone",
+        Reason::Denies => "it is forbidden",
+        _ => "it is not permitted",
+    }
+}
+
+/// What has to be found met.
+pub(crate) fn condition_in_words(condition: &Condition) -> String {
+    match condition {
+        Condition::ControlSet => "patients may serve as controls".to_string(),
+        Condition::Ethics => "the ethics committee's approval holds for this study (IRB)".to_string(),
+        Condition::Collaboration(whom) => format!("the study works together with {} (COL)", whom.join(", ")),
+        Condition::Moratorium => "nothing is published before the day that the consent means (MOR)".to_string(),
+        Condition::Specific(text) => format!("the study is of this kind (RS): {text}"),
+        Condition::Sensitive(of) => format!("the study may be done although it is {}", of.name()),
+    }
+}
+
+/// What a study owes.
+pub(crate) fn obligation_in_words(obligation: &Obligation) -> String {
+    match obligation {
+        Obligation::Publication => "to publish what comes of it (PUB)".to_string(),
+        Obligation::Return => "to give back what comes of it (RTN)".to_string(),
+        Obligation::Moratorium(day) => format!("to publish nothing before {day} (MOR)"),
     }
 }
 

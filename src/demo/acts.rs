@@ -3,13 +3,13 @@
 use std::time::{Duration, Instant};
 
 use consilium_engine::pseudonym::LinkSecret;
-use consilium_protocol::consent::{Basis, Terms};
+use consilium_protocol::consent::{Basis, Establishment, Jurisdiction, Terms};
 use consilium_protocol::hash;
 use consilium_protocol::ids::{ContentHash, StudyId, SubjectId};
 use consilium_protocol::keys::SigningKey;
 use consilium_protocol::tx::{
-    AccreditResearcher, Approve, Countersignature, Enrol, Enrolment, Form, Grant, Payload, Reject, Revocation, Revoke,
-    Signer, Vote, enrolment_message,
+    AccreditResearcher, Approve, Countersignature, Enrol, Enrolment, Given, GivenTerms, Grant, Payload, Reject,
+    Revocation, Revoke, Signer, Vote, enrolment_message,
 };
 use consilium_protocol::wallet::Wallet;
 use consilium_protocol::wire;
@@ -74,10 +74,10 @@ impl Consortium {
         for batch in persons.chunks(BATCH) {
             let paper = |person: &i64| {
                 let subject = link.subject(*person);
-                Form { subject, source: form(&subject, "grant") }
+                Given { subject, source: form(&subject, "grant"), signed: Some(self.genesis.time_ms.date()) }
             };
             let forms = batch.iter().map(paper).collect();
-            let grant = Grant { terms: terms.clone(), basis: Basis::Paper, supersedes: true, forms };
+            let grant = Grant { terms: GivenTerms::Whole(terms.clone()), basis: Basis::Paper, supersedes: true, forms };
             self.submit_as(position, Payload::Grant(grant)).await?;
         }
         Ok(())
@@ -92,7 +92,12 @@ impl Consortium {
         for batch in persons.chunks(BATCH) {
             let paper = |person: &i64| {
                 let subject = link.subject(*person);
-                Revocation { subject, document: None, source: form(&subject, "revoke") }
+                Revocation {
+                    subject,
+                    document: None,
+                    source: form(&subject, "revoke"),
+                    signed: Some(self.genesis.time_ms.date()),
+                }
             };
             let forms = batch.iter().map(paper).collect();
             self.submit_as(position, Payload::Revoke(Revoke { basis: Basis::Paper, forms })).await?;
@@ -113,8 +118,8 @@ impl Consortium {
         terms: Terms,
     ) -> Result<Included, ClientError> {
         let key = wallet.key_at(&self.hospitals[position].member.id);
-        let forms = vec![Form { subject, source: ELECTRONIC }];
-        let grant = Grant { terms, basis: Basis::Electronic, supersedes: true, forms };
+        let forms = vec![Given { subject, source: ELECTRONIC, signed: None }];
+        let grant = Grant { terms: GivenTerms::Whole(terms), basis: Basis::Electronic, supersedes: true, forms };
         node.submit(Signer::Patient(key.patient()), &key, Payload::Grant(grant)).await
     }
 
@@ -130,7 +135,7 @@ impl Consortium {
         subject: SubjectId,
     ) -> Result<Included, ClientError> {
         let key = wallet.key_at(&self.hospitals[position].member.id);
-        let forms = vec![Revocation { subject, document: None, source: ELECTRONIC }];
+        let forms = vec![Revocation { subject, document: None, source: ELECTRONIC, signed: None }];
         let revoke = Revoke { basis: Basis::Electronic, forms };
         node.submit(Signer::Patient(key.patient()), &key, Payload::Revoke(revoke)).await
     }
@@ -145,6 +150,11 @@ impl Consortium {
             name: name.to_string(),
             organisation: organisation.to_string(),
             hospital: None,
+            establishment: Establishment {
+                country: "DE".parse()?,
+                jurisdiction: Jurisdiction::Gdpr,
+                for_profit: false,
+            },
         };
         let proposal = self.submit_as(0, Payload::AccreditResearcher(proposal)).await?.hash;
         // The proposer's own vote counts.
@@ -161,7 +171,7 @@ impl Consortium {
     pub async fn approve(&self, position: usize, study: StudyId) -> Result<Included, Failure> {
         let home = &self.hospitals[position].home;
         let Readiness { pair_key, lot } = make_ready(home, &self.genesis.ledger(), &study)?;
-        let approve = Approve { study, reason: String::new(), pair_key, lot };
+        let approve = Approve { study, reason: String::new(), pair_key, lot, ticked: Vec::new() };
         Ok(self.submit_as(position, Payload::Approve(approve)).await?)
     }
 

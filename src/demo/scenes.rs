@@ -338,7 +338,8 @@ async fn plaintext(
     let mut cohorts: Vec<Vec<RecordBatch>> = Vec::new();
     for position in roster {
         let choices = &wards[*position].choices;
-        let allowed: BTreeSet<i64> = choices.iter().filter(|(_, c)| c.allows(&spec.purpose)).map(|(p, _)| *p).collect();
+        let allowed: BTreeSet<i64> =
+            choices.iter().filter(|(_, c)| c.allows(&spec.purposes[0])).map(|(p, _)| *p).collect();
         cohorts.push(plain::cohort(&consortium.hospitals[*position].store, &allowed, spec).await?);
     }
     Ok(oracle::pooled(spec, &cohorts, &consortium.genesis.policy))
@@ -358,7 +359,7 @@ async fn patient_history(
     home.join(&consortium.genesis)?;
     let key = wallet.key_at(&consortium.hospitals[0].member.id);
     let node = consortium.node(0).await?;
-    let mut replies = [ask(&node, Signer::Patient(key.patient()), &key, None).await?];
+    let mut replies = [ask(&node, Signer::Patient(key.patient()), &key, None, None).await?];
     narrow(&mut replies, &node).await?;
     let [reply] = replies;
     Ok(reply)

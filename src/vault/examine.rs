@@ -128,7 +128,7 @@ mod tests {
 
     fn spec(protection: &str) -> StudySpec {
         let text = format!(
-            "version = 1\ntitle = \"t\"\ndescription = \"d\"\npurpose = \"GRU\"\nprotection = \"{protection}\"\n\
+            "version = 1\ntitle = \"t\"\ndescription = \"d\"\npurpose = \"GRU\"\ndeclares = []\nprotection = \"{protection}\"\n\
              [cohort]\nsubject = \"person_id\"\nsql = \"SELECT person_id FROM person\"\n\
              [[statistic]]\nname = \"patients\"\nkind = \"count\"\n"
         );

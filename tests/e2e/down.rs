@@ -41,7 +41,7 @@ fn a_round_is_opened_again_without_a_hospital_that_is_down() {
         // Its steward approves by another member's node.
         let fourth = &world.consortium.hospitals[3];
         let Readiness { pair_key, lot } = make_ready(&fourth.home, node.ledger_id(), &study)?;
-        let approve = Payload::Approve(Approve { study, reason: String::new(), pair_key, lot });
+        let approve = Payload::Approve(Approve { study, reason: String::new(), pair_key, lot, ticked: Vec::new() });
         node.submit(Signer::Hospital(fourth.member.id), &fourth.key, approve).await?;
         let reply = follow(&node, &study, Duration::from_secs(120)).await?;
         assert_phase(&reply, "released");

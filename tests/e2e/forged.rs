@@ -96,7 +96,7 @@ fn a_contribution_changed_by_one_byte_is_never_used() {
         let lots = LotKey::from_seed(secrets::read(&forger.home, Kind::Lots)?).expect("a key");
         let lot = |round| lots.draw(&lots::message(&ledger, &study, RoundNumber::new(round), Draw::Roles));
         let (pair_key, reason) = (own.public_key(), String::new());
-        let approve = consilium_protocol::tx::Approve { study, reason, pair_key, lot: lot(0) };
+        let approve = consilium_protocol::tx::Approve { study, reason, pair_key, lot: lot(0), ticked: Vec::new() };
         node.submit(signer, &forger.key, Payload::Approve(approve)).await?;
 
         // It pairs with those who approved before it, as it should.

@@ -32,6 +32,7 @@ version = 1
 title = "Patients by age"
 description = "How many patients of each age there are."
 purpose = "HMB"
+declares = []
 {protection}
 
 [cohort]

@@ -107,6 +107,7 @@ version = 1
 title = "Tumours by stage"
 description = "How large tumours are at each stage."
 purpose = "HMB"
+declares = []
 protection = "open"
 
 [cohort]

@@ -166,6 +166,7 @@ version = 1
 title = "Sex"
 description = "How many patients of each sex there are."
 purpose = "HMB"
+declares = []
 protection = "open"
 
 [cohort]

@@ -102,7 +102,7 @@ pub fn worker(store: &Path, bounds: Bounds) -> Worker {
 
 fn spec(sql: &str) -> StudySpec {
     StudySpec::from_toml(&format!(
-        "version = 1\ntitle = \"t\"\ndescription = \"d\"\npurpose = \"HMB\"\nprotection = \"open\"\n\
+        "version = 1\ntitle = \"t\"\ndescription = \"d\"\npurpose = \"HMB\"\ndeclares = []\nprotection = \"open\"\n\
          [cohort]\nsubject = \"person_id\"\nsql = '''{sql}'''\n\
          [[variable]]\nname = \"x\"\nmin = 0\nmax = 2030\nresolution = 1\n\
          [[statistic]]\nname = \"s\"\nkind = \"mean\"\nof = \"x\"\n"

@@ -211,6 +211,7 @@ version = 1
 title = "Headcount"
 description = "How many patients there are."
 purpose = "HMB"
+declares = []
 protection = "open"
 
 [cohort]

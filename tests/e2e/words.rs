@@ -72,6 +72,7 @@ version = 1
 title = "Wide"
 description = "Squares that are too large."
 purpose = "HMB"
+declares = []
 protection = "open"
 
 [cohort]

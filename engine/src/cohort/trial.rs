@@ -39,7 +39,7 @@ pub async fn trial(store: &Store, table: Option<&str>, limits: &Limits) -> Resul
     let Role::Patients { subject, .. } = table.role else { return Ok(None) };
     let (name, subject) = (&table.name, &table.columns[subject].name);
     let text = format!(
-        "version = 1\ntitle = \"trial\"\ndescription = \"trial\"\npurpose = \"HMB\"\nprotection = \"open\"\n[cohort]\n\
+        "version = 1\ntitle = \"trial\"\ndescription = \"trial\"\npurpose = \"HMB\"\ndeclares = []\nprotection = \"open\"\n[cohort]\n\
          subject = \"{subject}\"\nsql = '''SELECT {subject}, count(*) AS n FROM {name} GROUP BY {subject}'''\n\
          [[variable]]\nname = \"n\"\nmin = 0\nmax = 1\nresolution = 1\n[[statistic]]\nname = \"n\"\nkind = \"count\"\n"
     );

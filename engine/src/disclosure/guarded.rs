@@ -212,7 +212,7 @@ pub(super) mod tests {
     /// A guarded study over a variable x from 0 to 20 and dimensions x, g, h and m.
     pub(in crate::disclosure) fn study(statistics: &str) -> StudySpec {
         let text = format!(
-            "version = 1\ntitle = \"T\"\ndescription = \"D\"\npurpose = \"HMB\"\nprotection = \"guarded\"\n\
+            "version = 1\ntitle = \"T\"\ndescription = \"D\"\npurpose = \"HMB\"\ndeclares = []\nprotection = \"guarded\"\n\
              min_joint_count = 11\n[cohort]\nsql = \"{QUERY}\"\nsubject = \"id\"\n\
              [[variable]]\nname = \"x\"\nmin = 0\nmax = 20\nresolution = 1\n\
              [[dimension]]\nname = \"x\"\nedges = [0, 10, 20]\n\

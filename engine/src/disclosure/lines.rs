@@ -109,7 +109,7 @@ mod tests {
 
     fn lines(statistics: &str) -> Vec<[Vec<usize>; 2]> {
         let text = format!(
-            "version = 1\ntitle = \"T\"\ndescription = \"D\"\npurpose = \"HMB\"\nprotection = \"open\"\n\
+            "version = 1\ntitle = \"T\"\ndescription = \"D\"\npurpose = \"HMB\"\ndeclares = []\nprotection = \"open\"\n\
              [cohort]\nsql = \"SELECT 1\"\nsubject = \"id\"\n\
              [[variable]]\nname = \"x\"\nmin = 0\nmax = 10\nresolution = 1\n\
              [[dimension]]\nname = \"x\"\nedges = [0, 10]\n\

@@ -371,7 +371,7 @@ mod tests {
     fn together_where(hidden: impl Fn(usize) -> bool, hidden_sums: impl Fn(usize) -> bool) -> Vec<(usize, usize)> {
         let query = crate::disclosure::lattice::oracle::QUERY;
         let text = format!(
-            "version = 1\ntitle = \"T\"\ndescription = \"D\"\npurpose = \"HMB\"\nprotection = \"guarded\"\n\
+            "version = 1\ntitle = \"T\"\ndescription = \"D\"\npurpose = \"HMB\"\ndeclares = []\nprotection = \"guarded\"\n\
                     [cohort]\nsql = \"{query}\"\nsubject = \"id\"\n\
                     [[variable]]\nname = \"x\"\nmin = 0\nmax = 100\nresolution = 1\n\
                     [[dimension]]\nname = \"h\"\nedges = [1, 2, 3, 4]\n\

@@ -235,6 +235,7 @@ mod tests {
         title = "T"
         description = "D"
         purpose = "HMB"
+        declares = []
         protection = "open"
         [cohort]
         sql = "SELECT id, x, g FROM t"

@@ -105,7 +105,7 @@ fn roll() -> Roll {
 
 fn study(sql: &str) -> StudySpec {
     let text = format!(
-        "version = 1\ntitle = \"t\"\ndescription = \"d\"\npurpose = \"HMB\"\nprotection = \"open\"\n\
+        "version = 1\ntitle = \"t\"\ndescription = \"d\"\npurpose = \"HMB\"\ndeclares = []\nprotection = \"open\"\n\
          [cohort]\nsubject = \"person_id\"\nsql = '''{sql}'''\n\
          [[variable]]\nname = \"x\"\nmin = 0\nmax = 20\nresolution = 0.5\n\
          [[dimension]]\nname = \"sex\"\nvalues = [8507, 8532]\n\

@@ -22,7 +22,7 @@ const ROSTER: Basis = Basis { roster: ContentHash::from_bytes([4; 32]), terms: C
 
 fn spec(protection: &str, statistics: &str) -> StudySpec {
     let text = format!(
-        "version = 1\ntitle = \"T\"\ndescription = \"D\"\npurpose = \"HMB\"\n{protection}\n\
+        "version = 1\ntitle = \"T\"\ndescription = \"D\"\npurpose = \"HMB\"\ndeclares = []\n{protection}\n\
          [cohort]\nsql = \"SELECT id, x, sex, age FROM t\"\nsubject = \"id\"\n\
          [[variable]]\nname = \"x\"\nmin = 0\nmax = 100\nresolution = 1\n\
          [[dimension]]\nname = \"sex\"\nvalues = [\"f\", \"m\"]\n\

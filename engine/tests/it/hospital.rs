@@ -510,7 +510,7 @@ pub(crate) fn study(sql: &str, variables: &[&str]) -> StudySpec {
 
 pub(crate) fn study_with(sql: &str, variables: &[&str], more: &str) -> StudySpec {
     let mut text = format!(
-        "version = 1\ntitle = \"t\"\ndescription = \"d\"\npurpose = \"HMB\"\nprotection = \"open\"\n[cohort]\nsubject = \"subject\"\nsql = '''\n{sql}\n'''\n"
+        "version = 1\ntitle = \"t\"\ndescription = \"d\"\npurpose = \"HMB\"\ndeclares = []\nprotection = \"open\"\n[cohort]\nsubject = \"subject\"\nsql = '''\n{sql}\n'''\n"
     );
     for name in variables {
         let variable = "min = 0\nmax = 10\nresolution = 1";

@@ -5,7 +5,7 @@ use consilium_protocol::study::StudySpec;
 
 async fn checked(sql: &str) -> Result<(), CohortError> {
     let text = format!(
-        "version = 1\ntitle = \"T\"\ndescription = \"D\"\npurpose = \"HMB\"\nprotection = \"private\"\nrho = 0.1\n\
+        "version = 1\ntitle = \"T\"\ndescription = \"D\"\npurpose = \"HMB\"\ndeclares = []\nprotection = \"private\"\nrho = 0.1\n\
          [cohort]\nsubject = \"person_id\"\nsql = \"\"\"{sql}\"\"\"\n\
          [[statistic]]\nname = \"n\"\nkind = \"count\"\n"
     );

@@ -1,5 +1,8 @@
 //! A member agrees to a study, or refuses it; once, and with a reason.
 
+use std::collections::BTreeSet;
+
+use consilium_protocol::consent::Condition;
 use consilium_protocol::hash::tagged;
 use consilium_protocol::ids::{HospitalId, RoundNumber, StudyId};
 use consilium_protocol::lots::{self, Draw, LotProof};
@@ -21,7 +24,13 @@ pub(super) fn approve(context: &mut Context<'_>, payload: Approve) -> Outcome {
     let hospital = context.hospital()?;
     let round = RoundNumber::new(0);
     let lot = lot(context, hospital, &payload.study, (round, Draw::Roles), &payload.lot)?;
-    decide(context, payload.study, true, payload.reason, |course| {
+    // More than these no consent can be bound to, and each once.
+    let ticked: BTreeSet<Condition> = payload.ticked.iter().cloned().collect();
+    if !payload.ticked.iter().eq(&ticked) {
+        return Err(Rejection::Ticked);
+    }
+    let said = Said { approved: true, reason: payload.reason, ticked };
+    decide(context, payload.study, said, |course| {
         course.approvals.push(Approval { hospital, pair_key: payload.pair_key, keys: None });
         course.lots.insert((round, hospital), lot);
     })
@@ -29,7 +38,8 @@ pub(super) fn approve(context: &mut Context<'_>, payload: Approve) -> Outcome {
 
 pub(super) fn reject(context: &mut Context<'_>, payload: Reject) -> Outcome {
     check_text(TextField::Reason, &payload.reason)?;
-    decide(context, payload.study, false, payload.reason, |_| ())
+    let said = Said { approved: false, reason: payload.reason, ticked: BTreeSet::new() };
+    decide(context, payload.study, said, |_| ())
 }
 
 /// A member's lot for a round, which its proof must prove.
@@ -46,13 +56,15 @@ pub(super) fn lot(
     Ok(tagged("consilium/lot-shown/v1", &[&lot]))
 }
 
-fn decide(
-    context: &mut Context<'_>,
-    id: StudyId,
+/// What a member says of a study.
+struct Said {
     approved: bool,
     reason: String,
-    with: impl FnOnce(&mut Course),
-) -> Outcome {
+    ticked: BTreeSet<Condition>,
+}
+
+fn decide(context: &mut Context<'_>, id: StudyId, said: Said, with: impl FnOnce(&mut Course)) -> Outcome {
+    let Said { approved, reason, ticked } = said;
     let hospital = context.hospital()?;
     let study = context.study(&id)?;
     if study.course.decisions.contains_key(&hospital) {
@@ -64,7 +76,7 @@ fn decide(
         return Err(Rejection::PrivacyBudget { asked, left });
     }
     let mut course = study.course.clone();
-    course.decisions.insert(hospital, Decision { approved, reason, at: context.moment });
+    course.decisions.insert(hospital, Decision { approved, reason, ticked, at: context.moment });
     let (tally, members) = (course.tally(), context.members());
     let decided = if approved {
         Step::Approve { passed: tally.has_passed(members), now: context.moment.time }

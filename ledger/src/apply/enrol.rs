@@ -66,7 +66,7 @@ fn bind(context: &mut Context<'_>, hospital: HospitalId, enrolment: &Enrolment) 
     if context.state.subject(&key).is_some() {
         context.state.subjects.change(&key, |subject| subject.patient = patient);
     } else {
-        let subject = Subject { enrolled: context.moment, patient, documents: Vec::new() };
+        let subject = Subject { enrolled: context.moment, patient, cleared: None, documents: Vec::new() };
         context.state.subjects.put(key, subject);
         context.state.count(|figures| figures.subjects += 1);
     }

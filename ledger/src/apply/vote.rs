@@ -37,6 +37,7 @@ pub(super) fn settle(context: &mut Context<'_>, proposal: TxHash, mut ballot: Ba
             name: accredited.name.clone(),
             organisation: accredited.organisation.clone(),
             hospital: accredited.hospital,
+            establishment: accredited.establishment,
             height: context.moment.height,
         };
         context.state.researchers.put(accredited.researcher, researcher);

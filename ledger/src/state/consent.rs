@@ -2,7 +2,7 @@
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use consilium_protocol::consent::Basis;
-use consilium_protocol::ids::{ContentHash, DocumentId, Height, HospitalId, PatientId, SubjectId, TxHash};
+use consilium_protocol::ids::{ContentHash, Date, DocumentId, Height, HospitalId, PatientId, SubjectId, TxHash};
 use consilium_protocol::tx::Signer;
 
 use super::Moment;
@@ -25,14 +25,46 @@ pub struct Subject {
     pub enrolled: Moment,
     /// The patient's key at this hospital, if there is one.
     pub patient: Option<PatientId>,
+    /// What the subject last said anew: what is older counts no more, also when it is recorded later.
+    pub cleared: Option<Cleared>,
     /// All documents ever, in the order in which the ledger recorded them.
     pub documents: Vec<Document>,
+}
+
+/// That a subject took back, or replaced, all that was said up to a day.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Cleared {
+    /// The day on which it was said.
+    pub day: Date,
+    /// Whether what was said on paper on that same day counts as older.
+    pub includes_day: bool,
+    /// By what.
+    pub by: EndedBy,
+}
+
+impl Cleared {
+    /// What of two was said later has the larger one.
+    pub(crate) const fn rank(&self) -> (Date, bool) {
+        (self.day, self.includes_day)
+    }
+
+    /// Whether what was signed on paper on a day is older.
+    pub fn is_after(&self, signed: Date) -> bool {
+        signed < self.day || (self.includes_day && signed == self.day)
+    }
 }
 
 impl Subject {
     /// The documents that are current after all of the block at `height`.
     pub fn documents_at(&self, height: Height) -> impl Iterator<Item = &Document> {
         self.documents.iter().filter(move |document| document.is_current_at(height))
+    }
+
+    /// Remembers what was said anew, if nothing later was.
+    pub(crate) fn clear(&mut self, cleared: Cleared) {
+        if self.cleared.as_ref().is_none_or(|known| known.rank() <= cleared.rank()) {
+            self.cleared = Some(cleared);
+        }
     }
 
     /// The documents that are current now.
@@ -54,6 +86,8 @@ pub struct Document {
     pub source: ContentHash,
     /// Who signed the transaction that carried it.
     pub signer: Signer,
+    /// The day on which it was signed.
+    pub signed: Date,
     /// Since when it counts.
     pub granted: Moment,
     /// When and how it ended, if it did.
@@ -122,6 +156,7 @@ mod tests {
             basis: Basis::Electronic,
             source: ContentHash::from_bytes([0; 32]),
             signer: Signer::Patient(PatientId::from_public_key([3; 32])),
+            signed: Date::from_days(0),
             granted: moment(5),
             ended: None,
         };

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use borsh::{BorshDeserialize, BorshSerialize};
+use consilium_protocol::consent::Establishment;
 use consilium_protocol::ids::{Height, HospitalId};
 use consilium_protocol::tx::AccreditResearcher;
 
@@ -17,6 +18,8 @@ pub struct Researcher {
     pub organisation: String,
     /// The member whose own researcher this is, if any.
     pub hospital: Option<HospitalId>,
+    /// Where the organisation is and what it is, as members voted.
+    pub establishment: Establishment,
     /// Since which block.
     pub height: Height,
 }

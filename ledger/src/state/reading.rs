@@ -7,13 +7,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use consilium_protocol::consent::{
-    Action, AllowedData, ClassList, DocumentTerms, Permissions, Reason, Roll, RuleReason, Use, evaluate,
+    Action, AllowedData, ClassList, Decision, DocumentTerms, Form, Permissions, Reach, Reason, Requester, Roll,
+    RuleReason, Use, evaluate,
 };
 use consilium_protocol::ids::{
     ContentHash, DocumentId, Height, HospitalId, RoundNumber, StudyId, SubjectId, Timestamp,
 };
 
-use super::consent::{Document, SubjectKey};
+use super::consent::{Document, Subject, SubjectKey};
 use super::study::{Round, Study};
 use super::{Moment, State};
 
@@ -105,21 +106,28 @@ impl State {
         if !round.has(hospital) {
             return Err(ReadingError::NotInRoster(*hospital));
         }
-        let asked = self.use_of(&study, round.opened.time).ok_or(ReadingError::UnknownStudy(study.id))?;
+        let asked = self.use_of(&study, hospital, round.opened.time).ok_or(ReadingError::UnknownStudy(study.id))?;
         Ok((asked, round.opened.height))
     }
 
-    /// The use that a study makes of data, at a time.
-    pub fn use_of(&self, study: &Study<'_>, time: Timestamp) -> Option<Use> {
+    /// The use that a study makes of a hospital's data, at a time.
+    pub fn use_of(&self, study: &Study<'_>, hospital: &HospitalId, time: Timestamp) -> Option<Use> {
         let researcher = self.researchers().get(&study.proposal.researcher)?;
+        let spec = &study.proposal.spec;
         Some(Use {
             action: Action::Aggregate,
-            purpose: study.proposal.spec.purpose.clone(),
-            researcher: study.proposal.researcher,
-            organisation: researcher.organisation.clone(),
-            hospital: researcher.hospital,
-            study: study.id,
+            form: Form::Statistics,
+            purposes: spec.purposes.clone(),
+            declared: spec.declared.clone(),
+            by: Requester {
+                researcher: Some(study.proposal.researcher),
+                hospital: researcher.hospital,
+                organisation: researcher.organisation.clone(),
+                establishment: researcher.establishment,
+            },
+            study: Some(study.id),
             day: time.date(),
+            ticked: study.course.decisions.get(hospital).map(|decision| decision.ticked.clone()).unwrap_or_default(),
         })
     }
 
@@ -159,16 +167,44 @@ impl State {
     }
 
     fn allowed_by(&self, terms: &[ContentHash], asked: &Use) -> AllowedData {
+        self.decided_by(terms, asked).allowed
+    }
+
+    fn decided_by(&self, terms: &[ContentHash], asked: &Use) -> Decision {
         let document = DocumentId::from_bytes([0; 32]);
         // Terms that a document names are never missing; if they were, leaving out a denial would allow too much.
-        let Some(documents) = terms
-            .iter()
-            .map(|hash| self.terms(hash).map(|terms| DocumentTerms { document, terms }))
-            .collect::<Option<Vec<_>>>()
-        else {
-            return AllowedData::default();
-        };
-        evaluate(&documents, asked, self.diseases()).allowed
+        let known = terms.iter().map(|hash| self.terms(hash).map(|terms| DocumentTerms { document, terms }));
+        let documents = known.collect::<Option<Vec<_>>>().unwrap_or_default();
+        evaluate(&documents, asked, self.diseases())
+    }
+
+    /// What consent says to a study now, over all subjects of a hospital. What the hospital has not decided yet it has not
+    /// found met either.
+    pub fn reach(&self, study: &StudyId, hospital: &HospitalId) -> Option<Reach> {
+        let asked = self.use_of(&self.study(study)?, hospital, self.time())?;
+        let mut by_terms: BTreeMap<Vec<ContentHash>, u64> = BTreeMap::new();
+        for (_, subject) in self.subjects_of(hospital) {
+            *by_terms.entry(distinct_terms(subject, self.height())).or_default() += 1;
+        }
+        let mut reach = Reach::default();
+        for (terms, subjects) in &by_terms {
+            reach.add(&self.decided_by(terms, &asked), *subjects);
+        }
+        Some(reach)
+    }
+
+    /// What consent says now to a study's use of one subject's data.
+    pub fn explain(&self, key: &SubjectKey, study: &StudyId) -> Option<Decision> {
+        let asked = self.use_of(&self.study(study)?, &key.hospital, self.time())?;
+        self.decide(key, &asked, self.height())
+    }
+
+    fn decide(&self, key: &SubjectKey, asked: &Use, height: Height) -> Option<Decision> {
+        let documents = self
+            .documents_at(key, height)
+            .map(|document| Some(DocumentTerms { document: document.id, terms: self.terms(&document.terms)? }))
+            .collect::<Option<Vec<_>>>()?;
+        Some(evaluate(&documents, asked, self.diseases()))
     }
 
     /// Every round whose roster had the subject's hospital since the subject was enrolled, oldest first, with what
@@ -186,12 +222,8 @@ impl State {
     }
 
     fn use_record(&self, key: &SubjectKey, study: &Study<'_>, round: &Round) -> Option<UseRecord> {
-        let asked = self.use_of(study, round.opened.time)?;
-        let documents = self
-            .documents_at(key, round.opened.height)
-            .map(|document| Some(DocumentTerms { document: document.id, terms: self.terms(&document.terms)? }))
-            .collect::<Option<Vec<_>>>()?;
-        let decision = evaluate(&documents, &asked, self.diseases());
+        let asked = self.use_of(study, &key.hospital, round.opened.time)?;
+        let decision = self.decide(key, &asked, round.opened.height)?;
         let mut allowing: Vec<DocumentId> = decision
             .reasons
             .iter()
@@ -211,6 +243,14 @@ impl State {
             reasons: decision.reasons,
         })
     }
+}
+
+/// The terms of a subject's current documents: what may be read depends on them alone, not on their order or number.
+fn distinct_terms(subject: &Subject, height: Height) -> Vec<ContentHash> {
+    let mut terms: Vec<ContentHash> = subject.documents_at(height).map(|document| document.terms).collect();
+    terms.sort_unstable();
+    terms.dedup();
+    terms
 }
 
 /// The classes of subjects found so far, by their terms; `None` for terms that allow nothing.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::levels::{Country, Form, Jurisdiction};
 use super::{Action, Purpose};
+use crate::hash::tagged;
 use crate::ids::{ContentHash, Date, HospitalId, ResearcherId, StudyId};
 
 /// A use of data that somebody asks for.
@@ -210,8 +211,30 @@ pub enum Condition {
     Sensitive(Trait),
 }
 
+impl Condition {
+    /// A word for it that can be typed: of what names something the first digits of the name's hash as well.
+    pub fn word(&self) -> String {
+        let digits = |text: &[u8]| {
+            tagged("consilium/condition/v1", &[text])
+                .iter()
+                .take(3)
+                .fold(String::new(), |word, byte| format!("{word}{byte:02x}"))
+        };
+        match self {
+            Self::ControlSet => Trait::ControlSet.name().to_string(),
+            Self::Ethics => "ethics".to_string(),
+            Self::Collaboration(whom) => format!("collaboration-{}", digits(whom.join("\n").as_bytes())),
+            Self::Moratorium => "moratorium".to_string(),
+            Self::Specific(text) => format!("specific-{}", digits(text.as_bytes())),
+            Self::Sensitive(of) => of.name().to_string(),
+        }
+    }
+}
+
 /// What a study owes to those whose permits ask for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Obligation {
     /// To publish what comes of it.

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Serialize;
+use borsh::{BorshDeserialize, BorshSerialize};
+use serde::{Deserialize, Serialize};
 
 use super::asked::{Condition, Obligation, Use};
 use super::levels::{Jurisdiction, Label};
@@ -22,7 +23,9 @@ pub struct DocumentTerms<'a> {
 }
 
 /// Why a rule did, or did not, have a say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
+)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Reason {
@@ -58,7 +61,7 @@ pub enum Reason {
 }
 
 /// What came of one rule of one document.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize)]
 pub struct RuleReason {
     /// The document.
     pub document: DocumentId,
@@ -69,7 +72,7 @@ pub struct RuleReason {
 }
 
 /// The answer to a [`Use`] of one subject's data.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Decision {
     /// What may be read of data that say nothing of how sensitive they are; empty when nothing may.
     pub allowed: AllowedData,

@@ -18,6 +18,7 @@ mod matching;
 mod modifier;
 mod permissions;
 mod purpose;
+mod reach;
 mod roll;
 mod vocabulary;
 mod window;
@@ -33,6 +34,7 @@ pub use levels::{Country, CountryError, Form, Jurisdiction, Label, UnknownJurisd
 pub use modifier::{Modifier, ModifierKind};
 pub use permissions::Permissions;
 pub use purpose::{Disease, DiseaseTree, Diseases, Purpose, PurposeError};
+pub use reach::Reach;
 pub use roll::{ClassList, Roll};
 pub use vocabulary::{Vocabulary, Word};
 pub use window::{Window, Windows};

@@ -63,7 +63,9 @@ pub enum Modifier {
 }
 
 /// The kind of a [`Modifier`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
+)]
 pub enum ModifierKind {
     /// [`Modifier::NonProfitOrganisation`].
     #[serde(rename = "NPU")]

@@ -75,7 +75,7 @@ pub(super) async fn run(args: &Args, global: &Global) -> Result<(), Failure> {
     }
     notes.extend(unused(&spec));
     let report = json!({
-        "valid": true, "protection": spec.protection.name(), "protected": protected, "title": spec.title, "purpose": spec.purpose,
+        "valid": true, "protection": spec.protection.name(), "protected": protected, "title": spec.title, "purpose": spec.purposes, "declared": spec.declared,
         "reads": reads.tables().iter().map(|t| json!({ "table": t.name, "columns": t.columns })).collect::<Vec<_>>(),
         "domains": domains, "cells": layout.cells(), "bytes": bytes, "canonical_bytes": spec.to_canonical().len(),
         "computes": spec.statistics.iter().map(|s| json!({ "statistic": s.name, "what": in_words(s, &spec) })).collect::<Vec<_>>(),
@@ -103,7 +103,7 @@ pub(super) async fn run(args: &Args, global: &Global) -> Result<(), Failure> {
         }
         text.push_str(&format!(
             "\nConsents must allow: aggregate statistics, purpose {}, data: {}.\nNext: {}",
-            spec.purpose,
+            spec.purposes_in_short(),
             domains.join(", "),
             global.next(&format!("study submit {}", word(&args.file)))
         ));
@@ -234,7 +234,7 @@ mod tests {
         let set = "[[concept_set]]\nname = \"a\"\ninclude = [1]\nexclude = [1]\n";
         let dimension = "[[dimension]]\nname = \"sex\"\nvalues = [1]\n";
         let text = format!(
-            "version = 1\ntitle = \"t\"\ndescription = \"d\"\npurpose = \"HMB\"\n[cohort]\nsubject = \"person_id\"\n\
+            "version = 1\ntitle = \"t\"\ndescription = \"d\"\npurpose = \"HMB\"\ndeclares = []\n[cohort]\nsubject = \"person_id\"\n\
              sql = \"SELECT person_id, sex FROM person\"\n{set}{dimension}[[statistic]]\nname = \"s\"\nkind = \"count\"\n"
         );
         let spec = StudySpec::from_toml(&text).expect("a study");

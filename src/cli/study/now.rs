@@ -88,6 +88,7 @@ mod tests {
             title = "T"
             description = "D"
             purpose = "HMB"
+            declares = []
             [cohort]
             sql = "SELECT person_id, year_of_birth AS x FROM person"
             subject = "person_id"

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use consilium_ledger::rejection::Rejection;
+use consilium_ledger::state::State;
 use consilium_ledger::state::consent::SubjectKey;
 use consilium_ledger::state::study::Phase;
 use consilium_protocol::hash;
-use consilium_protocol::ids::{Height, StudyId, SubjectId, Timestamp, TxHash};
+use consilium_protocol::ids::{ContentHash, Height, StudyId, SubjectId, Timestamp, TxHash};
 use consilium_protocol::keys::Signature;
 use consilium_protocol::tx::{SignedTx, Signer};
 use consilium_protocol::wire::ledger_server::Ledger;
@@ -178,6 +179,23 @@ impl Ledger for LedgerService {
         Ok(response)
     }
 
+    async fn reach(&self, request: Request<wire::StudyRequest>) -> Result<Response<wire::ReachReply>, Status> {
+        let study = study_id(&request.into_inner().study)?;
+        let own = &self.shared.replica.hospital;
+        let found = self.shared.replica.chain.read(|state| state.reach(&study, own)).map_err(storage)?;
+        let reach = found.ok_or_else(|| unknown_study(&study))?;
+        // Writing to a vector cannot fail.
+        Ok(Response::new(wire::ReachReply { reach: borsh::to_vec(&reach).unwrap_or_default() }))
+    }
+
+    async fn terms(&self, request: Request<wire::TermsRequest>) -> Result<Response<wire::TermsReply>, Status> {
+        let hash = ContentHash::try_from(&request.into_inner().hash[..])
+            .map_err(|_| Status::invalid_argument("a hash has 32 bytes; copy it again in full"))?;
+        let encoded = |state: &State| state.terms(&hash).and_then(|terms| borsh::to_vec(terms).ok());
+        let terms = self.shared.replica.chain.read(encoded).map_err(storage)?.unwrap_or_default();
+        Ok(Response::new(wire::TermsReply { terms }))
+    }
+
     async fn researchers(
         &self,
         _: Request<wire::ResearchersRequest>,
@@ -188,6 +206,10 @@ impl Ledger for LedgerService {
     async fn subject(&self, request: Request<wire::SubjectRequest>) -> Result<Response<wire::SubjectReply>, Status> {
         let request = request.into_inner();
         let signer = signer(&request.signer)?;
+        let about = match &request.study[..] {
+            [] => None,
+            bytes => Some(study_id(bytes)?),
+        };
         let subject = match &request.subject[..] {
             [] => None,
             bytes => Some(SubjectId::try_from(bytes).map_err(|_| Status::invalid_argument("a subject has 16 bytes"))?),
@@ -213,7 +235,7 @@ impl Ledger for LedgerService {
                 Signer::Hospital(hospital) => subject.map(|subject| SubjectKey { hospital, subject }),
                 Signer::Researcher(_) => None,
             }?;
-            views::subject(state, &key)
+            views::subject(state, &key, about.as_ref())
         });
         reply.map_err(storage)?.map(Response::new).ok_or_else(|| {
             Status::not_found("the ledger knows no such patient of this signer; ask the hospital's desk to be enrolled")

@@ -7,8 +7,8 @@ use consilium_ledger::state::consent::SubjectKey;
 use consilium_ledger::state::members::{Ballot, BallotOutcome};
 use consilium_ledger::state::reading::UseRecord;
 use consilium_ledger::state::study::{Guard, Round, RoundEnd, Study, most};
-use consilium_protocol::consent::{Basis, Reason};
-use consilium_protocol::ids::{ContentHash, HospitalId, TxHash};
+use consilium_protocol::consent::{Basis, Establishment, Reason};
+use consilium_protocol::ids::{ContentHash, HospitalId, StudyId, TxHash};
 use consilium_protocol::policy::DisclosurePolicy;
 use consilium_protocol::tx::Fault;
 use consilium_protocol::wire;
@@ -32,7 +32,7 @@ pub(super) fn summary(state: &State, study: &Study<'_>) -> wire::StudySummary {
         researcher: study.proposal.researcher.to_string(),
         researcher_name: researcher.map(|r| r.name.clone()).unwrap_or_default(),
         organisation: researcher.map(|r| r.organisation.clone()).unwrap_or_default(),
-        purpose: study.proposal.spec.purpose.to_string(),
+        purpose: study.proposal.spec.purposes_in_short(),
         phase: study.course.phase.name().to_string(),
         proposed_height: study.proposal.proposed.height.get(),
         proposed_ms: study.proposal.proposed.time.get(),
@@ -51,6 +51,8 @@ pub(super) fn study(state: &State, study: &Study<'_>) -> wire::StudyReply {
         approved: decision.approved,
         reason: decision.reason.clone(),
         height: decision.at.height.get(),
+        // Writing to a vector cannot fail.
+        ticked: borsh::to_vec(&decision.ticked).unwrap_or_default(),
         paired: paired.binary_search(hospital).is_ok(),
     });
     let deadline = study.course.deadline(study.proposal.proposed.time, &state.genesis().deadlines);
@@ -133,6 +135,7 @@ pub(super) fn researchers(state: &State) -> wire::ResearchersReply {
         name: r.name.clone(),
         organisation: r.organisation.clone(),
         hospital: r.hospital.map(|h| h.to_string()).unwrap_or_default(),
+        establishment: establishment(&r.establishment),
         height: r.height.get(),
     });
     let proposals = state.ballots().iter().map(|(hash, ballot)| proposal(state, hash, ballot));
@@ -155,11 +158,18 @@ fn proposal(state: &State, hash: &TxHash, ballot: &Ballot) -> wire::Proposal {
         outcome: outcome.to_string(),
         researcher: ballot.proposal.researcher.to_string(),
         hospital: ballot.proposal.hospital.map(|id| id.to_string()).unwrap_or_default(),
+        establishment: establishment(&ballot.proposal.establishment),
     }
 }
 
+/// An establishment in short: "DE, gdpr, not for profit".
+fn establishment(of: &Establishment) -> String {
+    let profit = if of.for_profit { "for profit" } else { "not for profit" };
+    format!("{}, {}, {profit}", of.country, of.jurisdiction)
+}
+
 /// A subject with its documents and uses; `None` when the ledger does not know it.
-pub(super) fn subject(state: &State, key: &SubjectKey) -> Option<wire::SubjectReply> {
+pub(super) fn subject(state: &State, key: &SubjectKey, about: Option<&StudyId>) -> Option<wire::SubjectReply> {
     let subject = state.subject(key)?;
     let documents = subject.documents.iter().map(|d| wire::Document {
         document: d.id.as_bytes().to_vec(),
@@ -174,6 +184,7 @@ pub(super) fn subject(state: &State, key: &SubjectKey) -> Option<wire::SubjectRe
         ended_height: d.ended.as_ref().map_or(0, |e| e.at.height.get()),
         ended_ms: d.ended.as_ref().map_or(0, |e| e.at.time.get()),
         ended_by: d.ended.as_ref().map(|e| e.by.name().to_string()).unwrap_or_default(),
+        signed: d.signed.to_string(),
     });
     Some(wire::SubjectReply {
         subject: key.subject.as_bytes().to_vec(),
@@ -183,6 +194,10 @@ pub(super) fn subject(state: &State, key: &SubjectKey) -> Option<wire::SubjectRe
         enrolled_height: subject.enrolled.height.get(),
         documents: documents.collect(),
         uses: state.history(key).iter().filter_map(|record| use_record(state, record)).collect(),
+        explained: about
+            .and_then(|study| state.explain(key, study))
+            .and_then(|decision| borsh::to_vec(&decision).ok())
+            .unwrap_or_default(),
     })
 }
 
@@ -199,7 +214,7 @@ fn use_record(state: &State, record: &UseRecord) -> Option<wire::UseRecord> {
         title: study.proposal.spec.title.clone(),
         researcher_name: researcher.map(|r| r.name.clone()).unwrap_or_default(),
         organisation: researcher.map(|r| r.organisation.clone()).unwrap_or_default(),
-        purpose: study.proposal.spec.purpose.to_string(),
+        purpose: study.proposal.spec.purposes_in_short(),
         round: record.round.get(),
         height: record.opened.height.get(),
         time_ms: record.opened.time.get(),
@@ -214,14 +229,20 @@ fn use_record(state: &State, record: &UseRecord) -> Option<wire::UseRecord> {
 
 fn reason_in_words(reason: Reason) -> &'static str {
     match reason {
+        Reason::NoConsent => "no consent",
         Reason::Permits => "permitted",
         Reason::PermitsByDefault => "permitted by default",
         Reason::Denies => "denied",
         Reason::OtherAction => "consent is for another kind of use",
         Reason::OtherPurpose => "consent is for another purpose",
+        Reason::OtherForm => "consent is for records in another form",
+        Reason::OtherJurisdiction => "consent is for recipients under other laws",
         Reason::OtherRecipient => "consent is for other recipients",
         Reason::NotYetValid => "consent is not valid yet",
         Reason::Expired => "consent has expired",
+        Reason::Modifier(_) => "consent is bound to what the study is not",
+        Reason::NotTicked => "consent is bound to what the hospital did not find met",
+        Reason::Sensitivity => "consent is for data of some sensitivity alone",
         _ => "not permitted",
     }
 }

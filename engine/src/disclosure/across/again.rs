@@ -327,7 +327,7 @@ mod tests {
     fn intervals_are_known_from_narrower_ones() {
         let of = |edges: &str| {
             let text = format!(
-                "version = 1\ntitle = \"T\"\ndescription = \"D\"\npurpose = \"HMB\"\nprotection = \"guarded\"\n\
+                "version = 1\ntitle = \"T\"\ndescription = \"D\"\npurpose = \"HMB\"\ndeclares = []\nprotection = \"guarded\"\n\
                  [cohort]\nsql = \"SELECT person_id AS id, year_of_birth AS h FROM person\"\nsubject = \"id\"\n\
                  [[dimension]]\nname = \"h\"\n{edges}\n{}",
                 statistic("t", COUNT, &["h"])

@@ -80,7 +80,7 @@ impl Step {
         if let Some(edges) = self.edges {
             let text = format!("[[dimension]]\nname = \"h\"\nedges = {edges}\n");
             let other = StudySpec::from_toml(&format!(
-                "version = 1\ntitle = \"T\"\ndescription = \"D\"\npurpose = \"HMB\"\n[cohort]\nsql = \"SELECT id, h FROM \
+                "version = 1\ntitle = \"T\"\ndescription = \"D\"\npurpose = \"HMB\"\ndeclares = []\n[cohort]\nsql = \"SELECT id, h FROM \
                  person\"\nsubject = \"id\"\n{text}{}",
                 statistic("0", COUNT, &["h"])
             ));

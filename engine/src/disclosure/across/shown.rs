@@ -33,7 +33,7 @@ fn value(person: &Person, column: &str) -> Option<i64> {
 
 fn study(tables: &[&[&str]]) -> StudySpec {
     let mut text = String::from(
-        "version = 1\ntitle = \"T\"\ndescription = \"D\"\npurpose = \"HMB\"\n[cohort]\nsql = \"SELECT person_id AS id FROM person\"\n\
+        "version = 1\ntitle = \"T\"\ndescription = \"D\"\npurpose = \"HMB\"\ndeclares = []\n[cohort]\nsql = \"SELECT person_id AS id FROM person\"\n\
          subject = \"id\"\n",
     );
     for (name, shares) in COLUMNS {

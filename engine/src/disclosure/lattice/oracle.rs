@@ -53,7 +53,7 @@ const COLUMNS: [&str; 5] = ["x", "g", "h", "m", "s"];
 /// is 0 or 1, and a dimension).
 pub(in crate::disclosure) fn study(most: i64, statistics: &str) -> StudySpec {
     let text = format!(
-        "version = 1\ntitle = \"T\"\ndescription = \"D\"\npurpose = \"HMB\"\nprotection = \"guarded\"\n\
+        "version = 1\ntitle = \"T\"\ndescription = \"D\"\npurpose = \"HMB\"\ndeclares = []\nprotection = \"guarded\"\n\
          [cohort]\nsql = \"{QUERY}\"\nsubject = \"id\"\n\
          [[variable]]\nname = \"x\"\nmin = 0\nmax = {most}\nresolution = 1\n\
          [[variable]]\nname = \"s\"\nmin = 0\nmax = 1\nresolution = 1\n\

@@ -103,7 +103,7 @@ impl Shown {
 
 /// What is shown over so many cohorts of a size.
 fn shown(text: &str, size: usize, draw: impl Fn(&mut Random) -> Row) -> Shown {
-    let head = "version = 1\ntitle = \"T\"\ndescription = \"D\"\npurpose = \"HMB\"\n";
+    let head = "version = 1\ntitle = \"T\"\ndescription = \"D\"\npurpose = \"HMB\"\ndeclares = []\n";
     // Sex and age have nothing to do with what is measured.
     let cohort = "[cohort]\nsql = \"SELECT p.person_id AS id, p.gender_concept_id AS sex, p.year_of_birth AS age, m.x FROM person p \
                   LEFT JOIN (SELECT person_id, max(value_as_number) AS x FROM measurement GROUP BY person_id) m \

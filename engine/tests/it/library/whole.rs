@@ -357,7 +357,8 @@ const REFUSED: &[(&str, &str, &str)] = &[
 ];
 
 fn study(sql: &str) -> StudySpec {
-    let head = "version = 1\ntitle = \"t\"\ndescription = \"d\"\npurpose = \"HMB\"\nprotection = \"open\"\n";
+    let head =
+        "version = 1\ntitle = \"t\"\ndescription = \"d\"\npurpose = \"HMB\"\ndeclares = []\nprotection = \"open\"\n";
     let count = "[[statistic]]\nname = \"n\"\nkind = \"count\"\n";
     let variable =
         if sql.contains(" AS x") { "[[variable]]\nname = \"x\"\nmin = 0\nmax = 9\nresolution = 1\n" } else { "" };

@@ -41,7 +41,7 @@ pub fn study_over(kinds: &[&str], by: &str, range: i64) -> (StudySpec, Layout) {
     };
     let categories: Vec<String> = (0..250).map(|value| value.to_string()).collect();
     let text = format!(
-        "version = 1\ntitle = \"T\"\ndescription = \"D\"\npurpose = \"HMB\"\nprotection = \"private\"\nrho = 0.1\n\
+        "version = 1\ntitle = \"T\"\ndescription = \"D\"\npurpose = \"HMB\"\ndeclares = []\nprotection = \"private\"\nrho = 0.1\n\
          [cohort]\nsql = \"SELECT 1\"\nsubject = \"id\"\n\
          [[variable]]\nname = \"x\"\nmin = 0\nmax = {range}\nresolution = 1\n\
          [[dimension]]\nname = \"g\"\nvalues = [{}]\n{}",

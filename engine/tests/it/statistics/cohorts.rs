@@ -33,6 +33,7 @@ version = 1
 title = "Everything"
 description = "Every statistic by every dimension."
 purpose = "HMB"
+declares = []
 protection = "open"
 [cohort]
 sql = "SELECT person_id, age, bmi, visits, sex, ward, smoker FROM person"

@@ -7,6 +7,7 @@ mod phase;
 use std::collections::{BTreeMap, BTreeSet};
 
 use borsh::{BorshDeserialize, BorshSerialize};
+use consilium_protocol::consent::Condition;
 use consilium_protocol::genesis::Deadlines;
 use consilium_protocol::ids::{ContentHash, Height, HospitalId, ResearcherId, RoundNumber, StudyId, Timestamp};
 use consilium_protocol::kem::KemPublicKey;
@@ -49,6 +50,8 @@ pub struct Decision {
     pub approved: bool,
     /// Why, for people.
     pub reason: String,
+    /// What consents of the hospital's patients are bound to and it found met.
+    pub ticked: BTreeSet<Condition>,
     /// When.
     pub at: Moment,
 }
