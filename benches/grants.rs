@@ -10,7 +10,7 @@ use consilium_protocol::consent::{Action, Base, Basis, Effect, Purpose, Rule, Sc
 use consilium_protocol::genesis::Deadlines;
 use consilium_protocol::ids::{ContentHash, Height, Sequence};
 use consilium_protocol::policy::DisclosurePolicy;
-use consilium_protocol::tx::{Given, GivenTerms, Grant, Payload, SignedTx, Signer, TxBody};
+use consilium_protocol::tx::{GivenTerms, Grant, Payload, SignedTx, Signer, TxBody};
 use consilium_protocol::wallet::Wallet;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use futures::stream::{self, StreamExt as _};

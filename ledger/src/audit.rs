@@ -218,12 +218,7 @@ impl Auditor {
         match focus {
             Focus::Member(member) => tx.signer == Signer::Hospital(member),
             Focus::Study(study) => payload.and_then(|payload| self.study_of(tx, payload)) == Some(study),
-            Focus::Subject(subject) => match payload {
-                Some(Payload::Enrol(payload)) => payload.subjects.iter().any(|e| e.subject == subject),
-                Some(Payload::Grant(payload)) => payload.forms.iter().any(|form| form.subject == subject),
-                Some(Payload::Revoke(payload)) => payload.forms.iter().any(|form| form.subject == subject),
-                _ => false,
-            },
+            Focus::Subject(subject) => payload.is_some_and(|payload| payload.subjects().contains(&subject)),
         }
     }
 
@@ -234,7 +229,16 @@ impl Auditor {
             | Payload::Enrol(_)
             | Payload::Grant(_)
             | Payload::Revoke(_)
-            | Payload::RegisterGuardKeys(_) => None,
+            | Payload::RegisterGuardKeys(_)
+            | Payload::Delegate(_)
+            | Payload::EndDelegation(_)
+            | Payload::Freeze(_)
+            | Payload::RotateKey(_)
+            | Payload::DecideKey(_)
+            | Payload::PaperDoor(_)
+            | Payload::Merge(_)
+            | Payload::Unmerge(_)
+            | Payload::Close(_) => None,
             Payload::ProposeStudy(p) => match tx.signer {
                 Signer::Researcher(id) => {
                     Some(study_id(self.state.ledger_id(), &id, &p.spec, &p.public_key, &p.sealing_key))

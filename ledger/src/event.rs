@@ -7,6 +7,72 @@ use consilium_protocol::ids::{ContentHash, HospitalId, ResearcherId, RoundNumber
 use consilium_protocol::privacy::MicroRho;
 use consilium_protocol::tx::Fault;
 
+/// What changed of who signs for a subject, or of who the subject is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub enum SubjectChange {
+    /// Somebody else signs for them, or a delegation was renewed.
+    Delegated,
+    /// Somebody no longer does.
+    DelegationEnded,
+    /// Their keys permit nothing.
+    KeysFrozen,
+    /// A new key waits for its time.
+    KeyWaits,
+    /// The old key objects to the new one.
+    RotationObjected,
+    /// The new key took the old one's place.
+    KeyReplaced,
+    /// The old key was kept.
+    KeyKept,
+    /// Witnessed forms permit nothing.
+    PaperClosed,
+    /// They may again.
+    PaperOpened,
+    /// Another subject is the same person and stands for them.
+    Merged,
+    /// That was a mistake.
+    Unmerged,
+    /// The hospital no longer speaks with patients of a batch.
+    Closed,
+}
+
+impl SubjectChange {
+    /// The change as one word.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Delegated => "delegated",
+            Self::DelegationEnded => "delegation_ended",
+            Self::KeysFrozen => "keys_frozen",
+            Self::KeyWaits => "key_waits",
+            Self::RotationObjected => "rotation_objected",
+            Self::KeyReplaced => "key_replaced",
+            Self::KeyKept => "key_kept",
+            Self::PaperClosed => "paper_closed",
+            Self::PaperOpened => "paper_opened",
+            Self::Merged => "merged",
+            Self::Unmerged => "unmerged",
+            Self::Closed => "closed",
+        }
+    }
+
+    const fn in_words(self) -> &'static str {
+        match self {
+            Self::Delegated => "somebody signs for them",
+            Self::DelegationEnded => "somebody no longer signs for them",
+            Self::KeysFrozen => "their keys are frozen",
+            Self::KeyWaits => "a new key waits",
+            Self::RotationObjected => "the old key objects to the new one",
+            Self::KeyReplaced => "a new key took the old one's place",
+            Self::KeyKept => "the key was kept",
+            Self::PaperClosed => "paper forms permit nothing",
+            Self::PaperOpened => "paper forms may permit again",
+            Self::Merged => "merged with another subject",
+            Self::Unmerged => "no longer merged with another subject",
+            Self::Closed => "closed, or a batch of them",
+        }
+    }
+}
+
 /// One thing that a block changed. Hashed with the block's results; variants are only ever added at the end.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 #[non_exhaustive]
@@ -63,6 +129,13 @@ pub enum Event {
         hospital: HospitalId,
         /// How many.
         documents: u32,
+    },
+    /// Who signs for a subject changed, or who the subject is.
+    SubjectChanged {
+        /// The hospital of the subject.
+        hospital: HospitalId,
+        /// What changed.
+        change: SubjectChange,
     },
     /// A study was proposed.
     StudyProposed {
@@ -303,6 +376,7 @@ impl Event {
             | Self::Enrolled { .. }
             | Self::Granted { .. }
             | Self::Revoked { .. }
+            | Self::SubjectChanged { .. }
             | Self::GuardKeysRegistered { .. } => None,
             Self::StudyProposed { study, .. }
             | Self::StudyDecided { study, .. }
@@ -342,6 +416,7 @@ impl Event {
             Self::Enrolled { .. } => "enrolled",
             Self::Granted { .. } => "granted",
             Self::Revoked { .. } => "revoked",
+            Self::SubjectChanged { change, .. } => change.name(),
             Self::StudyProposed { .. } => "study_proposed",
             Self::StudyDecided { .. } => "study_decided",
             Self::StudyApproved { .. } => "study_approved",
@@ -390,6 +465,9 @@ impl fmt::Display for Event {
                 if *late > 0 { write!(f, "; {late} came late") } else { Ok(()) }
             }
             Self::Revoked { hospital, documents } => write!(f, "{documents} consents revoked at {}", hospital.short()),
+            Self::SubjectChanged { hospital, change } => {
+                write!(f, "at {}, of one patient: {}", hospital.short(), change.in_words())
+            }
             Self::StudyProposed { study, researcher } => {
                 write!(f, "study {} proposed by {}", study.short(), researcher.short())
             }

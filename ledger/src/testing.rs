@@ -111,7 +111,7 @@ impl Consortium {
             time_ms: Timestamp::new(1_000_000),
             policy: DisclosurePolicy { open_studies: true, slot_seconds: 1, ..DisclosurePolicy::default() },
             consent_base: Base::Deny,
-            deadlines: Deadlines { approval_ms: 10_000, grace_ms: 1_000, round_ms: 5_000 },
+            deadlines: Deadlines { approval_ms: 10_000, grace_ms: 1_000, round_ms: 5_000, key_wait_ms: 7_000 },
             disease: Vec::new(),
             table: vec![labs()],
             member: member.collect(),

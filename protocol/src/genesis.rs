@@ -58,12 +58,14 @@ pub struct Deadlines {
     pub grace_ms: u64,
     /// From the opening of a round until it may be failed, in milliseconds.
     pub round_ms: u64,
+    /// From the day on which the desk gives a patient a new key until that key counts, in milliseconds.
+    pub key_wait_ms: u64,
 }
 
 impl Default for Deadlines {
-    /// Four weeks to decide, a day for latecomers, an hour to compute.
+    /// Four weeks to decide, a day for latecomers, an hour to compute, three days to object.
     fn default() -> Self {
-        Self { approval_ms: 28 * 86_400_000, grace_ms: 86_400_000, round_ms: 3_600_000 }
+        Self { approval_ms: 28 * 86_400_000, grace_ms: 86_400_000, round_ms: 3_600_000, key_wait_ms: 3 * 86_400_000 }
     }
 }
 

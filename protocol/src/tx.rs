@@ -2,20 +2,29 @@
 //!
 //! [`SignedTx::body`] is the exact byte string that was signed; it is decoded for its meaning but never encoded again.
 
+mod consent;
+
 use std::fmt;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::Serialize;
 
-use crate::consent::{Basis, Condition, Establishment, Terms};
+use crate::consent::{Condition, Establishment};
 use crate::hash::tagged;
 use crate::ids::{
-    ContentHash, Date, DocumentId, Height, HospitalId, LedgerId, PatientId, ResearcherId, RoundNumber, Sequence,
-    StudyId, SubjectId, TxHash,
+    ContentHash, Height, HospitalId, LedgerId, PatientId, ResearcherId, RoundNumber, Sequence, StudyId, SubjectId,
+    TxHash,
 };
 use crate::kem::KemPublicKey;
 use crate::keys::{Signature, SigningKey};
 use crate::lots::LotProof;
+
+pub use consent::{
+    Close, CloseReason, Countersignature, DecideKey, Delegate, DelegateRole, DelegationScope, EndDelegation, Enrol,
+    Enrolment, Freeze, Given, GivenTerms, Grant, KeyDecision, MAX_DELEGATES, MAX_DELEGATION_DAYS, MAX_GUARDIANS, Merge,
+    PaperDoor, Revocation, Revoke, RotateKey, Staff, Statement, Unmerge, cosigning_message, delegation_message,
+    document_id, enrolment_message,
+};
 
 /// The longest encoded transaction, in bytes.
 pub const MAX_TX_BYTES: usize = 262_144;
@@ -132,9 +141,65 @@ pub enum Payload {
     OpenKeySets(OpenKeySets),
     /// Hospital of the roster: shows its lot for what the round draws next.
     ShowLot(ShowLot),
+    /// Patient, or hospital as witness of a paper form: lets somebody else sign for the patient, until a day and within a scope.
+    Delegate(Delegate),
+    /// Patient, hospital as witness of a paper form, or the delegate: ends that.
+    EndDelegation(EndDelegation),
+    /// Any key of a patient, or hospital as witness of a paper form: no key of the patient's permits anything until the desk
+    /// has decided. Of the new key that a rotation waits for: an objection.
+    Freeze(Freeze),
+    /// Hospital: gives a patient a new key, after a waiting time.
+    RotateKey(RotateKey),
+    /// Hospital: decides which key of a patient counts, after a freeze or an objection.
+    DecideKey(DecideKey),
+    /// Patient: from now on witnessed forms permit nothing, or they may again.
+    PaperDoor(PaperDoor),
+    /// Hospital: two of its subjects are one person.
+    Merge(Merge),
+    /// Hospital: they are not.
+    Unmerge(Unmerge),
+    /// Hospital: it no longer speaks with these patients.
+    Close(Close),
 }
 
 impl Payload {
+    /// The subjects that it is about.
+    pub fn subjects(&self) -> Vec<SubjectId> {
+        match self {
+            Self::Enrol(payload) => payload.subjects.iter().map(|enrolment| enrolment.subject).collect(),
+            Self::Grant(payload) => payload.forms.iter().map(|form| form.subject).collect(),
+            Self::Revoke(payload) => payload.forms.iter().map(|form| form.subject).collect(),
+            Self::Delegate(payload) => vec![payload.subject],
+            Self::EndDelegation(payload) => vec![payload.subject],
+            Self::Freeze(payload) => vec![payload.subject],
+            Self::RotateKey(payload) => vec![payload.subject],
+            Self::DecideKey(payload) => vec![payload.subject],
+            Self::PaperDoor(payload) => vec![payload.subject],
+            Self::Merge(payload) => vec![payload.from, payload.into],
+            Self::Unmerge(payload) => vec![payload.from],
+            Self::Close(payload) => payload.subjects.clone(),
+            Self::AccreditResearcher(_)
+            | Self::Vote(_)
+            | Self::ProposeStudy(_)
+            | Self::WithdrawStudy(_)
+            | Self::Approve(_)
+            | Self::Reject(_)
+            | Self::PairKeys(_)
+            | Self::OpenRound(_)
+            | Self::Contribute(_)
+            | Self::Attest(_)
+            | Self::Release(_)
+            | Self::FailRound(_)
+            | Self::RegisterGuardKeys(_)
+            | Self::SealSum(_)
+            | Self::DiscloseSeeds(_)
+            | Self::Accuse(_)
+            | Self::Witness(_)
+            | Self::OpenKeySets(_)
+            | Self::ShowLot(_) => Vec::new(),
+        }
+    }
+
     /// The name of the kind, for people and machines.
     pub const fn name(&self) -> &'static str {
         match self {
@@ -160,6 +225,15 @@ impl Payload {
             Self::Witness(_) => "witness",
             Self::OpenKeySets(_) => "open_key_sets",
             Self::ShowLot(_) => "show_lot",
+            Self::Delegate(_) => "delegate",
+            Self::EndDelegation(_) => "end_delegation",
+            Self::Freeze(_) => "freeze",
+            Self::RotateKey(_) => "rotate_key",
+            Self::DecideKey(_) => "decide_key",
+            Self::PaperDoor(_) => "paper_door",
+            Self::Merge(_) => "merge",
+            Self::Unmerge(_) => "unmerge",
+            Self::Close(_) => "close",
         }
     }
 }
@@ -186,91 +260,6 @@ pub struct Vote {
     pub proposal: TxHash,
     /// For or against.
     pub in_favour: bool,
-}
-
-/// See [`Payload::Enrol`].
-#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub struct Enrol {
-    /// The subjects.
-    pub subjects: Vec<Enrolment>,
-}
-
-/// One subject of an [`Enrol`].
-#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub struct Enrolment {
-    /// The subject.
-    pub subject: SubjectId,
-    /// The patient's key, when the patient has one.
-    pub patient: Option<Countersignature>,
-}
-
-/// A patient's agreement that their key stands for a subject of a hospital.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub struct Countersignature {
-    /// The patient's key.
-    pub patient: PatientId,
-    /// Over [`enrolment_message`].
-    pub signature: Signature,
-}
-
-/// What a patient signs when being enrolled.
-pub fn enrolment_message(ledger: &LedgerId, hospital: &HospitalId, subject: &SubjectId) -> [u8; 32] {
-    tagged("consilium/enrol/v1", &[ledger.as_bytes(), hospital.public_key(), subject.as_bytes()])
-}
-
-/// See [`Payload::Grant`].
-#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub struct Grant {
-    /// What the documents say; the same for each.
-    pub terms: GivenTerms,
-    /// Where the documents came from.
-    pub basis: Basis,
-    /// Whether each document takes the place of the older ones of its subject.
-    pub supersedes: bool,
-    /// One document each. A patient signs for themselves alone.
-    pub forms: Vec<Given>,
-}
-
-/// Terms, or the hash of terms that the ledger has.
-#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub enum GivenTerms {
-    /// These.
-    Whole(Terms),
-    /// Those that an earlier grant gave in whole.
-    Known(ContentHash),
-}
-
-/// One document of a [`Grant`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub struct Given {
-    /// Whom the document is about.
-    pub subject: SubjectId,
-    /// The SHA-256 of the scanned paper form; all zeros for an electronic document.
-    pub source: ContentHash,
-    /// The day on which a paper form was signed; none for an electronic document, which is signed when it is recorded.
-    pub signed: Option<Date>,
-}
-
-/// See [`Payload::Revoke`].
-#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub struct Revoke {
-    /// Where the revocation came from.
-    pub basis: Basis,
-    /// One each. A patient signs for themselves alone.
-    pub forms: Vec<Revocation>,
-}
-
-/// One document ended, or all of a subject.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub struct Revocation {
-    /// Whom it is about.
-    pub subject: SubjectId,
-    /// The document, or `None` for all that are not newer than the revocation.
-    pub document: Option<DocumentId>,
-    /// The SHA-256 of the scanned paper form; all zeros for an electronic revocation.
-    pub source: ContentHash,
-    /// The day on which a paper form was signed; none for an electronic revocation.
-    pub signed: Option<Date>,
 }
 
 /// See [`Payload::ProposeStudy`].
@@ -690,11 +679,6 @@ impl SignedTx {
         let message = signing_message(ledger, &self.body);
         if self.signature.verifies(self.signer.public_key(), &message) { Ok(()) } else { Err(TxError::Signature) }
     }
-}
-
-/// The name of the document that the form at `position` of a grant makes.
-pub fn document_id(grant: &TxHash, position: u32) -> DocumentId {
-    DocumentId::from_bytes(tagged("consilium/document/v1", &[grant.as_bytes(), &position.to_le_bytes()]))
 }
 
 #[cfg(test)]

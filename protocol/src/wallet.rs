@@ -6,7 +6,7 @@ use hkdf::Hkdf;
 use sha2::Sha256;
 use zeroize::Zeroize;
 
-use crate::ids::HospitalId;
+use crate::ids::{HospitalId, SubjectId};
 use crate::keys::{NoRandomness, SigningKey, random_bytes};
 
 /// Words that are no master secret.
@@ -63,10 +63,20 @@ impl Wallet {
 
     /// The patient's key at a hospital: HKDF-SHA256 (RFC 5869) over the entropy, with the hospital as info.
     pub fn key_at(&self, hospital: &HospitalId) -> SigningKey {
+        self.key(b"consilium/wallet/v1", hospital.public_key())
+    }
+
+    /// The key by which the wallet's owner signs for somebody else at a hospital: one for each, so that nobody sees that they
+    /// sign for themselves as well, or for whom else.
+    pub fn key_for(&self, hospital: &HospitalId, subject: &SubjectId) -> SigningKey {
+        self.key(b"consilium/wallet-for/v1", &[hospital.public_key().as_slice(), subject.as_bytes()].concat())
+    }
+
+    fn key(&self, salt: &[u8], info: &[u8]) -> SigningKey {
         let mut seed = [0u8; 32];
-        let hkdf = Hkdf::<Sha256>::new(Some(b"consilium/wallet/v1"), &self.entropy);
+        let hkdf = Hkdf::<Sha256>::new(Some(salt), &self.entropy);
         // 32 bytes are within what HKDF-SHA256 gives (255 × 32).
-        let expanded = hkdf.expand(hospital.public_key(), &mut seed);
+        let expanded = hkdf.expand(info, &mut seed);
         debug_assert!(expanded.is_ok());
         let key = SigningKey::from_seed(&seed);
         seed.zeroize();

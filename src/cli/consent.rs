@@ -5,12 +5,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Subcommand;
 use consilium_engine::cohort::Reads;
-use consilium_protocol::consent::{AllowedData, Basis, Decision, DiseaseTree, Terms, Window};
+use consilium_protocol::consent::{AllowedData, Decision, DiseaseTree, Terms, Window};
 use consilium_protocol::genesis::{Genesis, Member};
-use consilium_protocol::ids::{ContentHash, DocumentId, StudyId, SubjectId, Timestamp};
+use consilium_protocol::ids::{DocumentId, StudyId, SubjectId, Timestamp};
 use consilium_protocol::keys::SigningKey;
 use consilium_protocol::study::StudySpec;
-use consilium_protocol::tx::{Given, Grant, Payload, Revocation, Revoke, Signer, enrolment_message};
+use consilium_protocol::tx::{Grant, Payload, Revoke, Signer, enrolment_message};
 use consilium_protocol::wire;
 use serde_json::{Value, json};
 
@@ -246,13 +246,7 @@ async fn grant(args: &GrantArgs, global: &Global) -> Result<(), Failure> {
     if !args.yes && !global.json && !term::agrees(&what, "Sign this?")? {
         return Err(Failure::new("nothing was signed"));
     }
-    let form = Given { subject: account.subject()?, source: ContentHash::from_bytes([0; 32]), signed: None };
-    let payload = Payload::Grant(Grant {
-        terms: given(&node, &terms).await?,
-        basis: Basis::Electronic,
-        supersedes,
-        forms: vec![form],
-    });
+    let payload = Payload::Grant(Grant::electronic(given(&node, &terms).await?, supersedes, account.subject()?));
     let included = node.submit(Signer::Patient(account.key.patient()), &account.key, payload).await?;
     report["height"] = json!(included.height);
     report["tx"] = json!(included.hash);
@@ -317,9 +311,7 @@ async fn revoke(args: &RevokeArgs, global: &Global) -> Result<(), Failure> {
             }
         }
     };
-    let form =
-        Revocation { subject: account.subject()?, document, source: ContentHash::from_bytes([0; 32]), signed: None };
-    let payload = Payload::Revoke(Revoke { basis: Basis::Electronic, forms: vec![form] });
+    let payload = Payload::Revoke(Revoke::electronic(account.subject()?, document));
     let included = node.submit(Signer::Patient(account.key.patient()), &account.key, payload).await?;
     term::show(
         global.json,

@@ -111,6 +111,9 @@ pub struct GenesisArgs {
     /// Seconds that a round may take before it may be opened again without the late
     #[arg(long, default_value_t = Deadlines::default().round_ms / 1_000)]
     pub(crate) round_seconds: u64,
+    /// Hours that a new key of a patient's waits, open to objections, before it takes the place of a lost one
+    #[arg(long, default_value_t = Deadlines::default().key_wait_ms / 3_600_000)]
+    pub(crate) key_wait_hours: u64,
     /// A TOML file with [[disease]] entries (code, name, parents)
     #[arg(long, value_name = "FILE")]
     pub(crate) diseases: Option<PathBuf>,
@@ -176,6 +179,7 @@ pub(crate) fn genesis(args: &GenesisArgs, global: &Global) -> Result<(), Failure
             approval_ms: args.approval_hours.saturating_mul(3_600_000),
             grace_ms: args.grace_seconds.saturating_mul(1_000),
             round_ms: args.round_seconds.saturating_mul(1_000),
+            key_wait_ms: args.key_wait_hours.saturating_mul(3_600_000),
         },
         disease,
         table: super::table::read(&args.tables)?,

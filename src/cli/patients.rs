@@ -126,7 +126,7 @@ pub(crate) async fn run(args: Args, global: &Global) -> Result<(), Failure> {
             let given = given(&connect(&home, global).await?, &terms).await?;
             let batches = forms.chunks(BATCH).map(|batch| {
                 let forms = batch.iter().map(PaperForm::given).collect();
-                Payload::Grant(Grant { terms: given.clone(), basis: Basis::Paper, supersedes, forms })
+                Payload::Grant(Grant::paper(given.clone(), supersedes, forms))
             });
             let each = Each {
                 in_words: terms_in_words(&terms, &home.genesis()?.diseases()),

@@ -22,9 +22,6 @@ use crate::home::secrets::{self, Kind};
 use crate::net::client::{ClientError, Included, Node};
 use crate::vault::{Readiness, make_ready};
 
-/// No paper form: the document was signed by the patient's own key.
-const ELECTRONIC: ContentHash = ContentHash::from_bytes([0; 32]);
-
 /// The hash of the paper form that a patient would have signed.
 fn form(subject: &SubjectId, what: &str) -> ContentHash {
     ContentHash::from_bytes(hash::tagged("consilium/demo/form", &[subject.as_bytes(), what.as_bytes()]))
@@ -77,7 +74,7 @@ impl Consortium {
                 Given { subject, source: form(&subject, "grant"), signed: Some(self.genesis.time_ms.date()) }
             };
             let forms = batch.iter().map(paper).collect();
-            let grant = Grant { terms: GivenTerms::Whole(terms.clone()), basis: Basis::Paper, supersedes: true, forms };
+            let grant = Grant::paper(GivenTerms::Whole(terms.clone()), true, forms);
             self.submit_as(position, Payload::Grant(grant)).await?;
         }
         Ok(())
@@ -118,8 +115,7 @@ impl Consortium {
         terms: Terms,
     ) -> Result<Included, ClientError> {
         let key = wallet.key_at(&self.hospitals[position].member.id);
-        let forms = vec![Given { subject, source: ELECTRONIC, signed: None }];
-        let grant = Grant { terms: GivenTerms::Whole(terms), basis: Basis::Electronic, supersedes: true, forms };
+        let grant = Grant::electronic(GivenTerms::Whole(terms), true, subject);
         node.submit(Signer::Patient(key.patient()), &key, Payload::Grant(grant)).await
     }
 
@@ -135,8 +131,7 @@ impl Consortium {
         subject: SubjectId,
     ) -> Result<Included, ClientError> {
         let key = wallet.key_at(&self.hospitals[position].member.id);
-        let forms = vec![Revocation { subject, document: None, source: ELECTRONIC, signed: None }];
-        let revoke = Revoke { basis: Basis::Electronic, forms };
+        let revoke = Revoke::electronic(subject, None);
         node.submit(Signer::Patient(key.patient()), &key, Payload::Revoke(revoke)).await
     }
 

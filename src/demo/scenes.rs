@@ -74,7 +74,7 @@ pub(super) async fn play(args: &Args, folder: &Path, global: &Global) -> Result<
         chain_id: "demo".to_string(),
         // Synthetic patients have no secrets, and whoever watches a demo waits for every slot.
         policy: DisclosurePolicy { open_studies: true, slot_seconds: 1, ..DisclosurePolicy::default() },
-        deadlines: Deadlines { approval_ms: 3_600_000, grace_ms: 5_000, round_ms: 60_000 },
+        deadlines: Deadlines { approval_ms: 3_600_000, grace_ms: 5_000, round_ms: 60_000, ..Deadlines::default() },
         heartbeat_ms: 2_000,
         tables: Vec::new(),
     })?;

@@ -78,7 +78,7 @@ pub fn assert_phase(reply: &wire::StudyReply, phase: &str) {
 }
 
 /// Deadlines short enough for a test.
-pub const QUICK: Deadlines = Deadlines { approval_ms: 600_000, grace_ms: 10_000, round_ms: 6_000 };
+pub const QUICK: Deadlines = Deadlines { approval_ms: 600_000, grace_ms: 10_000, round_ms: 6_000, key_wait_ms: 4_000 };
 
 /// A consortium of four with running nodes.
 pub struct World {

@@ -64,9 +64,9 @@ fn bind(context: &mut Context<'_>, hospital: HospitalId, enrolment: &Enrolment) 
     let key = SubjectKey { hospital, subject: enrolment.subject };
     let patient = enrolment.patient.map(|signed| signed.patient);
     if context.state.subject(&key).is_some() {
-        context.state.subjects.change(&key, |subject| subject.patient = patient);
+        context.state.change_subject(&key, |subject| subject.patient = patient);
     } else {
-        let subject = Subject { enrolled: context.moment, patient, cleared: None, documents: Vec::new() };
+        let subject = Subject { enrolled: context.moment, patient, cleared: None, documents: Vec::new(), more: None };
         context.state.subjects.put(key, subject);
         context.state.count(|figures| figures.subjects += 1);
     }

@@ -1,72 +1,155 @@
-//! A patient, or a hospital as witness of paper forms, records consent documents. All of a batch, or nothing.
+//! A patient, somebody who signs for them, or a hospital as witness of paper forms, records consent documents. All of a
+//! batch, or nothing.
 //!
 //! What counts is the order in which documents were signed, not the one in which the ledger learns of them: a form that
 //! comes late takes the place of older documents alone, and counts for nothing where the patient has since replaced or
-//! taken back all that was said. What a patient forbade by their own key no form ends.
+//! taken back all that was said. What a patient forbade by their own key nobody else ends.
 
-use consilium_protocol::consent::{Base, Basis};
-use consilium_protocol::ids::{ContentHash, Date, HospitalId, SubjectId};
-use consilium_protocol::tx::{Given, GivenTerms, Grant, Signer, document_id};
+use std::collections::BTreeSet;
 
+use consilium_protocol::consent::{Base, Basis, Terms};
+use consilium_protocol::ids::{ContentHash, PatientId};
+use consilium_protocol::tx::{
+    CloseReason, DelegateRole, Given, GivenTerms, Grant, Signer, Statement, cosigning_message, document_id,
+};
+
+use super::speaker::{Speaker, has_died, said_on};
 use super::{Context, Outcome, count};
 use crate::event::Event;
-use crate::rejection::{Entitled, Rejection};
-use crate::state::consent::{Cleared, Document, Ended, EndedBy, Subject, SubjectKey};
-
-/// The source of an electronic document.
-pub(super) const NO_SOURCE: ContentHash = ContentHash::from_bytes([0; 32]);
-
-/// One form of a batch: whom it is about, the scanned form, the day on which it was signed.
-pub(super) type Signed = (SubjectId, ContentHash, Option<Date>);
+use crate::rejection::Rejection;
+use crate::state::State;
+use crate::state::consent::{Cleared, Document, Ended, EndedBy, KeyRole, Subject, SubjectKey};
 
 pub(super) fn apply(context: &mut Context<'_>, payload: Grant, bytes: usize) -> Outcome {
-    let signed = |form: &Given| (form.subject, form.source, form.signed);
-    let forms: Vec<Signed> = payload.forms.iter().map(signed).collect();
-    let hospital = check_forms(context, payload.basis, &forms)?;
-    let hash = match payload.terms {
+    let speaker = context.speaker()?;
+    let statement = |form: &Given| Statement { basis: payload.basis, source: form.source, signed: form.signed };
+    if payload.forms.is_empty() {
+        return Err(Rejection::EmptyBatch);
+    }
+    if matches!(speaker, Speaker::Key(..)) && payload.forms.len() > 1 {
+        return Err(Rejection::NotOwnSubject);
+    }
+    let (hash, permits) = known_or_checked(context, &payload.terms)?;
+    let mut keys = Vec::with_capacity(payload.forms.len());
+    for form in &payload.forms {
+        let key = context.spoken_of(&speaker, form.subject, &statement(form))?;
+        if permits {
+            may_permit(context, &speaker, &key, (&payload, hash))?;
+        }
+        keys.push((key, statement(form)));
+    }
+    if let GivenTerms::Whole(terms) = payload.terms
+        && context.state.terms(&hash).is_none()
+    {
+        context.state.terms.put(hash, terms);
+    }
+
+    let mut change = Change::default();
+    for (position, (key, statement)) in keys.iter().enumerate() {
+        let document = Document {
+            id: document_id(&context.tx, count(position)),
+            terms: hash,
+            basis: payload.basis,
+            source: statement.source,
+            signer: context.signer,
+            signed: said_on(context, statement),
+            granted: context.moment,
+            ended: None,
+        };
+        record(context, &speaker, *key, (document, payload.supersedes), &mut change);
+    }
+    let documents = count(keys.len());
+    context.state.count(|figures| {
+        figures.grants += u64::from(documents);
+        figures.grant_bytes += bytes as u64;
+        figures.current_documents += u64::from(change.added);
+        figures.current_documents -= u64::from(change.ended);
+    });
+    let (hospital, late) = (speaker.hospital(), documents - change.added);
+    context.events.push(Event::Granted { hospital, documents, superseded: change.ended, late });
+    Ok(())
+}
+
+/// The hash of terms that may be given, and whether they permit anything.
+fn known_or_checked(context: &Context<'_>, terms: &GivenTerms) -> Result<(ContentHash, bool), Rejection> {
+    match terms {
         GivenTerms::Known(hash) => {
-            context.state.terms(&hash).ok_or(Rejection::UnknownTerms)?;
-            hash
+            let terms = context.state.terms(hash).ok_or(Rejection::UnknownTerms)?;
+            Ok((*hash, terms.permits()))
         }
         GivenTerms::Whole(terms) => {
             terms.check().map_err(Rejection::Terms)?;
             if terms.base == Base::Permit && context.state.genesis().consent_base != Base::Permit {
                 return Err(Rejection::BasePermit);
             }
-            let hash = terms.hash();
-            if context.state.terms(&hash).is_none() {
-                context.state.terms.put(hash, terms);
-            }
-            hash
+            Ok((terms.hash(), terms.permits()))
         }
-    };
-
-    let mut current = Change::default();
-    for (position, (subject, source, day)) in forms.iter().enumerate() {
-        let document = Document {
-            id: document_id(&context.tx, count(position)),
-            terms: hash,
-            basis: payload.basis,
-            source: *source,
-            signer: context.signer,
-            signed: day.unwrap_or_else(|| context.moment.time.date()),
-            granted: context.moment,
-            ended: None,
-        };
-        let change = record(context, SubjectKey { hospital, subject: *subject }, document, payload.supersedes);
-        current.added += change.added;
-        current.ended += change.ended;
     }
-    let documents = count(forms.len());
-    context.state.count(|figures| {
-        figures.grants += u64::from(documents);
-        figures.grant_bytes += bytes as u64;
-        figures.current_documents += u64::from(current.added);
-        figures.current_documents -= u64::from(current.ended);
-    });
-    let late = documents - current.added;
-    context.events.push(Event::Granted { hospital, documents, superseded: current.ended, late });
-    Ok(())
+}
+
+/// Whether the speaker may permit anything of a subject, and these terms.
+fn may_permit(
+    context: &Context<'_>,
+    speaker: &Speaker,
+    key: &SubjectKey,
+    (payload, hash): (&Grant, ContentHash),
+) -> Outcome {
+    let name = key.subject;
+    let subject = context.state.subject(key).ok_or(Rejection::UnknownSubject { subject: name })?;
+    if has_died(subject) || subject.merged_at(context.moment.height).is_some() {
+        return Err(Rejection::SubjectClosed { subject: name });
+    }
+    let Speaker::Key(patient, _) = speaker else {
+        let is_closed = subject.more.as_ref().is_some_and(|more| more.paper_closed);
+        return if is_closed { Err(Rejection::PaperClosed { subject: name }) } else { Ok(()) };
+    };
+    if subject.is_frozen() {
+        return Err(Rejection::KeysFrozen);
+    }
+    match subject.role_of(patient, context.day()) {
+        KeyRole::Own | KeyRole::Device => Ok(()),
+        KeyRole::Waiting => Err(Rejection::KeysFrozen),
+        KeyRole::Former => Err(Rejection::KeyEnded),
+        KeyRole::Delegate(delegation) => {
+            let terms = match &payload.terms {
+                GivenTerms::Whole(terms) => terms,
+                GivenTerms::Known(hash) => context.state.terms(hash).ok_or(Rejection::UnknownTerms)?,
+            };
+            if !delegation.scope.holds(terms, context.state.diseases()) {
+                return Err(Rejection::OutsideScope);
+            }
+            let DelegateRole::Guardian { needed } = delegation.role else { return Ok(()) };
+            let signed = guardians(context, key, (*patient, subject), (payload, terms, hash));
+            if signed >= usize::from(needed) { Ok(()) } else { Err(Rejection::Cosigners { needed }) }
+        }
+    }
+}
+
+/// How many guardians permit these terms, the one who hands them in among them.
+fn guardians(
+    context: &Context<'_>,
+    key: &SubjectKey,
+    (first, subject): (PatientId, &Subject),
+    (payload, terms, hash): (&Grant, &Terms, ContentHash),
+) -> usize {
+    let ledger = context.state.ledger_id();
+    let what = (&hash, payload.supersedes);
+    let message = cosigning_message(ledger, &key.hospital, &key.subject, what, count(subject.documents.len()));
+    let mut signed = BTreeSet::from([first]);
+    for cosigned in &payload.cosigned {
+        let is_guardian = match subject.role_of(&cosigned.patient, context.day()) {
+            KeyRole::Delegate(other) => {
+                matches!(other.role, DelegateRole::Guardian { .. })
+                    && other.scope.holds(terms, context.state.diseases())
+            }
+            _ => false,
+        };
+        let public_key = cosigned.patient.public_key();
+        if is_guardian && context.signatures.verifies(public_key, &message, &cosigned.signature) {
+            signed.insert(cosigned.patient);
+        }
+    }
+    signed.len()
 }
 
 /// How many documents came to count, and how many no longer do.
@@ -77,34 +160,53 @@ struct Change {
 }
 
 /// Adds a document, and ends older ones if it takes their place.
-fn record(context: &mut Context<'_>, key: SubjectKey, mut document: Document, supersedes: bool) -> Change {
+fn record(
+    context: &mut Context<'_>,
+    speaker: &Speaker,
+    key: SubjectKey,
+    (mut document, supersedes): (Document, bool),
+    change: &mut Change,
+) {
     let at = context.moment;
-    let mut change = Change::default();
-    let state = &mut *context.state;
-    let own_denies: Vec<bool> = state.subject(&key).map_or_else(Vec::new, |subject| {
-        subject.documents.iter().map(|older| older.basis == Basis::Electronic && state.denies(&older.terms)).collect()
+    let ends: Vec<bool> = context.state.subject(&key).map_or_else(Vec::new, |subject| {
+        let of = |older: &Document| {
+            older.ended.is_none() && is_older(&document, older) && may_end(context, speaker, subject, older)
+        };
+        subject.documents.iter().map(of).collect()
     });
-    state.subjects.change(&key, |subject| {
-        if let Some(cleared) = is_late(subject, &document) {
-            document.ended = Some(Box::new(Ended { at, by: cleared.by.clone() }));
-        } else {
-            change.added = 1;
+    // Who may sign a part replaces that part alone.
+    let says_all = context.role(speaker).is_none_or(|role| match role {
+        KeyRole::Delegate(delegation) => delegation.scope.is_everything(),
+        _ => true,
+    });
+    context.state.change_subject(&key, |subject| {
+        match is_late(subject, &document) {
+            Some(cleared) => document.ended = Some(Box::new(Ended { at, by: cleared.by.clone() })),
+            None => change.added += 1,
         }
         if supersedes && document.ended.is_none() {
             let by = EndedBy::Superseded { document: document.id };
-            for (older, own_deny) in subject.documents.iter_mut().zip(own_denies) {
-                if older.ended.is_none() && takes_the_place_of(&document, older, own_deny) {
+            for (older, ends) in subject.documents.iter_mut().zip(ends) {
+                if ends {
                     older.ended = Some(Box::new(Ended { at, by: by.clone() }));
                     change.ended += 1;
                 }
             }
-            subject.clear(Cleared { day: document.signed, includes_day: document.basis == Basis::Electronic, by });
+            if says_all {
+                let includes_day = document.basis == Basis::Electronic;
+                subject.clear(Cleared { day: document.signed, includes_day, by });
+            }
+        }
+        // Who left the hospital and signs again is there again.
+        if let Some(more) = subject.more.as_mut()
+            && more.closed.is_some_and(|(reason, _)| reason == CloseReason::Moved)
+        {
+            more.closed = None;
         }
         // Most subjects have one document for ever.
         subject.documents.reserve_exact(1);
         subject.documents.push(document);
     });
-    change
 }
 
 /// Whether a document is older than what its subject last said anew.
@@ -113,52 +215,39 @@ fn is_late<'a>(subject: &'a Subject, document: &Document) -> Option<&'a Cleared>
     (document.basis == Basis::Paper && cleared.is_after(document.signed)).then_some(cleared)
 }
 
-fn takes_the_place_of(document: &Document, older: &Document, own_deny: bool) -> bool {
+fn is_older(document: &Document, older: &Document) -> bool {
     match (document.basis, older.basis) {
         (Basis::Electronic, _) => true,
         (Basis::Paper, Basis::Paper) => older.signed <= document.signed,
         // Of one day nobody knows which came first.
-        (Basis::Paper, Basis::Electronic) => older.signed < document.signed && !own_deny,
+        (Basis::Paper, Basis::Electronic) => older.signed < document.signed,
     }
 }
 
-/// Checks who signs for whom, on what basis, with which sources; tells the hospital that all forms are about.
-pub(super) fn check_forms(context: &Context<'_>, basis: Basis, forms: &[Signed]) -> Result<HospitalId, Rejection> {
-    match context.signer {
-        Signer::Patient(patient) => {
-            let key = context.state.subject_of(&patient).ok_or(Rejection::UnknownSigner)?;
-            match (basis, forms) {
-                (_, []) => Err(Rejection::EmptyBatch),
-                (Basis::Paper, _) => Err(Rejection::WrongBasis),
-                (Basis::Electronic, [(subject, ..)]) if *subject != key.subject => Err(Rejection::NotOwnSubject),
-                (Basis::Electronic, [(_, source, _)]) if *source != NO_SOURCE => Err(Rejection::SourceUnexpected),
-                (Basis::Electronic, [(subject, _, Some(_))]) => Err(Rejection::SignedDay { subject: *subject }),
-                (Basis::Electronic, [_]) => Ok(key.hospital),
-                (Basis::Electronic, [_, _, ..]) => Err(Rejection::NotOwnSubject),
-            }
-        }
-        Signer::Hospital(hospital) => {
-            if forms.is_empty() {
-                return Err(Rejection::EmptyBatch);
-            }
-            if basis != Basis::Paper {
-                return Err(Rejection::WrongBasis);
-            }
-            for (subject, source, signed) in forms {
-                if context.state.subject(&SubjectKey { hospital, subject: *subject }).is_none() {
-                    return Err(Rejection::UnknownSubject { subject: *subject });
-                }
-                if *source == NO_SOURCE {
-                    return Err(Rejection::SourceMissing { subject: *subject });
-                }
-                // Somewhere it is a day later than where blocks are dated.
-                let tomorrow = context.moment.time.plus_millis(86_400_000).date();
-                if signed.is_none_or(|day| day > tomorrow) {
-                    return Err(Rejection::SignedDay { subject: *subject });
-                }
-            }
-            Ok(hospital)
-        }
-        Signer::Researcher(_) => Err(Rejection::NotEntitled { entitled: Entitled::PatientOrHospital }),
+/// Whether the speaker may end a document of a subject: nobody but the patient's own keys ends what they forbade, and a
+/// delegate ends what lies within their scope.
+pub(super) fn may_end(context: &Context<'_>, speaker: &Speaker, subject: &Subject, document: &Document) -> bool {
+    let role = context.role(speaker);
+    if role.is_some_and(|role| role.is_patient() || role == KeyRole::Waiting) {
+        return true;
     }
+    if is_own_deny(context.state, subject, document) {
+        return false;
+    }
+    match role {
+        Some(KeyRole::Delegate(delegation)) => {
+            let terms = context.state.terms(&document.terms);
+            terms.is_some_and(|terms| delegation.scope.holds_all(terms, context.state.diseases()))
+        }
+        _ => true,
+    }
+}
+
+/// Whether a document forbids something by the patient's own key.
+fn is_own_deny(state: &State, subject: &Subject, document: &Document) -> bool {
+    let by_patient = match document.signer {
+        Signer::Patient(key) => matches!(subject.was(&key), "own" | "device"),
+        _ => false,
+    };
+    document.basis == Basis::Electronic && by_patient && state.denies(&document.terms)
 }

@@ -8,15 +8,18 @@ mod accuse;
 mod attest;
 mod contribute;
 mod decide;
+mod delegate;
 mod disclose_seeds;
 mod end_round;
 mod enrol;
 mod envelope;
 mod fail_round;
 mod grant;
+mod keys;
 mod open_key_sets;
 mod open_round;
 mod pair_keys;
+mod people;
 mod propose_study;
 mod register_guard_keys;
 mod release;
@@ -25,6 +28,7 @@ mod role_keys;
 mod run_out;
 mod seal_sum;
 mod show_lot;
+mod speaker;
 mod vote;
 mod withdraw_study;
 mod witness;
@@ -90,6 +94,7 @@ pub(crate) fn apply_unsettled(state: &mut State, block: &Block, signatures: &dyn
 /// What happens at the start of every block.
 pub(crate) fn begin(state: &mut State, moment: Moment, events: &mut Vec<Event>) {
     run_out::apply(state, moment, events);
+    keys::fall_due(state, moment, events);
 }
 
 /// Applies one transaction of the block at `moment`.
@@ -145,6 +150,15 @@ fn dispatch(context: &mut Context<'_>, body: TxBody, bytes: usize) -> Outcome {
         Payload::Witness(payload) => witness::apply(context, &payload),
         Payload::OpenKeySets(payload) => open_key_sets::apply(context, &payload),
         Payload::ShowLot(payload) => show_lot::apply(context, &payload),
+        Payload::Delegate(payload) => delegate::delegate(context, payload),
+        Payload::EndDelegation(payload) => delegate::end(context, &payload),
+        Payload::Freeze(payload) => keys::freeze(context, &payload),
+        Payload::RotateKey(payload) => keys::rotate(context, &payload),
+        Payload::DecideKey(payload) => keys::decide(context, &payload),
+        Payload::PaperDoor(payload) => keys::paper_door(context, payload),
+        Payload::Merge(payload) => people::merge(context, &payload),
+        Payload::Unmerge(payload) => people::unmerge(context, &payload),
+        Payload::Close(payload) => people::close(context, &payload),
     }
 }
 

@@ -1,9 +1,11 @@
-//! Subjects and their consent documents, as the ledger keeps them: append-only.
+//! Subjects, who signs for them, and their consent documents, as the ledger keeps them: append-only.
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use consilium_protocol::consent::Basis;
-use consilium_protocol::ids::{ContentHash, Date, DocumentId, Height, HospitalId, PatientId, SubjectId, TxHash};
-use consilium_protocol::tx::Signer;
+use consilium_protocol::ids::{
+    ContentHash, Date, DocumentId, Height, HospitalId, PatientId, SubjectId, Timestamp, TxHash,
+};
+use consilium_protocol::tx::{CloseReason, DelegateRole, DelegationScope, Signer};
 
 use super::Moment;
 
@@ -29,6 +31,117 @@ pub struct Subject {
     pub cleared: Option<Cleared>,
     /// All documents ever, in the order in which the ledger recorded them.
     pub documents: Vec<Document>,
+    /// What few subjects have.
+    pub more: Option<Box<More>>,
+}
+
+/// What few subjects have: delegates, a new key that waits, keys that are frozen, another subject that is the same person.
+#[derive(Clone, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct More {
+    /// Since when no key permits anything, if so.
+    pub frozen: Option<Moment>,
+    /// The key that takes the place of the patient's, when it has waited long enough.
+    pub rotation: Option<Rotation>,
+    /// Keys that were the patient's.
+    pub former: Vec<PatientId>,
+    /// Who else signs, or did.
+    pub delegations: Vec<Delegation>,
+    /// Whether witnessed forms permit nothing.
+    pub paper_closed: bool,
+    /// That the hospital no longer speaks with the patient.
+    pub closed: Option<(CloseReason, Moment)>,
+    /// That the subject is the same person as another, which stands for both; the last entry may be open.
+    pub merged: Vec<Merged>,
+    /// Subjects for which this one stands, or stood.
+    pub stands_for: Vec<SubjectId>,
+}
+
+/// A new key that waits.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Rotation {
+    /// The key.
+    pub key: PatientId,
+    /// When the desk recorded it.
+    pub requested: Moment,
+    /// When it takes the place of the other, unless that objects.
+    pub effective: Timestamp,
+    /// Since when the old key objects: then the desk decides.
+    pub objected: Option<Moment>,
+}
+
+/// That somebody signs for a patient.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Delegation {
+    /// The delegate's key.
+    pub key: PatientId,
+    /// What the delegate is to the patient.
+    pub role: DelegateRole,
+    /// The last day.
+    pub until: Option<Date>,
+    /// What permits they may sign.
+    pub scope: DelegationScope,
+    /// Since when.
+    pub since: Moment,
+    /// When it was ended, before its last day.
+    pub ended: Option<Moment>,
+}
+
+impl Delegation {
+    /// Whether the delegate may sign on a day.
+    pub fn holds_on(&self, day: Date) -> bool {
+        self.ended.is_none() && self.until.is_none_or(|until| day <= until)
+    }
+}
+
+/// That a subject is the same person as another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Merged {
+    /// The other.
+    pub into: SubjectId,
+    /// Since when.
+    pub since: Moment,
+    /// Until when.
+    pub until: Option<Moment>,
+}
+
+impl Merged {
+    fn holds_at(&self, height: Height) -> bool {
+        self.since.height <= height && self.until.is_none_or(|until| until.height > height)
+    }
+}
+
+/// What a key is to a subject.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyRole<'a> {
+    /// The patient's.
+    Own,
+    /// That of another machine of the patient's.
+    Device,
+    /// That of somebody who signs for the patient.
+    Delegate(&'a Delegation),
+    /// One that waits to be the patient's.
+    Waiting,
+    /// One that was the patient's, or a delegate's.
+    Former,
+}
+
+impl KeyRole<'_> {
+    /// Whether it is the patient who holds the key.
+    pub const fn is_patient(&self) -> bool {
+        matches!(self, Self::Own | Self::Device)
+    }
+
+    /// The role as one word.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Own => "own",
+            Self::Device => "device",
+            Self::Delegate(Delegation { role: DelegateRole::Guardian { .. }, .. }) => "guardian",
+            Self::Delegate(_) => "proxy",
+            Self::Waiting => "waiting",
+            Self::Former => "former",
+        }
+    }
 }
 
 /// That a subject took back, or replaced, all that was said up to a day.
@@ -55,6 +168,63 @@ impl Cleared {
 }
 
 impl Subject {
+    /// What a key is to the subject on a day.
+    pub fn role_of(&self, key: &PatientId, day: Date) -> KeyRole<'_> {
+        if self.patient.as_ref() == Some(key) {
+            return KeyRole::Own;
+        }
+        let Some(more) = &self.more else { return KeyRole::Former };
+        if more.rotation.as_ref().is_some_and(|rotation| rotation.key == *key) {
+            return KeyRole::Waiting;
+        }
+        let delegation = more.delegations.iter().find(|delegation| delegation.key == *key && delegation.holds_on(day));
+        match delegation {
+            Some(Delegation { role: DelegateRole::Device, .. }) => KeyRole::Device,
+            Some(delegation) => KeyRole::Delegate(delegation),
+            None => KeyRole::Former,
+        }
+    }
+
+    /// What the holder of a key was to the patient when they signed something: what the key has become since does not matter.
+    pub fn was(&self, key: &PatientId) -> &'static str {
+        let delegations = self.more.as_ref().map_or(&[][..], |more| &more.delegations);
+        match delegations.iter().find(|delegation| delegation.key == *key).map(|delegation| delegation.role) {
+            None => "own",
+            Some(DelegateRole::Device) => "device",
+            Some(DelegateRole::Proxy) => "proxy",
+            Some(DelegateRole::Guardian { .. }) => "guardian",
+        }
+    }
+
+    /// Whether no key may permit anything: the keys are frozen, or a new one waits.
+    pub fn is_frozen(&self) -> bool {
+        self.more.as_ref().is_some_and(|more| more.frozen.is_some() || more.rotation.is_some())
+    }
+
+    /// The new key that takes the other's place by itself, if one waits for that.
+    pub(crate) fn due_rotation(&self) -> Option<&Rotation> {
+        self.more.as_ref()?.rotation.as_ref().filter(|rotation| rotation.objected.is_none())
+    }
+
+    /// The subject that stands for this one after all of the block at `height`, if another does.
+    pub fn merged_at(&self, height: Height) -> Option<SubjectId> {
+        let merged = self.more.as_ref()?.merged.iter().rev().find(|merged| merged.holds_at(height))?;
+        Some(merged.into)
+    }
+
+    /// Every key that ever was of the subject.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = PatientId> {
+        let more = self.more.as_deref();
+        let delegates = more.map_or(&[][..], |more| &more.delegations).iter().map(|delegation| delegation.key);
+        let former = more.map_or(&[][..], |more| &more.former).iter().copied();
+        let waiting = more.and_then(|more| more.rotation.as_ref()).map(|rotation| rotation.key);
+        self.patient.into_iter().chain(waiting).chain(former).chain(delegates)
+    }
+
+    pub(crate) fn more_mut(&mut self) -> &mut More {
+        self.more.get_or_insert_default()
+    }
+
     /// The documents that are current after all of the block at `height`.
     pub fn documents_at(&self, height: Height) -> impl Iterator<Item = &Document> {
         self.documents.iter().filter(move |document| document.is_current_at(height))
@@ -129,6 +299,8 @@ pub enum EndedBy {
         /// The newer document.
         document: DocumentId,
     },
+    /// The patient left the hospital.
+    Moved,
 }
 
 impl EndedBy {
@@ -137,14 +309,13 @@ impl EndedBy {
         match self {
             Self::Revocation { .. } => "revoked",
             Self::Superseded { .. } => "superseded",
+            Self::Moved => "ended when the patient left the hospital",
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use consilium_protocol::ids::Timestamp;
-
     use super::*;
 
     #[test]

@@ -34,14 +34,14 @@ use consilium_protocol::consent::{DiseaseTree, Terms};
 use consilium_protocol::genesis::{Genesis, Member};
 use consilium_protocol::hash::tagged;
 use consilium_protocol::ids::{
-    AppHash, BlockHash, ContentHash, Height, HospitalId, LedgerId, PatientId, ResearcherId, RoundNumber, Sequence,
-    StudyId, SubjectId, Timestamp, TxHash,
+    AppHash, BlockHash, ContentHash, Date, Height, HospitalId, LedgerId, PatientId, ResearcherId, RoundNumber,
+    Sequence, StudyId, SubjectId, Timestamp, TxHash,
 };
 use consilium_protocol::privacy::MicroRho;
 use consilium_protocol::tx::Signer;
 
 use crate::certificate::Validator;
-use consent::{Subject, SubjectKey};
+use consent::{KeyRole, Subject, SubjectKey};
 use members::{Ballot, Researcher};
 use study::{Course, GuardKeys, Phase, Proposal, Study};
 use table::Table;
@@ -124,6 +124,8 @@ pub struct State {
     pub(crate) patients: Table<PatientId, SubjectKey>,
     /// Follows from `courses`: those that wait for members, and may expire.
     waiting: BTreeSet<StudyId>,
+    /// Follows from `subjects`: those with a new key that waits for its time.
+    rotating: BTreeSet<SubjectKey>,
 }
 
 impl State {
@@ -162,6 +164,7 @@ impl State {
             privacy_losses: Table::default(),
             patients: Table::default(),
             waiting: BTreeSet::new(),
+            rotating: BTreeSet::new(),
         }
     }
 
@@ -235,7 +238,36 @@ impl State {
         self.subjects.get(key)
     }
 
-    /// Whose key it is.
+    /// What a key is to whom, today.
+    pub fn role_of(&self, patient: &PatientId, day: Date) -> Option<(SubjectKey, KeyRole<'_>)> {
+        let key = self.subject_of(patient)?;
+        Some((key, self.subject(&key)?.role_of(patient, day)))
+    }
+
+    /// Changes a subject; nothing happens when there is none.
+    pub(crate) fn change_subject(&mut self, key: &SubjectKey, change: impl FnOnce(&mut Subject)) {
+        self.subjects.change(key, change);
+        self.index_subject(key);
+    }
+
+    fn index_subject(&mut self, key: &SubjectKey) {
+        if self.subject(key).is_some_and(|subject| subject.due_rotation().is_some()) {
+            self.rotating.insert(*key);
+        } else {
+            self.rotating.remove(key);
+        }
+    }
+
+    /// The subjects with a new key whose time has come.
+    pub(crate) fn due_rotations(&self, now: Timestamp) -> Vec<SubjectKey> {
+        let is_due = |key: &&SubjectKey| {
+            let rotation = self.subject(key).and_then(Subject::due_rotation);
+            rotation.is_some_and(|rotation| rotation.effective <= now)
+        };
+        self.rotating.iter().filter(is_due).copied().collect()
+    }
+
+    /// Whose key it is, or was.
     pub fn subject_of(&self, patient: &PatientId) -> Option<SubjectKey> {
         self.patients.get(patient).copied()
     }
@@ -383,7 +415,9 @@ impl State {
         self.sequences.roll_back();
         self.researchers.roll_back();
         self.ballots.roll_back();
-        self.subjects.roll_back();
+        for key in self.subjects.roll_back() {
+            self.index_subject(&key);
+        }
         self.terms.roll_back();
         self.proposals.roll_back();
         self.guard_keys.roll_back();
@@ -435,8 +469,11 @@ impl State {
     /// Ends loading: sets the head, and what follows from the entries.
     pub(crate) fn loaded(&mut self, head: Head) {
         for (key, subject) in self.subjects.entries() {
-            if let Some(patient) = subject.patient {
+            for patient in subject.keys() {
                 self.patients.put(patient, *key);
+            }
+            if subject.due_rotation().is_some() {
+                self.rotating.insert(*key);
             }
         }
         let ids: Vec<StudyId> = self.courses.entries().keys().copied().collect();

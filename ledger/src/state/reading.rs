@@ -152,6 +152,12 @@ impl State {
         let mut classes = Classes::default();
         let mut terms: Vec<ContentHash> = Vec::new();
         for (id, subject) in self.subjects_of(hospital) {
+            if subject.more.is_some()
+                && let Some(allowed) = self.allowed_of_several(hospital, id, subject, (asked, height))
+            {
+                tell(id, classes.of_data(allowed));
+                continue;
+            }
             terms.clear();
             terms.extend(subject.documents_at(height).map(|document| document.terms));
             if terms.is_empty() {
@@ -164,6 +170,37 @@ impl State {
             tell(id, classes.of(&terms, |terms| self.allowed_by(terms, asked)));
         }
         classes.into_list()
+    }
+
+    /// What may be read of a subject that is one person with others: nothing of those that another stands for, and of that
+    /// other what all of them allow. `None` for a subject that is alone.
+    fn allowed_of_several(
+        &self,
+        hospital: &HospitalId,
+        id: SubjectId,
+        subject: &Subject,
+        (asked, height): (&Use, Height),
+    ) -> Option<AllowedData> {
+        if subject.merged_at(height).is_some() {
+            return Some(AllowedData::default());
+        }
+        let others = self.stands_for(&SubjectKey { hospital: *hospital, subject: id }, height);
+        (!others.is_empty()).then(|| {
+            let mut allowed = self.allowed_by(&distinct_terms(subject, height), asked);
+            for other in others {
+                allowed.intersect(&self.allowed_by(&distinct_terms(other, height), asked));
+            }
+            allowed
+        })
+    }
+
+    /// The subjects that one stands for after all of the block at `height`.
+    fn stands_for(&self, key: &SubjectKey, height: Height) -> Vec<&Subject> {
+        let more = self.subject(key).and_then(|subject| subject.more.as_ref());
+        let names = more.map_or(&[][..], |more| &more.stands_for);
+        let others =
+            names.iter().filter_map(|name| self.subject(&SubjectKey { hospital: key.hospital, subject: *name }));
+        others.filter(|other| other.merged_at(height) == Some(key.subject)).collect()
     }
 
     fn allowed_by(&self, terms: &[ContentHash], asked: &Use) -> AllowedData {
@@ -183,10 +220,15 @@ impl State {
     pub fn reach(&self, study: &StudyId, hospital: &HospitalId) -> Option<Reach> {
         let asked = self.use_of(&self.study(study)?, hospital, self.time())?;
         let mut by_terms: BTreeMap<Vec<ContentHash>, u64> = BTreeMap::new();
-        for (_, subject) in self.subjects_of(hospital) {
+        let mut reach = Reach::default();
+        for (id, subject) in self.subjects_of(hospital) {
+            if subject.more.is_some() {
+                let key = SubjectKey { hospital: *hospital, subject: id };
+                reach.add(&self.decide(&key, &asked, self.height())?, 1);
+                continue;
+            }
             *by_terms.entry(distinct_terms(subject, self.height())).or_default() += 1;
         }
-        let mut reach = Reach::default();
         for (terms, subjects) in &by_terms {
             reach.add(&self.decided_by(terms, &asked), *subjects);
         }
@@ -200,8 +242,20 @@ impl State {
     }
 
     fn decide(&self, key: &SubjectKey, asked: &Use, height: Height) -> Option<Decision> {
-        let documents = self
-            .documents_at(key, height)
+        let subject = self.subject(key)?;
+        if subject.merged_at(height).is_some() {
+            return Some(evaluate(&[], asked, self.diseases()));
+        }
+        let mut decision = self.decide_alone(subject, asked, height)?;
+        for other in self.stands_for(key, height) {
+            decision.intersect(self.decide_alone(other, asked, height)?);
+        }
+        Some(decision)
+    }
+
+    fn decide_alone(&self, subject: &Subject, asked: &Use, height: Height) -> Option<Decision> {
+        let documents = subject
+            .documents_at(height)
             .map(|document| Some(DocumentTerms { document: document.id, terms: self.terms(&document.terms)? }))
             .collect::<Option<Vec<_>>>()?;
         Some(evaluate(&documents, asked, self.diseases()))
@@ -265,16 +319,18 @@ impl Classes {
         if let Some(class) = self.by_terms.get(terms) {
             return *class;
         }
-        let allowed = evaluate(terms);
-        let class = if allowed.is_empty() {
-            None
-        } else {
-            // More classes than a `u32` counts do not fit into memory; beyond, nothing would be allowed.
-            let next = u32::try_from(self.by_data.len()).ok()?;
-            Some(*self.by_data.entry(allowed).or_insert(next))
-        };
+        let class = self.of_data(evaluate(terms));
         self.by_terms.insert(terms.to_vec(), class);
         class
+    }
+
+    fn of_data(&mut self, allowed: AllowedData) -> Option<u32> {
+        if allowed.is_empty() {
+            return None;
+        }
+        // More classes than a `u32` counts do not fit into memory; beyond, nothing would be allowed.
+        let next = u32::try_from(self.by_data.len()).ok()?;
+        Some(*self.by_data.entry(allowed).or_insert(next))
     }
 
     fn into_list(self) -> Vec<AllowedData> {

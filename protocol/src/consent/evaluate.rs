@@ -88,6 +88,21 @@ pub struct Decision {
 }
 
 impl Decision {
+    /// Leaves what another decision about the same person allows as well.
+    pub fn intersect(&mut self, other: Self) {
+        self.allowed.intersect(&other.allowed);
+        for (label, allowed) in &mut self.by_label {
+            allowed.intersect(other.by_label.get(label).unwrap_or(&AllowedData::default()));
+        }
+        // Where one says nothing, nothing is said for the person.
+        match self.reasons.is_empty() || other.reasons.is_empty() {
+            true => self.reasons.clear(),
+            false => self.reasons.extend(other.reasons),
+        }
+        self.conditions.extend(other.conditions);
+        self.obligations.extend(other.obligations);
+    }
+
     /// What keeps the subject out, if nothing may be read: of all rules the one that was nearest to a permission.
     pub fn why_not(&self) -> Option<Reason> {
         if !self.allowed.is_empty() {

@@ -129,6 +129,11 @@ impl<T> Scope<T> {
         }
     }
 
+    /// Whether nothing is in it.
+    pub const fn is_nothing(&self) -> bool {
+        matches!(self, Self::Only(list) if list.is_empty())
+    }
+
     fn len(&self) -> usize {
         match self {
             Self::Any => 0,
