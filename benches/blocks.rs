@@ -8,7 +8,7 @@ use consilium::cli::{Failure, propose};
 use consilium::demo::acts::follow;
 use consilium::demo::consortium::{Consortium, Plan};
 use consilium::demo::synthetic::{Synthetic, write_store};
-use consilium_protocol::consent::{Action, Base, Effect, Rule, Scope, Terms};
+use consilium_protocol::consent::{Action, Effect, Rule, Scope, Terms};
 use consilium_protocol::genesis::Deadlines;
 use consilium_protocol::policy::DisclosurePolicy;
 use consilium_protocol::study::StudySpec;
@@ -41,7 +41,7 @@ fn fill(store: &Path, person: i64) -> std::io::Result<()> {
 
 fn research() -> Terms {
     let rule = Rule::new(Effect::Permit, Action::Aggregate, Scope::Any);
-    Terms { base: Base::Deny, rules: vec![rule], policy_uri: String::new() }
+    Terms::opt_in(vec![rule])
 }
 
 /// Milliseconds from handing in until the block, one transaction after another.

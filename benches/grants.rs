@@ -28,7 +28,7 @@ struct World {
 
 fn terms() -> Terms {
     let rule = Rule::new(Effect::Permit, Action::Aggregate, Scope::Only(vec![Purpose::HealthResearch]));
-    Terms { base: Base::Deny, rules: vec![rule], policy_uri: String::new() }
+    Terms::opt_in(vec![rule])
 }
 
 async fn world() -> World {

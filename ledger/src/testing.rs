@@ -8,11 +8,14 @@ use consilium_ledger::certificate::{Certificate, VoteKind, vote_digest};
 use consilium_ledger::state::State;
 use consilium_ledger::state::consent::SubjectKey;
 use consilium_protocol::catalogue::{CatalogueColumn, CatalogueTable, ColumnKind};
-use consilium_protocol::consent::{Action, Base, Basis, Domain, Effect, Purpose, Rule, Scope, Terms};
+use consilium_protocol::consent::{
+    Action, Base, Declarations, Domain, Effect, Establishment, Jurisdiction, Purpose, Rule, Scope, Terms,
+};
 use consilium_protocol::genesis::{Deadlines, GENESIS_VERSION, Genesis, Member};
 use consilium_protocol::hash::tagged;
 use consilium_protocol::ids::{
-    ChainId, ContentHash, Height, HospitalId, LedgerId, RoundNumber, Sequence, StudyId, SubjectId, Timestamp, TxHash,
+    ChainId, ContentHash, Date, Height, HospitalId, LedgerId, RoundNumber, Sequence, StudyId, SubjectId, Timestamp,
+    TxHash,
 };
 use consilium_protocol::kem::{KemPublicKey, KemSecretKey};
 use consilium_protocol::keys::{Signature, SigningKey};
@@ -24,8 +27,8 @@ use consilium_protocol::study::{
     Cohort, Protection, SPEC_VERSION, Statistic, StatisticKind, StudySpec, Totals, study_id,
 };
 use consilium_protocol::tx::{
-    AccreditResearcher, Approve, Blob, Contribute, Countersignature, Enrol, Enrolment, Form, Grant, OpenRound,
-    PairKeys, Payload, ProposeStudy, SignedTx, Signer, TxBody, VeilCommitment, enrolment_message,
+    AccreditResearcher, Approve, Blob, Contribute, Countersignature, Enrol, Enrolment, Given, GivenTerms, Grant,
+    OpenRound, PairKeys, Payload, ProposeStudy, SignedTx, Signer, TxBody, VeilCommitment, enrolment_message,
 };
 use zeroize::Zeroizing;
 
@@ -229,6 +232,12 @@ pub(crate) fn subject(name: u32) -> SubjectId {
     SubjectId::from_bytes(bytes)
 }
 
+/// A university's.
+pub(crate) fn establishment() -> Establishment {
+    let country = "DE".parse().expect("a country");
+    Establishment { country, jurisdiction: Jurisdiction::Gdpr, for_profit: false }
+}
+
 /// Some content by a number; never all zeros.
 pub(crate) fn content(name: u8) -> ContentHash {
     let mut bytes = [1; 32];
@@ -239,14 +248,22 @@ pub(crate) fn content(name: u8) -> ContentHash {
 /// Terms that permit one purpose to everybody.
 pub(crate) fn permit(purpose: Purpose) -> Terms {
     let rule = Rule::new(Effect::Permit, Action::Aggregate, Scope::Only(vec![purpose]));
-    Terms { base: Base::Deny, rules: vec![rule], policy_uri: String::new() }
+    Terms::opt_in(vec![rule])
 }
 
 /// Paper forms of these subjects, witnessed by their hospital.
 pub(crate) fn paper(terms: Terms, supersedes: bool, names: impl IntoIterator<Item = u32>) -> Payload {
-    let form = |name| Form { subject: subject(name), source: content(9) };
-    Payload::Grant(Grant { terms, basis: Basis::Paper, supersedes, forms: names.into_iter().map(form).collect() })
+    paper_of(terms, supersedes, names.into_iter().map(|name| (name, SIGNED)))
 }
+
+/// Paper forms of these subjects, each signed on a day, witnessed by their hospital.
+pub(crate) fn paper_of(terms: Terms, supersedes: bool, forms: impl IntoIterator<Item = (u32, i32)>) -> Payload {
+    let form = |(name, day)| Given { subject: subject(name), source: content(9), signed: Some(Date::from_days(day)) };
+    Payload::Grant(Grant::paper(GivenTerms::Whole(terms), supersedes, forms.into_iter().map(form).collect()))
+}
+
+/// The day on which paper forms are signed, where it does not matter: that of the ledger's first block.
+pub(crate) const SIGNED: i32 = 0;
 
 /// A study that counts, told apart by a number.
 pub(crate) fn spec(name: u8) -> StudySpec {
@@ -254,7 +271,8 @@ pub(crate) fn spec(name: u8) -> StudySpec {
         version: SPEC_VERSION,
         title: format!("Study {name}"),
         description: "How many there are.".to_string(),
-        purpose: Purpose::HealthResearch,
+        purposes: vec![Purpose::HealthResearch],
+        declared: Declarations::default(),
         protection: Protection::Open,
         min_joint_count: 0,
         totals: Totals::Shown,
@@ -336,6 +354,7 @@ impl Ledger {
             name: "Ada".to_string(),
             organisation: "University".to_string(),
             hospital: None,
+            establishment: establishment(),
         })
     }
 
@@ -402,7 +421,7 @@ impl Ledger {
     /// What a member says when it approves.
     pub(crate) fn approval(&self, hospital: usize, study: StudyId) -> Payload {
         let lot = self.consortium.lot(hospital, study, 0);
-        Payload::Approve(Approve { study, reason: String::new(), pair_key: sealing_key(), lot })
+        Payload::Approve(Approve { study, reason: String::new(), pair_key: sealing_key(), lot, ticked: Vec::new() })
     }
 
     /// What a member says of the secrets that it encapsulated, given how many approved before it.

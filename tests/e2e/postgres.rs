@@ -191,7 +191,7 @@ fn a_round_goes_on_when_the_database_is_there_again() {
         let more = format!("INSERT INTO cdm.person SELECT n, 8532, 1950 FROM generate_series(11, {PATIENTS}) n");
         admin.execute(&more).await.unwrap();
         let folder = tempfile::tempdir()?;
-        let deadlines = Deadlines { approval_ms: 600_000, grace_ms: 60_000, round_ms: 90_000, ..QUICK };
+        let deadlines = Deadlines { approval_ms: 600_000, grace_ms: 60_000, round_ms: 90_000, ..Deadlines::default() };
         let mut setup = plan(folder.path().to_path_buf(), deadlines);
         setup.hospitals.truncate(3);
         setup.policy.min_site_count = 2;

@@ -10,8 +10,10 @@ use consilium_engine::pseudonym::LinkSecret;
 use consilium_engine::statistics::{Compared, Layout};
 use consilium_engine::store::StoreConfig;
 use consilium_engine::worker::Counted;
-use consilium_protocol::consent::{Action, AllowedData, DiseaseTree, DocumentTerms, Purpose, Roll, Use, evaluate};
-use consilium_protocol::ids::{DocumentId, Height, ResearcherId, StudyId, SubjectId};
+use consilium_protocol::consent::{
+    AllowedData, DiseaseTree, DocumentTerms, Establishment, Purpose, Requester, Roll, Use, evaluate,
+};
+use consilium_protocol::ids::{Date, DocumentId, Height, ResearcherId, StudyId, SubjectId};
 use consilium_protocol::study::StudySpec;
 
 use crate::support::{program, research};
@@ -22,15 +24,9 @@ pub const BOUNDS: Bounds = Bounds { memory_bytes: 256 << 20, time: MINUTE, proce
 /// Everything, for any research.
 pub fn everything() -> AllowedData {
     let terms = research();
-    let asked = Use {
-        action: Action::Aggregate,
-        purpose: Purpose::HealthResearch,
-        researcher: ResearcherId::from_public_key([1; 32]),
-        organisation: String::new(),
-        hospital: None,
-        study: StudyId::from_bytes([2; 32]),
-        day: "2026-06-01".parse().unwrap(),
-    };
+    let establishment = Establishment::not_for_profit("DE").expect("a country");
+    let by = Requester::researcher(ResearcherId::from_public_key([1; 32]), None, String::new(), establishment);
+    let asked = Use::of_study(StudyId::from_bytes([2; 32]), vec![Purpose::HealthResearch], by, Date::from_days(20_000));
     let document = DocumentTerms { document: DocumentId::from_bytes([3; 32]), terms: &terms };
     evaluate(&[document], &asked, &DiseaseTree::new(&[])).allowed
 }
@@ -42,7 +38,7 @@ pub fn roll(link: &LinkSecret, persons: &[i64]) -> Roll {
     subjects.sort_unstable();
     Roll {
         height: Height::new(1),
-        day: consilium_protocol::ids::Date::from_days(20_000),
+        day: Date::from_days(20_000),
         classes: vec![everything()],
         class_of: subjects.iter().map(|_| Some(0)).collect(),
         subjects: Arc::new(subjects),

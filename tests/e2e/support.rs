@@ -11,7 +11,7 @@ use consilium::demo::synthetic::{Synthetic, write_store};
 use consilium::home::Home;
 use consilium::home::secrets::{self, Kind};
 use consilium::net::client::{Node, refused};
-use consilium_protocol::consent::{Action, Base, Effect, Purpose, Rule, Scope, Terms};
+use consilium_protocol::consent::{Action, Effect, Purpose, Rule, Scope, Terms};
 use consilium_protocol::genesis::Deadlines;
 use consilium_protocol::hash::{Tagged, tagged};
 use consilium_protocol::ids::{HospitalId, RoundNumber, StudyId};
@@ -200,7 +200,7 @@ pub fn research() -> Terms {
 /// Aggregate statistics for one purpose.
 pub fn permit(purpose: Purpose) -> Terms {
     let rule = Rule::new(Effect::Permit, Action::Aggregate, Scope::Only(vec![purpose]));
-    Terms { base: Base::Deny, rules: vec![rule], policy_uri: String::new() }
+    Terms::opt_in(vec![rule])
 }
 
 /// How many patients there are, and how many of each sex.

@@ -221,8 +221,9 @@ fn the_documented_consent_is_told_in_words_and_counts_everybody() {
             let persons: Vec<_> = world.persons[position].iter().enumerate().map(with_wallet).collect();
             world.consortium.enrol(position, &persons).await?;
             let forms = folder.path().join("forms.csv");
-            let lines = world.persons[position].iter().map(|person| format!("{person},{}\n", "ab".repeat(32)));
-            fs::write(&forms, "person_id,form\n".to_string() + &lines.collect::<String>())?;
+            let lines =
+                world.persons[position].iter().map(|person| format!("{person},{},2026-01-31\n", "ab".repeat(32)));
+            fs::write(&forms, "person_id,form,signed\n".to_string() + &lines.collect::<String>())?;
             let args = ["patients", "grant", "--terms", terms, "--forms", forms.to_str().unwrap()];
             assert_tells_of_the_example(&run(&world.consortium.hospitals[position].home, &args, 0));
         }

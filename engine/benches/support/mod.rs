@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Date32Array, Int64Array, RecordBatch};
 use consilium_protocol::consent::{
-    Action, AllowedData, Base, DiseaseTree, DocumentTerms, Effect, Purpose, Rule, Scope, Terms, Use, Window, evaluate,
+    Action, AllowedData, DiseaseTree, DocumentTerms, Effect, Establishment, Purpose, Requester, Rule, Scope, Terms,
+    Use, Window, evaluate,
 };
 use consilium_protocol::ids::{Date, DocumentId, ResearcherId, StudyId};
 
@@ -82,16 +83,10 @@ pub(crate) fn arranged(runtime: &tokio::runtime::Runtime, folder: &Path) -> Path
 /// What a consent to any aggregate allows, for the days of a window.
 pub(crate) fn allowed(window: Window) -> AllowedData {
     let rule = Rule { window, ..Rule::new(Effect::Permit, Action::Aggregate, Scope::Any) };
-    let terms = Terms { base: Base::Deny, rules: vec![rule], policy_uri: String::new() };
-    let asked = Use {
-        action: Action::Aggregate,
-        purpose: Purpose::HealthResearch,
-        researcher: ResearcherId::from_public_key([1; 32]),
-        organisation: String::new(),
-        hospital: None,
-        study: StudyId::from_bytes([2; 32]),
-        day: Date::from_days(20_600),
-    };
+    let terms = Terms::opt_in(vec![rule]);
+    let establishment = Establishment::not_for_profit("DE").expect("a country");
+    let by = Requester::researcher(ResearcherId::from_public_key([1; 32]), None, String::new(), establishment);
+    let asked = Use::of_study(StudyId::from_bytes([2; 32]), vec![Purpose::HealthResearch], by, Date::from_days(20_600));
     let document = DocumentTerms { document: DocumentId::from_bytes([3; 32]), terms: &terms };
     evaluate(&[document], &asked, &DiseaseTree::new(&[])).allowed
 }

@@ -9,8 +9,8 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use consilium_protocol::consent::{
-    Action, AllowedData, Base, ClassList, DiseaseTree, DocumentTerms, Domain, Effect, Permissions, Purpose, Roll, Rule,
-    Scope, Terms, Use, evaluate,
+    Action, AllowedData, ClassList, DiseaseTree, DocumentTerms, Domain, Effect, Establishment, Permissions, Purpose,
+    Requester, Roll, Rule, Scope, Terms, Use, evaluate,
 };
 use consilium_protocol::ids::{DocumentId, Height, ResearcherId, StudyId, SubjectId};
 use consilium_protocol::study::StudySpec;
@@ -69,16 +69,15 @@ fn link() -> LinkSecret {
 fn allowed(data: Scope<Domain>) -> AllowedData {
     let mut rule = Rule::new(Effect::Permit, Action::Aggregate, Scope::Any);
     rule.data = data;
-    let terms = Terms { base: Base::Deny, rules: vec![rule], policy_uri: String::new() };
-    let asked = Use {
-        action: Action::Aggregate,
-        purpose: Purpose::HealthResearch,
-        researcher: ResearcherId::from_public_key([1; 32]),
-        organisation: String::new(),
-        hospital: None,
-        study: StudyId::from_bytes([2; 32]),
-        day: "2026-06-01".parse().expect("a date"),
-    };
+    let terms = Terms::opt_in(vec![rule]);
+    let establishment = Establishment::not_for_profit("DE").expect("a country");
+    let by = Requester::researcher(ResearcherId::from_public_key([1; 32]), None, String::new(), establishment);
+    let asked = Use::of_study(
+        StudyId::from_bytes([2; 32]),
+        vec![Purpose::HealthResearch],
+        by,
+        "2026-06-01".parse().expect("a date"),
+    );
     let document = DocumentTerms { document: DocumentId::from_bytes([3; 32]), terms: &terms };
     evaluate(&[document], &asked, &DiseaseTree::new(&[])).allowed
 }

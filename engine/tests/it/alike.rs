@@ -280,7 +280,7 @@ async fn no_day_beyond_the_calendar_is_within_a_window_without_an_end() {
     let store = Store::open(&StoreConfig::of(folder.path()), &[]).await.expect("an open store");
     let mut permit = Rule::new(Effect::Permit, Action::Aggregate, Scope::Only(vec![Purpose::HealthResearch]));
     permit.window = Window { from: "2020-01-02".parse::<Date>().ok(), to: None };
-    let terms = Terms { base: Base::Deny, rules: vec![permit], policy_uri: String::new() };
+    let terms = Terms::opt_in(vec![permit]);
     let subjects = store.subjects(&link()).await.expect("subjects");
     let people = Permissions {
         height: Height::new(7),

@@ -294,7 +294,7 @@ pub(crate) fn is_open(person: i64, domain: Domain, row_day: Option<i32>) -> bool
 
 fn documents(person: i64) -> Vec<Terms> {
     let rule = |effect| Rule::new(effect, Action::Aggregate, Scope::Only(vec![Purpose::HealthResearch]));
-    let terms = |rules| Terms { base: Base::Deny, rules, policy_uri: String::new() };
+    let terms = Terms::opt_in;
     let date = |text: &str| text.parse::<Date>().ok();
     let mut permit = rule(Effect::Permit);
     match kind(person) {
@@ -376,7 +376,7 @@ pub(crate) fn allowed(terms: &Terms) -> AllowedData {
 
 /// Full consent of everybody.
 pub(crate) async fn everybody(store: &Store, link: &LinkSecret) -> Permissions {
-    let terms = Terms { base: Base::Permit, rules: Vec::new(), policy_uri: String::new() };
+    let terms = Terms { base: Base::Permit, ..Terms::opt_in(Vec::new()) };
     let allowed = allowed(&terms);
     let subjects = store.subjects(link).await.expect("subjects");
     Permissions {

@@ -179,10 +179,13 @@ fn record(
         KeyRole::Delegate(delegation) => delegation.scope.is_everything(),
         _ => true,
     });
+    let restates = supersedes && says_all;
+    let others = if restates { others_replaced(context, speaker, key, &document) } else { Vec::new() };
+    let (id, mut is_current) = (document.id, false);
     context.state.change_subject(&key, |subject| {
         match is_late(subject, &document) {
             Some(cleared) => document.ended = Some(Box::new(Ended { at, by: cleared.by.clone() })),
-            None => change.added += 1,
+            None => (change.added, is_current) = (change.added + 1, true),
         }
         if supersedes && document.ended.is_none() {
             let by = EndedBy::Superseded { document: document.id };
@@ -207,6 +210,30 @@ fn record(
         subject.documents.reserve_exact(1);
         subject.documents.push(document);
     });
+    for other in others.into_iter().filter(|_| is_current) {
+        context.state.change_subject(&other, |subject| {
+            for older in subject.documents.iter_mut().filter(|older| older.ended.is_none()) {
+                older.ended = Some(Box::new(Ended { at, by: EndedBy::Superseded { document: id } }));
+                change.ended += 1;
+            }
+            if let Some(merged) = subject.more_mut().merged.last_mut() {
+                merged.restated = Some(at);
+            }
+        });
+    }
+}
+
+/// The subjects that one stands for of which a document replaces everything: what the person said under another name.
+fn others_replaced(context: &Context<'_>, speaker: &Speaker, key: SubjectKey, document: &Document) -> Vec<SubjectKey> {
+    let more = context.state.subject(&key).and_then(|subject| subject.more.as_ref());
+    let names = more.map_or(&[][..], |more| &more.stands_for);
+    let is_replaced = |other: &SubjectKey| {
+        context.state.subject(other).is_some_and(|other| {
+            let ends = |older: &Document| is_older(document, older) && may_end(context, speaker, other, older);
+            other.counts_beside(&key.subject, context.moment.height) && other.current().all(ends)
+        })
+    };
+    names.iter().map(|name| SubjectKey { subject: *name, ..key }).filter(is_replaced).collect()
 }
 
 /// Whether a document is older than what its subject last said anew.

@@ -31,7 +31,7 @@ pub(super) fn merge(context: &mut Context<'_>, payload: &Merge) -> Outcome {
     if payload.from == payload.into || stands_for.iter().any(stands) {
         return Err(Rejection::AlreadyMerged { subject: payload.from });
     }
-    let merged = Merged { into: payload.into, since: context.moment, until: None };
+    let merged = Merged { into: payload.into, since: context.moment, until: None, restated: None };
     context.state.change_subject(&key(payload.from), |subject| subject.more_mut().merged.push(merged));
     context.state.change_subject(&key(payload.into), |subject| {
         let stands_for = &mut subject.more_mut().stands_for;

@@ -102,11 +102,17 @@ pub struct Merged {
     pub since: Moment,
     /// Until when.
     pub until: Option<Moment>,
+    /// Since when what the other says is said for both: it has been signed anew.
+    pub restated: Option<Moment>,
 }
 
 impl Merged {
     fn holds_at(&self, height: Height) -> bool {
         self.since.height <= height && self.until.is_none_or(|until| until.height > height)
+    }
+
+    fn counts_at(&self, height: Height) -> bool {
+        self.holds_at(height) && self.restated.is_none_or(|restated| restated.height > height)
     }
 }
 
@@ -210,6 +216,12 @@ impl Subject {
     pub fn merged_at(&self, height: Height) -> Option<SubjectId> {
         let merged = self.more.as_ref()?.merged.iter().rev().find(|merged| merged.holds_at(height))?;
         Some(merged.into)
+    }
+
+    /// Whether what this one allows counts beside what the one allows that stands for it.
+    pub fn counts_beside(&self, other: &SubjectId, height: Height) -> bool {
+        let merged = self.more.as_ref().map_or(&[][..], |more| &more.merged);
+        merged.iter().any(|merged| merged.into == *other && merged.counts_at(height))
     }
 
     /// Every key that ever was of the subject.

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use consilium_protocol::consent::{
-    Action, AllowedData, ClassList, Decision, DocumentTerms, Form, Permissions, Reach, Reason, Requester, Roll,
-    RuleReason, Use, evaluate,
+    AllowedData, ClassList, Decision, DocumentTerms, Permissions, Reach, Reason, Requester, Roll, RuleReason, Use,
+    evaluate,
 };
 use consilium_protocol::ids::{
     ContentHash, DocumentId, Height, HospitalId, RoundNumber, StudyId, SubjectId, Timestamp,
@@ -114,20 +114,16 @@ impl State {
     pub fn use_of(&self, study: &Study<'_>, hospital: &HospitalId, time: Timestamp) -> Option<Use> {
         let researcher = self.researchers().get(&study.proposal.researcher)?;
         let spec = &study.proposal.spec;
+        let by = Requester::researcher(
+            study.proposal.researcher,
+            researcher.hospital,
+            researcher.organisation.clone(),
+            researcher.establishment,
+        );
         Some(Use {
-            action: Action::Aggregate,
-            form: Form::Statistics,
-            purposes: spec.purposes.clone(),
             declared: spec.declared.clone(),
-            by: Requester {
-                researcher: Some(study.proposal.researcher),
-                hospital: researcher.hospital,
-                organisation: researcher.organisation.clone(),
-                establishment: researcher.establishment,
-            },
-            study: Some(study.id),
-            day: time.date(),
             ticked: study.course.decisions.get(hospital).map(|decision| decision.ticked.clone()).unwrap_or_default(),
+            ..Use::of_study(study.id, spec.purposes.clone(), by, time.date())
         })
     }
 
@@ -195,12 +191,12 @@ impl State {
     }
 
     /// The subjects that one stands for after all of the block at `height`.
-    fn stands_for(&self, key: &SubjectKey, height: Height) -> Vec<&Subject> {
+    pub(crate) fn stands_for(&self, key: &SubjectKey, height: Height) -> Vec<&Subject> {
         let more = self.subject(key).and_then(|subject| subject.more.as_ref());
         let names = more.map_or(&[][..], |more| &more.stands_for);
         let others =
             names.iter().filter_map(|name| self.subject(&SubjectKey { hospital: key.hospital, subject: *name }));
-        others.filter(|other| other.merged_at(height) == Some(key.subject)).collect()
+        others.filter(|other| other.counts_beside(&key.subject, height)).collect()
     }
 
     fn allowed_by(&self, terms: &[ContentHash], asked: &Use) -> AllowedData {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
 
-use super::levels::{Country, Form, Jurisdiction};
+use super::levels::{Country, CountryError, Form, Jurisdiction};
 use super::{Action, Purpose};
 use crate::hash::tagged;
 use crate::ids::{ContentHash, Date, HospitalId, ResearcherId, StudyId};
@@ -31,6 +31,28 @@ pub struct Use {
     pub ticked: BTreeSet<Condition>,
 }
 
+impl Use {
+    /// The statistics of a study that declares nothing, at a hospital that has found nothing met.
+    pub const fn of_study(study: StudyId, purposes: Vec<Purpose>, by: Requester, day: Date) -> Self {
+        Self {
+            action: Action::Aggregate,
+            form: Form::Statistics,
+            purposes,
+            declared: Declarations {
+                traits: Vec::new(),
+                promises: Vec::new(),
+                ethics: None,
+                collaborators: Vec::new(),
+                publishes_from: None,
+            },
+            by,
+            study: Some(study),
+            day,
+            ticked: BTreeSet::new(),
+        }
+    }
+}
+
 /// Who wants to use data: a researcher, a hospital, or a third party.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Requester {
@@ -44,6 +66,18 @@ pub struct Requester {
     pub establishment: Establishment,
 }
 
+impl Requester {
+    /// A researcher, as members accredited them.
+    pub const fn researcher(
+        researcher: ResearcherId,
+        hospital: Option<HospitalId>,
+        organisation: String,
+        establishment: Establishment,
+    ) -> Self {
+        Self { researcher: Some(researcher), hospital, organisation, establishment }
+    }
+}
+
 /// Where an organisation is and what it is, as members voted when they accredited it.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
@@ -55,6 +89,16 @@ pub struct Establishment {
     pub jurisdiction: Jurisdiction,
     /// Whether it is there to make a profit.
     pub for_profit: bool,
+}
+
+impl Establishment {
+    /// An organisation not for profit under the GDPR.
+    ///
+    /// # Errors
+    /// When the country is none.
+    pub fn not_for_profit(country: &str) -> Result<Self, CountryError> {
+        Ok(Self { country: country.parse()?, jurisdiction: Jurisdiction::Gdpr, for_profit: false })
+    }
 }
 
 /// What a study says of itself, beside its purposes. What it does not say is taken for the worse.

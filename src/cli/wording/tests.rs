@@ -27,7 +27,7 @@ fn deny(data: &[Domain], window: Window) -> Rule {
 }
 
 fn terms(base: Base, rules: Vec<Rule>) -> Terms {
-    Terms { base, rules, policy_uri: String::new() }
+    Terms { base, ..Terms::opt_in(rules) }
 }
 
 fn diseases() -> DiseaseTree {

@@ -242,6 +242,6 @@ fn allowed(domains: Option<&[Domain]>) -> AllowedData {
         }
         None => vec![permit],
     };
-    let terms = Terms { base: Base::Deny, rules, policy_uri: String::new() };
+    let terms = Terms::opt_in(rules);
     hospital::allowed(&terms)
 }

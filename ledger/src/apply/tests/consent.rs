@@ -1,11 +1,11 @@
 use consilium_protocol::consent::{Base, Basis, Purpose, Terms, TermsError, Window};
-use consilium_protocol::ids::DocumentId;
-use consilium_protocol::tx::{Enrol, Form, Grant, Payload, Revocation, Revoke, document_id};
+use consilium_protocol::ids::{Date, DocumentId};
+use consilium_protocol::tx::{Enrol, Given, GivenTerms, Grant, Payload, Revocation, Revoke, document_id};
 
-use crate::apply::grant::NO_SOURCE;
+use crate::apply::speaker::NO_SOURCE;
 use crate::rejection::{Entitled, Rejection};
 use crate::state::consent::{Document, EndedBy};
-use crate::testing::{Ledger, Who, content, paper, permit, subject};
+use crate::testing::{Ledger, SIGNED, Who, content, paper, permit, subject};
 
 const HOSPITAL: Who = Who::Hospital(0);
 const PATIENT: Who = Who::Patient(1);
@@ -23,16 +23,19 @@ fn terms() -> Terms {
 }
 
 fn electronic(name: u32) -> Grant {
-    let forms = vec![Form { subject: subject(name), source: NO_SOURCE }];
-    Grant { terms: terms(), basis: Basis::Electronic, supersedes: false, forms }
+    Grant::electronic(GivenTerms::Whole(terms()), false, subject(name))
 }
 
 fn revoke(basis: Basis, forms: &[(u32, Option<DocumentId>)]) -> Payload {
-    let source = if basis == Basis::Paper { content(8) } else { NO_SOURCE };
+    let (source, signed) = match basis {
+        Basis::Paper => (content(8), Some(Date::from_days(SIGNED))),
+        Basis::Electronic => (NO_SOURCE, None),
+    };
     let form = |(name, document): &(u32, Option<DocumentId>)| Revocation {
         subject: subject(*name),
         document: *document,
         source,
+        signed,
     };
     Payload::Revoke(Revoke { basis, forms: forms.iter().map(form).collect() })
 }
@@ -84,7 +87,10 @@ fn a_superseding_document_ends_the_current_ones_and_keeps_them() {
 fn each_reason_not_to_grant() {
     let mut ledger = enrolled();
     ledger.accredit(1);
-    let forms = |names: &[u32], source| names.iter().map(|n| Form { subject: subject(*n), source }).collect();
+    let signed = |source| (source != NO_SOURCE).then(|| Date::from_days(SIGNED));
+    let forms = |names: &[u32], source| -> Vec<Given> {
+        names.iter().map(|n| Given { subject: subject(*n), source, signed: signed(source) }).collect()
+    };
     let base = electronic(2);
     let grant = |basis, forms| Payload::Grant(Grant { basis, forms, ..base.clone() });
     let by_patient = [
@@ -115,7 +121,7 @@ fn each_reason_not_to_grant() {
     bad.rules[0].valid = Window { from: "2020-01-02".parse().ok(), to: "2020-01-01".parse().ok() };
     let outcome = ledger.one(HOSPITAL, paper(bad, false, [1]));
     assert_eq!(outcome, Err(Rejection::Terms(TermsError::EmptyPeriod)));
-    let opt_out = Terms { base: Base::Permit, rules: vec![], policy_uri: String::new() };
+    let opt_out = Terms { base: Base::Permit, ..Terms::opt_in(Vec::new()) };
     assert_eq!(ledger.one(HOSPITAL, paper(opt_out, false, [1])), Err(Rejection::BasePermit));
     assert!(documents(&ledger, 1).is_empty() && documents(&ledger, 2).is_empty());
     assert_eq!(ledger.state.figures().grants, 0);
@@ -161,7 +167,7 @@ fn each_reason_not_to_revoke() {
     assert_eq!(ledger.one(PATIENT, revoke(Basis::Electronic, &[(2, Some(of_two))])), ended);
 }
 
-/// What consent costs on the ledger: the terms once a transaction, then 48 bytes a form.
+/// What consent costs on the ledger: the terms once a transaction, then 53 bytes a form.
 #[test]
 fn a_batch_spreads_the_cost_of_a_transaction() {
     let mut ledger = Ledger::new(3);
@@ -169,7 +175,7 @@ fn a_batch_spreads_the_cost_of_a_transaction() {
     let bytes = |ledger: &mut Ledger, payload| ledger.sign(HOSPITAL, payload).encoded_len();
     let one = bytes(&mut ledger, paper(terms(), false, [0]));
     let many = bytes(&mut ledger, paper(terms(), false, 0..500));
-    assert_eq!(many - one, 499 * 48);
+    assert_eq!(many - one, 499 * 53);
     assert!(one < 256, "{one}");
     assert_eq!(ledger.one(HOSPITAL, paper(terms(), false, 0..500)), Ok(()));
     let figures = ledger.state.figures();

@@ -1,13 +1,13 @@
 //! The bytes of everything that is stored or hashed. A change here is a change of the ledger's format.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use consilium_protocol::consent::{Basis, Purpose, TermsError};
 use consilium_protocol::ids::{
-    AppHash, BlockHash, ContentHash, DocumentId, Height, HospitalId, PatientId, ResearcherId, RoundNumber, Sequence,
-    StudyId, SubjectId, Timestamp, TxHash,
+    AppHash, BlockHash, ContentHash, Date, DocumentId, Height, HospitalId, PatientId, ResearcherId, RoundNumber,
+    Sequence, StudyId, SubjectId, Timestamp, TxHash,
 };
 use consilium_protocol::kem::{KemPublicKey, PUBLIC_KEY_BYTES};
 use consilium_protocol::privacy::MicroRho;
@@ -24,7 +24,7 @@ use crate::state::study::{
 };
 use crate::state::{Figures, Head, Moment};
 use crate::store::StoredResult;
-use crate::testing::{Ledger, Who, paper, permit, spec};
+use crate::testing::{Ledger, Who, establishment, paper, permit, spec};
 
 /// Hexadecimal, with eight and more equal bytes in a row written `[byte*count]`.
 fn runs(bytes: &[u8]) -> String {
@@ -79,17 +79,18 @@ fn consent_and_members() {
         basis: Basis::Paper,
         source: hash(3),
         signer,
+        signed: Date::from_days(7),
         granted: moment(),
         ended: None,
     };
-    golden(&document, "[01*32][02*32]01[03*32]02[bb*32]0500000000000000020100000000000000");
+    golden(&document, "[01*32][02*32]01[03*32]02[bb*32]070000000500000000000000020100000000000000");
     let by = EndedBy::Superseded { document: DocumentId::from_bytes([4; 32]) };
     document.ended = Some(Box::new(Ended { at: moment(), by }));
-    let subject = Subject { enrolled: moment(), patient: None, documents: vec![document] };
+    let subject = Subject { enrolled: moment(), patient: None, cleared: None, documents: vec![document], more: None };
     golden(
         &subject,
-        "050000000000000002010000000000000001000000[01*32][02*32]01[03*32]02[bb*32]0500000000000000\
-         0201000000000000010500000000000000020100000000000001[04*32]",
+        "05000000000000000201000000000000000001000000[01*32][02*32]01[03*32]02[bb*32]070000000500000000000000\
+         0201000000000000010500000000000000020100000000000001[04*32]00",
     );
     let by = EndedBy::Revocation { tx: TxHash::from_bytes([6; 32]), signer, basis: Basis::Electronic, source: hash(0) };
     golden(&by, "00[06*32]02[bb*32][00*33]");
@@ -97,22 +98,24 @@ fn consent_and_members() {
         name: "A".to_string(),
         organisation: "B".to_string(),
         hospital: Some(hospital()),
+        establishment: establishment(),
         height: Height::new(1),
     };
-    golden(&researcher, "0100000041010000004201[aa*32]0100000000000000");
+    golden(&researcher, "0100000041010000004201[aa*32]444500000100000000000000");
     let ballot = Ballot {
         proposal: AccreditResearcher {
             researcher: ResearcherId::from_public_key([0xcc; 32]),
             name: "A".to_string(),
             organisation: "B".to_string(),
             hospital: None,
+            establishment: establishment(),
         },
         proposer: hospital(),
         proposed: moment(),
         votes: BTreeMap::from([(hospital(), true)]),
         outcome: BallotOutcome::Failed,
     };
-    golden(&ballot, "[cc*32]0100000041010000004200[aa*32]0500000000000000020100000000000001000000[aa*32]0102");
+    golden(&ballot, "[cc*32]010000004101000000420044450000[aa*32]0500000000000000020100000000000001000000[aa*32]0102");
 }
 
 #[test]
@@ -126,7 +129,10 @@ fn studies() {
     golden(&[Phase::Rejected, Phase::Withdrawn, Phase::Expired, Phase::Failed], "05060708");
     let course = Course {
         phase: Phase::Collecting { round: RoundNumber::new(0) },
-        decisions: BTreeMap::from([(hospital(), Decision { approved: true, reason: "ok".to_string(), at: moment() })]),
+        decisions: BTreeMap::from([(
+            hospital(),
+            Decision { approved: true, reason: "ok".to_string(), ticked: BTreeSet::new(), at: moment() },
+        )]),
         approvals: vec![Approval {
             hospital: hospital(),
             pair_key: KemPublicKey::from_bytes([3; PUBLIC_KEY_BYTES]),
@@ -173,7 +179,7 @@ fn studies() {
     };
     golden(
         &course,
-        "020000000001000000[aa*32]01020000006f6b0500000000000000020100000000000001000000[aa*32][03*1216]01[08*32]0900000000\
+        "020000000001000000[aa*32]01020000006f6b000000000500000000000000020100000000000001000000[aa*32][03*1216]01[08*32]0900000000\
          0000000100000001000000[aa*32][06*32]01000000000000000500000000000000020100000000000001000000[aa*32]01000000[aa*32]\
          [01*32]4000000000000000[0f*32]060000000000000001[09*32]0700000000000000[0a*32]01[0b*32]080000000000000001000000[aa*32][10*32]01[aa*32]01000000[aa*32][02*32]07[00*8]01000000[0c*32]03000000000000\
          00[0d*32]040000000000000001000000[0e*32]02000000050101000000[aa*32]01000000[ab*32]020403000000000000010500000000000000020100000000000002",
@@ -268,7 +274,7 @@ fn events() {
         (Event::ResearcherAccredited { proposal, researcher }, "02[01*32][cc*32]"),
         (Event::ProposalFailed { proposal }, "03[01*32]"),
         (Event::Enrolled { hospital, subjects: 1 }, "04[aa*32]01000000"),
-        (Event::Granted { hospital, documents: 1, superseded: 2 }, "05[aa*32]0100000002000000"),
+        (Event::Granted { hospital, documents: 1, superseded: 2, late: 3 }, "05[aa*32]010000000200000003000000"),
         (Event::Revoked { hospital, documents: 1 }, "06[aa*32]01000000"),
         (Event::StudyProposed { study, researcher }, "07[55*32][cc*32]"),
         (Event::StudyDecided { study, hospital, approved: false }, "08[55*32][aa*32]00"),

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use consilium_protocol::consent::{Basis, Purpose};
-use consilium_protocol::ids::{DocumentId, RoundNumber, StudyId, TxHash};
+use consilium_protocol::ids::{Date, DocumentId, RoundNumber, StudyId, TxHash};
 use consilium_protocol::tx::{
     Attest, Enrol, FailRound, OpenRound, Payload, Reject, Release, Revocation, Revoke, Vote, WithdrawStudy, document_id,
 };
@@ -12,7 +12,7 @@ use consilium_protocol::tx::{
 use crate::apply::apply;
 use crate::state::State;
 use crate::state::study::Phase;
-use crate::testing::{Ledger, Who, content, paper, permit, subject};
+use crate::testing::{Ledger, Who, content, paper_of, permit, subject};
 
 const MEMBERS: u8 = 4;
 const APPROVAL: u64 = 10_000;
@@ -25,8 +25,10 @@ enum Action {
     Accredit(usize),
     Vote(usize, bool),
     Enrol(usize, u32),
-    Grant(usize, u32, bool),
-    RevokeAll(usize, u32),
+    /// With the day on which it was signed.
+    Grant(usize, u32, bool, i32),
+    /// With the day on which it was signed.
+    RevokeAll(usize, u32, i32),
     RevokeOne(usize, u32, usize),
     Propose(u8),
     Decide(u8, usize, bool),
@@ -79,23 +81,66 @@ impl Model {
         self.0.iter().any(|(_, a)| *a == Action::Enrol(h, s))
     }
 
-    /// For each document ever: whether it is current, after the first `facts` facts.
+    /// For each document ever: whether it is current, after the first `facts` facts. What was signed later counts, whatever
+    /// came first: a document counts unless something of its subject, before it or after, takes its place or takes it back.
     fn documents(&self, h: usize, s: u32, facts: usize) -> Vec<bool> {
-        let mut documents = Vec::new();
-        for (_, action) in &self.0[..facts] {
-            match action {
-                Action::Grant(gh, gs, supersedes) if (*gh, *gs) == (h, s) => {
-                    if *supersedes {
-                        documents.fill(false);
-                    }
-                    documents.push(true);
+        let said: Vec<Action> = self.0[..facts]
+            .iter()
+            .map(|(_, action)| *action)
+            .filter(|action| match action {
+                Action::Grant(ah, a_s, ..) | Action::RevokeAll(ah, a_s, _) | Action::RevokeOne(ah, a_s, _) => {
+                    (*ah, *a_s) == (h, s)
                 }
-                Action::RevokeAll(rh, rs) if (*rh, *rs) == (h, s) => documents.fill(false),
-                Action::RevokeOne(rh, rs, which) if (*rh, *rs) == (h, s) => documents[*which] = false,
+                _ => false,
+            })
+            .collect();
+        let mut documents: Vec<(usize, i32, bool)> = Vec::new();
+        for (position, action) in said.iter().enumerate() {
+            match action {
+                Action::Grant(_, _, supersedes, day) => {
+                    let late = said[..position].iter().enumerate().any(|(earlier, action)| match action {
+                        Action::Grant(_, _, true, other) => day < other && !self.was_late(&said, earlier),
+                        Action::RevokeAll(_, _, other) => day <= other,
+                        _ => false,
+                    });
+                    if *supersedes && !late {
+                        documents.iter_mut().filter(|d| d.1 <= *day).for_each(|d| d.2 = false);
+                    }
+                    documents.push((position, *day, !late));
+                }
+                Action::RevokeAll(_, _, day) => {
+                    documents.iter_mut().filter(|d| d.1 <= *day).for_each(|d| d.2 = false);
+                }
+                Action::RevokeOne(_, _, which) => documents[*which].2 = false,
                 _ => {}
             }
         }
-        documents
+        documents.into_iter().map(|(_, _, current)| current).collect()
+    }
+
+    /// Whether the grant at a position came late: then it takes nothing's place.
+    fn was_late(&self, said: &[Action], position: usize) -> bool {
+        let Action::Grant(_, _, _, day) = said[position] else { return false };
+        said[..position].iter().enumerate().any(|(earlier, action)| match action {
+            Action::Grant(_, _, true, other) => day < *other && !self.was_late(said, earlier),
+            Action::RevokeAll(_, _, other) => day <= *other,
+            _ => false,
+        })
+    }
+
+    /// Whether taking all back changes anything: it ends something, or says so for a later day than was said before.
+    fn revokes(&self, h: usize, s: u32, day: i32) -> bool {
+        let before = self.documents(h, s, self.0.len());
+        let mut after = Self(self.0.clone());
+        after.0.push((0, Action::RevokeAll(h, s, day)));
+        let ends = after.documents(h, s, after.0.len()) != before;
+        // A form of this day, or of one before, that came now would count but for this.
+        let counts = |model: &Self| {
+            let mut model = Self(model.0.clone());
+            model.0.push((0, Action::Grant(h, s, false, day)));
+            model.documents(h, s, model.0.len()).last().copied() == Some(true)
+        };
+        ends || counts(self)
     }
 
     fn decisions(&self, study: u8) -> Vec<(u64, usize, bool)> {
@@ -230,8 +275,8 @@ impl Model {
             Action::Accredit(_) => !self.is_accredited() && !self.proposal_is_open(),
             Action::Vote(h, _) => self.proposal_is_open() && !self.votes().contains_key(&h),
             Action::Enrol(h, s) => !self.is_enrolled(h, s),
-            Action::Grant(h, s, _) => self.is_enrolled(h, s),
-            Action::RevokeAll(h, s) => self.documents(h, s, self.0.len()).contains(&true),
+            Action::Grant(h, s, ..) => self.is_enrolled(h, s),
+            Action::RevokeAll(h, s, day) => self.is_enrolled(h, s) && self.revokes(h, s, day),
             Action::RevokeOne(h, s, which) => self.documents(h, s, self.0.len()).get(which) == Some(&true),
             Action::Propose(study) => self.is_accredited() && phase(study) == "none",
             Action::Decide(study, h, _) => {
@@ -295,6 +340,11 @@ impl Dice {
         (z ^ (z >> 31)) % bound
     }
 
+    /// A day before that of the blocks.
+    fn day(&mut self) -> i32 {
+        -(self.below(6) as i32)
+    }
+
     fn action(&mut self, rounds: &[usize; 2]) -> Action {
         let member = self.below(4) as usize;
         let (hospital, name) = (self.below(2) as usize, self.below(3) as u32);
@@ -307,8 +357,8 @@ impl Dice {
             0 => Action::Accredit(member),
             1 | 2 => Action::Vote(member, yes),
             3 | 4 => Action::Enrol(hospital, name),
-            5..=8 => Action::Grant(hospital, name, self.below(2) == 0),
-            9 => Action::RevokeAll(hospital, name),
+            5..=8 => Action::Grant(hospital, name, self.below(2) == 0, self.day()),
+            9 => Action::RevokeAll(hospital, name, self.day()),
             10 | 11 => Action::RevokeOne(hospital, name, self.below(4) as usize),
             12 => Action::Propose(study),
             13..=16 => Action::Decide(study, member, yes),
@@ -319,7 +369,7 @@ impl Dice {
             31 | 32 => Action::Fail(study, member, round),
             33..=37 => Action::Pair(study, member),
             _ if self.below(12) == 0 => Action::Withdraw(study),
-            _ => Action::Grant(hospital, name, false),
+            _ => Action::Grant(hospital, name, false, self.day()),
         }
     }
 }
@@ -340,8 +390,9 @@ impl Run {
 
     fn payload(&self, action: Action) -> (Who, Payload) {
         let name = |study| self.study(study);
-        let revocation = |s, document| {
-            let forms = vec![Revocation { subject: subject(s), document, source: content(8) }];
+        let revocation = |s, document, day| {
+            let signed = Some(Date::from_days(day));
+            let forms = vec![Revocation { subject: subject(s), document, source: content(8), signed }];
             Payload::Revoke(Revoke { basis: Basis::Paper, forms })
         };
         match action {
@@ -353,13 +404,13 @@ impl Run {
                 let subjects = vec![self.ledger.consortium.enrolment(h, s, None)];
                 (Who::Hospital(h), Payload::Enrol(Enrol { subjects }))
             }
-            Action::Grant(h, s, supersedes) => {
-                (Who::Hospital(h), paper(permit(Purpose::GeneralResearch), supersedes, [s]))
+            Action::Grant(h, s, supersedes, day) => {
+                (Who::Hospital(h), paper_of(permit(Purpose::GeneralResearch), supersedes, [(s, day)]))
             }
-            Action::RevokeAll(h, s) => (Who::Hospital(h), revocation(s, None)),
+            Action::RevokeAll(h, s, day) => (Who::Hospital(h), revocation(s, None, day)),
             Action::RevokeOne(h, s, which) => {
                 let known = self.documents.get(&(h, s)).and_then(|list| list.get(which)).copied();
-                (Who::Hospital(h), revocation(s, Some(known.unwrap_or(DocumentId::from_bytes([0xee; 32])))))
+                (Who::Hospital(h), revocation(s, Some(known.unwrap_or(DocumentId::from_bytes([0xee; 32]))), 0))
             }
             Action::Propose(study) => (Who::Researcher(1), Ledger::study_proposal(study)),
             Action::Decide(study, h, true) => (Who::Hospital(h), self.ledger.approval(h, name(study))),
@@ -402,7 +453,7 @@ impl Run {
         if expected {
             match action {
                 Action::Accredit(_) => self.proposal = tx,
-                Action::Grant(h, s, _) => self.documents.entry((h, s)).or_default().push(document_id(&tx, 0)),
+                Action::Grant(h, s, ..) => self.documents.entry((h, s)).or_default().push(document_id(&tx, 0)),
                 _ => {}
             }
             self.model.0.push((now, action));

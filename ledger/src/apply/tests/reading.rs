@@ -1,5 +1,5 @@
 use consilium_protocol::consent::{Action, Basis, Disease, Domain, Effect, Purpose, Reason, Rule, Scope, Terms};
-use consilium_protocol::ids::{Height, RoundNumber, StudyId};
+use consilium_protocol::ids::{Date, Height, RoundNumber, StudyId};
 use consilium_protocol::tx::{FailRound, Payload, Revocation, Revoke};
 
 use crate::state::reading::ReadingError;
@@ -8,7 +8,8 @@ use crate::testing::{Ledger, Who, content, paper, permit, subject};
 const FIRST: RoundNumber = RoundNumber::new(0);
 
 fn revoke(name: u32) -> Payload {
-    let form = Revocation { subject: subject(name), document: None, source: content(8) };
+    let form =
+        Revocation { subject: subject(name), document: None, source: content(8), signed: Some(Date::from_days(0)) };
     Payload::Revoke(Revoke { basis: Basis::Paper, forms: vec![form] })
 }
 
@@ -54,7 +55,7 @@ fn a_round_reads_consent_as_of_its_block() {
     assert_eq!(names(&ledger, study, FIRST, 0), [1, 3, 5]);
     assert_eq!(permissions.classes.len(), 2, "as many as there are answers");
     let open = |name| -> usize { permissions.of(&subject(name)).map_or(0, |allowed| allowed.iter().count()) };
-    assert_eq!((open(1), open(2), open(3), open(4), open(6)), (10, 0, 1, 0, 0));
+    assert_eq!((open(1), open(2), open(3), open(4), open(6)), (14, 0, 1, 0, 0));
     assert!(names(&ledger, study, FIRST, 1).is_empty(), "a grant at one hospital opens nothing at another");
 
     // Revoked and granted afterwards: the round reads what it read.
@@ -146,7 +147,7 @@ fn a_subject_sees_every_round_that_could_have_read_its_data() {
     let record = history(0, 1).remove(0);
     assert_eq!((record.study, record.round, record.allowed), (study, FIRST, true));
     assert_eq!(record.outcome, "running");
-    assert_eq!((record.documents.len(), record.data.iter().count()), (1, 10));
+    assert_eq!((record.documents.len(), record.data.iter().count()), (1, 14));
     let denied = history(0, 2).remove(0);
     assert!(!denied.allowed && denied.data.is_empty());
     let said: Vec<Reason> = denied.reasons.iter().map(|r| r.reason).collect();
@@ -179,7 +180,7 @@ fn classes_agree_with_asking_each_subject() {
     let hospital = ledger.consortium.hospital(0);
     let round = ledger.state.study(&study).expect("a study").course.rounds[0].clone();
     for height in [round.opened.height, Height::new(20), Height::new(40)] {
-        let asked = ledger.state.use_of(&ledger.state.study(&study).expect("a study"), round.opened.time);
+        let asked = ledger.state.use_of(&ledger.state.study(&study).expect("a study"), &hospital, round.opened.time);
         let asked = asked.expect("an accredited researcher");
         let permissions = ledger.state.consent_to(&asked, &hospital, height);
         let mut allowed = 0;

@@ -166,8 +166,15 @@ fn decisions_are_by_members_with_reasons() {
     let study = ledger.proposed();
     let entitled = Entitled::Hospital;
     let lot = ledger.consortium.lot(0, study, 0);
-    let approve =
-        |reason: &str| Payload::Approve(Approve { study, reason: reason.to_string(), pair_key: sealing_key(), lot });
+    let approve = |reason: &str| {
+        Payload::Approve(Approve {
+            study,
+            reason: reason.to_string(),
+            pair_key: sealing_key(),
+            lot,
+            ticked: Vec::new(),
+        })
+    };
     assert_eq!(ledger.one(RESEARCHER, approve("")), Err(Rejection::NotEntitled { entitled }));
     for reason in ["", " ", "\u{7}", &"x".repeat(MAX_REASON_BYTES + 1)] {
         let payload = Payload::Reject(Reject { study, reason: reason.to_string() });
