@@ -27,6 +27,7 @@
 //! - [`replica`]: the ledger as this hospital has it, and the other members;
 //! - [`net`]: TLS pinned to the genesis file, and the client;
 //! - [`home`]: keys, configuration and state on disk;
+//! - [`words`]: consents in plain words, in the reader's language;
 //! - [`vocabulary`]: the diseases that consents and studies name.
 //!
 //! Start with [`studies`].
@@ -42,6 +43,7 @@ pub mod replica;
 pub mod studies;
 pub mod vault;
 pub mod vocabulary;
+pub mod words;
 pub mod worker;
 
 #[cfg(test)]

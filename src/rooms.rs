@@ -14,8 +14,9 @@ const fn room(folders: &'static [&'static str], knows: &'static [&'static str]) 
 }
 
 /// From the bottom up: a room knows only rooms above it in this list, and of what is [outside](OUTSIDE), what it says.
-const ROOMS: [Room; 9] = [
+const ROOMS: [Room; 10] = [
     room(&["vocabulary"], &["protocol"]),
+    room(&["words"], &["vocabulary", "protocol"]),
     room(&["worker"], &["protocol", "engine"]),
     room(&["home"], &["worker", "protocol", "engine"]),
     room(&["net"], &["protocol", "wire", "network"]),
@@ -32,6 +33,7 @@ const ROOMS: [Room; 9] = [
         &["cli", "demo"],
         &[
             "vocabulary",
+            "words",
             "worker",
             "home",
             "net",
