@@ -22,10 +22,10 @@ use consilium_protocol::wire;
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
-use super::wording::data_in_words;
 use super::{Failure, Global, connect, counted, member_named, term};
 use crate::home::{self, FileError, Home};
 use crate::net::client::{Node, refused};
+use crate::words::Language;
 use crate::worker::once;
 
 /// `consilium export`
@@ -147,7 +147,8 @@ pub(crate) async fn audit(args: &AuditArgs, global: &Global) -> Result<(), Failu
         let named = Named::read(&genesis, open()?).map_err(|e| broken(&e))?;
         narrow(&mut report, &named.studies).await;
     }
-    term::show(global.json, &report_json(&report), |_| audit_text(&report, &genesis));
+    let language = global.language();
+    term::show(global.json, &report_json(&report, language), |_| audit_text(&report, &genesis, language));
     Ok(())
 }
 
@@ -211,7 +212,7 @@ fn one<T: Copy + ToString>(ids: &BTreeSet<T>, what: &str, prefix: &str) -> Resul
 }
 
 /// An audit's verdict for people.
-pub(crate) fn audit_text(report: &AuditReport, genesis: &Genesis) -> String {
+pub(crate) fn audit_text(report: &AuditReport, genesis: &Genesis, language: Language) -> String {
     let mut text = format!(
         "The ledger `{}` is intact: every block, certificate and result was replayed from the genesis file.\n\n",
         genesis.chain_id
@@ -239,7 +240,7 @@ pub(crate) fn audit_text(report: &AuditReport, genesis: &Genesis) -> String {
                 let read = match (u.allowed, u.data.is_empty()) {
                     (false, _) => "nothing: not permitted".to_string(),
                     (true, true) => "nothing that it asked for".to_string(),
-                    (true, false) => data_in_words(&u.data),
+                    (true, false) => language.data(&u.data),
                 };
                 let when = term::moment(u.opened.time.get());
                 [u.opened.height.to_string(), when, u.study.short(), read, u.outcome.to_string()]
@@ -313,7 +314,7 @@ pub(crate) fn figures(report: &AuditReport) -> String {
 }
 
 /// An audit for machines.
-pub(crate) fn report_json(report: &AuditReport) -> Value {
+pub(crate) fn report_json(report: &AuditReport, language: Language) -> Value {
     let kinds: serde_json::Map<String, Value> = report
         .transactions
         .iter()
@@ -341,7 +342,7 @@ pub(crate) fn report_json(report: &AuditReport) -> Value {
     };
     let subjects: Vec<Value> = report.subjects.iter().map(subject).collect();
     let used = |(key, used): &(SubjectKey, UseRecord)| {
-        let data = if used.data.is_empty() { String::new() } else { data_in_words(&used.data) };
+        let data = if used.data.is_empty() { String::new() } else { language.data(&used.data) };
         json!({ "hospital": key.hospital, "subject": key.subject, "study": used.study, "round": used.round,
             "height": used.opened.height, "time_ms": used.opened.time, "permitted": used.allowed, "data": data,
             "contributed": used.contributed, "outcome": used.outcome })

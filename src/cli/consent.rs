@@ -1,25 +1,22 @@
-//! What a patient does: `consent …` and `history`.
+//! What a patient does: `consent …`.
 
-use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Subcommand;
-use consilium_engine::cohort::Reads;
-use consilium_protocol::consent::{AllowedData, Decision, DiseaseTree, Terms, Window};
+use consilium_protocol::consent::{Decision, Terms};
 use consilium_protocol::genesis::{Genesis, Member};
 use consilium_protocol::ids::{DocumentId, StudyId, SubjectId, Timestamp};
 use consilium_protocol::keys::SigningKey;
-use consilium_protocol::study::StudySpec;
 use consilium_protocol::tx::{Grant, Payload, Revoke, Signer, enrolment_message};
 use consilium_protocol::wire;
 use serde_json::{Value, json};
 
-use super::terms::{PlaceArgs, TermsArgs, given};
-use super::wording::{data_in_words, notes, terms_in_words};
+use super::history::{self, current, document_json, documents, noted, says};
+use super::terms::{self, PlaceArgs, TermsArgs, preset_terms};
 use super::{Failure, Global, connect, member_named, reach, study, term};
 use crate::home::{Home, Role};
 use crate::net::client::{ClientError, Node, refused};
-use crate::worker::once;
+use crate::words::{Preset, Teller, fill};
 
 /// `consilium consent`
 #[derive(clap::Args, Debug)]
@@ -38,6 +35,8 @@ enum Command {
     Revoke(RevokeArgs),
     /// My consents at each hospital
     Show,
+    /// What there is to choose from, in plain words
+    Presets,
     /// Whether a study could use my data now, which, and why; a hospital asks for a patient, or for all of them in sum
     Explain(ExplainArgs),
 }
@@ -96,14 +95,6 @@ struct RevokeArgs {
     /// One document, or the first digits of it (default: all)
     #[arg(long)]
     document: Option<String>,
-}
-
-/// `consilium history`
-#[derive(clap::Args, Debug)]
-pub struct HistoryArgs {
-    /// For a hospital: the patient's id in its own tables
-    #[arg(long)]
-    person: Option<i64>,
 }
 
 /// A hospital where the wallet is enrolled.
@@ -203,6 +194,7 @@ pub(crate) async fn run(args: Args, global: &Global) -> Result<(), Failure> {
         Command::Grant(args) => grant(&args, global).await,
         Command::Revoke(args) => revoke(&args, global).await,
         Command::Show => show(global).await,
+        Command::Presets => presets(global),
         Command::Explain(args) => explain(&args, global).await,
     }
 }
@@ -224,38 +216,45 @@ async fn grant(args: &GrantArgs, global: &Global) -> Result<(), Failure> {
     let terms = args.terms.terms()?;
     let supersedes = args.place.takes_the_place_of_older(&terms);
     let (node, account) = one_account(global, args.hospital.as_deref()).await?;
-    let diseases = Home::open(&global.home)?.genesis()?.diseases();
-    let in_words = terms_in_words(&terms, &diseases);
+    let teller = Teller::new(global.language(), &Home::open(&global.home)?.genesis()?);
+    let screen = teller.language.screen();
+    let in_words = teller.terms(&terms);
     let others: Vec<&wire::Document> = account.reply.documents.iter().filter(|d| d.ended_height == 0).collect();
     let mut holding = if supersedes { Vec::new() } else { current(&account.reply.documents) };
     holding.push(terms.clone());
-    let notes = notes(&holding.iter().collect::<Vec<_>>());
+    let warnings = teller.warnings(&terms);
+    let notes = teller.notes(&holding.iter().collect::<Vec<_>>());
+    let told: Vec<String> = warnings.iter().chain(&notes).cloned().collect();
     let what = format!(
-        "At {}: this {in_words}\n\n{}\n\n{}",
-        account.member.name,
-        beside_others(&others, supersedes, &diseases),
-        noted(&notes)
+        "{}\n\n{in_words}\n\n{}\n\n{}",
+        fill(&screen.at, &[("hospital", &account.member.name)]),
+        beside_others(&others, supersedes, &teller),
+        noted(&told, teller.language)
     );
-    let mut report = json!({ "hospital": account.member.id, "in_words": in_words, "notes": notes, "dry_run": args.dry_run,
-        "ends": supersedes.then(|| others.iter().map(|d| hex::encode(&d.document)).collect::<Vec<_>>()).unwrap_or_default(),
-        "stays": if supersedes { Vec::new() } else { others.iter().map(|d| hex::encode(&d.document)).collect::<Vec<_>>() } });
+    let ids = |these| if these { others.iter().map(|d| hex::encode(&d.document)).collect() } else { Vec::new() };
+    let mut report = json!({ "hospital": account.member.id, "in_words": in_words, "notes": told, "dry_run": args.dry_run,
+        "ends": ids(supersedes), "stays": ids(!supersedes) });
     if args.dry_run {
-        term::show(global.json, &report, |_| format!("{}Nothing was signed.", what));
+        term::show(global.json, &report, |_| format!("{what}{}", screen.nothing_signed));
         return Ok(());
     }
-    if !args.yes && !global.json && !term::agrees(&what, "Sign this?")? {
+    if args.yes || global.json {
+        warnings.iter().for_each(term::warn);
+    } else if !term::agrees(&what, &screen.sign)? {
         return Err(Failure::new("nothing was signed"));
     }
-    let payload = Payload::Grant(Grant::electronic(given(&node, &terms).await?, supersedes, account.subject()?));
+    let given = terms::given(&node, &terms).await?;
+    let payload = Payload::Grant(Grant::electronic(given, supersedes, account.subject()?));
     let included = node.submit(Signer::Patient(account.key.patient()), &account.key, payload).await?;
     report["height"] = json!(included.height);
     report["tx"] = json!(included.hash);
     term::show(global.json, &report, |_| {
+        let place = [("hospital", account.member.name.as_str()), ("height", &included.height.to_string())];
         format!(
-            "Recorded at {}, block {}. From now on it {in_words}\n\n{}  transaction  {}",
-            account.member.name,
-            included.height,
-            noted(&notes),
+            "{}\n\n{in_words}\n\n{}  {}  {}",
+            fill(&screen.from_now_on, &place),
+            noted(&notes, teller.language),
+            screen.transaction,
             included.hash
         )
     });
@@ -263,34 +262,37 @@ async fn grant(args: &GrantArgs, global: &Global) -> Result<(), Failure> {
 }
 
 /// What becomes of the consents that there are.
-fn beside_others(others: &[&wire::Document], supersedes: bool, diseases: &DiseaseTree) -> String {
-    let (head, verb) = match (others.len(), supersedes) {
-        (0, _) => return "There is no other consent.".to_string(),
-        (_, true) => ("These end with it", "ends"),
-        (_, false) => ("These stay as they are; whatever one of them forbids stays forbidden", "stays"),
+fn beside_others(others: &[&wire::Document], supersedes: bool, teller: &Teller) -> String {
+    let screen = teller.language.screen();
+    let head = match (others.len(), supersedes) {
+        (0, _) => return screen.no_other.clone(),
+        (_, true) => &screen.others_end,
+        (_, false) => &screen.others_stay,
     };
-    let mut text = format!("{head}:");
-    for document in others {
-        let says = terms_of(document).map_or_else(|| "is unreadable".to_string(), |t| terms_in_words(&t, diseases));
-        text.push_str(&format!(
-            "\n\n  {} {verb}: it was given {} by {}, and {}",
-            hex::encode(document.document.get(..4).unwrap_or_default()),
-            term::moment(document.granted_ms),
-            document.basis,
-            says.replace('\n', "\n  ")
-        ));
+    let each = |document: &&wire::Document| {
+        let says = says(document, teller).replace('\n', "\n  ");
+        format!("\n\n  {}\n  {says}", history::given(document, teller.language))
+    };
+    format!("{head}{}", others.iter().map(each).collect::<String>())
+}
+
+/// What there is to choose from.
+fn presets(global: &Global) -> Result<(), Failure> {
+    let language = global.language();
+    // No consortium's names are needed: a preset names no disease that is not typed.
+    let teller = Teller::of(language, &[], []);
+    let mut report: Vec<Value> = Vec::new();
+    for preset in Preset::ALL {
+        let terms: Option<Terms> = (preset != Preset::Disease).then(|| preset_terms(preset.name())).transpose()?;
+        report.push(json!({ "preset": preset.typed(), "title": preset.title(language),
+            "sentence": preset.sentence(language), "in_words": terms.as_ref().map(|terms| teller.terms(terms)) }));
     }
-    text
-}
-
-/// Notes as paragraphs, each with an empty line after it.
-pub(crate) fn noted(notes: &[&str]) -> String {
-    notes.iter().map(|note| format!("Note: {note}\n\n")).collect()
-}
-
-/// What the documents say that have not ended.
-fn current(documents: &[wire::Document]) -> Vec<Terms> {
-    documents.iter().filter(|d| d.ended_height == 0).filter_map(terms_of).collect()
+    term::show(global.json, &report, |_| {
+        let each =
+            |preset: Preset| format!("{}: {}\n  {}", preset.typed(), preset.title(language), preset.sentence(language));
+        Preset::ALL.map(each).join("\n\n")
+    });
+    Ok(())
 }
 
 async fn revoke(args: &RevokeArgs, global: &Global) -> Result<(), Failure> {
@@ -332,19 +334,19 @@ async fn show(global: &Global) -> Result<(), Failure> {
     let genesis = home.genesis()?;
     let node = connect(&home, global).await?;
     let accounts = accounts(&home, &genesis, &node, None).await?;
-    let diseases = genesis.diseases();
+    let teller = Teller::new(global.language(), &genesis);
     let report: Vec<Value> = accounts
         .iter()
         .map(|a| {
             json!({ "hospital": a.member.id, "name": a.member.name, "subject": hex::encode(&a.reply.subject),
-            "documents": a.reply.documents.iter().map(|d| document_json(d, &diseases)).collect::<Vec<_>>(),
-            "notes": notes(&current(&a.reply.documents).iter().collect::<Vec<_>>()) })
+            "documents": a.reply.documents.iter().map(|d| document_json(d, &teller)).collect::<Vec<_>>(),
+            "notes": teller.notes(&current(&a.reply.documents).iter().collect::<Vec<_>>()) })
         })
         .collect();
     term::show(global.json, &report, |_| {
         accounts
             .iter()
-            .map(|a| format!("{}\n\n{}", a.member.name, documents(&a.reply.documents, &diseases)))
+            .map(|a| format!("{}\n\n{}", a.member.name, documents(&a.reply.documents, &teller)))
             .collect::<Vec<_>>()
             .join("\n\n")
     });
@@ -364,7 +366,8 @@ async fn explain(args: &ExplainArgs, global: &Global) -> Result<(), Failure> {
         (Role::Hospital, Some(person)) => vec![of_person(&home, &node, person, Some(study)).await?],
         (Role::Hospital, None) => {
             let (reach, k) = (reach::ask(&node, &study).await?, genesis.policy.min_joint_count);
-            term::show(global.json, &reach::in_json(&reach, k), |_| reach::in_words(&reach, k));
+            let language = global.language();
+            term::show(global.json, &reach::in_json(&reach, k, language), |_| reach::in_words(&reach, k, language));
             return Ok(());
         }
         _ => return Err(Failure::new("a consent is a patient's own; use --home with the patient's wallet")),
@@ -375,73 +378,19 @@ async fn explain(args: &ExplainArgs, global: &Global) -> Result<(), Failure> {
             .map_err(|_| Failure::new("the node's answer cannot be read; use the same release as the node"))?;
         told.push((reply.hospital_name, decision));
     }
-    let report: Vec<Value> = told
-        .iter()
-        .map(|(name, decision)| json!({ "hospital_name": name, "study": study, "decision": reach::decision_json(decision) }))
-        .collect();
+    let language = global.language();
+    let one_json = |(name, decision): &(String, Decision)| json!({ "hospital_name": name, "study": study, "decision": reach::decision_json(decision, language) });
+    let report: Vec<Value> = told.iter().map(one_json).collect();
     term::show(global.json, &report, |_| {
-        let line = |(name, decision): &(String, Decision)| format!("{name}: {}", reach::decision_in_words(decision));
+        let line =
+            |(name, decision): &(String, Decision)| format!("{name}: {}", reach::decision_in_words(decision, language));
         told.iter().map(line).collect::<Vec<_>>().join("\n\n")
     });
     Ok(())
 }
 
-fn terms_of(document: &wire::Document) -> Option<Terms> {
-    borsh::from_slice(&document.terms).ok()
-}
-
-fn document_json(d: &wire::Document, diseases: &DiseaseTree) -> Value {
-    let terms = terms_of(d);
-    json!({ "document": hex::encode(&d.document), "basis": d.basis, "granted_height": d.granted_height,
-        "granted_ms": d.granted_ms, "ended_height": (d.ended_height > 0).then_some(d.ended_height),
-        "ended_by": d.ended_by, "in_words": terms.as_ref().map(|t| terms_in_words(t, diseases)), "terms": terms })
-}
-
-/// Documents, each with what it says, and what people should know of those that are current.
-fn documents(documents: &[wire::Document], diseases: &DiseaseTree) -> String {
-    if documents.is_empty() {
-        return "no consent: nothing may be read".to_string();
-    }
-    let mut text = String::new();
-    for d in documents {
-        let ended = match d.ended_height {
-            0 => "current".to_string(),
-            _ => format!("ended {}: {}", term::moment(d.ended_ms), d.ended_by),
-        };
-        let says = terms_of(d).map_or_else(|| "is unreadable".to_string(), |t| terms_in_words(&t, diseases));
-        text.push_str(&format!(
-            "{}, given {} by {}, {ended}\n  {}\n\n",
-            hex::encode(d.document.get(..4).unwrap_or_default()),
-            term::moment(d.granted_ms),
-            d.basis,
-            says.replace('\n', "\n  ")
-        ));
-    }
-    text.push_str(&noted(&notes(&current(documents).iter().collect::<Vec<_>>())));
-    text.trim_end().to_string()
-}
-
-pub(crate) async fn history(args: &HistoryArgs, global: &Global) -> Result<(), Failure> {
-    let home = Home::open(&global.home)?;
-    let genesis = home.genesis()?;
-    let node = connect(&home, global).await?;
-    let mut replies: Vec<wire::SubjectReply> = match (home.role(), args.person) {
-        (Role::Patient, None) => accounts(&home, &genesis, &node, None).await?.into_iter().map(|a| a.reply).collect(),
-        (Role::Hospital, Some(person)) => vec![of_person(&home, &node, person, None).await?],
-        (Role::Hospital, None) => return Err(Failure::usage("say whose history with --person")),
-        _ => return Err(Failure::new("a history is a patient's own; use --home with the patient's wallet")),
-    };
-    narrow(&mut replies, &node).await?;
-    let diseases = genesis.diseases();
-    let report: Vec<Value> = replies.iter().map(|r| history_json(r, &diseases)).collect();
-    term::show(global.json, &report, |_| {
-        replies.iter().map(|r| history_text(r, &diseases)).collect::<Vec<_>>().join("\n\n")
-    });
-    Ok(())
-}
-
 /// What the ledger knows of a hospital's own patient.
-async fn of_person(
+pub(super) async fn of_person(
     home: &Home,
     node: &Node,
     person: i64,
@@ -456,86 +405,4 @@ async fn of_person(
         }
         error => error.into(),
     })
-}
-
-/// Leaves of what consent opened only what the study's query names. A query over tables that one hospital declares cannot
-/// be read here; then all that consent opened is left.
-pub(crate) async fn narrow(replies: &mut [wire::SubjectReply], node: &Node) -> Result<(), Failure> {
-    let mut known: BTreeMap<Vec<u8>, Option<Reads>> = BTreeMap::new();
-    for used in replies.iter_mut().flat_map(|reply| &mut reply.uses).filter(|used| used.allowed) {
-        let reads = match known.get(&used.study) {
-            Some(reads) => reads.clone(),
-            None => {
-                let study = StudyId::try_from(&used.study[..])?;
-                let spec = StudySpec::from_canonical(&study::fetch(&study, node).await?.spec)?;
-                known.entry(used.study.clone()).or_insert(once::check(&spec).await.ok()).clone()
-            }
-        };
-        if let Some(reads) = reads {
-            // Writing to a vector cannot fail.
-            used.data = borsh::to_vec(&reads.of(&data_of(used))).unwrap_or_default();
-        }
-    }
-    Ok(())
-}
-
-fn data_of(used: &wire::UseRecord) -> AllowedData {
-    borsh::from_slice(&used.data).unwrap_or_default()
-}
-
-pub(super) fn data_json(data: &AllowedData) -> Value {
-    let part = |(domain, opened): (_, &consilium_protocol::consent::Opened)| json!({ "domain": domain, "undated": opened.undated, "days": opened.days.iter().collect::<Vec<Window>>() });
-    data.iter().map(part).collect()
-}
-
-/// A subject's history for machines.
-pub(crate) fn history_json(reply: &wire::SubjectReply, diseases: &DiseaseTree) -> Value {
-    json!({ "subject": hex::encode(&reply.subject), "hospital": reply.hospital, "hospital_name": reply.hospital_name,
-        "documents": reply.documents.iter().map(|d| document_json(d, diseases)).collect::<Vec<_>>(),
-        "uses": reply.uses.iter().map(|u| json!({ "study": hex::encode(&u.study), "title": u.title,
-            "researcher": u.researcher_name, "organisation": u.organisation, "purpose": u.purpose, "round": u.round,
-            "height": u.height, "time_ms": u.time_ms, "outcome": u.outcome, "allowed": u.allowed,
-            "data": data_json(&data_of(u)), "data_in_words": data_in_words(&data_of(u)),
-            "documents": u.documents.iter().map(hex::encode).collect::<Vec<_>>(), "reasons": u.reasons,
-        })).collect::<Vec<_>>() })
-}
-
-/// A subject's history for people.
-pub(crate) fn history_text(reply: &wire::SubjectReply, diseases: &DiseaseTree) -> String {
-    let mut text = format!(
-        "{}, subject {}\n\nConsents\n\n{}\n\nStudies that this hospital took part in\n\n",
-        reply.hospital_name,
-        hex::encode(reply.subject.get(..4).unwrap_or_default()),
-        documents(&reply.documents, diseases)
-    );
-    if reply.uses.is_empty() {
-        text.push_str("none so far");
-        return text;
-    }
-    text.push_str(&term::table(
-        ["when", "study", "by", "for", "of mine it could read", "under", "what came of it"],
-        reply.uses.iter().map(|u| {
-            let (mine, under) = if u.allowed {
-                let under = u.documents.iter().map(|d| hex::encode(d.get(..4).unwrap_or_default())).collect::<Vec<_>>();
-                let data = data_of(u);
-                let mine = match data.is_empty() {
-                    true => "nothing that it asked for".to_string(),
-                    false => data_in_words(&data),
-                };
-                (mine, under.join(", "))
-            } else {
-                (format!("nothing: {}", u.reasons.join(", ")), String::new())
-            };
-            [
-                term::moment(u.time_ms),
-                u.title.clone(),
-                format!("{}, {}", u.researcher_name, u.organisation),
-                u.purpose.clone(),
-                mine,
-                under,
-                u.outcome.clone(),
-            ]
-        }),
-    ));
-    text
 }

@@ -5,6 +5,7 @@ pub(crate) mod consent;
 mod doctor;
 mod failure;
 mod found;
+pub(crate) mod history;
 pub(crate) mod init;
 mod layout;
 pub(crate) mod node;
@@ -17,7 +18,6 @@ pub(crate) mod study;
 mod table;
 pub mod term;
 pub(crate) mod terms;
-pub(crate) mod wording;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -32,6 +32,7 @@ pub use study::propose;
 use crate::home::{Home, HomeError, Role};
 use crate::net::client::{ClientError, Node};
 use crate::net::tls::Identity;
+use crate::words::Language;
 
 /// Privacy-preserving joint analytics for hospitals.
 ///
@@ -66,6 +67,9 @@ pub struct Global {
     /// Ask this member's node: its name or id (default: the own node, or the first that answers)
     #[arg(long, global = true, value_name = "MEMBER")]
     pub node: Option<String>,
+    /// The language that consents are told in (default: the environment's, by LC_ALL, LC_MESSAGES or LANG, else en)
+    #[arg(long, global = true, value_enum, value_name = "en|de|fr", hide_possible_values = true)]
+    language: Option<Language>,
     /// Whether --home was written out, so that what is done next needs it, too.
     #[arg(skip)]
     home_given: bool,
@@ -75,6 +79,11 @@ pub struct Global {
 }
 
 impl Global {
+    /// The language that consents are told in.
+    pub fn language(&self) -> Language {
+        self.language.unwrap_or_else(Language::of_environment)
+    }
+
     /// A command to run next, as the person would have to type it.
     pub fn next(&self, command: &str) -> String {
         if !self.home_given {
@@ -139,7 +148,7 @@ enum Command {
     /// Grant, revoke and see one's own consents
     Consent(consent::Args),
     /// Who used my data, for what, under which consent
-    History(consent::HistoryArgs),
+    History(history::Args),
     /// Write the ledger to a file
     Export(audit::ExportArgs),
     /// Replay an exported ledger with public keys alone, and say what happened
@@ -200,7 +209,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
             Command::Researcher(args) => steward::researcher(args, &global).await,
             Command::Patients(args) => patients::run(args, &global).await,
             Command::Consent(args) => consent::run(args, &global).await,
-            Command::History(args) => consent::history(&args, &global).await,
+            Command::History(args) => history::run(&args, &global).await,
             Command::Export(args) => audit::export(&args, &global).await,
             Command::Audit(args) => audit::audit(&args, &global).await,
             Command::Doctor(args) => doctor::run(&args, &global).await,

@@ -13,14 +13,14 @@ use consilium_protocol::keys::{Signature, SigningKey};
 use consilium_protocol::tx::{Countersignature, Enrol, Enrolment, Given, Grant, Payload, Revocation, Revoke, Signer};
 use serde_json::json;
 
-use super::consent::noted;
+use super::history::noted;
 use super::terms::{PlaceArgs, TermsArgs, given};
-use super::wording::{notes, terms_in_words};
 use super::{Failure, Global, connect, counted, term};
 use crate::home::config::NodeConfig;
 use crate::home::secrets::{self, Kind};
 use crate::home::{Home, Role, files};
 use crate::net::client::{ClientError, Included, Node};
+use crate::words::Teller;
 
 /// The rejection of a batch that holds somebody whom the ledger knows.
 const ALREADY_ENROLLED: &str = "already_enrolled";
@@ -75,8 +75,8 @@ struct SubjectArgs {
 Example:
   consilium patients grant --preset health --forms forms.csv
 
-forms.csv has the columns person_id, form and signed: the scanned form's file, or its SHA-256 in hexadecimal, and the day on
-which it was signed. A form takes the place of older consents alone: what the patient has said since then stays, and what
+forms.csv has the columns person_id, form and signed: the scanned form's file, or its SHA-256 in hexadecimal, and the day on \
+which it was signed. A form takes the place of older consents alone: what the patient has said since then stays, and what \
 they forbade with their own wallet stays whatever a form says.")]
 struct GrantArgs {
     #[command(flatten)]
@@ -128,11 +128,13 @@ pub(crate) async fn run(args: Args, global: &Global) -> Result<(), Failure> {
                 let forms = batch.iter().map(PaperForm::given).collect();
                 Payload::Grant(Grant::paper(given.clone(), supersedes, forms))
             });
-            let each = Each {
-                in_words: terms_in_words(&terms, &home.genesis()?.diseases()),
-                // With their other documents, which nobody looks up here, these may open more.
-                notes: if supersedes { notes(&[&terms]) } else { Vec::new() },
-            };
+            let teller = Teller::new(global.language(), &home.genesis()?);
+            // What is on the ledger stays there.
+            let warnings = teller.warnings(&terms);
+            warnings.iter().for_each(term::warn);
+            // With their other documents, which nobody looks up here, these may open more.
+            let notes = if supersedes { teller.notes(&[&terms]) } else { teller.notes_beside_others(&[&terms]) };
+            let each = Each { in_words: teller.terms(&terms), notes, warnings };
             send(&home, global, batches.collect(), forms.len(), "consents witnessed", Some(&each)).await
         }
         Command::Revoke(args) => {
@@ -234,7 +236,8 @@ fn countersignature(code: &str) -> Result<Countersignature, Failure> {
 /// What every one of several documents says.
 struct Each {
     in_words: String,
-    notes: Vec<&'static str>,
+    notes: Vec<String>,
+    warnings: Vec<String>,
 }
 
 /// Sends one transaction after another.
@@ -256,14 +259,17 @@ async fn send(
     }
     bar.finish_and_clear();
     let report = json!({ "entries": entries, "height": last.map(|l| l.height), "tx": last.map(|l| l.hash),
-        "in_words": each.map(|each| &each.in_words), "notes": each.map(|each| &each.notes) });
+        "in_words": each.map(|each| &each.in_words), "notes": each.map(|each| each.warnings.iter().chain(&each.notes).collect::<Vec<_>>()) });
     term::show(global.json, &report, |_| {
         let (place, tx) = match last {
             Some(last) => (format!(", block {}", last.height), format!("  last transaction  {}", last.hash)),
             None => (String::new(), String::new()),
         };
         let said = match each {
-            Some(each) => format!("From now on each {}\n\n{}", each.in_words, noted(&each.notes)),
+            Some(each) => {
+                let language = global.language();
+                format!("{}\n{}\n\n{}", language.screen().each, each.in_words, noted(&each.notes, language))
+            }
             None => String::new(),
         };
         format!("{what}: {}{place}\n\n{said}{tx}", term::number(entries as u64))

@@ -1,13 +1,13 @@
 //! What consent says to a study: of one person, and of all of a hospital's patients in sum.
 
-use consilium_protocol::consent::{Condition, Decision, Obligation, Reach, Reason};
+use consilium_protocol::consent::{Condition, Decision, Reach, Reason};
 use consilium_protocol::ids::StudyId;
 use consilium_protocol::wire;
 use serde_json::{Value, json};
 
-use super::wording::{condition_in_words, data_in_words, obligation_in_words, reason_in_words};
 use super::{Failure, term};
 use crate::net::client::{Node, refused};
+use crate::words::{Language, fill};
 
 /// How many reasons are told.
 const REASONS: usize = 3;
@@ -21,67 +21,62 @@ pub(crate) async fn ask(node: &Node, study: &StudyId) -> Result<Reach, Failure> 
 }
 
 /// A number that does not say how many exactly: a multiple of `k`, and nothing of fewer than that.
-fn banded(number: u64, k: u32) -> String {
-    let k = u64::from(k.max(1));
+fn banded(number: u64, k: u32, language: Language) -> String {
+    let (screen, k) = (language.screen(), u64::from(k.max(1)));
     match (number, number / k * k) {
-        (0, _) => "none".to_string(),
-        (_, 0) => format!("fewer than {k}"),
-        (_, least) => format!("{} to {}", term::number(least), term::number(least + k - 1)),
+        (0, _) => screen.no_one.clone(),
+        (_, 0) => fill(&screen.fewer, &[("number", &k.to_string())]),
+        (_, least) => fill(&screen.range, &[("from", &term::number(least)), ("to", &term::number(least + k - 1))]),
     }
 }
 
 /// Of how many patients what is open, what keeps the most others out, and what is to be ticked: in words, no number closer
 /// than to `k`.
-pub(crate) fn in_words(reach: &Reach, k: u32) -> String {
+pub(crate) fn in_words(reach: &Reach, k: u32, language: Language) -> String {
+    let screen = language.screen();
+    let banded = |number| banded(number, k, language);
+    let of_all = [("subjects", banded(reach.subjects)), ("open", banded(reach.open))];
     let mut text =
-        format!("Of {} patients this study could count {}.\n", banded(reach.subjects, k), banded(reach.open, k));
+        format!("{}\n", fill(&screen.reach, &of_all.each_ref().map(|(name, value)| (*name, value.as_str()))));
     let counts: Vec<[String; 2]> =
-        reach.by_domain.iter().map(|(domain, count)| [domain.to_string(), banded(*count, k)]).collect();
+        reach.by_domain.iter().map(|(domain, count)| [domain.to_string(), banded(*count)]).collect();
     if !counts.is_empty() {
-        text.push_str(&format!("\n{}\n", term::table(["data", "open of"], counts)));
+        text.push_str(&format!("\n{}\n", table(&screen.reach_data, counts)));
     }
     let reasons = reach.most_frequent(REASONS);
     if !reasons.is_empty() {
-        text.push_str("\nWhat keeps others out most often\n\n");
-        let rows = reasons.iter().map(|(reason, count)| [reason_in_words(*reason).to_string(), banded(*count, k)]);
-        text.push_str(&format!("{}\n", term::table(["reason", "patients"], rows)));
+        let rows = reasons.iter().map(|(reason, count)| [language.reason(*reason), banded(*count)]);
+        text.push_str(&format!("\n{}\n\n{}\n", screen.reach_reasons, table(&screen.reach_reason, rows)));
     }
     if !reach.conditions.is_empty() {
-        text.push_str("\nConsents that are bound to what this hospital has to find met\n\n");
-        text.push_str(&conditions_table(reach, k));
-        text.push('\n');
+        let row =
+            |(condition, count): (&Condition, &u64)| [condition.word(), language.condition(condition), banded(*count)];
+        let rows = reach.conditions.iter().map(row);
+        text.push_str(&format!("\n{}\n\n{}\n", screen.reach_conditions, table(&screen.reach_condition, rows)));
     }
     if !reach.obligations.is_empty() {
-        text.push_str(&format!("\nWhat the study owes for it: {}\n", obligations_in_words(&reach.obligations)));
+        let owed = language.obligations(&reach.obligations);
+        text.push_str(&format!("\n{}\n", fill(&screen.reach_owes, &[("obligations", &owed)])));
     }
     text
 }
 
-fn conditions_table(reach: &Reach, k: u32) -> String {
-    term::table(
-        ["--met", "what", "patients"],
-        reach
-            .conditions
-            .iter()
-            .map(|(condition, count)| [condition.word(), condition_in_words(condition), banded(*count, k)]),
-    )
-}
-
-fn obligations_in_words<'a>(obligations: impl IntoIterator<Item = &'a Obligation>) -> String {
-    obligations.into_iter().map(obligation_in_words).collect::<Vec<_>>().join("; ")
+fn table<const N: usize>(header: &[String; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
+    term::table(header.each_ref().map(String::as_str), rows)
 }
 
 /// The same for machines.
-pub(crate) fn in_json(reach: &Reach, k: u32) -> Value {
+pub(crate) fn in_json(reach: &Reach, k: u32, language: Language) -> Value {
+    let banded = |number| banded(number, k, language);
     json!({
-        "subjects": banded(reach.subjects, k), "open": banded(reach.open, k), "band": k,
-        "by_domain": reach.by_domain.iter().map(|(domain, count)| json!({ "domain": domain, "open": banded(*count, k) }))
+        "subjects": banded(reach.subjects), "open": banded(reach.open), "band": k,
+        "by_domain": reach.by_domain.iter().map(|(domain, count)| json!({ "domain": domain, "open": banded(*count) }))
             .collect::<Vec<_>>(),
         "reasons": reach.most_frequent(REASONS).iter()
-            .map(|(reason, count)| json!({ "reason": reason, "in_words": reason_in_words(*reason), "subjects": banded(*count, k) }))
+            .map(|(reason, count)| json!({ "reason": reason, "in_words": language.reason(*reason), "subjects": banded(*count) }))
             .collect::<Vec<_>>(),
         "conditions": reach.conditions.iter().map(|(condition, count)| json!({ "met": condition.word(), "condition": condition,
-            "in_words": condition_in_words(condition), "subjects": banded(*count, k) })).collect::<Vec<_>>(),
+            "in_words": language.condition(condition), "subjects": banded(*count) })).collect::<Vec<_>>(),
         "obligations": reach.obligations,
     })
 }
@@ -109,26 +104,29 @@ pub(crate) fn ticked(words: &[String], reach: &Reach) -> Result<Vec<Condition>, 
 }
 
 /// What a study could use of one person's data, and why, in words.
-pub(crate) fn decision_in_words(decision: &Decision) -> String {
+pub(crate) fn decision_in_words(decision: &Decision, language: Language) -> String {
+    let screen = language.screen();
     let mut text = match decision.why_not() {
-        None => format!("it could use: {}", data_in_words(&decision.allowed)),
-        Some(reason) => format!("it could use nothing: {}", reason_in_words(reason)),
+        None => fill(&screen.could_use, &[("data", &language.data(&decision.allowed))]),
+        Some(reason) => fill(&screen.could_use_nothing, &[("reason", &language.reason(reason))]),
     };
     if decision.why_not() == Some(Reason::NotTicked) {
         for condition in &decision.conditions {
-            text.push_str(&format!("\n  the hospital would have to find met: {}", condition_in_words(condition)));
+            let condition = language.condition(condition);
+            text.push_str(&format!("\n  {}", fill(&screen.would_have_to_be_met, &[("condition", &condition)])));
         }
     }
     if !decision.obligations.is_empty() {
-        text.push_str(&format!("\n  for this it owes: {}", obligations_in_words(&decision.obligations)));
+        let owed = language.obligations(&decision.obligations);
+        text.push_str(&format!("\n  {}", fill(&screen.owes_for_this, &[("obligations", &owed)])));
     }
     text
 }
 
 /// The same for machines.
-pub(crate) fn decision_json(decision: &Decision) -> Value {
+pub(crate) fn decision_json(decision: &Decision, language: Language) -> Value {
     json!({ "open": decision.why_not().is_none(), "reason": decision.why_not(),
-        "in_words": decision_in_words(decision), "data": super::consent::data_json(&decision.allowed),
+        "in_words": decision_in_words(decision, language), "data": super::history::data_json(&decision.allowed),
         "rules": decision.reasons, "conditions": decision.conditions, "obligations": decision.obligations })
 }
 
@@ -138,7 +136,7 @@ mod tests {
 
     #[test]
     fn numbers_are_told_in_bands() {
-        let told = [0, 1, 10, 11, 21, 22, 1_000].map(|number| banded(number, 11));
+        let told = [0, 1, 10, 11, 21, 22, 1_000].map(|number| banded(number, 11, Language::En));
         assert_eq!(
             told,
             ["none", "fewer than 11", "fewer than 11", "11 to 21", "11 to 21", "22 to 32", "990 to 1,000"]

@@ -11,11 +11,11 @@ use serde_json::json;
 
 use super::study::earlier::{self, Earlier};
 use super::study::{self, Now, WhichArgs};
-use super::wording::condition_in_words;
 use super::{Failure, Global, connect, member_named, reach, term};
 use crate::home::{Home, Role};
 use crate::net::client::{Included, Node, refused};
 use crate::vault::{Readiness, make_ready};
+use crate::words::Language;
 
 /// `consilium inbox`
 #[derive(clap::Args, Debug)]
@@ -141,7 +141,7 @@ pub(crate) async fn inbox(_: &InboxArgs, global: &Global) -> Result<(), Failure>
     let genesis = home.genesis()?;
     let k = genesis.policy.min_joint_count;
     let report = json!({
-        "consents": reaches.iter().map(|(study, of)| json!({ "study": study, "reach": reach::in_json(of, k) })).collect::<Vec<_>>(),
+        "consents": reaches.iter().map(|(study, of)| json!({ "study": study, "reach": reach::in_json(of, k, global.language()) })).collect::<Vec<_>>(),
         "studies": studies.studies.iter().map(study::summary_json).collect::<Vec<_>>(),
         "proposals": proposals.iter().map(|p| proposal_json(p)).collect::<Vec<_>>(),
         "failing": failing,
@@ -169,7 +169,7 @@ pub(crate) async fn inbox(_: &InboxArgs, global: &Global) -> Result<(), Failure>
                     text.push_str(&format!(
                         "\n\nStudy {}: consents here are bound to this, and count if you approve with\n{}",
                         study.short(),
-                        condition_line(condition)
+                        condition_line(condition, global.language())
                     ));
                 }
             }
@@ -212,8 +212,8 @@ pub(crate) async fn approve(args: &ApproveArgs, global: &Global) -> Result<(), F
     let spec = StudySpec::from_canonical(&study::fetch(&study, &node).await?.spec)?;
     let reach = reach::ask(&node, &study).await?;
     let ticked = reach::ticked(&args.met, &reach)?;
-    let left: Vec<String> =
-        reach.conditions.keys().filter(|condition| !ticked.contains(condition)).map(condition_line).collect();
+    let left = reach.conditions.keys().filter(|condition| !ticked.contains(condition));
+    let left: Vec<String> = left.map(|condition| condition_line(condition, global.language())).collect();
     if !left.is_empty() {
         term::warn(format!(
             "some consents here are bound to what you did not tick, and count only with it:\n{}",
@@ -239,8 +239,8 @@ pub(crate) async fn approve(args: &ApproveArgs, global: &Global) -> Result<(), F
     decided("approved", payload, study, &home, &node, global).await
 }
 
-fn condition_line(condition: &Condition) -> String {
-    format!("  --met {}: {}", condition.word(), condition_in_words(condition))
+fn condition_line(condition: &Condition, language: Language) -> String {
+    format!("  --met {}: {}", condition.word(), language.condition(condition))
 }
 
 /// Hands in a decision and says that it stands.

@@ -10,19 +10,23 @@ use consilium_protocol::wire;
 use super::Failure;
 use crate::home::files;
 use crate::net::client::{Node, refused};
+use crate::words::{Language, Preset};
 
 /// What a consent says: a preset, or a file.
 #[derive(clap::Args, Debug, Clone)]
 #[group(required = true, multiple = false)]
 pub(crate) struct TermsArgs {
-    /// `none`: nothing; `care`: my records for my treatment, emergencies included; `health`: statistics for health research
-    /// (HMB); `care-and-research`: both; `research`: statistics for any research (GRU); `MONDO:…`: statistics for research on
-    /// that disease and its kinds (DS)
-    #[arg(long, value_name = "PRESET")]
+    #[arg(long, value_name = "PRESET", help = presets_in_short())]
     preset: Option<String>,
     /// A TOML file with the terms; see docs/consent.md
     #[arg(long, value_name = "FILE")]
     terms: Option<PathBuf>,
+}
+
+/// What there is to choose from, for `--help`: `consent presets` says it in other languages too.
+fn presets_in_short() -> String {
+    let each = Preset::ALL.map(|preset| format!("`{}`: {}", preset.typed(), preset.sentence(Language::En)));
+    format!("{} See also `consilium consent presets`", each.join(" "))
 }
 
 impl TermsArgs {
@@ -82,15 +86,15 @@ pub(crate) fn preset_terms(preset: &str) -> Result<Terms, Failure> {
         form: Some(Form::Identified),
         ..Rule::new(Effect::Permit, Action::Retrieve, Scope::Only(vec![Purpose::Care, Purpose::EmergencyCare]))
     };
-    let rules = match preset {
-        "none" => Vec::new(),
-        "care" => vec![care()],
-        "care-and-research" => vec![care(), research(Purpose::HealthResearch)],
-        "health" => vec![research(Purpose::HealthResearch)],
-        "research" => vec![research(Purpose::GeneralResearch)],
-        code => vec![research(Purpose::DiseaseResearch(Disease::new(code).map_err(|_| {
+    let rules = match Preset::named(preset) {
+        Some(Preset::None) => Vec::new(),
+        Some(Preset::Care) => vec![care()],
+        Some(Preset::CareAndResearch) => vec![care(), research(Purpose::HealthResearch)],
+        Some(Preset::Health) => vec![research(Purpose::HealthResearch)],
+        Some(Preset::Research) => vec![research(Purpose::GeneralResearch)],
+        Some(Preset::Disease) | None => vec![research(Purpose::DiseaseResearch(Disease::new(preset).map_err(|_| {
             Failure::usage(format!(
-                "`{code}` is no preset; use none, care, care-and-research, health, research, or a disease code such as \
+                "`{preset}` is no preset; use none, care, care-and-research, health, research, or a disease code such as \
                  MONDO:0005148"
             ))
         })?))],

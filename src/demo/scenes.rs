@@ -22,11 +22,13 @@ use super::report::{Consents, GuardedStudy, Ledger, Report};
 use super::stage::Stage;
 use super::synthetic::{Synthetic, write_store};
 use super::{Args, oracle, plain};
-use crate::cli::consent::{ask, history_json, history_text, narrow};
+use crate::cli::consent::ask;
+use crate::cli::history::{history_json, history_text, narrow};
 use crate::cli::study::{GUARDED, OPEN, open_result, propose, table_text, waited_for};
 use crate::cli::{Failure, Global, audit, term};
 use crate::home::{Home, Role};
 use crate::net::client::refused;
+use crate::words::Teller;
 
 const NAMES: [&str; 16] = [
     "North Clinic",
@@ -158,6 +160,7 @@ pub(super) async fn play(args: &Args, folder: &Path, global: &Global) -> Result<
     let guarded = guarded(&mut stage, &consortium, &wards, &researcher, &roster).await?;
 
     stage.begin("history", "asking as a patient");
+    let teller = Teller::new(global.language(), &consortium.genesis);
     let history = patient_history(&consortium, &wards, folder).await?;
     stage.end("a patient asks who used their data");
 
@@ -181,7 +184,7 @@ pub(super) async fn play(args: &Args, folder: &Path, global: &Global) -> Result<
         "Beside the plaintext: {} of {} values and suppressions are equal; {} were suppressed under encryption.\n",
         guarded.report.equal, guarded.report.cells, guarded.report.suppressed
     ));
-    stage.say(&format!("What a patient sees\n\n{}\n", history_text(&history, &consortium.genesis.diseases())));
+    stage.say(&format!("What a patient sees\n\n{}\n", history_text(&history, &teller)));
     stage.say(&format!("The ledger\n\n{}", ledger.text()));
     stage.say(&format!("The audit\n\n{}", audit::figures(&audited)));
     stage.say(&format!("{:.1} s in all.", stage.elapsed()));
@@ -200,9 +203,9 @@ pub(super) async fn play(args: &Args, folder: &Path, global: &Global) -> Result<
         provenance: opened.provenance,
         guarded: guarded.report,
         consents,
-        history: history_json(&history, &consortium.genesis.diseases()),
+        history: history_json(&history, &teller),
         ledger,
-        audit: audit::report_json(&audited),
+        audit: audit::report_json(&audited, teller.language),
         seconds: stage.elapsed(),
         phases: stage.phases,
     };

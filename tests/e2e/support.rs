@@ -41,7 +41,8 @@ pub fn program() -> PathBuf {
 
 /// Runs the program over a home.
 pub fn consilium(home: &Path, args: &[&str]) -> Output {
-    Command::new(program()).args(args).arg("--home").arg(home).output().unwrap()
+    // Whatever language whoever runs the tests reads.
+    Command::new(program()).args(args).arg("--home").arg(home).env("LC_ALL", "C").output().unwrap()
 }
 
 /// What it printed.

@@ -250,7 +250,13 @@ fn the_documented_consent_is_told_in_words_and_counts_everybody() {
         assert_eq!(all, Some(160.0), "everybody, of four hospitals");
         let text = run(home.path(), &["history"], 0);
         let used = text.split("Studies that this hospital took part in").nth(1).unwrap();
-        assert!(used.contains("sex, age and origin") && !used.contains("conditions"), "{used}");
+        assert!(used.contains("sex, age and origin") && !used.contains("diagnoses"), "{used}");
+
+        // The same in the reader's language, reasons of the ledger included.
+        let text = run(home.path(), &["consent", "show", "--language", "de"], 0);
+        assert!(text.contains("Diagnosen, Messwerte und Beobachtungszeiten ab dem 1. September 2020"), "{text}");
+        let text = run(home.path(), &["history", "--language", "fr"], 0);
+        assert!(text.contains("sexe, âge et origine") && text.contains("en vigueur"), "{text}");
 
         // Who opens conditions alone is told what that means.
         let alone = fs::read_to_string(terms)?.replace("\"person\", ", "");
@@ -266,8 +272,10 @@ fn the_documented_consent_is_told_in_words_and_counts_everybody() {
 }
 
 fn assert_tells_of_the_example(text: &str) {
-    let opened = "conditions, measurements and times under observation from 2020-09-01 on; sex, age and origin";
-    assert!(text.contains(opened), "{text}");
-    assert!(text.contains("counting in statistics for health research (HMB), by anybody, until 2031-12-31"), "{text}");
+    let sentence = "The patient may be counted in statistics over many people for health research, by anybody whom the \
+                    hospitals have admitted; also where European data protection law does not hold; valid until 31 December \
+                    2031; with these data: diagnoses, measurements and times under observation from 1 September 2020 on; \
+                    sex, age and origin (HMB).";
+    assert!(text.contains(sentence), "{text}");
     assert!(!text.contains("hardly ever"), "{text}");
 }

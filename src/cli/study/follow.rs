@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use consilium_protocol::consent::Condition;
 use consilium_protocol::study::StudySpec;
 use consilium_protocol::tx::{Fault, Payload, Signer, WithdrawStudy};
 use consilium_protocol::wire;
@@ -11,6 +12,7 @@ use super::{Now, WhichArgs, check, earlier, fetch, here, locate, protection};
 use crate::cli::{Failure, Global, connect, term};
 use crate::home::{Home, Role};
 use crate::net::client::refused;
+use crate::words::Language;
 
 /// How often `watch` asks those whom a round waits for what they cannot do.
 const ASK_OTHERS: Duration = Duration::from_secs(5);
@@ -79,11 +81,13 @@ pub(super) async fn show(args: &WhichArgs, global: &Global) -> Result<(), Failur
     let failing = if own { here::failing_here(&home, Some(&study)) } else { Vec::new() };
     let genesis = home.genesis()?;
     let told = here::asked_elsewhere(&genesis, &study, &reply).await;
+    let language = global.language();
     let report = json!({
         "summary": summary_json(&summary),
         "spec": spec,
         "decisions": reply.decisions.iter().map(|d| json!({ "hospital": d.hospital, "name": d.name, "paired": d.paired,
-            "approved": d.approved, "reason": d.reason, "height": d.height })).collect::<Vec<_>>(),
+            "approved": d.approved, "reason": d.reason, "height": d.height,
+            "found_met": ticked(d).iter().map(|one| language.condition(one)).collect::<Vec<_>>() })).collect::<Vec<_>>(),
         "rounds": reply.rounds.iter().map(round_json).collect::<Vec<_>>(),
         "deadline_ms": reply.deadline_ms, "here": here, "held_against": earlier, "failing": failing,
         "failing_elsewhere": told.iter().map(|(name, told)| json!({ "name": name, "duty": told.duty,
@@ -116,7 +120,7 @@ pub(super) async fn show(args: &WhichArgs, global: &Global) -> Result<(), Failur
             text.push_str(&format!("\n{}", earlier::in_words(&earlier)));
         }
         text.push_str("\nDecisions\n\n");
-        text.push_str(&decisions(&reply.decisions));
+        text.push_str(&decisions(&reply.decisions, language));
         if !reply.rounds.is_empty() {
             text.push_str("\n\nRounds\n\n");
             text.push_str(&rounds(&reply.rounds));
@@ -147,11 +151,21 @@ pub(super) async fn show(args: &WhichArgs, global: &Global) -> Result<(), Failur
     Ok(())
 }
 
-fn decisions(decisions: &[wire::Decision]) -> String {
+/// What a hospital found met of what consents are bound to.
+fn ticked(decision: &wire::Decision) -> Vec<Condition> {
+    borsh::from_slice(&decision.ticked).unwrap_or_default()
+}
+
+fn decisions(decisions: &[wire::Decision], language: Language) -> String {
     if decisions.is_empty() {
         return "none yet".to_string();
     }
-    term::table(
+    let found_met = |d: &wire::Decision| {
+        let conditions = ticked(d).into_iter().map(|condition| format!("\n  {}", language.condition(&condition)));
+        let conditions: String = conditions.collect();
+        (!conditions.is_empty()).then(|| format!("\n\n{} found met{conditions}", d.name))
+    };
+    let table = term::table(
         ["hospital", "decision", "reason", "block"],
         decisions.iter().map(|d| {
             let decision = match (d.approved, d.paired) {
@@ -161,7 +175,8 @@ fn decisions(decisions: &[wire::Decision]) -> String {
             };
             [d.name.clone(), decision.to_string(), d.reason.clone(), d.height.to_string()]
         }),
-    )
+    );
+    format!("{table}{}", decisions.iter().filter_map(found_met).collect::<String>())
 }
 
 fn rounds(rounds: &[wire::Round]) -> String {

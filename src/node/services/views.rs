@@ -204,10 +204,11 @@ pub(super) fn subject(state: &State, key: &SubjectKey, about: Option<&StudyId>) 
 fn use_record(state: &State, record: &UseRecord) -> Option<wire::UseRecord> {
     let study = state.study(&record.study)?;
     let researcher = state.researchers().get(&study.proposal.researcher);
-    let mut reasons: Vec<String> = record.reasons.iter().map(|r| reason_in_words(r.reason).to_string()).collect();
+    let mut reasons: Vec<Reason> = record.reasons.iter().map(|of| of.reason).collect();
     if reasons.is_empty() {
-        reasons.push("no consent".to_string());
+        reasons.push(Reason::NoConsent);
     }
+    reasons.sort_unstable();
     reasons.dedup();
     Some(wire::UseRecord {
         study: record.study.as_bytes().to_vec(),
@@ -223,26 +224,7 @@ fn use_record(state: &State, record: &UseRecord) -> Option<wire::UseRecord> {
         documents: record.documents.iter().map(|d| d.as_bytes().to_vec()).collect(),
         // Writing to a vector cannot fail.
         data: borsh::to_vec(&record.data).unwrap_or_default(),
-        reasons,
+        // Who reads them puts them into words, in a language of their own.
+        reasons: reasons.iter().filter_map(|reason| serde_json::to_string(reason).ok()).collect(),
     })
-}
-
-fn reason_in_words(reason: Reason) -> &'static str {
-    match reason {
-        Reason::NoConsent => "no consent",
-        Reason::Permits => "permitted",
-        Reason::PermitsByDefault => "permitted by default",
-        Reason::Denies => "denied",
-        Reason::OtherAction => "consent is for another kind of use",
-        Reason::OtherPurpose => "consent is for another purpose",
-        Reason::OtherForm => "consent is for records in another form",
-        Reason::OtherJurisdiction => "consent is for recipients under other laws",
-        Reason::OtherRecipient => "consent is for other recipients",
-        Reason::NotYetValid => "consent is not valid yet",
-        Reason::Expired => "consent has expired",
-        Reason::Modifier(_) => "consent is bound to what the study is not",
-        Reason::NotTicked => "consent is bound to what the hospital did not find met",
-        Reason::Sensitivity => "consent is for data of some sensitivity alone",
-        _ => "not permitted",
-    }
 }
