@@ -43,8 +43,8 @@ impl Teller {
     /// What a document tells whoever reads the ledger, to be said before it is signed: afterwards it stays there.
     pub(crate) fn warnings(&self, terms: &Terms) -> Vec<String> {
         let mut warnings = Vec::new();
-        let telling = |code: &&Disease| !self.is_everything(code);
-        let diseases: BTreeSet<&Disease> = terms.rules.iter().flat_map(named).filter(telling).collect();
+        let permits = terms.rules.iter().filter(|rule| rule.effect == Effect::Permit);
+        let diseases: BTreeSet<&Disease> = permits.flat_map(named).filter(|code| !self.is_everything(code)).collect();
         if !diseases.is_empty() {
             let list = self.language.all_of(diseases.into_iter().map(|code| self.disease(code)));
             warnings.push(self.warning(&self.note().names_disease, &list, Preset::Health));
@@ -85,12 +85,14 @@ impl Teller {
         fill(template, &[("code", code.code()), ("list", &list)])
     }
 
-    /// The one class of data, and the one mark of sensitivity, that are all that a document's denies single out.
+    /// The diseases that a document's denies name, and the one class of data and the one mark of sensitivity, if they are all
+    /// that the denies single out.
     fn parts(&self, terms: &Terms) -> Vec<String> {
         let denies = || terms.rules.iter().filter(|rule| rule.effect == Effect::Deny);
         let classes: BTreeSet<Domain> = denies().flat_map(|rule| only(&rule.data)).collect();
         let labels: BTreeSet<Label> = denies().flat_map(|rule| only(&rule.labels)).collect();
-        let mut parts = Vec::new();
+        let diseases: BTreeSet<&Disease> = denies().flat_map(named).filter(|code| !self.is_everything(code)).collect();
+        let mut parts: Vec<String> = diseases.into_iter().map(|code| self.disease(code)).collect();
         // Who somebody is, and how sensitive data are as such, tells of no illness.
         if let (Some(one), 1) = (classes.first(), classes.len())
             && *one != Domain::Person

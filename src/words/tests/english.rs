@@ -149,8 +149,8 @@ fn every_part_of_a_use() {
         text.split(" for ").nth(1).and_then(|rest| rest.split(", by").next()).unwrap_or_default().to_string()
     };
     let (routine, emergency) = (Purpose::Care, Purpose::EmergencyCare);
-    assert_eq!(care(Effect::Permit, &[routine.clone()]), "treatment other than in an emergency");
-    assert_eq!(care(Effect::Permit, &[emergency.clone()]), "treatment in an emergency");
+    assert_eq!(care(Effect::Permit, std::slice::from_ref(&routine)), "treatment other than in an emergency");
+    assert_eq!(care(Effect::Permit, std::slice::from_ref(&emergency)), "treatment in an emergency");
     assert_eq!(care(Effect::Permit, &[emergency.clone(), routine.clone()]), "treatment including emergencies");
     assert_eq!(care(Effect::Deny, &[routine]), "treatment including emergencies");
     assert_eq!(care(Effect::Deny, &[emergency]), "treatment in an emergency");

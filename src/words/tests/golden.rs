@@ -16,6 +16,10 @@ fn research(code: &str) -> Purpose {
     Purpose::DiseaseResearch(Disease::new(code).expect("a code"))
 }
 
+fn permit_of(code: &str) -> Rule {
+    Rule::new(Effect::Permit, Action::Aggregate, Scope::Only(vec![research(code)]))
+}
+
 fn records(effect: Effect, form: Option<Form>, purposes: &[Purpose]) -> Rule {
     Rule { form, ..Rule::new(effect, Action::Retrieve, Scope::Only(purposes.to_vec())) }
 }
@@ -130,7 +134,8 @@ fn text(language: Language) -> String {
         teller.notes(&[&Terms::opt_in(vec![permit(&[Domain::Drug], since())])]).join("\n"),
     );
     write("notes", "on codes and marks", teller.notes(&[&telling]).join("\n"));
-    write("warnings", "before signing", teller.warnings(&telling).join("\n"));
+    let both = Terms::opt_in(vec![permit_of("MONDO:0004979"), permit_of("X:rare"), telling.rules[0].clone()]);
+    write("warnings", "before signing", teller.warnings(&both).join("\n"));
     let reasons = [
         Reason::NoConsent,
         Reason::OtherAction,

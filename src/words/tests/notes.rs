@@ -75,6 +75,9 @@ fn what_terms_tell_of_an_illness_is_said_before_they_are_signed() {
     let told = warnings(vec![research("MONDO:0004979")]);
     assert!(told.contains("“asthma” (MONDO:0004979)") && told.contains("`health` (“Health research”)"), "{told}");
     assert!(warnings(vec![research("ICD10:B20")]).contains("ICD10:B20"));
+    // A ban is not lifted to keep a secret.
+    let told = warnings(vec![Rule { effect: Effect::Deny, ..research("MONDO:0004979") }]);
+    assert!(told.contains("forbids just this: “asthma”") && !told.contains("health"), "{told}");
     // Diseases of whatever kind are none in particular.
     assert_eq!(warnings(vec![research("MONDO:0000001"), permit(&[], Window::UNBOUNDED)]), "");
     // What all denies of a document single out.
