@@ -289,9 +289,9 @@ fn is_recipient(recipient: &Recipient, asked: &Use) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Declarations, Disease, Diseases, Establishment, Form, Modifier, Purpose, Trait, Window};
+    use super::super::{Declarations, Disease, Diseases, Establishment, Form, Purpose, Window};
     use super::*;
-    use crate::ids::{HospitalId, ResearcherId, StudyId};
+    use crate::ids::{ResearcherId, StudyId};
 
     fn disease(code: &str) -> Disease {
         Disease::new(code).expect("a valid code")

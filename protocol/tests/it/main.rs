@@ -2,6 +2,5 @@
 
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
-mod consent;
 mod golden;
 mod study_files;

@@ -9,6 +9,7 @@ version = 1
 title = "t"
 description = "d"
 purpose = "HMB"
+declares = []
 [cohort]
 subject = "person_id"
 sql = "SELECT person_id, x, g FROM person"
