@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::asked::{Condition, Obligation, Use};
-use super::levels::{Jurisdiction, Label};
+use super::levels::{Form, Jurisdiction, Label};
 use super::matching::{Aim, Fit, aims, fit, touches};
 use super::modifier::ModifierKind;
 use super::vocabulary::{Vocabulary, Word};
@@ -233,13 +233,7 @@ fn speaks(rule: &Rule, vocabulary: Vocabulary, asked: &Use) -> Reason {
     if rule.action != asked.action {
         return Reason::OtherAction;
     }
-    // Only records have forms.
-    let about_form = asked.action != Action::Retrieve
-        || match rule.effect {
-            Effect::Permit => rule.form.is_some_and(|furthest| furthest >= asked.form),
-            Effect::Deny => rule.form.is_none_or(|first| first <= asked.form),
-        };
-    if !about_form {
+    if !is_form(rule, asked) {
         return Reason::OtherForm;
     }
     let law = asked.by.establishment.jurisdiction;
@@ -254,6 +248,10 @@ fn speaks(rule: &Rule, vocabulary: Vocabulary, asked: &Use) -> Reason {
     if !meant || !rule.recipients.covers(|recipient| is_recipient(recipient, asked)) {
         return Reason::OtherRecipient;
     }
+    // When one that ends before it begins was to hold cannot be known: it permits never, and denies always.
+    if rule.effect == Effect::Deny && rule.valid.is_empty() {
+        return Reason::Denies;
+    }
     if rule.valid.from.is_some_and(|from| asked.day < from) {
         return Reason::NotYetValid;
     }
@@ -263,6 +261,19 @@ fn speaks(rule: &Rule, vocabulary: Vocabulary, asked: &Use) -> Reason {
     match rule.effect {
         Effect::Permit => Reason::Permits,
         Effect::Deny => Reason::Denies,
+    }
+}
+
+/// Whether a rule speaks of the form in which data are to leave. Statistics are asked for as statistics and records in a form
+/// of records: to what is neither no permit speaks.
+fn is_form(rule: &Rule, asked: &Use) -> bool {
+    match (asked.action, rule.effect) {
+        (Action::Aggregate, Effect::Permit) => asked.form == Form::Statistics,
+        (Action::Retrieve, Effect::Permit) => {
+            asked.form != Form::Statistics && rule.form.is_some_and(|furthest| furthest >= asked.form)
+        }
+        (Action::Retrieve, Effect::Deny) => rule.form.is_none_or(|first| first <= asked.form),
+        (Action::Aggregate, Effect::Deny) | (Action::Recontact, _) => true,
     }
 }
 
@@ -289,7 +300,7 @@ fn is_recipient(recipient: &Recipient, asked: &Use) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Declarations, Disease, Diseases, Establishment, Form, Purpose, Window};
+    use super::super::{Declarations, Disease, Diseases, Establishment, Purpose, Window};
     use super::*;
     use crate::ids::{ResearcherId, StudyId};
 
