@@ -369,31 +369,6 @@ mod tests {
     }
 
     #[test]
-    fn purposes_match_as_duos_does() {
-        use Purpose::{GeneralResearch as Gru, HealthResearch as Hmb};
-        // granted, asked, allowed
-        let table = [
-            (Gru, Gru, true),
-            (Gru, Hmb, true),
-            (Gru, ds("M:5148"), true),
-            (Hmb, Gru, false),
-            (Hmb, Hmb, true),
-            (Hmb, ds("M:5148"), true),
-            (ds("M:5148"), Gru, false),
-            (ds("M:5148"), Hmb, false),
-            (ds("M:5148"), ds("M:5148"), true),
-            (ds("M:5066"), ds("M:5148"), true),
-            (ds("M:5148"), ds("M:5066"), false),
-            (ds("M:9999"), ds("M:9999"), true),
-            (ds("M:9999"), ds("M:5148"), false),
-        ];
-        for (granted, purpose, expected) in table {
-            let decision = decide(&[opt_in(vec![permit(granted.clone())])], &asked(purpose.clone()));
-            assert_eq!(!decision.allowed.is_empty(), expected, "{granted} asked for {purpose}");
-        }
-    }
-
-    #[test]
     fn a_deny_of_any_document_wins_whatever_the_order() {
         let yes = opt_in(vec![permit(Purpose::GeneralResearch)]);
         let mut no = permit(ds("M:5148"));

@@ -102,20 +102,26 @@ impl Word for Action {
 
 /// Everything of a kind, or only what is listed. An empty list is nothing.
 #[derive(
-    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
+    Clone,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    BorshSerialize,
+    BorshDeserialize,
+    Serialize,
+    Deserialize,
 )]
 #[serde(rename_all = "lowercase")]
 pub enum Scope<T> {
     /// No restriction.
+    #[default]
     Any,
     /// Only these.
     Only(Vec<T>),
-}
-
-impl<T> Default for Scope<T> {
-    fn default() -> Self {
-        Self::Any
-    }
 }
 
 impl<T> Scope<T> {

@@ -3,12 +3,13 @@
 mod differences;
 mod modifiers;
 
-use consilium_protocol::consent::{Action, Condition, Effect, Trait};
+use Trait::{Ancestry, ControlSet, MethodsOnly};
+use consilium_protocol::consent::{
+    Action, Base, Condition, Domain, Effect, Rule, Scope, Terms, Trait, Use, Vocabulary, Window,
+};
 
 use crate::consent::world::Answer::{self, A, C, D};
-use crate::consent::world::{answer, answer_of, asked, asked_by_hospital, decide, declaring, permit, rule};
-use Trait::{Ancestry, ControlSet, MethodsOnly};
-use consilium_protocol::consent::{Rule, Scope, Terms, Use};
+use crate::consent::world::{answer, answer_of, asked, asked_by_hospital, day, decide, declaring, permit, rule};
 
 /// Uses, by what they are for and what they declare. The disease that is granted is `M:11`: `M:111` is a kind of it, it is a
 /// kind of `M:1`, `M:12` stands beside it, `M:2` is another, `X:9` is in no vocabulary.
@@ -116,7 +117,6 @@ fn any_grants_what_there_was() {
     let of = |vocabulary, purposes: &[&str], traits: &[Trait]| {
         answer_of(&[any(vocabulary)], &declaring(asked(purposes), traits))
     };
-    use consilium_protocol::consent::Vocabulary;
     for (position, (purposes, traits)) in USES.into_iter().enumerate() {
         let (_, research) = GRANTS[1];
         let is_care = matches!(purposes, ["CC"] | ["ETREAT"]);
@@ -159,14 +159,16 @@ fn a_person_looks_at_sensitive_research_and_a_no_stays_a_no() {
         }
     }
     // Silence under an opt-out is no other grant, and each trait is ticked by itself.
-    let silence = Terms { base: consilium_protocol::consent::Base::Permit, ..Terms::opt_in(vec![]) };
+    let silence = Terms { base: Base::Permit, ..Terms::opt_in(vec![]) };
     let both = declaring(asked(&["HMB"]), &[Trait::Paediatric, Trait::OneSex]);
     assert_eq!(answer_of(std::slice::from_ref(&silence), &both), C);
-    let decision = decide(&[silence.clone()], &both);
+    let decision = decide(std::slice::from_ref(&silence), &both);
     let named = [Condition::Sensitive(Trait::Paediatric), Condition::Sensitive(Trait::OneSex)];
     assert_eq!(decision.conditions.into_iter().collect::<Vec<_>>(), named);
     for one in named {
-        assert!(decide(&[silence.clone()], &Use { ticked: [one].into(), ..both.clone() }).allowed.is_empty());
+        assert!(
+            decide(std::slice::from_ref(&silence), &Use { ticked: [one].into(), ..both.clone() }).allowed.is_empty()
+        );
     }
 }
 
@@ -234,10 +236,9 @@ fn each_of_several_purposes_must_be_allowed() {
 
 #[test]
 fn what_several_purposes_may_read_is_what_each_may() {
-    use consilium_protocol::consent::{Domain, Window};
     let on = |granted: &[&str], data: &[Domain], from, to| Rule {
         data: Scope::Only(data.to_vec()),
-        window: Window { from: Some(crate::consent::world::day(from)), to: Some(crate::consent::world::day(to)) },
+        window: Window { from: Some(day(from)), to: Some(day(to)) },
         ..permit(granted)
     };
     let documents = [Terms::opt_in(vec![
@@ -247,8 +248,6 @@ fn what_several_purposes_may_read_is_what_each_may() {
     let allowed = decide(&documents, &asked(&["DS-M:111", "DS-M:2"])).allowed;
     let open: Vec<Domain> = allowed.iter().map(|(domain, _)| domain).collect();
     assert_eq!(open, [Domain::Drug]);
-    let days: Vec<i32> = (-2..12)
-        .filter(|day| allowed.of(Domain::Drug).unwrap().days.contains(crate::consent::world::day(*day)))
-        .collect();
+    let days: Vec<i32> = (-2..12).filter(|on| allowed.of(Domain::Drug).unwrap().days.contains(day(*on))).collect();
     assert_eq!(days, [2, 3]);
 }

@@ -1,5 +1,7 @@
 //! Random documents, and uses that a good share of them opens.
 
+use std::sync::LazyLock;
+
 use consilium_protocol::consent::{
     Action, Base, Condition, Domain, Effect, Form, Jurisdiction, Label, Modifier, ModifierKind, Promise, Purpose,
     Recipient, Rule, Scope, Terms, Trait, Use, Vocabulary, Window,
@@ -158,14 +160,11 @@ pub(crate) fn rule(dice: &mut Dice, asked: &Use, vocabulary: Vocabulary) -> Rule
         _ => None,
     };
     let modifiers = if is_permit && vocabulary == Vocabulary::CARE { modifiers(dice) } else { Vec::new() };
+    static WORDS: LazyLock<[Purpose; 11]> = LazyLock::new(|| PURPOSES.map(purpose));
+    const WIDE: [Purpose; 3] = [Purpose::NoRestriction, Purpose::GeneralResearch, Purpose::HealthResearch];
     let words = |dice: &mut Dice, most: usize| -> Vec<Purpose> {
-        let more = [purpose("NRES"), purpose("GRU"), purpose("HMB")];
-        let of = PURPOSES
-            .map(purpose)
-            .into_iter()
-            .chain(asked.purposes.clone())
-            .chain(is_permit.then_some(more).into_iter().flatten());
-        let of: Vec<Purpose> = of.filter(|word| vocabulary.has(word)).collect();
+        let of = WORDS.iter().chain(&asked.purposes).chain(if is_permit { &WIDE[..] } else { &[] });
+        let of: Vec<Purpose> = of.filter(|word| vocabulary.has(*word)).cloned().collect();
         dice.some(&of, most)
     };
     let purposes = match dice.in_hundred(if is_permit { 30 } else { 10 }) {

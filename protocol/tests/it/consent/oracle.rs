@@ -78,7 +78,7 @@ fn is_kind(code: &str, of: &str) -> bool {
 }
 
 fn is(asked: &Use, of: Trait) -> bool {
-    asked.declared.traits.iter().any(|own| *own == of)
+    asked.declared.traits.contains(&of)
 }
 
 fn wishes(asked: &Use) -> Vec<Wish> {
@@ -141,14 +141,14 @@ fn bound(modifier: &Modifier, asked: &Use) -> Result<(Option<Condition>, Option<
     let profit = asked.by.establishment.for_profit;
     let unsaid = is_research(asked) && asked.study.is_none();
     let commercial = unsaid || is(asked, Trait::Commercial);
-    let has = |promise: Promise| declared.promises.iter().any(|own| *own == promise);
+    let has = |promise: Promise| declared.promises.contains(&promise);
     match modifier {
         Modifier::NonProfitOrganisation => return ok(!profit),
         Modifier::NonCommercialUse => return ok(!commercial),
         Modifier::NonProfitNonCommercial => return ok(!(profit || commercial)),
-        Modifier::Places(list) => return ok(list.iter().any(|at| *at == asked.by.establishment.country)),
+        Modifier::Places(list) => return ok(list.contains(&asked.by.establishment.country)),
         Modifier::Users(list) => return ok(list.iter().any(|own| Some(*own) == asked.by.researcher)),
-        Modifier::Institutions(list) => return ok(list.iter().any(|own| *own == asked.by.organisation)),
+        Modifier::Institutions(list) => return ok(list.contains(&asked.by.organisation)),
         Modifier::Projects(list) => return ok(list.iter().any(|own| Some(*own) == asked.study)),
         Modifier::Specific(text) => return tick(!text.trim().is_empty(), Condition::Specific(text.clone())),
         _ => {}
@@ -173,7 +173,7 @@ fn bound(modifier: &Modifier, asked: &Use) -> Result<(Option<Condition>, Option<
         }
         Modifier::Moratorium(None) => Ok((Some(Condition::Moratorium), None)),
         Modifier::Moratorium(Some(until)) => {
-            owed(declared.publishes_from.is_some_and(|from| !(from < *until)), Obligation::Moratorium(*until))
+            owed(declared.publishes_from.is_some_and(|from| from >= *until), Obligation::Moratorium(*until))
         }
         _ => ok(true),
     }
@@ -225,7 +225,7 @@ fn is_backwards(window: &Window) -> bool {
 }
 
 fn within(day: i32, window: &Window) -> bool {
-    !window.from.is_some_and(|from| day < from.days()) && !window.to.is_some_and(|to| to.days() < day)
+    window.from.is_none_or(|from| day >= from.days()) && window.to.is_none_or(|to| to.days() >= day)
 }
 
 fn hits(rule: &Rule, asked: &Use) -> bool {

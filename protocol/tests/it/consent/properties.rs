@@ -69,7 +69,7 @@ fn a_document_of_permits_closes_nothing() {
             more.rules.retain(|rule| rule.effect == Effect::Permit);
             documents.push(more);
         },
-        |before, after| is_within(before, after),
+        is_within,
     );
     assert!(changed > CASES / 10, "{changed}");
 }
@@ -219,7 +219,7 @@ fn a_permit_that_lasts_longer_closes_nothing_and_a_deny_that_does_opens_nothing(
             }
         }
     };
-    let permits = for_each(12, longer(Effect::Permit), |before, after| is_within(before, after));
+    let permits = for_each(12, longer(Effect::Permit), is_within);
     let denies = for_each(13, longer(Effect::Deny), |before, after| is_within(after, before));
     assert!(permits > CASES / 100 && denies > CASES / 1000, "{permits} {denies}");
 }
@@ -232,7 +232,7 @@ fn a_newer_vocabulary_closes_nothing() {
         |_, documents, _| {
             documents.iter_mut().for_each(|terms| terms.vocabulary = Vocabulary::CARE);
         },
-        |before, after| is_within(before, after),
+        is_within,
     );
     assert!(changed > CASES / 1000, "{changed}");
 }

@@ -1,7 +1,7 @@
 //! Where the answer is another than that of DUOS, version 4, and where the table is silent.
 
 use consilium_protocol::consent::{
-    Base, Condition, Modifier, ModifierKind, Purpose, Reason, Rule, Scope, Terms, Trait, Vocabulary,
+    Action, Base, Condition, Effect, Modifier, ModifierKind, Purpose, Reason, Rule, Scope, Terms, Trait, Vocabulary,
 };
 
 use crate::consent::world::Answer::{A, C, D};
@@ -29,7 +29,7 @@ fn a_no_comes_before_what_a_person_decides() {
     let sensitive = declaring(promising(asked(&["HMB"])), &[Trait::ControlSet, Trait::Paediatric, Trait::Commercial]);
     let asks = with(&["HMB"], &[Modifier::Ethics, Modifier::Specific("sleep".to_string())]);
     assert_eq!(answer(std::slice::from_ref(&asks), &sensitive), C);
-    for (position, _) in [(0, ()), (1, ()), (2, ())] {
+    for position in 0..3 {
         let mut refused = asks.clone();
         refused.modifiers.insert(position, Modifier::NonCommercialUse);
         assert_eq!(answer(std::slice::from_ref(&refused), &sensitive), D);
@@ -72,7 +72,7 @@ fn methods_only_is_decided_here() {
     assert_eq!(answer(&[with(&["POA", "DS-M:11"], &no)], &ancestry), D);
     // What everything is granted for, no disease is granted for by name.
     let any = Rule { purposes: Scope::Any, ..with(&[], &no) };
-    assert_eq!(answer(&[any.clone()], &methods(&["DS-M:11"])), D);
+    assert_eq!(answer(std::slice::from_ref(&any), &methods(&["DS-M:11"])), D);
     let decision = decide(&[Terms::opt_in(vec![any])], &methods(&["DS-M:11"]));
     assert_eq!(decision.why_not(), Some(Reason::Modifier(ModifierKind::NoMethodsOnly)));
 }
@@ -109,7 +109,7 @@ fn ethics_is_decided_here() {
 #[test]
 fn controls_for_another_purpose_are_none_for_a_disease() {
     // Each permit alone says: as controls, if somebody ticks it; or for this disease alone.
-    let health = Rule { recipients: Scope::Any, ..permit(&["HMB"]) };
+    let health = permit(&["HMB"]);
     let controls = declaring(asked(&["HMB", "DS-M:11"]), &[Trait::ControlSet]);
     assert_eq!(answer(&[health.clone(), permit(&["DS-M:11"])], &controls), C);
     assert_eq!(answer(&[permit(&["HMB", "DS-M:11"])], &controls), C);
@@ -129,11 +129,7 @@ fn what_has_no_purpose_is_for_nothing() {
 fn research_without_a_study_has_declared_nothing() {
     let records = |modifiers: &[Modifier]| Rule {
         modifiers: modifiers.to_vec(),
-        ..rule(
-            consilium_protocol::consent::Effect::Permit,
-            consilium_protocol::consent::Action::Retrieve,
-            &["GRU", "CC"],
-        )
+        ..rule(Effect::Permit, Action::Retrieve, &["GRU", "CC"])
     };
     let of_studies = [
         Modifier::NonCommercialUse,
