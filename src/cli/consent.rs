@@ -1,24 +1,27 @@
 //! What a patient does: `consent …` and `history`.
 
 use std::collections::BTreeMap;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Subcommand;
 use consilium_engine::cohort::Reads;
 use consilium_protocol::consent::{AllowedData, Decision, DiseaseTree, Terms, Window};
-use consilium_protocol::genesis::{Genesis, Member};
-use consilium_protocol::ids::{DocumentId, StudyId, SubjectId, Timestamp};
+use consilium_protocol::ids::{DocumentId, StudyId, SubjectId};
 use consilium_protocol::keys::SigningKey;
 use consilium_protocol::study::StudySpec;
-use consilium_protocol::tx::{Grant, Payload, Revoke, Signer, enrolment_message};
+use consilium_protocol::tx::{
+    Grant, Payload, Revoke, Signer, cosigning_message, delegation_message, enrolment_message,
+};
 use consilium_protocol::wire;
 use serde_json::{Value, json};
 
+use super::accounts::{AccountArgs, accounts, ask, one_account, patient_home};
+use super::patients::countersignature;
 use super::terms::{PlaceArgs, TermsArgs, given};
 use super::wording::{data_in_words, notes, terms_in_words};
 use super::{Failure, Global, connect, member_named, reach, study, term};
+use crate::home::wards::{self, Ward};
 use crate::home::{Home, Role};
-use crate::net::client::{ClientError, Node, refused};
+use crate::net::client::{ClientError, Node};
 use crate::worker::once;
 
 /// `consilium consent`
@@ -34,6 +37,8 @@ enum Command {
     Code(CodeArgs),
     /// Allow a use of my data
     Grant(GrantArgs),
+    /// For a guardian: permit something together with another one, who hands it in
+    Cosign(CosignArgs),
     /// Take a consent back: no new study will read my data; results already released stay
     Revoke(RevokeArgs),
     /// My consents at each hospital
@@ -57,7 +62,10 @@ struct ExplainArgs {
 }
 
 #[derive(clap::Args, Debug)]
-#[command(after_help = "Example:\n  consilium consent code --hospital \"North Clinic\" --subject 5c0e…")]
+#[command(after_help = "\
+Examples:
+  consilium consent code --hospital \"North Clinic\" --subject 5c0e…
+  consilium consent code --hospital \"North Clinic\" --subject 77ab… --for-other   (of a child, or of somebody who chose me)")]
 struct CodeArgs {
     /// The hospital's name or id
     #[arg(long)]
@@ -65,6 +73,9 @@ struct CodeArgs {
     /// The subject that the hospital's desk told you
     #[arg(long)]
     subject: SubjectId,
+    /// The subject is somebody else, for whom this wallet is to sign; or myself, and this is my second machine
+    #[arg(long)]
+    for_other: bool,
 }
 
 #[derive(clap::Args, Debug)]
@@ -73,13 +84,15 @@ Examples:
   consilium consent grant --preset health
   consilium consent grant --preset MONDO:0005148 --hospital \"North Clinic\"")]
 struct GrantArgs {
-    /// The hospital's name or id (default: the one where this wallet is enrolled)
-    #[arg(long)]
-    hospital: Option<String>,
+    #[command(flatten)]
+    account: AccountArgs,
     #[command(flatten)]
     terms: TermsArgs,
     #[command(flatten)]
     place: PlaceArgs,
+    /// What another guardian printed who permits it together with me (`consilium consent cosign`); repeat for several
+    #[arg(long, value_name = "CODE")]
+    cosigned: Vec<String>,
     /// Say what would hold, and sign nothing
     #[arg(long)]
     dry_run: bool,
@@ -89,10 +102,23 @@ struct GrantArgs {
 }
 
 #[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Example:
+  consilium consent cosign --for 77ab --preset health
+The other guardian then runs: consilium consent grant --for … --preset health --cosigned <code>")]
+struct CosignArgs {
+    #[command(flatten)]
+    account: AccountArgs,
+    #[command(flatten)]
+    terms: TermsArgs,
+    #[command(flatten)]
+    place: PlaceArgs,
+}
+
+#[derive(clap::Args, Debug)]
 struct RevokeArgs {
-    /// The hospital's name or id (default: the one where this wallet is enrolled)
-    #[arg(long)]
-    hospital: Option<String>,
+    #[command(flatten)]
+    account: AccountArgs,
     /// One document, or the first digits of it (default: all)
     #[arg(long)]
     document: Option<String>,
@@ -106,101 +132,11 @@ pub struct HistoryArgs {
     person: Option<i64>,
 }
 
-/// A hospital where the wallet is enrolled.
-pub(crate) struct Account {
-    pub(crate) member: Member,
-    pub(crate) key: SigningKey,
-    pub(crate) reply: wire::SubjectReply,
-}
-
-impl Account {
-    fn subject(&self) -> Result<SubjectId, Failure> {
-        Ok(SubjectId::try_from(&self.reply.subject[..])?)
-    }
-}
-
-/// Asks about a subject.
-pub(crate) async fn ask(
-    node: &Node,
-    signer: Signer,
-    key: &SigningKey,
-    subject: Option<SubjectId>,
-    about: Option<StudyId>,
-) -> Result<wire::SubjectReply, ClientError> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64);
-    let question = wire::subject_question(node.ledger_id(), subject.as_ref(), Timestamp::new(now));
-    let request = wire::SubjectRequest {
-        signer: borsh::to_vec(&signer).unwrap_or_default(),
-        subject: subject.map(|s| s.as_bytes().to_vec()).unwrap_or_default(),
-        time_ms: now,
-        signature: key.sign(&question).as_bytes().to_vec(),
-        study: about.map(|study| study.as_bytes().to_vec()).unwrap_or_default(),
-    };
-    let mut reply = node.ledger().subject(request).await.map_err(refused)?.into_inner();
-    reply.documents.sort_by_key(|d| d.granted_height);
-    Ok(reply)
-}
-
-/// Every hospital where the wallet is enrolled, or the named one.
-pub(crate) async fn accounts(
-    home: &Home,
-    genesis: &Genesis,
-    node: &Node,
-    hospital: Option<&str>,
-) -> Result<Vec<Account>, Failure> {
-    accounts_about(home, genesis, node, hospital, None).await
-}
-
-/// The same, told what a study could use.
-async fn accounts_about(
-    home: &Home,
-    genesis: &Genesis,
-    node: &Node,
-    hospital: Option<&str>,
-    about: Option<StudyId>,
-) -> Result<Vec<Account>, Failure> {
-    let wallet = home.wallet()?;
-    let mut accounts = Vec::new();
-    for member in members(genesis, hospital)? {
-        let key = wallet.key_at(&member.id);
-        let signer = Signer::Patient(key.patient());
-        match ask(node, signer, &key, None, about).await {
-            Ok(reply) => accounts.push(Account { member: member.clone(), key, reply }),
-            Err(ClientError::NotFound(_)) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    if accounts.is_empty() {
-        return Err(Failure::new(
-            "this wallet is not enrolled there; ask the hospital's desk, which will want the output of `consilium consent \
-             code`",
-        ));
-    }
-    Ok(accounts)
-}
-
-fn members<'a>(genesis: &'a Genesis, hospital: Option<&str>) -> Result<Vec<&'a Member>, Failure> {
-    match hospital {
-        Some(named) => Ok(vec![member_named(genesis, named)?]),
-        None => Ok(genesis.member.iter().collect()),
-    }
-}
-
-async fn one_account(global: &Global, hospital: Option<&str>) -> Result<(Node, Account), Failure> {
-    let home = Home::open_as(&global.home, Role::Patient)?;
-    let genesis = home.genesis()?;
-    let node = connect(&home, global).await?;
-    let mut accounts = accounts(&home, &genesis, &node, hospital).await?;
-    match (accounts.pop(), accounts.is_empty()) {
-        (Some(account), true) => Ok((node, account)),
-        _ => Err(Failure::usage("this wallet is enrolled at several hospitals; say at which with --hospital")),
-    }
-}
-
 pub(crate) async fn run(args: Args, global: &Global) -> Result<(), Failure> {
     match args.command {
         Command::Code(args) => code(&args, global),
         Command::Grant(args) => grant(&args, global).await,
+        Command::Cosign(args) => cosign(&args, global).await,
         Command::Revoke(args) => revoke(&args, global).await,
         Command::Show => show(global).await,
         Command::Explain(args) => explain(&args, global).await,
@@ -208,23 +144,41 @@ pub(crate) async fn run(args: Args, global: &Global) -> Result<(), Failure> {
 }
 
 fn code(args: &CodeArgs, global: &Global) -> Result<(), Failure> {
-    let home = Home::open_as(&global.home, Role::Patient)?;
+    let home = patient_home(global)?;
     let genesis = home.genesis()?;
-    let member = members(&genesis, Some(&args.hospital))?[0];
-    let key = home.wallet()?.key_at(&member.id);
-    let signature = key.sign(&enrolment_message(&genesis.ledger(), &member.id, &args.subject));
-    let code = format!("{}:{}", key.patient(), hex::encode(signature.as_bytes()));
-    term::show(global.json, &json!({ "patient": key.patient(), "code": code }), |_| {
-        format!("Give this code to the desk of {}:\n\n  {code}", member.name)
+    let member = member_named(&genesis, &args.hospital)?;
+    let (wallet, ledger) = (home.wallet()?, genesis.ledger());
+    let (key, message) = match args.for_other {
+        true => (wallet.key_for(&member.id, &args.subject), delegation_message(&ledger, &member.id, &args.subject)),
+        false => (wallet.key_at(&member.id), enrolment_message(&ledger, &member.id, &args.subject)),
+    };
+    if args.for_other {
+        wards::add(home.path(), Ward { hospital: member.id, subject: args.subject })?;
+    }
+    let code = code_of(&key, &message);
+    term::show(global.json, &json!({ "patient": key.patient(), "code": code }), |_| match args.for_other {
+        true => format!(
+            "Give this code to the patient, who names you with `consilium wallet delegate`, or to the desk of {}:\n\n  {code}\n\n\
+             Until then it means nothing. Afterwards sign with --for {}",
+            member.name,
+            args.subject.short()
+        ),
+        false => format!("Give this code to the desk of {}:\n\n  {code}", member.name),
     });
     Ok(())
+}
+
+/// A key with its signature, as people hand it on.
+pub(super) fn code_of(key: &SigningKey, message: &[u8]) -> String {
+    format!("{}:{}", key.patient(), hex::encode(key.sign(message).as_bytes()))
 }
 
 async fn grant(args: &GrantArgs, global: &Global) -> Result<(), Failure> {
     let terms = args.terms.terms()?;
     let supersedes = args.place.takes_the_place_of_older(&terms);
-    let (node, account) = one_account(global, args.hospital.as_deref()).await?;
-    let diseases = Home::open(&global.home)?.genesis()?.diseases();
+    let home = patient_home(global)?;
+    let account = one_account(&home, global, &args.account).await?;
+    let diseases = home.genesis()?.diseases();
     let in_words = terms_in_words(&terms, &diseases);
     let others: Vec<&wire::Document> = account.reply.documents.iter().filter(|d| d.ended_height == 0).collect();
     let mut holding = if supersedes { Vec::new() } else { current(&account.reply.documents) };
@@ -246,8 +200,10 @@ async fn grant(args: &GrantArgs, global: &Global) -> Result<(), Failure> {
     if !args.yes && !global.json && !term::agrees(&what, "Sign this?")? {
         return Err(Failure::new("nothing was signed"));
     }
-    let payload = Payload::Grant(Grant::electronic(given(&node, &terms).await?, supersedes, account.subject()?));
-    let included = node.submit(Signer::Patient(account.key.patient()), &account.key, payload).await?;
+    let cosigned = args.cosigned.iter().map(|code| countersignature(code)).collect::<Result<_, _>>()?;
+    let grant = Grant::electronic(given(&account.node, &terms).await?, supersedes, account.subject()?);
+    let payload = Payload::Grant(Grant { cosigned, ..grant });
+    let included = account.submit(payload).await?;
     report["height"] = json!(included.height);
     report["tx"] = json!(included.hash);
     term::show(global.json, &report, |_| {
@@ -257,6 +213,25 @@ async fn grant(args: &GrantArgs, global: &Global) -> Result<(), Failure> {
             included.height,
             noted(&notes),
             included.hash
+        )
+    });
+    Ok(())
+}
+
+async fn cosign(args: &CosignArgs, global: &Global) -> Result<(), Failure> {
+    let terms = args.terms.terms()?;
+    let home = patient_home(global)?;
+    let account = one_account(&home, global, &args.account).await?;
+    let supersedes = args.place.takes_the_place_of_older(&terms);
+    let documents = u32::try_from(account.reply.documents.len()).unwrap_or(u32::MAX);
+    let genesis = home.genesis()?;
+    let what = (&terms.hash(), supersedes);
+    let message = cosigning_message(&genesis.ledger(), &account.member.id, &account.subject()?, what, documents);
+    let (code, in_words) = (code_of(&account.key, &message), terms_in_words(&terms, &genesis.diseases()));
+    term::show(global.json, &json!({ "code": code, "in_words": in_words }), |_| {
+        format!(
+            "With this code you permit, together with whoever hands it in, a consent that {in_words}\n\n  {code}\n\nIt serves \
+             once, until anything else is signed for the patient."
         )
     });
     Ok(())
@@ -294,7 +269,7 @@ fn current(documents: &[wire::Document]) -> Vec<Terms> {
 }
 
 async fn revoke(args: &RevokeArgs, global: &Global) -> Result<(), Failure> {
-    let (node, account) = one_account(global, args.hospital.as_deref()).await?;
+    let account = one_account(&patient_home(global)?, global, &args.account).await?;
     let document = match &args.document {
         None => None,
         Some(text) => {
@@ -312,7 +287,7 @@ async fn revoke(args: &RevokeArgs, global: &Global) -> Result<(), Failure> {
         }
     };
     let payload = Payload::Revoke(Revoke::electronic(account.subject()?, document));
-    let included = node.submit(Signer::Patient(account.key.patient()), &account.key, payload).await?;
+    let included = account.submit(payload).await?;
     term::show(
         global.json,
         &json!({ "hospital": account.member.id, "height": included.height, "tx": included.hash }),
@@ -330,8 +305,7 @@ async fn revoke(args: &RevokeArgs, global: &Global) -> Result<(), Failure> {
 async fn show(global: &Global) -> Result<(), Failure> {
     let home = Home::open_as(&global.home, Role::Patient)?;
     let genesis = home.genesis()?;
-    let node = connect(&home, global).await?;
-    let accounts = accounts(&home, &genesis, &node, None).await?;
+    let accounts = accounts(&home, global, &AccountArgs::default(), None).await?;
     let diseases = genesis.diseases();
     let report: Vec<Value> = accounts
         .iter()
@@ -358,7 +332,7 @@ async fn explain(args: &ExplainArgs, global: &Global) -> Result<(), Failure> {
     let study = study::find(Some(&args.study), &home, &node).await?;
     let replies = match (home.role(), args.person) {
         (Role::Patient, None) => {
-            let accounts = accounts_about(&home, &genesis, &node, None, Some(study)).await?;
+            let accounts = accounts(&home, global, &AccountArgs::default(), Some(study)).await?;
             accounts.into_iter().map(|account| account.reply).collect()
         }
         (Role::Hospital, Some(person)) => vec![of_person(&home, &node, person, Some(study)).await?],
@@ -426,7 +400,10 @@ pub(crate) async fn history(args: &HistoryArgs, global: &Global) -> Result<(), F
     let genesis = home.genesis()?;
     let node = connect(&home, global).await?;
     let mut replies: Vec<wire::SubjectReply> = match (home.role(), args.person) {
-        (Role::Patient, None) => accounts(&home, &genesis, &node, None).await?.into_iter().map(|a| a.reply).collect(),
+        (Role::Patient, None) => {
+            let accounts = accounts(&home, global, &AccountArgs::default(), None).await?;
+            accounts.into_iter().map(|account| account.reply).collect()
+        }
         (Role::Hospital, Some(person)) => vec![of_person(&home, &node, person, None).await?],
         (Role::Hospital, None) => return Err(Failure::usage("say whose history with --person")),
         _ => return Err(Failure::new("a history is a patient's own; use --home with the patient's wallet")),

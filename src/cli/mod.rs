@@ -1,5 +1,6 @@
 //! The command line: one file per command, each a thin shell over the crates.
 
+pub(crate) mod accounts;
 pub(crate) mod audit;
 pub(crate) mod consent;
 mod doctor;

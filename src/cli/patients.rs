@@ -222,7 +222,7 @@ async fn enrol_all(home: &Home, all: &[Enrolment], global: &Global) -> Result<()
     Ok(())
 }
 
-fn countersignature(code: &str) -> Result<Countersignature, Failure> {
+pub(crate) fn countersignature(code: &str) -> Result<Countersignature, Failure> {
     let wrong = || Failure::new("the code is not complete; copy the whole output of `consilium consent code` again");
     let (patient, signature) = code.trim().split_once(':').ok_or_else(wrong)?;
     let patient: PatientId = patient.parse()?;

@@ -15,10 +15,12 @@
 //! | `guard/`, `secrets/guard/` | hospital | keys for guarded rounds, until these end |
 //! | `studies/<id>/` | researcher | the study and the key that opens its result |
 //! | `secrets/wallet.words` | patient | the master secret as words |
+//! | `wards.toml` | patient | for whom else the wallet signs |
 
 pub mod config;
 pub mod files;
 pub mod secrets;
+pub mod wards;
 
 use std::path::{Path, PathBuf};
 
