@@ -3,6 +3,8 @@
 pub(crate) mod accounts;
 pub(crate) mod audit;
 pub(crate) mod consent;
+pub(crate) mod delegates;
+mod desk;
 mod doctor;
 mod failure;
 mod found;
@@ -18,6 +20,7 @@ pub(crate) mod study;
 mod table;
 pub mod term;
 pub(crate) mod terms;
+mod wallet;
 pub(crate) mod wording;
 
 use std::path::{Path, PathBuf};
@@ -139,6 +142,8 @@ enum Command {
     Patients(patients::Args),
     /// Grant, revoke and see one's own consents
     Consent(consent::Args),
+    /// My keys: a sheet to print, others who sign for me, a freeze
+    Wallet(wallet::Args),
     /// Who used my data, for what, under which consent
     History(consent::HistoryArgs),
     /// Write the ledger to a file
@@ -200,6 +205,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
             Command::Reject(args) => steward::reject(&args, &global).await,
             Command::Researcher(args) => steward::researcher(args, &global).await,
             Command::Patients(args) => patients::run(args, &global).await,
+            Command::Wallet(args) => wallet::run(args, &global).await,
             Command::Consent(args) => consent::run(args, &global).await,
             Command::History(args) => consent::history(&args, &global).await,
             Command::Export(args) => audit::export(&args, &global).await,

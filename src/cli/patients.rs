@@ -14,6 +14,7 @@ use consilium_protocol::tx::{Countersignature, Enrol, Enrolment, Given, Grant, P
 use serde_json::json;
 
 use super::consent::noted;
+use super::desk::{self, Desk};
 use super::terms::{PlaceArgs, TermsArgs, given};
 use super::wording::{notes, terms_in_words};
 use super::{Failure, Global, connect, counted, term};
@@ -45,6 +46,8 @@ enum Command {
     Grant(GrantArgs),
     /// Witness signed paper forms that revoke
     Revoke(FormsArgs),
+    #[command(flatten)]
+    Desk(Desk),
 }
 
 #[derive(clap::Args, Debug)]
@@ -118,6 +121,7 @@ pub(crate) async fn run(args: Args, global: &Global) -> Result<(), Failure> {
             });
             Ok(())
         }
+        Command::Desk(command) => desk::run(command, &home, &link(&home)?, global).await,
         Command::Enrol(args) => enrol(&home, &args, global).await,
         Command::Grant(args) => {
             let terms = args.terms.terms()?;
