@@ -12,6 +12,7 @@ pub(crate) mod init;
 mod layout;
 pub(crate) mod node;
 pub(crate) mod patients;
+mod picture;
 pub(crate) mod place;
 pub(crate) mod reach;
 mod steward;

@@ -9,14 +9,14 @@ use consilium_protocol::tx::{
     Delegate, DelegateRole, DelegationScope, EndDelegation, Freeze, PaperDoor, Payload, Statement,
 };
 use qrcode::render::unicode::Dense1x2;
-use qrcode::{Color, EcLevel, QrCode};
+use qrcode::{EcLevel, QrCode};
 use serde_json::json;
 use zeroize::Zeroizing;
 
 use super::accounts::{Account, AccountArgs, accounts, one_account, patient_home};
 use super::delegates::{self, delegates_text};
 use super::patients::countersignature;
-use super::{Failure, Global, init, term};
+use super::{Failure, Global, init, picture, term};
 use crate::home::files::{self, Readable};
 use crate::net::client::Included;
 
@@ -158,7 +158,7 @@ fn sheet(args: &SheetArgs, global: &Global) -> Result<(), Failure> {
     let code = QrCode::with_error_correction_level(words.as_bytes(), EcLevel::Q)
         .map_err(|_| Failure::new("the words do not fit into a QR code; write them down instead"))?;
     if let Some(path) = &args.png {
-        files::create(path, &png_of(&code)?, Readable::ByOwner)?;
+        files::create(path, &picture::png(&code)?, Readable::ByOwner)?;
         term::show(global.json, &json!({ "png": path }), |_| {
             format!(
                 "The QR code of your wallet's words is in {}. Whoever sees it can sign for you: print it, lock it away, and delete \
@@ -188,28 +188,6 @@ fn sheet(args: &SheetArgs, global: &Global) -> Result<(), Failure> {
         )
     });
     Ok(())
-}
-
-/// The code in black on white, eight pixels a module, with the margin of four modules that ISO/IEC 18004 asks for.
-fn png_of(code: &QrCode) -> Result<Vec<u8>, Failure> {
-    const PIXELS: usize = 8;
-    const MARGIN: usize = 4;
-    let (modules, colors) = (code.width(), code.to_colors());
-    let side = (modules + 2 * MARGIN) * PIXELS;
-    let dark = |x: usize, y: usize| {
-        let (x, y) = ((x / PIXELS).checked_sub(MARGIN), (y / PIXELS).checked_sub(MARGIN));
-        matches!((x, y), (Some(x), Some(y)) if x < modules && y < modules && colors[y * modules + x] == Color::Dark)
-    };
-    let pixels: Zeroizing<Vec<u8>> =
-        Zeroizing::new((0..side * side).map(|at| if dark(at % side, at / side) { 0 } else { 255 }).collect());
-    let mut bytes = Vec::new();
-    let width = u32::try_from(side).unwrap_or(u32::MAX);
-    let mut encoder = png::Encoder::new(&mut bytes, width, width);
-    encoder.set_color(png::ColorType::Grayscale);
-    encoder.set_depth(png::BitDepth::Eight);
-    let written = encoder.write_header().and_then(|mut writer| writer.write_image_data(&pixels));
-    written.map_err(|_| Failure::new("the picture could not be made; show the code on the screen instead"))?;
-    Ok(bytes)
 }
 
 /// Says that something stands on the ledger.
