@@ -1,21 +1,23 @@
 //! What a patient does: `consent …`.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use clap::Subcommand;
 use consilium_protocol::consent::{Decision, Terms};
-use consilium_protocol::genesis::{Genesis, Member};
-use consilium_protocol::ids::{DocumentId, StudyId, SubjectId, Timestamp};
+use consilium_protocol::ids::{DocumentId, StudyId, SubjectId};
 use consilium_protocol::keys::SigningKey;
-use consilium_protocol::tx::{Grant, Payload, Revoke, Signer, enrolment_message};
+use consilium_protocol::tx::{
+    Grant, Payload, Revoke, Signer, cosigning_message, delegation_message, enrolment_message,
+};
 use consilium_protocol::wire;
 use serde_json::{Value, json};
 
+use super::accounts::{AccountArgs, accounts, ask, one_account, patient_home};
 use super::history::{self, current, document_json, documents, noted, says};
+use super::patients::countersignature;
 use super::terms::{self, PlaceArgs, TermsArgs, preset_terms};
 use super::{Failure, Global, connect, member_named, reach, study, term};
+use crate::home::wards::{self, Ward};
 use crate::home::{Home, Role};
-use crate::net::client::{ClientError, Node, refused};
+use crate::net::client::{ClientError, Node};
 use crate::words::{Preset, Teller, fill};
 
 /// `consilium consent`
@@ -31,6 +33,8 @@ enum Command {
     Code(CodeArgs),
     /// Allow a use of my data
     Grant(GrantArgs),
+    /// For a guardian: permit something together with another one, who hands it in
+    Cosign(CosignArgs),
     /// Take a consent back: no new study will read my data; results already released stay
     Revoke(RevokeArgs),
     /// My consents at each hospital
@@ -56,7 +60,10 @@ struct ExplainArgs {
 }
 
 #[derive(clap::Args, Debug)]
-#[command(after_help = "Example:\n  consilium consent code --hospital \"North Clinic\" --subject 5c0e…")]
+#[command(after_help = "\
+Examples:
+  consilium consent code --hospital \"North Clinic\" --subject 5c0e…
+  consilium consent code --hospital \"North Clinic\" --subject 77ab… --for-other   (of a child, or of somebody who chose me)")]
 struct CodeArgs {
     /// The hospital's name or id
     #[arg(long)]
@@ -64,6 +71,9 @@ struct CodeArgs {
     /// The subject that the hospital's desk told you
     #[arg(long)]
     subject: SubjectId,
+    /// The subject is somebody else, for whom this wallet is to sign; or myself, and this is my second machine
+    #[arg(long)]
+    for_other: bool,
 }
 
 #[derive(clap::Args, Debug)]
@@ -72,13 +82,15 @@ Examples:
   consilium consent grant --preset health
   consilium consent grant --preset MONDO:0005148 --hospital \"North Clinic\"")]
 struct GrantArgs {
-    /// The hospital's name or id (default: the one where this wallet is enrolled)
-    #[arg(long)]
-    hospital: Option<String>,
+    #[command(flatten)]
+    account: AccountArgs,
     #[command(flatten)]
     terms: TermsArgs,
     #[command(flatten)]
     place: PlaceArgs,
+    /// What another guardian printed who permits it together with me (`consilium consent cosign`); repeat for several
+    #[arg(long, value_name = "CODE")]
+    cosigned: Vec<String>,
     /// Say what would hold, and sign nothing
     #[arg(long)]
     dry_run: bool,
@@ -88,110 +100,33 @@ struct GrantArgs {
 }
 
 #[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Example:
+  consilium consent cosign --for 77ab --preset health
+The other guardian then runs: consilium consent grant --for … --preset health --cosigned <code>")]
+struct CosignArgs {
+    #[command(flatten)]
+    account: AccountArgs,
+    #[command(flatten)]
+    terms: TermsArgs,
+    #[command(flatten)]
+    place: PlaceArgs,
+}
+
+#[derive(clap::Args, Debug)]
 struct RevokeArgs {
-    /// The hospital's name or id (default: the one where this wallet is enrolled)
-    #[arg(long)]
-    hospital: Option<String>,
+    #[command(flatten)]
+    account: AccountArgs,
     /// One document, or the first digits of it (default: all)
     #[arg(long)]
     document: Option<String>,
-}
-
-/// A hospital where the wallet is enrolled.
-pub(crate) struct Account {
-    pub(crate) member: Member,
-    pub(crate) key: SigningKey,
-    pub(crate) reply: wire::SubjectReply,
-}
-
-impl Account {
-    fn subject(&self) -> Result<SubjectId, Failure> {
-        Ok(SubjectId::try_from(&self.reply.subject[..])?)
-    }
-}
-
-/// Asks about a subject.
-pub(crate) async fn ask(
-    node: &Node,
-    signer: Signer,
-    key: &SigningKey,
-    subject: Option<SubjectId>,
-    about: Option<StudyId>,
-) -> Result<wire::SubjectReply, ClientError> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64);
-    let question = wire::subject_question(node.ledger_id(), subject.as_ref(), Timestamp::new(now));
-    let request = wire::SubjectRequest {
-        signer: borsh::to_vec(&signer).unwrap_or_default(),
-        subject: subject.map(|s| s.as_bytes().to_vec()).unwrap_or_default(),
-        time_ms: now,
-        signature: key.sign(&question).as_bytes().to_vec(),
-        study: about.map(|study| study.as_bytes().to_vec()).unwrap_or_default(),
-    };
-    let mut reply = node.ledger().subject(request).await.map_err(refused)?.into_inner();
-    reply.documents.sort_by_key(|d| d.granted_height);
-    Ok(reply)
-}
-
-/// Every hospital where the wallet is enrolled, or the named one.
-pub(crate) async fn accounts(
-    home: &Home,
-    genesis: &Genesis,
-    node: &Node,
-    hospital: Option<&str>,
-) -> Result<Vec<Account>, Failure> {
-    accounts_about(home, genesis, node, hospital, None).await
-}
-
-/// The same, told what a study could use.
-async fn accounts_about(
-    home: &Home,
-    genesis: &Genesis,
-    node: &Node,
-    hospital: Option<&str>,
-    about: Option<StudyId>,
-) -> Result<Vec<Account>, Failure> {
-    let wallet = home.wallet()?;
-    let mut accounts = Vec::new();
-    for member in members(genesis, hospital)? {
-        let key = wallet.key_at(&member.id);
-        let signer = Signer::Patient(key.patient());
-        match ask(node, signer, &key, None, about).await {
-            Ok(reply) => accounts.push(Account { member: member.clone(), key, reply }),
-            Err(ClientError::NotFound(_)) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    if accounts.is_empty() {
-        return Err(Failure::new(
-            "this wallet is not enrolled there; ask the hospital's desk, which will want the output of `consilium consent \
-             code`",
-        ));
-    }
-    Ok(accounts)
-}
-
-fn members<'a>(genesis: &'a Genesis, hospital: Option<&str>) -> Result<Vec<&'a Member>, Failure> {
-    match hospital {
-        Some(named) => Ok(vec![member_named(genesis, named)?]),
-        None => Ok(genesis.member.iter().collect()),
-    }
-}
-
-async fn one_account(global: &Global, hospital: Option<&str>) -> Result<(Node, Account), Failure> {
-    let home = Home::open_as(&global.home, Role::Patient)?;
-    let genesis = home.genesis()?;
-    let node = connect(&home, global).await?;
-    let mut accounts = accounts(&home, &genesis, &node, hospital).await?;
-    match (accounts.pop(), accounts.is_empty()) {
-        (Some(account), true) => Ok((node, account)),
-        _ => Err(Failure::usage("this wallet is enrolled at several hospitals; say at which with --hospital")),
-    }
 }
 
 pub(crate) async fn run(args: Args, global: &Global) -> Result<(), Failure> {
     match args.command {
         Command::Code(args) => code(&args, global),
         Command::Grant(args) => grant(&args, global).await,
+        Command::Cosign(args) => cosign(&args, global).await,
         Command::Revoke(args) => revoke(&args, global).await,
         Command::Show => show(global).await,
         Command::Presets => presets(global),
@@ -200,23 +135,41 @@ pub(crate) async fn run(args: Args, global: &Global) -> Result<(), Failure> {
 }
 
 fn code(args: &CodeArgs, global: &Global) -> Result<(), Failure> {
-    let home = Home::open_as(&global.home, Role::Patient)?;
+    let home = patient_home(global)?;
     let genesis = home.genesis()?;
-    let member = members(&genesis, Some(&args.hospital))?[0];
-    let key = home.wallet()?.key_at(&member.id);
-    let signature = key.sign(&enrolment_message(&genesis.ledger(), &member.id, &args.subject));
-    let code = format!("{}:{}", key.patient(), hex::encode(signature.as_bytes()));
-    term::show(global.json, &json!({ "patient": key.patient(), "code": code }), |_| {
-        format!("Give this code to the desk of {}:\n\n  {code}", member.name)
+    let member = member_named(&genesis, &args.hospital)?;
+    let (wallet, ledger) = (home.wallet()?, genesis.ledger());
+    let (key, message) = match args.for_other {
+        true => (wallet.key_for(&member.id, &args.subject), delegation_message(&ledger, &member.id, &args.subject)),
+        false => (wallet.key_at(&member.id), enrolment_message(&ledger, &member.id, &args.subject)),
+    };
+    if args.for_other {
+        wards::add(home.path(), Ward { hospital: member.id, subject: args.subject })?;
+    }
+    let code = code_of(&key, &message);
+    term::show(global.json, &json!({ "patient": key.patient(), "code": code }), |_| match args.for_other {
+        true => format!(
+            "Give this code to the patient, who names you with `consilium wallet delegate`, or to the desk of {}:\n\n  {code}\n\n\
+             Until then it means nothing. Afterwards sign with --for {}",
+            member.name,
+            args.subject.short()
+        ),
+        false => format!("Give this code to the desk of {}:\n\n  {code}", member.name),
     });
     Ok(())
+}
+
+/// A key with its signature, as people hand it on.
+pub(super) fn code_of(key: &SigningKey, message: &[u8]) -> String {
+    format!("{}:{}", key.patient(), hex::encode(key.sign(message).as_bytes()))
 }
 
 async fn grant(args: &GrantArgs, global: &Global) -> Result<(), Failure> {
     let terms = args.terms.terms()?;
     let supersedes = args.place.takes_the_place_of_older(&terms);
-    let (node, account) = one_account(global, args.hospital.as_deref()).await?;
-    let teller = Teller::new(global.language(), &Home::open(&global.home)?.genesis()?);
+    let home = patient_home(global)?;
+    let account = one_account(&home, global, &args.account).await?;
+    let teller = Teller::new(global.language(), &home.genesis()?);
     let screen = teller.language.screen();
     let in_words = teller.terms(&terms);
     let others: Vec<&wire::Document> = account.reply.documents.iter().filter(|d| d.ended_height == 0).collect();
@@ -243,9 +196,10 @@ async fn grant(args: &GrantArgs, global: &Global) -> Result<(), Failure> {
     } else if !term::agrees(&what, &screen.sign)? {
         return Err(Failure::new("nothing was signed"));
     }
-    let given = terms::given(&node, &terms).await?;
-    let payload = Payload::Grant(Grant::electronic(given, supersedes, account.subject()?));
-    let included = node.submit(Signer::Patient(account.key.patient()), &account.key, payload).await?;
+    let cosigned = args.cosigned.iter().map(|code| countersignature(code)).collect::<Result<_, _>>()?;
+    let grant = Grant::electronic(terms::given(&account.node, &terms).await?, supersedes, account.subject()?);
+    let payload = Payload::Grant(Grant { cosigned, ..grant });
+    let included = account.submit(payload).await?;
     report["height"] = json!(included.height);
     report["tx"] = json!(included.hash);
     term::show(global.json, &report, |_| {
@@ -257,6 +211,26 @@ async fn grant(args: &GrantArgs, global: &Global) -> Result<(), Failure> {
             screen.transaction,
             included.hash
         )
+    });
+    Ok(())
+}
+
+async fn cosign(args: &CosignArgs, global: &Global) -> Result<(), Failure> {
+    let terms = args.terms.terms()?;
+    let home = patient_home(global)?;
+    let account = one_account(&home, global, &args.account).await?;
+    let supersedes = args.place.takes_the_place_of_older(&terms);
+    let documents = u32::try_from(account.reply.documents.len()).unwrap_or(u32::MAX);
+    let genesis = home.genesis()?;
+    let what = (&terms.hash(), supersedes);
+    let message = cosigning_message(&genesis.ledger(), &account.member.id, &account.subject()?, what, documents);
+    let teller = Teller::new(global.language(), &genesis);
+    let screen = teller.language.screen();
+    let (code, in_words) = (code_of(&account.key, &message), teller.terms(&terms));
+    let warnings = teller.warnings(&terms);
+    term::show(global.json, &json!({ "code": code, "in_words": in_words, "notes": warnings }), |_| {
+        let notes = noted(&warnings, teller.language);
+        format!("{}\n\n{in_words}\n\n{notes}  {code}\n\n{}", screen.cosign, screen.cosign_once)
     });
     Ok(())
 }
@@ -296,7 +270,7 @@ fn presets(global: &Global) -> Result<(), Failure> {
 }
 
 async fn revoke(args: &RevokeArgs, global: &Global) -> Result<(), Failure> {
-    let (node, account) = one_account(global, args.hospital.as_deref()).await?;
+    let account = one_account(&patient_home(global)?, global, &args.account).await?;
     let document = match &args.document {
         None => None,
         Some(text) => {
@@ -314,7 +288,7 @@ async fn revoke(args: &RevokeArgs, global: &Global) -> Result<(), Failure> {
         }
     };
     let payload = Payload::Revoke(Revoke::electronic(account.subject()?, document));
-    let included = node.submit(Signer::Patient(account.key.patient()), &account.key, payload).await?;
+    let included = account.submit(payload).await?;
     term::show(
         global.json,
         &json!({ "hospital": account.member.id, "height": included.height, "tx": included.hash }),
@@ -332,8 +306,7 @@ async fn revoke(args: &RevokeArgs, global: &Global) -> Result<(), Failure> {
 async fn show(global: &Global) -> Result<(), Failure> {
     let home = Home::open_as(&global.home, Role::Patient)?;
     let genesis = home.genesis()?;
-    let node = connect(&home, global).await?;
-    let accounts = accounts(&home, &genesis, &node, None).await?;
+    let accounts = accounts(&home, global, &AccountArgs::default(), None).await?;
     let teller = Teller::new(global.language(), &genesis);
     let report: Vec<Value> = accounts
         .iter()
@@ -360,7 +333,7 @@ async fn explain(args: &ExplainArgs, global: &Global) -> Result<(), Failure> {
     let study = study::find(Some(&args.study), &home, &node).await?;
     let replies = match (home.role(), args.person) {
         (Role::Patient, None) => {
-            let accounts = accounts_about(&home, &genesis, &node, None, Some(study)).await?;
+            let accounts = accounts(&home, global, &AccountArgs::default(), Some(study)).await?;
             accounts.into_iter().map(|account| account.reply).collect()
         }
         (Role::Hospital, Some(person)) => vec![of_person(&home, &node, person, Some(study)).await?],

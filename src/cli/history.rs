@@ -9,7 +9,8 @@ use consilium_protocol::study::StudySpec;
 use consilium_protocol::wire;
 use serde_json::{Value, json};
 
-use super::consent::{accounts, of_person};
+use super::accounts::{AccountArgs, accounts};
+use super::consent::of_person;
 use super::{Failure, Global, connect, study, term};
 use crate::home::{Home, Role};
 use crate::net::client::Node;
@@ -29,7 +30,10 @@ pub(crate) async fn run(args: &Args, global: &Global) -> Result<(), Failure> {
     let genesis = home.genesis()?;
     let node = connect(&home, global).await?;
     let mut replies: Vec<wire::SubjectReply> = match (home.role(), args.person) {
-        (Role::Patient, None) => accounts(&home, &genesis, &node, None).await?.into_iter().map(|a| a.reply).collect(),
+        (Role::Patient, None) => {
+            let accounts = accounts(&home, global, &AccountArgs::default(), None).await?;
+            accounts.into_iter().map(|account| account.reply).collect()
+        }
         (Role::Hospital, Some(person)) => vec![of_person(&home, &node, person, None).await?],
         (Role::Hospital, None) => return Err(Failure::usage("say whose history with --person")),
         _ => return Err(Failure::new("a history is a patient's own; use --home with the patient's wallet")),
@@ -95,13 +99,9 @@ pub(super) fn document_json(d: &wire::Document, teller: &Teller) -> Value {
 /// Which document it is, and when and how it was given.
 pub(super) fn given(d: &wire::Document, language: Language) -> String {
     let screen = language.screen();
-    let basis = match d.basis.as_str() {
-        "wallet" => &screen.by_wallet,
-        "paper form" => &screen.by_paper,
-        other => other,
-    };
+    let by = screen.by.get(&d.by).unwrap_or(&d.basis);
     let document = hex::encode(d.document.get(..4).unwrap_or_default());
-    fill(&screen.given, &[("document", &document), ("when", &term::moment(d.granted_ms)), ("basis", basis)])
+    fill(&screen.given, &[("document", &document), ("when", &term::moment(d.granted_ms)), ("by", by)])
 }
 
 /// What a document says, further in than what stands above it.

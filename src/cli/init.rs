@@ -134,6 +134,11 @@ pub(crate) fn run(args: &Args, global: &Global) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Brings a patient's wallet back from its words.
+pub(crate) fn recover(name: &str, global: &Global) -> Result<(), Failure> {
+    patient(&PatientArgs { name: name.to_string(), restore: true }, global)
+}
+
 fn patient(args: &PatientArgs, global: &Global) -> Result<(), Failure> {
     let wallet = if args.restore {
         let mut words = zeroize::Zeroizing::new(String::new());

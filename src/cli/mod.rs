@@ -1,7 +1,10 @@
 //! The command line: one file per command, each a thin shell over the crates.
 
+pub(crate) mod accounts;
 pub(crate) mod audit;
 pub(crate) mod consent;
+pub(crate) mod delegates;
+mod desk;
 mod doctor;
 mod failure;
 mod found;
@@ -10,6 +13,7 @@ pub(crate) mod init;
 mod layout;
 pub(crate) mod node;
 pub(crate) mod patients;
+mod picture;
 pub(crate) mod place;
 pub(crate) mod reach;
 mod steward;
@@ -18,6 +22,7 @@ pub(crate) mod study;
 mod table;
 pub mod term;
 pub(crate) mod terms;
+mod wallet;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -147,6 +152,8 @@ enum Command {
     Patients(patients::Args),
     /// Grant, revoke and see one's own consents
     Consent(consent::Args),
+    /// My keys: a sheet to print, others who sign for me, a freeze
+    Wallet(wallet::Args),
     /// Who used my data, for what, under which consent
     History(history::Args),
     /// Write the ledger to a file
@@ -208,6 +215,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
             Command::Reject(args) => steward::reject(&args, &global).await,
             Command::Researcher(args) => steward::researcher(args, &global).await,
             Command::Patients(args) => patients::run(args, &global).await,
+            Command::Wallet(args) => wallet::run(args, &global).await,
             Command::Consent(args) => consent::run(args, &global).await,
             Command::History(args) => history::run(&args, &global).await,
             Command::Export(args) => audit::export(&args, &global).await,

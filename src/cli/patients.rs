@@ -13,6 +13,7 @@ use consilium_protocol::keys::{Signature, SigningKey};
 use consilium_protocol::tx::{Countersignature, Enrol, Enrolment, Given, Grant, Payload, Revocation, Revoke, Signer};
 use serde_json::json;
 
+use super::desk::{self, Desk};
 use super::history::noted;
 use super::terms::{PlaceArgs, TermsArgs, given};
 use super::{Failure, Global, connect, counted, term};
@@ -45,6 +46,8 @@ enum Command {
     Grant(GrantArgs),
     /// Witness signed paper forms that revoke
     Revoke(FormsArgs),
+    #[command(flatten)]
+    Desk(Desk),
 }
 
 #[derive(clap::Args, Debug)]
@@ -118,6 +121,7 @@ pub(crate) async fn run(args: Args, global: &Global) -> Result<(), Failure> {
             });
             Ok(())
         }
+        Command::Desk(command) => desk::run(command, &home, &link(&home)?, global).await,
         Command::Enrol(args) => enrol(&home, &args, global).await,
         Command::Grant(args) => {
             let terms = args.terms.terms()?;
@@ -224,7 +228,7 @@ async fn enrol_all(home: &Home, all: &[Enrolment], global: &Global) -> Result<()
     Ok(())
 }
 
-fn countersignature(code: &str) -> Result<Countersignature, Failure> {
+pub(crate) fn countersignature(code: &str) -> Result<Countersignature, Failure> {
     let wrong = || Failure::new("the code is not complete; copy the whole output of `consilium consent code` again");
     let (patient, signature) = code.trim().split_once(':').ok_or_else(wrong)?;
     let patient: PatientId = patient.parse()?;

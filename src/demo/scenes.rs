@@ -22,7 +22,7 @@ use super::report::{Consents, GuardedStudy, Ledger, Report};
 use super::stage::Stage;
 use super::synthetic::{Synthetic, write_store};
 use super::{Args, oracle, plain};
-use crate::cli::consent::ask;
+use crate::cli::accounts::ask;
 use crate::cli::history::{history_json, history_text, narrow};
 use crate::cli::study::{GUARDED, OPEN, open_result, propose, table_text, waited_for};
 use crate::cli::{Failure, Global, audit, term};

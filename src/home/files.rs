@@ -174,6 +174,26 @@ pub fn replace_with(
     })
 }
 
+/// Adds to the end of a file that its owner alone can read, and has it on the disk.
+///
+/// # Errors
+/// [`FileError`].
+pub fn append(path: &Path, content: &[u8]) -> Result<(), FileError> {
+    let mut options = OpenOptions::new();
+    options.append(true).create(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        options.mode(0o600);
+    }
+    let written = || -> io::Result<()> {
+        let mut file = options.open(path)?;
+        file.write_all(content)?;
+        file.sync_all()
+    };
+    written().map_err(|error| FileError::of_writing(path, error))
+}
+
 /// Deletes a file, if there is one. What it held may still be on the disk below; see docs/cryptography.md.
 ///
 /// # Errors

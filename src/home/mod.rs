@@ -12,13 +12,16 @@
 //! | `rounds/` | hospital | what was contributed and added up, by round |
 //! | `cohorts.bin`, `remembered/` | hospital | whom earlier studies counted, encrypted |
 //! | `pairs/`, `secrets/pairs/` | hospital | what is shared with other hospitals for a study, while it runs |
+//! | `desk.jsonl` | hospital | who of its staff saw a patient whose key was replaced; the ledger has hashes of the names |
 //! | `guard/`, `secrets/guard/` | hospital | keys for guarded rounds, until these end |
 //! | `studies/<id>/` | researcher | the study and the key that opens its result |
 //! | `secrets/wallet.words` | patient | the master secret as words |
+//! | `wards.toml` | patient | for whom else the wallet signs |
 
 pub mod config;
 pub mod files;
 pub mod secrets;
+pub mod wards;
 
 use std::path::{Path, PathBuf};
 

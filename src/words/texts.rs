@@ -157,13 +157,12 @@ texts! {
     /// What stands around consents on the screen.
     Screen {
         note: String, at: String, from_now_on: String, each: String, nothing_signed: String, sign: String,
-        transaction: String, no_other: String, others_end: String, others_stay: String, given: String, by_wallet: String,
-        by_paper: String, current: String, ended: String, unreadable: String, none: String, subject: String,
+        transaction: String, no_other: String, cosign: String, cosign_once: String, others_end: String, others_stay: String, given: String, current: String, ended: String, unreadable: String, none: String, subject: String,
         consents: String, studies: String, no_study: String, history: [String; 7], nothing_asked: String,
         nothing_because: String, could_use: String, could_use_nothing: String, would_have_to_be_met: String,
         owes_for_this: String, no_one: String, fewer: String, range: String, reach: String, reach_data: [String; 2],
         reach_reasons: String, reach_reason: [String; 2], reach_conditions: String, reach_condition: [String; 3],
-        reach_owes: String, end: BTreeMap<String, String>, outcome: BTreeMap<String, String>,
+        reach_owes: String, by: BTreeMap<String, String>, end: BTreeMap<String, String>, outcome: BTreeMap<String, String>,
     }
 }
 

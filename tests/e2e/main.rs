@@ -22,6 +22,7 @@ mod key_sets;
 mod killed;
 mod own_tables;
 mod postgres;
+mod signers;
 mod slots;
 mod small;
 mod stolen;

@@ -9,7 +9,7 @@ use arrow::array::{ArrayRef, Date32Array, Float64Array, Int64Array, StringArray,
 use arrow::record_batch::RecordBatch;
 use consilium_engine::cohort::{CohortError, run};
 use consilium_engine::store::{ArrangeError, Options, Store, StoreConfig, StoreError, StoreSummary, arrange};
-use consilium_protocol::consent::{Action, Base, Effect, Permissions, Purpose, Rule, Scope, Terms, Window};
+use consilium_protocol::consent::{Action, Effect, Permissions, Purpose, Rule, Scope, Terms, Window};
 use consilium_protocol::ids::{Date, Height};
 use datafusion::parquet::arrow::ArrowWriter;
 use datafusion::parquet::file::properties::WriterProperties;

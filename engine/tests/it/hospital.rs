@@ -10,8 +10,8 @@ use consilium_engine::pseudonym::LinkSecret;
 use consilium_engine::store::{Options, Store, StoreConfig, arrange};
 use consilium_protocol::catalogue::{CatalogueColumn, CatalogueTable, ColumnKind, check};
 use consilium_protocol::consent::{
-    Action, AllowedData, Base, Disease, DiseaseTree, DocumentTerms, Domain, Effect, Permissions, Purpose, Rule, Scope,
-    Terms, Use, Window, evaluate,
+    Action, AllowedData, Base, Disease, DiseaseTree, DocumentTerms, Domain, Effect, Establishment, Permissions,
+    Purpose, Requester, Rule, Scope, Terms, Use, Window, evaluate,
 };
 use consilium_protocol::ids::{Date, DocumentId, Height, ResearcherId, StudyId, SubjectId};
 use consilium_protocol::study::{CategoryValue, StudySpec};
@@ -328,17 +328,20 @@ fn documents(person: i64) -> Vec<Terms> {
     }
 }
 
+/// A study of a university for a purpose.
+fn asked(purpose: Purpose) -> Use {
+    let establishment = Establishment::not_for_profit("DE").expect("a country");
+    let researcher = ResearcherId::from_public_key([1; 32]);
+    let by = Requester::researcher(researcher, None, "University".to_string(), establishment);
+    Use::of_study(StudyId::from_bytes([2; 32]), vec![purpose], by, "2026-06-01".parse().expect("a date"))
+}
+
 /// The ledger's word on everybody of a store.
 pub(crate) async fn permissions(store: &Store, link: &LinkSecret) -> Permissions {
-    let asked = Use {
-        action: Action::Aggregate,
-        purpose: Purpose::DiseaseResearch(Disease::new("M:2").expect("a disease")),
-        researcher: ResearcherId::from_public_key([1; 32]),
-        organisation: "University".to_string(),
-        hospital: None,
-        study: StudyId::from_bytes([2; 32]),
-        day: "2026-06-01".parse().expect("a date"),
-    };
+    let establishment = Establishment::not_for_profit("DE").expect("a country");
+    let by =
+        Requester::researcher(ResearcherId::from_public_key([1; 32]), None, "University".to_string(), establishment);
+    let asked = asked(Purpose::DiseaseResearch(Disease::new("M:2").expect("a disease")));
     let tree = DiseaseTree::new(&[]);
     let mut classes: Vec<AllowedData> = Vec::new();
     let mut subjects: Vec<(SubjectId, u32)> = Vec::new();
@@ -362,15 +365,7 @@ pub(crate) async fn permissions(store: &Store, link: &LinkSecret) -> Permissions
 /// What terms allow to be counted for any health research.
 pub(crate) fn allowed(terms: &Terms) -> AllowedData {
     let document = DocumentTerms { document: DocumentId::from_bytes([3; 32]), terms };
-    let asked = Use {
-        action: Action::Aggregate,
-        purpose: Purpose::HealthResearch,
-        researcher: ResearcherId::from_public_key([1; 32]),
-        organisation: String::new(),
-        hospital: None,
-        study: StudyId::from_bytes([2; 32]),
-        day: "2026-06-01".parse().expect("a date"),
-    };
+    let asked = asked(Purpose::HealthResearch);
     evaluate(&[document], &asked, &DiseaseTree::new(&[])).allowed
 }
 

@@ -237,6 +237,13 @@ pub struct EthicsApproval {
     pub document: ContentHash,
 }
 
+impl EthicsApproval {
+    /// Whether it names a committee and a decision; a hash of zeros is that of none.
+    pub fn is_named(&self) -> bool {
+        !self.body.trim().is_empty() && self.document.as_bytes().iter().any(|byte| *byte != 0)
+    }
+}
+
 /// What a person has to find met before permits that are bound to it count.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

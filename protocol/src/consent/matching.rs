@@ -3,57 +3,84 @@
 //! Source: the matching table of DUOS (DataBiosphere/consent-ontology, version 4), with these differences. Where no
 //! permission is granted, the answer is no. A plain no comes before what a person has to decide. A grant for ancestry does
 //! not open the development of methods. NMDS, NPOA, GS and IRB are decided here.
+//!
+//! Where the table is silent, the answer is the closed one:
+//! - Methods, and controls, are asked for by each purpose of the study. A grant for one disease covers those for that
+//!   disease, and not those for what the study is for beside it; so no study gains by naming one purpose more.
+//! - Of several permissions of one permit each is bound to NMDS by itself: methods for a disease that it grants by name are
+//!   open under that name alone.
+//! - NRES is granted and never asked for. A use without a purpose is for nothing that anybody grants.
+//! - `any`, and silence under an opt-out, open no purpose that is a later word than the document, though one of the words
+//!   that there were would cover it: ancestry, under general research. Who wrote that word granted all that it means.
+//! - Research without a study has declared nothing. What studies are asked to declare counts against it: it is commercial,
+//!   and meets no modifier on studies. Care declares nothing either, but is neither research nor commercial by itself.
+//! - PS is met in its studies alone, so a permit that is bound to it opens no care.
+//! - A modifier without its list, its text or the committee's name is not met.
 
 use std::collections::BTreeSet;
 
-use super::asked::{Condition, Obligation, Promise, Trait, Use};
+use super::asked::{Condition, EthicsApproval, Obligation, Promise, Trait, Use};
 use super::modifier::{Modifier, ModifierKind};
 use super::vocabulary::Vocabulary;
 use super::{Disease, DiseaseTree, Purpose, Scope};
 
 /// What a use is, for the table: a use may be several, and each must be allowed.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Aim<'a> {
     /// One of its purposes.
     For(&'a Purpose),
-    /// The development of methods, for these diseases.
-    Methods { diseases: Vec<&'a Disease>, ancestry: bool },
-    /// Patients as controls, for these diseases.
-    Controls { diseases: Vec<&'a Disease> },
+    /// The development of methods for one of its purposes.
+    Methods { purpose: &'a Purpose, ancestry: bool },
+    /// Patients as controls for one of its purposes.
+    Controls(&'a Purpose),
     /// Research on origins or ancestry.
     Ancestry,
 }
 
-/// What a use is. Care is never anything of a study.
-pub(super) fn aims(asked: &Use) -> Vec<Aim<'_>> {
-    let diseases = || -> Vec<&Disease> {
-        let of = |purpose: &'_ Purpose| matches!(purpose, Purpose::DiseaseResearch(_));
-        let named = asked.purposes.iter().filter(|purpose| of(purpose));
-        named
-            .filter_map(|purpose| if let Purpose::DiseaseResearch(disease) = purpose { Some(disease) } else { None })
-            .collect()
-    };
-    let declared = &asked.declared;
-    let ancestry = declared.is(Trait::Ancestry) || asked.purposes.contains(&Purpose::Ancestry);
-    let mut aims: Vec<Aim<'_>> = Vec::new();
-    for purpose in &asked.purposes {
-        match purpose {
-            Purpose::Ancestry => {}
-            // The development of methods is what it is for, and not what the methods are for.
-            purpose if purpose.is_research() && declared.is(Trait::MethodsOnly) => {}
-            purpose => aims.push(Aim::For(purpose)),
+impl Aim<'_> {
+    fn purpose(&self) -> &Purpose {
+        match self {
+            Self::For(purpose) | Self::Methods { purpose, .. } | Self::Controls(purpose) => purpose,
+            Self::Ancestry => &Purpose::Ancestry,
         }
     }
-    if declared.is(Trait::MethodsOnly) {
-        aims.push(Aim::Methods { diseases: diseases(), ancestry });
+
+    const fn is_research(&self) -> bool {
+        match self {
+            Self::For(purpose) => purpose.is_research(),
+            Self::Methods { .. } | Self::Controls(_) | Self::Ancestry => true,
+        }
     }
-    if ancestry {
+}
+
+/// What a use is; nothing, if it has no purpose.
+pub(super) fn aims(asked: &Use) -> Vec<Aim<'_>> {
+    let is = |of| asked.declared.is(of);
+    let mut aims = Vec::new();
+    for purpose in &asked.purposes {
+        let is_ancestry = *purpose == Purpose::Ancestry;
+        // The development of methods is what it is for, and not what the methods are for.
+        let is_instead = is(Trait::MethodsOnly) && purpose.is_research() && *purpose != Purpose::NoRestriction;
+        if !is_ancestry && !is_instead {
+            aims.push(Aim::For(purpose));
+        }
+        if is(Trait::MethodsOnly) {
+            aims.push(Aim::Methods { purpose, ancestry: is_ancestry || is(Trait::Ancestry) });
+        }
+        if is(Trait::ControlSet) {
+            aims.push(Aim::Controls(purpose));
+        }
+    }
+    if asked.purposes.contains(&Purpose::Ancestry) || (is(Trait::Ancestry) && !asked.purposes.is_empty()) {
         aims.push(Aim::Ancestry);
     }
-    if declared.is(Trait::ControlSet) {
-        aims.push(Aim::Controls { diseases: diseases() });
-    }
     aims
+}
+
+/// Whether a use is research, by what it is for or by what it declares to be.
+fn is_research(asked: &Use) -> bool {
+    let declared = [Trait::MethodsOnly, Trait::Ancestry, Trait::ControlSet];
+    asked.purposes.iter().any(Purpose::is_research) || declared.into_iter().any(|of| asked.declared.is(of))
 }
 
 /// Whether a permit covers a use.
@@ -67,6 +94,9 @@ pub(super) enum Fit {
     Covers { conditions: BTreeSet<Condition>, obligations: BTreeSet<Obligation> },
 }
 
+/// What `any` grants, as far as the document's vocabulary has it.
+const ANY: [Purpose; 4] = [Purpose::NoRestriction, Purpose::GeneralResearch, Purpose::Care, Purpose::EmergencyCare];
+
 /// Whether a permit for these purposes, bound to these modifiers, covers a use.
 pub(super) fn fit(
     purposes: &Scope<Purpose>,
@@ -76,27 +106,31 @@ pub(super) fn fit(
     asked: &Use,
     diseases: &DiseaseTree,
 ) -> Fit {
-    let granted = |purpose: &Purpose| permission(purpose, aim, diseases);
+    let is_any = *purposes == Scope::Any;
+    let granted: &[Purpose] = if let Scope::Only(list) = purposes { list } else { &ANY };
+    let is_meant = |word: &Purpose| !is_any || (vocabulary.has(word) && vocabulary.has(aim.purpose()));
+    let no_methods = asked.declared.is(Trait::MethodsOnly) && modifiers.contains(&Modifier::NoMethodsOnly);
     // Of several permissions one is enough, and the one that asks for least counts.
-    let best = match purposes {
-        Scope::Any => [Purpose::NoRestriction, Purpose::GeneralResearch, Purpose::Care, Purpose::EmergencyCare]
-            .iter()
-            .filter(|purpose| vocabulary.has(*purpose))
-            .map(granted)
-            .max(),
-        Scope::Only(list) => list.iter().map(granted).max(),
-    };
+    let (mut best, mut unbound) = (Permission::No, Permission::No);
+    for word in granted.iter().filter(|word| is_meant(word)) {
+        let permission = permission(word, aim, diseases);
+        unbound = unbound.max(permission);
+        if !no_methods || matches!(word, Purpose::DiseaseResearch(_)) {
+            best = best.max(permission);
+        }
+    }
     let mut conditions = BTreeSet::new();
     match best {
-        None | Some(Permission::No) => return Fit::OtherPurpose,
-        Some(Permission::IfTicked) => {
+        Permission::No if unbound == Permission::No => return Fit::OtherPurpose,
+        Permission::No => return Fit::Refused(ModifierKind::NoMethodsOnly),
+        Permission::IfTicked => {
             conditions.insert(Condition::ControlSet);
         }
-        Some(Permission::Yes) => {}
+        Permission::Yes => {}
     }
     let mut obligations = BTreeSet::new();
     for modifier in modifiers {
-        match verdict(modifier, purposes, asked, diseases) {
+        match verdict(modifier, asked) {
             Verdict::Met => {}
             Verdict::Refused => return Fit::Refused(modifier.kind()),
             Verdict::If(condition) => {
@@ -107,18 +141,11 @@ pub(super) fn fit(
             }
         }
     }
-    if is_research(aim) {
+    if aim.is_research() {
         let sensitive = asked.declared.traits.iter().filter(|of| of.is_sensitive());
         conditions.extend(sensitive.map(|of| Condition::Sensitive(*of)));
     }
     Fit::Covers { conditions, obligations }
-}
-
-fn is_research(aim: &Aim<'_>) -> bool {
-    match aim {
-        Aim::For(purpose) => purpose.is_research(),
-        Aim::Methods { .. } | Aim::Controls { .. } | Aim::Ancestry => true,
-    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -134,22 +161,24 @@ fn yes_if(allowed: bool) -> Permission {
 
 /// What one permission says to a use.
 fn permission(granted: &Purpose, aim: &Aim<'_>, tree: &DiseaseTree) -> Permission {
-    // There must be one: research on nothing in particular is not research on a disease.
-    let all_within = |asked: &[&Disease], disease: &Disease| {
-        yes_if(!asked.is_empty() && asked.iter().all(|one| tree.is_within(one, disease)))
+    let is_within = |asked: &Purpose, granted: &Disease| match asked {
+        Purpose::DiseaseResearch(disease) => yes_if(tree.is_within(disease, granted)),
+        _ => Permission::No,
     };
     match (granted, aim) {
+        // What is granted, never what is asked for.
+        (_, Aim::For(Purpose::NoRestriction)) => Permission::No,
         (Purpose::NoRestriction | Purpose::GeneralResearch, Aim::For(asked)) => yes_if(asked.is_research()),
         (Purpose::NoRestriction | Purpose::GeneralResearch, Aim::Methods { .. } | Aim::Ancestry) => Permission::Yes,
         (Purpose::HealthResearch, Aim::For(Purpose::HealthResearch | Purpose::DiseaseResearch(_))) => Permission::Yes,
         (Purpose::HealthResearch, Aim::Methods { .. }) => Permission::Yes,
-        (Purpose::NoRestriction | Purpose::GeneralResearch | Purpose::HealthResearch, Aim::Controls { .. }) => {
+        (Purpose::NoRestriction | Purpose::GeneralResearch | Purpose::HealthResearch, Aim::Controls(_)) => {
             Permission::IfTicked
         }
-        (Purpose::DiseaseResearch(disease), Aim::For(Purpose::DiseaseResearch(asked))) => all_within(&[asked], disease),
-        (Purpose::DiseaseResearch(disease), Aim::Methods { diseases, .. } | Aim::Controls { diseases }) => {
-            all_within(diseases, disease)
-        }
+        (
+            Purpose::DiseaseResearch(own),
+            Aim::For(asked) | Aim::Methods { purpose: asked, .. } | Aim::Controls(asked),
+        ) => is_within(asked, own),
         (Purpose::Ancestry, Aim::Ancestry) => Permission::Yes,
         (Purpose::Ancestry, Aim::Methods { ancestry, .. }) => yes_if(*ancestry),
         (Purpose::Care, Aim::For(Purpose::Care)) | (Purpose::EmergencyCare, Aim::For(Purpose::EmergencyCare)) => {
@@ -177,13 +206,10 @@ fn met_if(met: bool) -> Verdict {
     if met { Verdict::Met } else { Verdict::Refused }
 }
 
-fn verdict(modifier: &Modifier, purposes: &Scope<Purpose>, asked: &Use, tree: &DiseaseTree) -> Verdict {
+fn verdict(modifier: &Modifier, asked: &Use) -> Verdict {
     let (by, declared) = (&asked.by, &asked.declared);
-    // What is said of studies says nothing of care, but a consent to studies alone is none to care.
-    let is_study = asked.study.is_some();
-    // Who asks for research without a study has not declared that it is not commercial.
-    let undeclared = !is_study && asked.purposes.iter().any(Purpose::is_research);
-    let commercial = declared.is(Trait::Commercial) || undeclared;
+    let (is_study, is_research) = (asked.study.is_some(), is_research(asked));
+    let commercial = declared.is(Trait::Commercial) || (is_research && !is_study);
     match modifier {
         Modifier::NonProfitOrganisation => met_if(!by.establishment.for_profit),
         Modifier::NonCommercialUse => met_if(!commercial),
@@ -191,19 +217,24 @@ fn verdict(modifier: &Modifier, purposes: &Scope<Purpose>, asked: &Use, tree: &D
         Modifier::Places(places) => met_if(places.contains(&by.establishment.country)),
         Modifier::Users(users) => met_if(by.researcher.is_some_and(|researcher| users.contains(&researcher))),
         Modifier::Institutions(names) => met_if(names.contains(&by.organisation)),
+        Modifier::Specific(text) if text.trim().is_empty() => Verdict::Refused,
         Modifier::Specific(text) => Verdict::If(Condition::Specific(text.clone())),
         Modifier::Projects(studies) => met_if(asked.study.is_some_and(|study| studies.contains(&study))),
-        _ if !is_study => Verdict::Met,
-        Modifier::NoMethodsOnly => {
-            met_if(!declared.is(Trait::MethodsOnly) || is_of_granted_disease(purposes, asked, tree))
-        }
+        // What is said of studies says nothing of care, and research without a study has declared nothing.
+        _ if !is_study => met_if(!is_research),
+        // Decided with the permission: it is met by one for the disease that the methods are for.
+        Modifier::NoMethodsOnly => Verdict::Met,
         Modifier::NoAncestry => met_if(!declared.is(Trait::Ancestry) && !asked.purposes.contains(&Purpose::Ancestry)),
         Modifier::GeneticOnly => met_if(declared.is(Trait::Genetic)),
-        Modifier::Ethics if declared.ethics.is_some() => Verdict::If(Condition::Ethics),
+        Modifier::Ethics if declared.ethics.as_ref().is_some_and(EthicsApproval::is_named) => {
+            Verdict::If(Condition::Ethics)
+        }
         Modifier::Ethics => Verdict::Refused,
         Modifier::Publication if declared.promises(Promise::Publication) => Verdict::Owes(Obligation::Publication),
         Modifier::Publication => Verdict::Refused,
-        Modifier::Collaboration(whom) if whom.iter().all(|one| declared.collaborators.contains(one)) => {
+        Modifier::Collaboration(whom)
+            if !whom.is_empty() && whom.iter().all(|one| declared.collaborators.contains(one)) =>
+        {
             Verdict::If(Condition::Collaboration(whom.clone()))
         }
         Modifier::Collaboration(_) => Verdict::Refused,
@@ -217,29 +248,17 @@ fn verdict(modifier: &Modifier, purposes: &Scope<Purpose>, asked: &Use, tree: &D
     }
 }
 
-/// Whether the diseases that a use names are all granted by name: then methods for them are research on them.
-fn is_of_granted_disease(purposes: &Scope<Purpose>, asked: &Use, tree: &DiseaseTree) -> bool {
-    let Scope::Only(granted) = purposes else { return false };
-    let is_within = |disease: &Disease| {
-        let covers = |one: &Purpose| matches!(one, Purpose::DiseaseResearch(own) if tree.is_within(disease, own));
-        granted.iter().any(covers)
-    };
-    let mut named = asked.purposes.iter().filter_map(|purpose| match purpose {
-        Purpose::DiseaseResearch(disease) => Some(disease),
-        _ => None,
-    });
-    let (first, mut rest) = (named.next(), named);
-    first.is_some_and(is_within) && rest.all(is_within)
-}
-
 /// Whether a deny for these purposes touches a use: as soon as they have anything in common. `any` is everything, words
 /// that came later too.
 pub(super) fn touches(purposes: &Scope<Purpose>, asked: &Use, diseases: &DiseaseTree) -> bool {
-    let declared = &asked.declared;
     let hits = |denied: &Purpose| {
-        let methods = declared.is(Trait::MethodsOnly) && matches!(denied, Purpose::HealthResearch);
-        let ancestry = declared.is(Trait::Ancestry) && matches!(denied, Purpose::Ancestry);
-        methods || ancestry || asked.purposes.iter().any(|purpose| overlaps(denied, purpose, diseases))
+        let declared = match denied {
+            Purpose::NoRestriction | Purpose::GeneralResearch => is_research(asked),
+            Purpose::HealthResearch => asked.declared.is(Trait::MethodsOnly),
+            Purpose::Ancestry => asked.declared.is(Trait::Ancestry),
+            Purpose::DiseaseResearch(_) | Purpose::Care | Purpose::EmergencyCare => false,
+        };
+        declared || asked.purposes.iter().any(|purpose| overlaps(denied, purpose, diseases))
     };
     purposes.covers(hits)
 }

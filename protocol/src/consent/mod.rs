@@ -104,20 +104,26 @@ impl Word for Action {
 
 /// Everything of a kind, or only what is listed. An empty list is nothing.
 #[derive(
-    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
+    Clone,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    BorshSerialize,
+    BorshDeserialize,
+    Serialize,
+    Deserialize,
 )]
 #[serde(rename_all = "lowercase")]
 pub enum Scope<T> {
     /// No restriction.
+    #[default]
     Any,
     /// Only these.
     Only(Vec<T>),
-}
-
-impl<T> Default for Scope<T> {
-    fn default() -> Self {
-        Self::Any
-    }
 }
 
 impl<T> Scope<T> {
@@ -225,8 +231,8 @@ pub enum TermsError {
     /// A list of more than [`MAX_LIST`] entries, or an empty one.
     #[error("a list within a rule has 1 to {MAX_LIST} entries; shorten it, or use `any`")]
     ListLength,
-    /// A text of more than [`MAX_TEXT`] bytes.
-    #[error("a text within a document has at most {MAX_TEXT} bytes; shorten it")]
+    /// A text of more than [`MAX_TEXT`] bytes, or a name or description that says nothing.
+    #[error("a text within a document has at most {MAX_TEXT} bytes, and a name or description is not empty; change it")]
     TextLength,
     /// A period that ends before it begins.
     #[error("a period ends before it begins; swap its dates")]
@@ -301,6 +307,11 @@ impl Terms {
     }
 }
 
+/// Whether a name or a description has a length that it may have: who has no name is not meant by an empty one.
+fn says_something(text: &str) -> bool {
+    !text.trim().is_empty() && text.len() <= MAX_TEXT
+}
+
 impl Rule {
     fn check(&self, vocabulary: Vocabulary) -> Result<(), TermsError> {
         fn list<T>(scope: &Scope<T>) -> Result<(), TermsError> {
@@ -315,8 +326,8 @@ impl Rule {
         list(&self.data)?;
         list(&self.labels)?;
         if let Scope::Only(recipients) = &self.recipients {
-            let long = |r: &Recipient| matches!(r, Recipient::Organisation(name) if name.len() > MAX_TEXT);
-            if recipients.iter().any(long) {
+            let is_wrong = |r: &Recipient| matches!(r, Recipient::Organisation(name) if !says_something(name));
+            if recipients.iter().any(is_wrong) {
                 return Err(TermsError::TextLength);
             }
         }
@@ -347,13 +358,11 @@ impl Rule {
         if kinds.len() < self.modifiers.len() {
             return Err(TermsError::ModifierTwice);
         }
-        for (entries, longest) in self.modifiers.iter().filter_map(Modifier::sizes) {
-            if !(1..=MAX_LIST).contains(&entries) {
-                return Err(TermsError::ListLength);
-            }
-            if longest > MAX_TEXT {
-                return Err(TermsError::TextLength);
-            }
+        if self.modifiers.iter().filter_map(Modifier::entries).any(|entries| !(1..=MAX_LIST).contains(&entries)) {
+            return Err(TermsError::ListLength);
+        }
+        if self.modifiers.iter().flat_map(Modifier::texts).any(|text| !says_something(text)) {
+            return Err(TermsError::TextLength);
         }
         Ok(())
     }

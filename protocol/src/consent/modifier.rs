@@ -45,9 +45,9 @@ pub enum Modifier {
     /// DUO:0000029: what comes of it is given back.
     #[serde(rename = "RTN")]
     Return,
-    /// DUO:0000024: nothing is published before this day, or before one that the document does not name.
+    /// DUO:0000024: nothing is published before this day, or before one that the document does not name: `undated`.
     #[serde(rename = "MOR")]
-    Moratorium(Option<Date>),
+    Moratorium(#[serde(with = "day_or_undated")] Option<Date>),
     /// DUO:0000026: by these researchers.
     #[serde(rename = "US")]
     Users(Vec<ResearcherId>),
@@ -206,15 +206,13 @@ impl Modifier {
         }
     }
 
-    /// How many entries its list has, and the longest text within; `None` for what has no list.
-    pub(super) fn sizes(&self) -> Option<(usize, usize)> {
-        let longest = |texts: &[String]| texts.iter().map(String::len).max().unwrap_or_default();
+    /// How many entries its list has; `None` for what has no list.
+    pub(super) fn entries(&self) -> Option<usize> {
         match self {
-            Self::Places(list) => Some((list.len(), 0)),
-            Self::Collaboration(list) | Self::Institutions(list) => Some((list.len(), longest(list))),
-            Self::Users(list) => Some((list.len(), 0)),
-            Self::Projects(list) => Some((list.len(), 0)),
-            Self::Specific(text) => Some((usize::from(!text.trim().is_empty()), text.len())),
+            Self::Places(list) => Some(list.len()),
+            Self::Collaboration(list) | Self::Institutions(list) => Some(list.len()),
+            Self::Users(list) => Some(list.len()),
+            Self::Projects(list) => Some(list.len()),
             Self::NonProfitOrganisation
             | Self::NonCommercialUse
             | Self::NonProfitNonCommercial
@@ -224,7 +222,17 @@ impl Modifier {
             | Self::Ethics
             | Self::Publication
             | Self::Return
-            | Self::Moratorium(_) => None,
+            | Self::Moratorium(_)
+            | Self::Specific(_) => None,
+        }
+    }
+
+    /// The names and descriptions within.
+    pub(super) fn texts(&self) -> &[String] {
+        match self {
+            Self::Collaboration(list) | Self::Institutions(list) => list,
+            Self::Specific(text) => std::slice::from_ref(text),
+            _ => &[],
         }
     }
 }
@@ -232,6 +240,27 @@ impl Modifier {
 impl Word for Modifier {
     fn since(&self) -> Vocabulary {
         Vocabulary::CARE
+    }
+}
+
+/// A day as text, for TOML has no nothing.
+mod day_or_undated {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    use crate::ids::Date;
+
+    const UNDATED: &str = "undated";
+
+    pub(super) fn serialize<S: Serializer>(day: &Option<Date>, serializer: S) -> Result<S::Ok, S::Error> {
+        match day {
+            Some(day) => serializer.collect_str(day),
+            None => serializer.serialize_str(UNDATED),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Date>, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if text == UNDATED { Ok(None) } else { text.parse().map(Some).map_err(D::Error::custom) }
     }
 }
 

@@ -153,9 +153,12 @@ impl StudySpec {
             format!("must be at most {}, each once, in one line of at most {MAX_TEXT} bytes", limits::PURPOSES),
         );
         problems.unless(
-            declared.ethics.as_ref().is_none_or(|ethics| fits(&ethics.body)),
-            "ethics.body",
-            format!("must be the committee's name, in one line of at most {MAX_TEXT} bytes"),
+            declared.ethics.as_ref().is_none_or(|ethics| fits(&ethics.body) && ethics.is_named()),
+            "ethics",
+            format!(
+                "must have the committee's name as `body`, in one line of at most {MAX_TEXT} bytes, and the SHA-256 of its decision \
+                 as `document`"
+            ),
         );
     }
 

@@ -1,7 +1,8 @@
 //! The encodings are part of the ledger: a change of one byte is a change of format, and must be meant.
 
 use consilium_protocol::consent::{
-    Action, AllowedData, Base, Basis, Disease, Domain, Effect, Opened, Purpose, Recipient, Rule, Scope, Terms, Window,
+    Action, AllowedData, Base, Basis, Condition, Disease, Domain, Effect, Establishment, Form, Jurisdiction, Label,
+    Modifier, Opened, Purpose, Recipient, Rule, Scope, Terms, Trait, Vocabulary, Window,
 };
 use consilium_protocol::hash;
 use consilium_protocol::ids::{
@@ -28,7 +29,39 @@ fn terms() -> Terms {
     rule.data = Scope::Only(vec![Domain::Person, Domain::Measurement]);
     rule.valid = Window { from: "2026-01-01".parse().ok(), to: None };
     rule.window = Window { from: None, to: "2025-12-31".parse().ok() };
-    Terms { base: Base::Deny, rules: vec![rule], policy_uri: "https://example.org/consent".into() }
+    Terms {
+        vocabulary: Vocabulary::CARE,
+        base: Base::Deny,
+        rules: vec![rule, records()],
+        policy_uri: "https://example.org/consent".into(),
+    }
+}
+
+/// A permit of records, with every modifier.
+fn records() -> Rule {
+    let mut rule = Rule::new(Effect::Permit, Action::Retrieve, Scope::Only(vec![Purpose::NoRestriction]));
+    rule.form = Some(Form::Pseudonymised);
+    rule.modifiers = vec![
+        Modifier::NonProfitOrganisation,
+        Modifier::NonCommercialUse,
+        Modifier::NonProfitNonCommercial,
+        Modifier::NoMethodsOnly,
+        Modifier::NoAncestry,
+        Modifier::GeneticOnly,
+        Modifier::Places(vec!["DE".parse().unwrap(), "FR".parse().unwrap()]),
+        Modifier::Ethics,
+        Modifier::Publication,
+        Modifier::Collaboration(vec!["Registry".into()]),
+        Modifier::Return,
+        Modifier::Moratorium("2027-01-01".parse().ok()),
+        Modifier::Users(vec![ResearcherId::from_public_key([1; 32])]),
+        Modifier::Projects(vec![StudyId::from_bytes([3; 32])]),
+        Modifier::Institutions(vec!["University".into()]),
+        Modifier::Specific("on sleep".into()),
+    ];
+    rule.jurisdiction = Some(Jurisdiction::Adequate);
+    rule.labels = Scope::Only(vec![Label::Normal, Label::Hiv]);
+    rule
 }
 
 fn ds(code: &str) -> Purpose {
@@ -53,6 +86,11 @@ fn payloads() -> Vec<Payload> {
             name: "Ada".into(),
             organisation: "University".into(),
             hospital: Some(HospitalId::from_public_key([2; 32])),
+            establishment: Establishment {
+                country: "DE".parse().unwrap(),
+                jurisdiction: Jurisdiction::Gdpr,
+                for_profit: true,
+            },
         }),
         Payload::Vote(Vote { proposal: TxHash::from_bytes([7; 32]), in_favour: true }),
         Payload::Enrol(Enrol {
@@ -65,14 +103,25 @@ fn payloads() -> Vec<Payload> {
             ],
         }),
         Payload::Grant(Grant {
-            terms: terms(),
+            terms: GivenTerms::Whole(terms()),
             basis: Basis::Paper,
             supersedes: true,
-            forms: vec![Form { subject, source }],
+            forms: vec![Given { subject, source, signed: "2026-01-31".parse().ok() }],
+        }),
+        Payload::Grant(Grant {
+            terms: GivenTerms::Known(terms().hash()),
+            basis: Basis::Electronic,
+            supersedes: false,
+            forms: vec![Given { subject, source, signed: None }],
         }),
         Payload::Revoke(Revoke {
             basis: Basis::Electronic,
-            forms: vec![Revocation { subject, document: Some(DocumentId::from_bytes([9; 32])), source }],
+            forms: vec![Revocation {
+                subject,
+                document: Some(DocumentId::from_bytes([9; 32])),
+                source,
+                signed: "2026-01-31".parse().ok(),
+            }],
         }),
         Payload::ProposeStudy(ProposeStudy {
             spec: spec().to_canonical(),
@@ -85,6 +134,11 @@ fn payloads() -> Vec<Payload> {
             reason: "fine".into(),
             pair_key: KemPublicKey::from_bytes([12; PUBLIC_KEY_BYTES]),
             lot,
+            ticked: vec![
+                Condition::Ethics,
+                Condition::Specific("on sleep".into()),
+                Condition::Sensitive(Trait::OneSex),
+            ],
         }),
         Payload::Reject(Reject { study, reason: "no".into() }),
         Payload::PairKeys(PairKeys { study, keys: blob }),
@@ -150,10 +204,10 @@ fn payloads_have_these_bytes() {
 
 #[test]
 fn unknown_kinds_are_refused() {
-    let body = TxBody { sequence: Sequence::new(1), expires: Height::new(2), payload: payloads().remove(9) };
+    let body = TxBody { sequence: Sequence::new(1), expires: Height::new(2), payload: payloads().remove(10) };
     let mut bytes = borsh::to_vec(&body).unwrap();
-    for kind in payloads().len() as u8 - 1..=255 {
-        // Of one kind there are two examples.
+    for kind in payloads().len() as u8 - 2..=255 {
+        // Of two kinds there are two examples.
         bytes[16] = kind;
         assert!(borsh::from_slice::<TxBody>(&bytes).is_err(), "kind {kind}");
     }
@@ -163,7 +217,7 @@ fn unknown_kinds_are_refused() {
 fn names_and_hashes_have_these_values() {
     let ledger = LedgerId::from_bytes([14; 32]);
     let key = SigningKey::from_seed(&[1; 32]);
-    let body = TxBody { sequence: Sequence::new(1), expires: Height::new(2), payload: payloads().remove(9) };
+    let body = TxBody { sequence: Sequence::new(1), expires: Height::new(2), payload: payloads().remove(10) };
     let tx = SignedTx::sign(&ledger, &body, Signer::Hospital(key.hospital()), &key);
     let wallet = Wallet::from_entropy([2; 16]);
     let canonical = spec().to_canonical();

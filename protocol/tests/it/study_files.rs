@@ -1,5 +1,6 @@
 //! Study files: what is wrong with one is said where it is, and every problem at once.
 
+use consilium_protocol::consent::{Promise, Purpose, Trait};
 use consilium_protocol::policy::DisclosurePolicy;
 use consilium_protocol::privacy::MicroRho;
 use consilium_protocol::study::{Protection, SpecFileError, StudySpec, Totals};
@@ -9,6 +10,7 @@ version = 1
 title = "t"
 description = "d"
 purpose = "HMB"
+declares = []
 [cohort]
 subject = "person_id"
 sql = "SELECT person_id, x, g FROM person"
@@ -135,6 +137,70 @@ fn common_mistakes_are_told_what_to_do() {
     // Whole numbers are labels as they stand.
     let merged = GOOD.replace("values = [1, 2]", "values = [1, 2, 3]\ncoarser = [[[1, 2]]]");
     assert_eq!(StudySpec::from_toml(&merged).unwrap().dimensions[0].coarser, [[0, 0, 1, 2, 3]]);
+}
+
+#[test]
+fn a_study_says_what_it_is_for_and_what_it_declares_to_be() {
+    let read = |from: &str, to: &str| StudySpec::from_toml(&GOOD.replace(from, to));
+    let more = "declares = [\"genetic\", \"commercial\", \"genetic\"]\npromises = [\"return\", \"publication\"]\n\
+        collaborators = [\"b\", \"a\", \"b\"]\npublishes_from = \"2027-01-01\"\n\
+        ethics = { body = \"Committee\", document = \"0707070707070707070707070707070707070707070707070707070707070707\" }";
+    let spec = read("declares = []", more).unwrap();
+    assert_eq!(spec.declared.traits, [Trait::Commercial, Trait::Genetic]);
+    assert_eq!(spec.declared.promises, [Promise::Publication, Promise::Return]);
+    assert_eq!(spec.declared.collaborators, ["a", "b"]);
+    assert_eq!(spec.declared.publishes_from, "2027-01-01".parse().ok());
+    assert!(spec.declared.ethics.as_ref().unwrap().is_named());
+    assert_eq!(StudySpec::from_canonical(&spec.to_canonical()), Ok(spec.clone()));
+    let several = read("\"HMB\"", "[\"POA\", \"DS-M:1\", \"GRU\", \"POA\"]").unwrap();
+    assert_eq!(several.purposes_in_short(), "GRU, DS-M:1, POA");
+    assert_eq!(StudySpec::from_canonical(&several.to_canonical()), Ok(several));
+    let many = |count: usize| format!("[{}]", (0..count).map(|i| format!("\"DS-M:{i}\",")).collect::<String>());
+    assert!(read("\"HMB\"", &many(16)).is_ok());
+    let zeros = "0".repeat(64);
+    for (from, to, says) in [
+        ("declares = []\n", "", "declares: is missing"),
+        ("declares = []", "declares = [\"harmless\"]", "harmless"),
+        ("declares = []", "declares = \"genetic\"", "declares"),
+        ("\"HMB\"", "[]", "purpose: must be 1 to 16"),
+        ("\"HMB\"", &many(17), "purpose: must be 1 to 16"),
+        ("\"HMB\"", "\"NRES\"", "purpose: must be one of a study"),
+        ("\"HMB\"", "\"CC\"", "purpose: must be one of a study"),
+        ("\"HMB\"", "[\"HMB\", \"ETREAT\"]", "purpose: must be one of a study"),
+        ("\"HMB\"", "[\"HMB\", \"XYZ\"]", "a purpose is GRU"),
+        ("declares = []", "declares = []\npromises = [\"peace\"]", "peace"),
+        ("declares = []", "declares = []\ncollaborators = [\" \"]", "collaborators:"),
+        ("declares = []", "declares = []\ncollaborators = [\"a\\nb\"]", "collaborators:"),
+        ("declares = []", "declares = []\nethics = { body = \"Committee\" }", "document"),
+        ("declares = []", &format!("declares = []\nethics = {{ body = \" \", document = \"{zeros}\" }}"), "ethics:"),
+        ("declares = []", &format!("declares = []\nethics = {{ body = \"C\", document = \"{zeros}\" }}"), "ethics:"),
+        ("declares = []", "declares = []\npublishes_from = \"soon\"", "publishes_from"),
+        ("by = [\"g\"]", "by = [\"g\"]\npromises = []", "belongs above the first line in brackets"),
+    ] {
+        let error = read(from, to).unwrap_err().to_string();
+        assert!(error.contains(says), "`{to}`: {error}");
+    }
+    // What another program might write: in another order, twice, or for what no study is for.
+    let forge = |change: &dyn Fn(&mut StudySpec)| {
+        let mut forged = spec.clone();
+        change(&mut forged);
+        StudySpec::from_canonical(&forged.to_canonical())
+    };
+    assert!(forge(&|_| {}).is_ok());
+    let changes: [&dyn Fn(&mut StudySpec); 9] = [
+        &|spec| spec.purposes = vec![],
+        &|spec| spec.purposes = vec![Purpose::HealthResearch, Purpose::GeneralResearch],
+        &|spec| spec.purposes = vec![Purpose::HealthResearch, Purpose::HealthResearch],
+        &|spec| spec.purposes = vec![Purpose::NoRestriction],
+        &|spec| spec.purposes = vec![Purpose::HealthResearch, Purpose::Care],
+        &|spec| spec.declared.traits = vec![Trait::Genetic, Trait::Commercial],
+        &|spec| spec.declared.promises = vec![Promise::Return, Promise::Return],
+        &|spec| spec.declared.collaborators = vec!["b".to_string(), "a".to_string()],
+        &|spec| spec.declared.ethics.as_mut().unwrap().body.clear(),
+    ];
+    for (position, change) in changes.into_iter().enumerate() {
+        assert!(forge(change).is_err(), "change {position}");
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use consilium_ledger::rejection::Rejection;
 use consilium_ledger::state::State;
-use consilium_ledger::state::consent::SubjectKey;
+use consilium_ledger::state::consent::{KeyRole, SubjectKey};
 use consilium_ledger::state::study::Phase;
 use consilium_protocol::hash;
 use consilium_protocol::ids::{ContentHash, Height, StudyId, SubjectId, Timestamp, TxHash};
@@ -228,14 +228,17 @@ impl Ledger for LedgerService {
             return Err(Status::permission_denied("the signature does not fit; check the key and the genesis file"));
         }
         let reply = self.shared.replica.chain.read(|state| {
-            let key = match signer {
+            let (key, role) = match signer {
                 Signer::Patient(patient) => {
-                    state.subject_of(&patient).filter(|key| subject.is_none_or(|s| s == key.subject))
+                    let found = state.role_of(&patient, Timestamp::new(now).date());
+                    let (key, role) = found
+                        .filter(|(key, role)| *role != KeyRole::Former && subject.is_none_or(|s| s == key.subject))?;
+                    (key, Some(role))
                 }
-                Signer::Hospital(hospital) => subject.map(|subject| SubjectKey { hospital, subject }),
-                Signer::Researcher(_) => None,
-            }?;
-            views::subject(state, &key, about.as_ref())
+                Signer::Hospital(hospital) => (SubjectKey { hospital, subject: subject? }, None),
+                Signer::Researcher(_) => return None,
+            };
+            views::subject(state, &key, role, about.as_ref())
         });
         reply.map_err(storage)?.map(Response::new).ok_or_else(|| {
             Status::not_found("the ledger knows no such patient of this signer; ask the hospital's desk to be enrolled")

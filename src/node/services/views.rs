@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use consilium_ledger::state::State;
-use consilium_ledger::state::consent::SubjectKey;
+use consilium_ledger::state::consent::{KeyRole, SubjectKey};
 use consilium_ledger::state::members::{Ballot, BallotOutcome};
 use consilium_ledger::state::reading::UseRecord;
 use consilium_ledger::state::study::{Guard, Round, RoundEnd, Study, most};
 use consilium_protocol::consent::{Basis, Establishment, Reason};
 use consilium_protocol::ids::{ContentHash, HospitalId, StudyId, TxHash};
 use consilium_protocol::policy::DisclosurePolicy;
-use consilium_protocol::tx::Fault;
+use consilium_protocol::tx::{Fault, Signer};
 use consilium_protocol::wire;
 
 pub(super) fn name_of(state: &State, hospital: &HospitalId) -> String {
@@ -169,7 +169,12 @@ fn establishment(of: &Establishment) -> String {
 }
 
 /// A subject with its documents and uses; `None` when the ledger does not know it.
-pub(super) fn subject(state: &State, key: &SubjectKey, about: Option<&StudyId>) -> Option<wire::SubjectReply> {
+pub(super) fn subject(
+    state: &State,
+    key: &SubjectKey,
+    role: Option<KeyRole<'_>>,
+    about: Option<&StudyId>,
+) -> Option<wire::SubjectReply> {
     let subject = state.subject(key)?;
     let documents = subject.documents.iter().map(|d| wire::Document {
         document: d.id.as_bytes().to_vec(),
@@ -185,6 +190,11 @@ pub(super) fn subject(state: &State, key: &SubjectKey, about: Option<&StudyId>) 
         ended_ms: d.ended.as_ref().map_or(0, |e| e.at.time.get()),
         ended_by: d.ended.as_ref().map(|e| e.by.name().to_string()).unwrap_or_default(),
         signed: d.signed.to_string(),
+        by: match d.signer {
+            Signer::Patient(key) => subject.was(&key),
+            Signer::Hospital(_) | Signer::Researcher(_) => "hospital",
+        }
+        .to_string(),
     });
     Some(wire::SubjectReply {
         subject: key.subject.as_bytes().to_vec(),
@@ -194,6 +204,9 @@ pub(super) fn subject(state: &State, key: &SubjectKey, about: Option<&StudyId>) 
         enrolled_height: subject.enrolled.height.get(),
         documents: documents.collect(),
         uses: state.history(key).iter().filter_map(|record| use_record(state, record)).collect(),
+        // Writing to a vector cannot fail.
+        more: subject.more.as_ref().map(|more| borsh::to_vec(more).unwrap_or_default()).unwrap_or_default(),
+        role: role.map(|role| role.name().to_string()).unwrap_or_default(),
         explained: about
             .and_then(|study| state.explain(key, study))
             .and_then(|decision| borsh::to_vec(&decision).ok())

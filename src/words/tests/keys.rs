@@ -110,7 +110,12 @@ fn the_words_of_the_wire_have_texts() {
         for word in ["running", "released", "failed", "withdrawn"] {
             assert!(screen.outcome.contains_key(word), "{language:?} {word}");
         }
-        assert_eq!(screen.end.keys().collect::<Vec<_>>(), ["revoked", "superseded"]);
+        for word in ["revoked", "superseded", "ended when the patient left the hospital"] {
+            assert!(screen.end.contains_key(word), "{language:?} {word}");
+        }
+        for word in ["own", "device", "proxy", "guardian", "hospital"] {
+            assert!(screen.by.contains_key(word), "{language:?} {word}");
+        }
     }
 }
 

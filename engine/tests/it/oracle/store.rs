@@ -7,9 +7,7 @@ use std::path::Path;
 
 use consilium_engine::pseudonym::LinkSecret;
 use consilium_engine::store::Store;
-use consilium_protocol::consent::{
-    Action, AllowedData, Base, Domain, Effect, Permissions, Purpose, Rule, Scope, Terms,
-};
+use consilium_protocol::consent::{Action, AllowedData, Domain, Effect, Permissions, Purpose, Rule, Scope, Terms};
 use consilium_protocol::ids::Height;
 
 use super::dice::Dice;
