@@ -5,6 +5,7 @@
 mod consent;
 mod duo;
 mod golden;
+mod levels;
 mod study_files;
 mod terms;
 mod vocabulary;
