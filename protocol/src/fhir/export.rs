@@ -60,6 +60,9 @@ pub enum ExportError {
     /// A day that FHIR cannot write.
     #[error("FHIR writes days from 0001-01-01 to 9999-12-31; leave an end open that lies beyond")]
     Date,
+    /// Nobody whose it is.
+    #[error("a consent says whose it is; give the patient's reference or identifier")]
+    Patient,
     /// An id that FHIR does not have.
     #[error("an id of FHIR has 1 to 64 letters, digits, `-` and `.`; choose another")]
     Id,
@@ -71,6 +74,9 @@ pub enum ExportError {
 /// When no document may have these terms, or FHIR cannot write a day or the id.
 pub fn export(terms: &Terms, about: &About) -> Result<String, ExportError> {
     terms.check()?;
+    if about.patient.reference.is_none() && about.patient.identifier.is_none() {
+        return Err(ExportError::Patient);
+    }
     if !terms.rules.iter().flat_map(dates).all(|day| (1..=9999).contains(&day.ymd().0)) {
         return Err(ExportError::Date);
     }

@@ -20,6 +20,9 @@ pub(super) const SENSITIVITY: &[&str] = &[
 ];
 pub(super) const RESOURCE_TYPES: &[&str] = &["http://hl7.org/fhir/resource-types", "http://hl7.org/fhir/fhir-types"];
 
+/// Types of documents are codes of it.
+pub(super) const LOINC: &str = "http://loinc.org";
+
 /// Whether a system is that of the Data Use Ontology, in one of the forms in which it is written.
 pub(super) fn is_duo(system: &str) -> bool {
     let rest = system.strip_prefix("https://").or_else(|| system.strip_prefix("http://")).unwrap_or(system);

@@ -56,7 +56,7 @@ pub(super) fn data(node: &Node<'_>, effect: Effect) -> Said<Vec<Domain>> {
             let known = match coding.is_of(words::RESOURCE_TYPES) {
                 true => words::domains(coding.code),
                 // A type of documents is a part of them.
-                false if is_document => Some((None, [Domain::Document].as_slice())),
+                false if is_document && coding.system == words::LOINC => Some((None, [Domain::Document].as_slice())),
                 false => None,
             };
             let found = match (known, effect) {
