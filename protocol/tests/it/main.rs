@@ -3,5 +3,6 @@
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 mod consent;
+mod fhir;
 mod golden;
 mod study_files;
