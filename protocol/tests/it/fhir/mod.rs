@@ -1,8 +1,12 @@
 //! Consents of HL7 FHIR: read, written, and beside a reading of their own.
 
+mod broad;
 mod drawn;
+mod examples;
 mod reference;
+mod refusals;
 mod round_trip;
+mod time;
 
 use std::collections::BTreeSet;
 
