@@ -1,7 +1,7 @@
 //! Consents as HL7 FHIR writes them: read from R4 and R5, written as R4.
 //!
-//! [`import`] reads `Consent` resources as JSON: one, a bundle, or one on each line. Whose a consent is, it leaves to the
-//! hospital. [`export`] writes terms as R4, with what R4 cannot say in modifier extensions, so that nobody who cannot read
+//! [`import()`] reads `Consent` resources as JSON: one, a bundle, or one on each line. Whose a consent is, it leaves to the
+//! hospital. [`export()`] writes terms as R4, with what R4 cannot say in modifier extensions, so that nobody who cannot read
 //! these takes the rest for the whole; what was exported is imported as the same terms.
 //!
 //! # What a consent of others comes to

@@ -84,7 +84,10 @@ fn what_was_there_before_needs_its_own_permit_in_the_same_document() {
     // Beside it, or in a period that does not meet that of collection, it opens nothing.
     let alone = terms(&broad(vec![permit(45, THIRTY)]));
     assert!(!before.is_open(&[&standard(vec![]), &alone]));
-    assert!(!before.is_open(&[&standard(vec![permit(45, ("2026-01-01", "2050-08-31"))])]));
+    let later = standard(vec![permit(45, ("2026-01-01", "2050-08-31"))]);
+    for used in ["2024-06-15", "2027-06-15"] {
+        assert!(!Point { used: day(used), ..before.clone() }.is_open(&[&later]), "{used}");
+    }
     // It is valid no longer than it says.
     let short = standard(vec![permit(45, ("2020-09-01", "2023-08-31"))]);
     assert!(!before.is_open(&[&short]) && data("2021-01-01").is_open(&[&short]));

@@ -37,20 +37,28 @@ impl Draw {
     }
 }
 
-const MOMENTS: [&str; 14] = [
+const STARTS: [&str; 10] = [
     "2019",
     "2020",
     "2020-02",
-    "2021-12",
     "2020-02-29",
     "2021-06-15",
     "2024-06-14",
+    "2021-06-14T23:59:59-05:00",
+    "2021-06-15T00:30:00+14:00",
+    "2024-06-14T10:30:00+02:00",
+    "2024-06-15T00:00:00Z",
+];
+const ENDS: [&str; 10] = [
+    "2021-12",
+    "2024",
     "2024-06-15",
     "2024-06-16",
-    "2024-06-15T00:00:00Z",
-    "2024-06-15T10:30:00+02:00",
-    "2021-06-15T23:59:59-05:00",
-    "2021-06-14T22:00:00+14:00",
+    "2024-06-15T23:59:59Z",
+    "2024-06-16T10:30:00+02:00",
+    "2021-06-16T23:59:59-05:00",
+    "2021-06-16T22:00:00+14:00",
+    "2021-06-16",
     "3000-01-01",
 ];
 const RESOURCES: [&str; 16] = [
@@ -96,10 +104,10 @@ fn period(draw: &mut Draw) -> Value {
     let mut period = Map::new();
     let ends = draw.below(3);
     if ends != 1 {
-        period.insert("start".to_string(), json!(draw.of(&MOMENTS[..7])));
+        period.insert("start".to_string(), json!(draw.of::<&str>(&STARTS)));
     }
     if ends != 0 {
-        period.insert("end".to_string(), json!(draw.of(&MOMENTS[7..])));
+        period.insert("end".to_string(), json!(draw.of::<&str>(&ENDS)));
     }
     Value::Object(period)
 }

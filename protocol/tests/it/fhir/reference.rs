@@ -140,6 +140,8 @@ fn permit(provision: &Value, point: &Point, is_research: bool) -> Answer {
                 .min(no_unknown(value, point)),
             "action" => action(value, point),
             "securityLabel" => each(value, |label| label_covers(label, point.label)).into_iter().fold(Yes, Answer::min),
+            // Modifiers bind a permission; alone they are none.
+            "purpose" if each(value, |coding| yes_if(is_modifier(coding))).iter().all(|is| *is == Yes) => No,
             "purpose" => purposes(value, point, Answer::min, Yes),
             "class" | "resourceType" => {
                 let answers = each(value, |class| permitted_class(class, point.domain));
@@ -264,10 +266,14 @@ fn purpose(coding: &Value, point: &Point) -> Answer {
             None => Unknown,
         },
         // The requester is commercial in nothing.
-        "DUO:0000045" | "DUO:0000046" | "DUO:0000018" => Yes,
+        _ if is_modifier(coding) => Yes,
         "HPAYMT" | "HOPERAT" | "HMARKT" => No,
         _ => Unknown,
     }
+}
+
+fn is_modifier(coding: &Value) -> bool {
+    matches!(coding["code"].as_str(), Some("DUO:0000045" | "DUO:0000046" | "DUO:0000018"))
 }
 
 fn level(code: &str) -> Option<usize> {

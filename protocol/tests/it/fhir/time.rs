@@ -1,6 +1,6 @@
 //! When rules may be used, and which days of data they are about.
 
-use consilium_protocol::consent::{Domain, Purpose, Terms, Window};
+use consilium_protocol::consent::{Domain, Modifier, Purpose, Terms, Window};
 use serde_json::{Value, json};
 
 use super::{Point, accepted, day, duo, purpose, r4, r5, terms};
@@ -140,6 +140,13 @@ fn a_time_limit_of_duo_counts_from_the_documents_day() {
     assert_eq!(rules[0].valid, Window { from: None, to: Some(day("2024-08-31")) });
     // Of a month the first day counts.
     assert_eq!(limited(Some("1"), Some("2020-09"))[0].valid.to, Some(day("2020-09-30")));
+    // A permit that the limit ends before it begins is none.
+    let url = "https://consilium.example/fhir/StructureDefinition/parameter";
+    let mut late = duo("DUO:0000025");
+    late["extension"] = json!([{"url": url, "valueString": "12"}]);
+    let purposes = json!([duo("DUO:0000006"), late]);
+    let consent = r4(json!({"type": "permit", "purpose": purposes, "period": {"start": "2024"}}));
+    assert!(terms(&consent).rules.is_empty());
     // Without a number, or without a day to count from, nothing is permitted.
     assert!(limited(None, Some("2020-09-01")).is_empty());
     assert!(limited(Some("many"), Some("2020-09-01")).is_empty());
@@ -152,4 +159,11 @@ fn a_purpose_of_duo_is_what_it_is() {
     for code in ["DUO:0000042", "DUO_0000042"] {
         assert!(of(code).covers(|purpose| *purpose == Purpose::GeneralResearch));
     }
+    // A modifier binds a permission, and is none.
+    let rules = |codes: &[&str]| {
+        let purposes: Vec<Value> = codes.iter().map(|code| duo(code)).collect();
+        terms(&r4(json!({"type": "permit", "purpose": purposes}))).rules
+    };
+    assert!(rules(&["DUO:0000046"]).is_empty());
+    assert_eq!(rules(&["DUO:0000046", "DUO:0000006"])[0].modifiers, [Modifier::NonCommercialUse]);
 }
