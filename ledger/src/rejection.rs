@@ -524,8 +524,8 @@ pub enum Rejection {
     KeyEnded,
     /// No key of the patient's permits anything while they are frozen or a new one waits.
     #[error(
-        "the patient's keys are frozen, or a new one waits for its time: until the hospital's desk has decided, keys only revoke and \
-         forbid"
+        "the patient's keys are frozen, or a new one waits for its time, and keys only revoke and forbid; wait for the time, or for \
+         the decision of the hospital's desk"
     )]
     KeysFrozen,
     /// The keys are frozen already.
@@ -559,15 +559,15 @@ pub enum Rejection {
     NoDelegate,
     /// The patient has closed the door for paper forms.
     #[error(
-        "the patient {subject} has closed the door for paper forms: they permit with their wallet alone, and a form only forbids or \
-         revokes"
+        "the patient {subject} has closed the door for paper forms, which only forbid and revoke; they permit with their wallet, \
+         or open the door again with it"
     )]
     PaperClosed {
         /// The subject.
         subject: SubjectId,
     },
     /// The door is as it is wanted already.
-    #[error("the door for paper forms is {} already", if *.closed { "closed" } else { "open" })]
+    #[error("the door for paper forms is {} already; nothing has to be done", if *.closed { "closed" } else { "open" })]
     PaperDoorIs {
         /// Whether it is closed.
         closed: bool,
@@ -582,7 +582,7 @@ pub enum Rejection {
     #[error("a new key waits for this patient already; wait for it, or decide at the desk to keep the old one")]
     RotationWaits,
     /// Nothing waits for a decision.
-    #[error("nothing waits for the desk's decision: no key is frozen, and no new key was objected to")]
+    #[error("no key of the patient is frozen, and no new one was objected to; there is nothing to decide")]
     NothingToDecide,
     /// The same member of staff twice, or none.
     #[error("two different members of the hospital's staff have to see the patient; name both")]
@@ -608,7 +608,7 @@ pub enum Rejection {
         subject: SubjectId,
     },
     /// The subject is not merged.
-    #[error("{subject} is not merged with another")]
+    #[error("{subject} is not merged with another; look them up")]
     NotMerged {
         /// The subject.
         subject: SubjectId,

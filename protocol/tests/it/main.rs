@@ -4,6 +4,7 @@
 
 mod consent;
 mod duo;
+mod fhir;
 mod golden;
 mod levels;
 mod study_files;
