@@ -130,13 +130,6 @@ pub enum Event {
         /// How many.
         documents: u32,
     },
-    /// Who signs for a subject changed, or who the subject is.
-    SubjectChanged {
-        /// The hospital of the subject.
-        hospital: HospitalId,
-        /// What changed.
-        change: SubjectChange,
-    },
     /// A study was proposed.
     StudyProposed {
         /// The study.
@@ -362,6 +355,13 @@ pub enum Event {
         round: RoundNumber,
         /// Which.
         hospital: HospitalId,
+    },
+    /// Who signs for a subject changed, or who the subject is.
+    SubjectChanged {
+        /// The hospital of the subject.
+        hospital: HospitalId,
+        /// What changed.
+        change: SubjectChange,
     },
 }
 

@@ -235,127 +235,6 @@ pub enum Rejection {
     /// An opt-out document where the consortium has opt-in alone.
     #[error("this consortium's documents are opt-in; use the base decision `deny`")]
     BasePermit,
-    /// Terms by a hash that nobody has given in whole.
-    #[error("the ledger has no terms of this hash; give them in whole")]
-    UnknownTerms,
-    /// A paper form without its day, or of a day that has not come; or a day where there is no form.
-    #[error(
-        "a paper form carries the day on which it was signed, which is not in the future; an electronic document has none"
-    )]
-    SignedDay {
-        /// The subject.
-        subject: SubjectId,
-    },
-    /// Somebody else wants to end what a patient forbade by their own key.
-    #[error(
-        "the patient forbade this by their own key, and only that key takes it back; the patient revokes document {document} with \
-         their wallet"
-    )]
-    OwnDeny {
-        /// The document.
-        document: DocumentId,
-    },
-    /// The key was the patient's, or that of somebody who signed for them, and is no more.
-    #[error(
-        "this key no longer signs for anybody: it was replaced, or its delegation has ended; use the new one, or have it renewed"
-    )]
-    KeyEnded,
-    /// No key of the patient's permits anything while they are frozen or a new one waits.
-    #[error(
-        "the patient's keys are frozen, or a new one waits for its time: until the hospital's desk has decided, keys only revoke and \
-         forbid"
-    )]
-    KeysFrozen,
-    /// The keys are frozen already.
-    #[error("the patient's keys are frozen already; the hospital's desk decides what comes next")]
-    AlreadyFrozen,
-    /// The patient alone says this.
-    #[error("the patient's own key alone says this; use their wallet, or go to the hospital's desk with a signed form")]
-    NotThePatient,
-    /// A delegate permits what lies outside of their scope.
-    #[error("this permits more than the delegation allows; stay within its scope, or have it widened")]
-    OutsideScope,
-    /// A guardian permits without the others.
-    #[error(
-        "{needed} guardians have to permit this together; have the others sign it as well, see `consilium consent cosign`"
-    )]
-    Cosigners {
-        /// How many.
-        needed: u8,
-    },
-    /// A delegation that cannot be.
-    #[error(
-        "a delegation to a proxy or guardian ends on a day within the next {MAX_DELEGATION_DAYS}, one to a device never; at most \
-         {MAX_GUARDIANS} guardians sign together, and a scope names something"
-    )]
-    Delegation,
-    /// Too many at once.
-    #[error("at most {MAX_DELEGATES} others sign for a patient at once; end one first")]
-    TooManyDelegates,
-    /// There is no such delegate.
-    #[error("no such key signs for the patient now; list who does")]
-    NoDelegate,
-    /// The patient has closed the door for paper forms.
-    #[error(
-        "the patient {subject} has closed the door for paper forms: they permit with their wallet alone, and a form only forbids or \
-         revokes"
-    )]
-    PaperClosed {
-        /// The subject.
-        subject: SubjectId,
-    },
-    /// The door is as it is wanted already.
-    #[error("the door for paper forms is {} already", if *.closed { "closed" } else { "open" })]
-    PaperDoorIs {
-        /// Whether it is closed.
-        closed: bool,
-    },
-    /// There is no key.
-    #[error("the patient {subject} has no key at this hospital; enrol their wallet first")]
-    NoKey {
-        /// The subject.
-        subject: SubjectId,
-    },
-    /// A new key waits already.
-    #[error("a new key waits for this patient already; wait for it, or decide at the desk to keep the old one")]
-    RotationWaits,
-    /// Nothing waits for a decision.
-    #[error("nothing waits for the desk's decision: no key is frozen, and no new key was objected to")]
-    NothingToDecide,
-    /// The same member of staff twice, or none.
-    #[error("two different members of the hospital's staff have to see the patient; name both")]
-    Staff,
-    /// Nobody signs for the subject any more.
-    #[error("nobody signs for {subject} any more: they have died, or another subject stands for them; look them up")]
-    SubjectClosed {
-        /// The subject.
-        subject: SubjectId,
-    },
-    /// Closed for this reason already.
-    #[error("{subject} is closed already, or named twice; leave them out")]
-    AlreadyClosed {
-        /// The subject.
-        subject: SubjectId,
-    },
-    /// One of the two is another person already, or stands for another.
-    #[error(
-        "{subject} cannot be merged: it is merged with another already, stands for another, or is the same; unmerge it first"
-    )]
-    AlreadyMerged {
-        /// The subject.
-        subject: SubjectId,
-    },
-    /// The subject is not merged.
-    #[error("{subject} is not merged with another")]
-    NotMerged {
-        /// The subject.
-        subject: SubjectId,
-    },
-    /// Conditions out of order or twice.
-    #[error(
-        "conditions that are found met are listed once each, in ascending order; make the approval again with this program"
-    )]
-    Ticked,
     /// There is no such document of the subject.
     #[error("subject {subject} has no document {document}; list the subject's documents and copy the name again")]
     UnknownDocument {
@@ -618,6 +497,127 @@ pub enum Rejection {
         /// The last moment.
         not_after: Timestamp,
     },
+    /// Terms by a hash that nobody has given in whole.
+    #[error("the ledger has no terms of this hash; give them in whole")]
+    UnknownTerms,
+    /// A paper form without its day, or of a day that has not come; or a day where there is no form.
+    #[error(
+        "a paper form carries the day on which it was signed, which is not in the future; an electronic document has none"
+    )]
+    SignedDay {
+        /// The subject.
+        subject: SubjectId,
+    },
+    /// Somebody else wants to end what a patient forbade by their own key.
+    #[error(
+        "the patient forbade this by their own key, and only that key takes it back; the patient revokes document {document} with \
+         their wallet"
+    )]
+    OwnDeny {
+        /// The document.
+        document: DocumentId,
+    },
+    /// The key was the patient's, or that of somebody who signed for them, and is no more.
+    #[error(
+        "this key no longer signs for anybody: it was replaced, or its delegation has ended; use the new one, or have it renewed"
+    )]
+    KeyEnded,
+    /// No key of the patient's permits anything while they are frozen or a new one waits.
+    #[error(
+        "the patient's keys are frozen, or a new one waits for its time, and keys only revoke and forbid; wait for the time, or for \
+         the decision of the hospital's desk"
+    )]
+    KeysFrozen,
+    /// The keys are frozen already.
+    #[error("the patient's keys are frozen already; the hospital's desk decides what comes next")]
+    AlreadyFrozen,
+    /// The patient alone says this.
+    #[error("the patient's own key alone says this; use their wallet, or go to the hospital's desk with a signed form")]
+    NotThePatient,
+    /// A delegate permits what lies outside of their scope.
+    #[error("this permits more than the delegation allows; stay within its scope, or have it widened")]
+    OutsideScope,
+    /// A guardian permits without the others.
+    #[error(
+        "{needed} guardians have to permit this together; have the others sign it as well, see `consilium consent cosign`"
+    )]
+    Cosigners {
+        /// How many.
+        needed: u8,
+    },
+    /// A delegation that cannot be.
+    #[error(
+        "a delegation to a proxy or guardian ends on a day within the next {MAX_DELEGATION_DAYS}, one to a device never; at most \
+         {MAX_GUARDIANS} guardians sign together, and a scope names something"
+    )]
+    Delegation,
+    /// Too many at once.
+    #[error("at most {MAX_DELEGATES} others sign for a patient at once; end one first")]
+    TooManyDelegates,
+    /// There is no such delegate.
+    #[error("no such key signs for the patient now; list who does")]
+    NoDelegate,
+    /// The patient has closed the door for paper forms.
+    #[error(
+        "the patient {subject} has closed the door for paper forms, which only forbid and revoke; they permit with their wallet, \
+         or open the door again with it"
+    )]
+    PaperClosed {
+        /// The subject.
+        subject: SubjectId,
+    },
+    /// The door is as it is wanted already.
+    #[error("the door for paper forms is {} already; nothing has to be done", if *.closed { "closed" } else { "open" })]
+    PaperDoorIs {
+        /// Whether it is closed.
+        closed: bool,
+    },
+    /// There is no key.
+    #[error("the patient {subject} has no key at this hospital; enrol their wallet first")]
+    NoKey {
+        /// The subject.
+        subject: SubjectId,
+    },
+    /// A new key waits already.
+    #[error("a new key waits for this patient already; wait for it, or decide at the desk to keep the old one")]
+    RotationWaits,
+    /// Nothing waits for a decision.
+    #[error("no key of the patient is frozen, and no new one was objected to; there is nothing to decide")]
+    NothingToDecide,
+    /// The same member of staff twice, or none.
+    #[error("two different members of the hospital's staff have to see the patient; name both")]
+    Staff,
+    /// Nobody signs for the subject any more.
+    #[error("nobody signs for {subject} any more: they have died, or another subject stands for them; look them up")]
+    SubjectClosed {
+        /// The subject.
+        subject: SubjectId,
+    },
+    /// Closed for this reason already.
+    #[error("{subject} is closed already, or named twice; leave them out")]
+    AlreadyClosed {
+        /// The subject.
+        subject: SubjectId,
+    },
+    /// One of the two is another person already, or stands for another.
+    #[error(
+        "{subject} cannot be merged: it is merged with another already, stands for another, or is the same; unmerge it first"
+    )]
+    AlreadyMerged {
+        /// The subject.
+        subject: SubjectId,
+    },
+    /// The subject is not merged.
+    #[error("{subject} is not merged with another; look them up")]
+    NotMerged {
+        /// The subject.
+        subject: SubjectId,
+    },
+    /// Conditions out of order or twice.
+    #[error(
+        "conditions that are found met are listed once each, in ascending order; make the approval again with this program"
+    )]
+    Ticked,
 }
 
 impl Rejection {

@@ -6,6 +6,7 @@
 //! - [`genesis`] founds a consortium, [`catalogue`] says which tables it has beside OMOP's; [`policy`] says what may be released, [`privacy`] counts what
 //!   private studies lose.
 //! - [`consent`] says what a patient allows, and decides what may be read.
+//! - [`fhir`] reads and writes consents as HL7 FHIR has them.
 //! - [`study`] says what a researcher asks for.
 //! - [`sealing`] hides from all but one what travels between machines, [`pairing`] gives two hospitals a secret, both to keys
 //!   of [`kem`]; [`lots`] are drawn, and cannot be chosen.
@@ -16,6 +17,7 @@
 
 pub mod catalogue;
 pub mod consent;
+pub mod fhir;
 pub mod genesis;
 pub mod hash;
 pub mod ids;

@@ -338,9 +338,6 @@ fn asked(purpose: Purpose) -> Use {
 
 /// The ledger's word on everybody of a store.
 pub(crate) async fn permissions(store: &Store, link: &LinkSecret) -> Permissions {
-    let establishment = Establishment::not_for_profit("DE").expect("a country");
-    let by =
-        Requester::researcher(ResearcherId::from_public_key([1; 32]), None, "University".to_string(), establishment);
     let asked = asked(Purpose::DiseaseResearch(Disease::new("M:2").expect("a disease")));
     let tree = DiseaseTree::new(&[]);
     let mut classes: Vec<AllowedData> = Vec::new();

@@ -6,8 +6,8 @@ use consilium_protocol::consent::{
 };
 use consilium_protocol::hash;
 use consilium_protocol::ids::{
-    ContentHash, DocumentId, Height, HospitalId, LedgerId, PatientId, ResearcherId, RoundNumber, Sequence, StudyId,
-    SubjectId, Timestamp, TxHash,
+    ContentHash, Date, DocumentId, Height, HospitalId, LedgerId, PatientId, ResearcherId, RoundNumber, Sequence,
+    StudyId, SubjectId, Timestamp, TxHash,
 };
 use consilium_protocol::kem::{KemPublicKey, PUBLIC_KEY_BYTES};
 use consilium_protocol::keys::{Signature, SigningKey};
@@ -80,6 +80,12 @@ fn payloads() -> Vec<Payload> {
     let blob = Blob { hash: source, bytes: 13 };
     let patient = PatientId::from_public_key([6; 32]);
     let lot = LotProof::from_bytes([13; PROOF_BYTES]);
+    let signed = Countersignature { patient, signature: Signature::from_bytes([8; 64]) };
+    let statement = Statement::paper(source, Date::from_days(20_000));
+    let staff = [ContentHash::from_bytes([14; 32]), ContentHash::from_bytes([15; 32])];
+    let scope =
+        DelegationScope { actions: Scope::Only(vec![Action::Retrieve]), purposes: Scope::Only(vec![Purpose::Care]) };
+    let until = Some(Date::from_days(21_000));
     vec![
         Payload::AccreditResearcher(AccreditResearcher {
             researcher: ResearcherId::from_public_key([1; 32]),
@@ -94,25 +100,21 @@ fn payloads() -> Vec<Payload> {
         }),
         Payload::Vote(Vote { proposal: TxHash::from_bytes([7; 32]), in_favour: true }),
         Payload::Enrol(Enrol {
-            subjects: vec![
-                Enrolment { subject, patient: None },
-                Enrolment {
-                    subject,
-                    patient: Some(Countersignature { patient, signature: Signature::from_bytes([8; 64]) }),
-                },
-            ],
+            subjects: vec![Enrolment { subject, patient: None }, Enrolment { subject, patient: Some(signed) }],
         }),
         Payload::Grant(Grant {
             terms: GivenTerms::Whole(terms()),
             basis: Basis::Paper,
             supersedes: true,
             forms: vec![Given { subject, source, signed: "2026-01-31".parse().ok() }],
+            cosigned: Vec::new(),
         }),
         Payload::Grant(Grant {
             terms: GivenTerms::Known(terms().hash()),
             basis: Basis::Electronic,
             supersedes: false,
             forms: vec![Given { subject, source, signed: None }],
+            cosigned: vec![signed],
         }),
         Payload::Revoke(Revoke {
             basis: Basis::Electronic,
@@ -174,6 +176,22 @@ fn payloads() -> Vec<Payload> {
         Payload::Witness(Witness { study, round, seeds: blob }),
         Payload::OpenKeySets(OpenKeySets { study, round, seeds: vec![[13; 32]; 2] }),
         Payload::ShowLot(ShowLot { study, round, lot }),
+        Payload::Delegate(Delegate {
+            subject,
+            delegate: signed,
+            role: DelegateRole::Guardian { needed: 2 },
+            until,
+            scope,
+            statement,
+        }),
+        Payload::EndDelegation(EndDelegation { subject, delegate: patient, statement: Statement::ELECTRONIC }),
+        Payload::Freeze(Freeze { subject, statement }),
+        Payload::RotateKey(RotateKey { subject, key: signed, statement, staff }),
+        Payload::DecideKey(DecideKey { subject, decision: KeyDecision::Take, statement, staff }),
+        Payload::PaperDoor(PaperDoor { subject, closed: true }),
+        Payload::Merge(Merge { from: subject, into: SubjectId::from_bytes([16; 16]) }),
+        Payload::Unmerge(Unmerge { from: subject }),
+        Payload::Close(Close { subjects: vec![subject], reason: CloseReason::Moved }),
     ]
 }
 

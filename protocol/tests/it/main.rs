@@ -4,7 +4,9 @@
 
 mod consent;
 mod duo;
+mod fhir;
 mod golden;
+mod levels;
 mod study_files;
 mod terms;
 mod vocabulary;

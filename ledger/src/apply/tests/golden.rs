@@ -89,7 +89,7 @@ fn consent_and_members() {
     let subject = Subject { enrolled: moment(), patient: None, cleared: None, documents: vec![document], more: None };
     golden(
         &subject,
-        "05000000000000000201000000000000000001000000[01*32][02*32]01[03*32]02[bb*32]070000000500000000000000\
+        "05000000000000000201[00*8]01000000[01*32][02*32]01[03*32]02[bb*32]070000000500000000000000\
          0201000000000000010500000000000000020100000000000001[04*32]00",
     );
     let by = EndedBy::Revocation { tx: TxHash::from_bytes([6; 32]), signer, basis: Basis::Electronic, source: hash(0) };
@@ -231,7 +231,7 @@ fn studies() {
     );
     golden(
         &proposal,
-        "[cc*32]0100070000005374756479203113000000486f77206d616e79207468657265206172652e010000000000001a00000053454c454\
+        "[cc*32]0100070000005374756479203113000000486f77206d616e79207468657265206172652e0100000002[00*20]1a00000053454c454\
          354207375626a6563742046524f4d20706572736f6e070000007375626a656374[00*16]01000000010000006e00000000000300000001020\
          3[04*1216]05000000000000000201000000000000",
     );
@@ -408,6 +408,29 @@ fn rejections() {
         (Rejection::Spoiled { study }, "42[55*32]"),
         (Rejection::Lots { study }, "43[55*32]"),
         (Rejection::TooLate { not_after: Timestamp::new(2) }, "440200000000000000"),
+        (Rejection::UnknownTerms, "45"),
+        (Rejection::SignedDay { subject }, "46[11*16]"),
+        (Rejection::OwnDeny { document }, "47[04*32]"),
+        (Rejection::KeyEnded, "48"),
+        (Rejection::KeysFrozen, "49"),
+        (Rejection::AlreadyFrozen, "4a"),
+        (Rejection::NotThePatient, "4b"),
+        (Rejection::OutsideScope, "4c"),
+        (Rejection::Cosigners { needed: 2 }, "4d02"),
+        (Rejection::Delegation, "4e"),
+        (Rejection::TooManyDelegates, "4f"),
+        (Rejection::NoDelegate, "50"),
+        (Rejection::PaperClosed { subject }, "51[11*16]"),
+        (Rejection::PaperDoorIs { closed: true }, "5201"),
+        (Rejection::NoKey { subject }, "53[11*16]"),
+        (Rejection::RotationWaits, "54"),
+        (Rejection::NothingToDecide, "55"),
+        (Rejection::Staff, "56"),
+        (Rejection::SubjectClosed { subject }, "57[11*16]"),
+        (Rejection::AlreadyClosed { subject }, "58[11*16]"),
+        (Rejection::AlreadyMerged { subject }, "59[11*16]"),
+        (Rejection::NotMerged { subject }, "5a[11*16]"),
+        (Rejection::Ticked, "5b"),
     ];
     let mut kinds = std::collections::BTreeSet::new();
     for (rejection, expected) in &all {
@@ -431,6 +454,6 @@ fn a_whole_story() {
     assert_eq!(tags, [0, 1, 1, 1, 1, 2, 3, 4, 4, 5, 6, 7]);
     assert_eq!(
         ledger.state.head().app_hash.to_string(),
-        "f5899d4cc90721707246692fe1effdc34a295caf5b405fdcbc61b494744d8cd8"
+        "c2604f83cbf7ef379089e6aad8e2d14b8a4de5047802c2e0bc6ec5bab445114f"
     );
 }

@@ -122,6 +122,8 @@ fn what_has_no_purpose_is_for_nothing() {
         let silence = Terms { base: Base::Permit, ..Terms::opt_in(vec![]) };
         assert_eq!(answer_of(&[silence], &declaring(asked(&[]), traits)), D);
         assert_eq!(answer(&[permit(&["NRES", "POA"])], &declaring(asked(&[]), traits)), D);
+        // What is granted is not what may be asked for, whatever else is declared.
+        assert_eq!(answer(&[permit(&["NRES", "POA"])], &declaring(asked(&["NRES"]), traits)), D);
     }
 }
 
