@@ -69,7 +69,7 @@ impl Teller {
         let texts = &self.texts().purposes;
         let purposes: Vec<String> = match &rule.purposes {
             Scope::Any if rule.effect == Effect::Permit && !vocabulary.has(&Purpose::Care) => {
-                vec![texts.general.clone()]
+                vec![texts.general_once.clone()]
             }
             Scope::Any => vec![texts.any.clone()],
             Scope::Only(none) if none.is_empty() => vec![texts.none.clone()],

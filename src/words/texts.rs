@@ -114,7 +114,7 @@ texts! {
 
     /// What for.
     Purposes {
-        list: String, any: String, none: String, unrestricted: String, general: String, health: String, disease: String,
+        list: String, any: String, none: String, unrestricted: String, general: String, general_once: String, health: String, disease: String,
         unlisted: String, ancestry: String, care: String, care_and_emergency: String, emergency: String,
     }
 

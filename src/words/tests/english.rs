@@ -101,7 +101,7 @@ fn words_of_an_old_document_mean_what_there_was() {
     let rules = vec![Rule::new(Effect::Permit, Action::Aggregate, Scope::Any)];
     let old = Terms { vocabulary: Vocabulary::RESEARCH, ..Terms::opt_in(rules) };
     let text = teller(Language::En).terms(&old);
-    let expected = "The patient may be counted in statistics over many people for any research, by anybody whom the hospitals \
+    let expected = "The patient may be counted in statistics over many people for any research other than on origins and ancestry, by anybody whom the hospitals \
                     have admitted; only if a researcher asks; only where European data protection law holds; with these \
                     data: all data, except images, medical reports, billing data and genetic data.";
     assert!(text.ends_with(expected), "{text}");
