@@ -43,7 +43,7 @@ fn evaluate(criterion: &mut Criterion) {
         let mut terms = permit(if kind % 2 == 0 { Purpose::GeneralResearch } else { Purpose::HealthResearch });
         terms.rules[0].data = Scope::Only(Domain::ALL[..=(kind as usize % 10)].to_vec());
         let names: Vec<u32> = (0..subjects).filter(|n| n % 10 != 9 && (n / 7) % 20 == kind).collect();
-        for names in names.chunks(5_000) {
+        for names in names.chunks(4_500) {
             assert_eq!(ledger.one(Who::Hospital(0), paper(terms.clone(), false, names.iter().copied())), Ok(()));
             ledger.blocks.clear();
         }
