@@ -1,15 +1,19 @@
 //! What a hospital's desk does for one patient: keys, those who sign for them, and who they are.
 
 use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use consilium_engine::pseudonym::LinkSecret;
+use consilium_engine::store::Store;
+use consilium_ledger::state::due::Due;
 use consilium_protocol::hash::{self, tagged};
-use consilium_protocol::ids::{ContentHash, Date, SubjectId};
+use consilium_protocol::ids::{ContentHash, Date, SubjectId, Timestamp};
 use consilium_protocol::keys::random_bytes;
 use consilium_protocol::tx::{
     Close, CloseReason, DecideKey, Delegate, DelegateRole, EndDelegation, Freeze, KeyDecision, Merge, Payload,
     RotateKey, Signer, Staff, Statement, Unmerge,
 };
+use consilium_protocol::wire;
 use serde_json::json;
 
 use super::accounts::{ask, more_of};
@@ -17,7 +21,9 @@ use super::delegates;
 use super::patients::{countersignature, subject};
 use super::wallet::ScopeArgs;
 use super::{Failure, Global, connect, term};
+use crate::home::config::NodeConfig;
 use crate::home::{Home, files};
+use crate::net::client::refused;
 
 /// A signed form that the hospital keeps.
 #[derive(clap::Args, Debug, Clone)]
@@ -75,6 +81,15 @@ pub(crate) enum Desk {
     Unmerge(PersonArgs),
     /// The hospital no longer speaks with these patients
     Close(CloseArgs),
+    /// What needs somebody soon: consents and delegations that end, keys that wait for the desk
+    Due(DueArgs),
+}
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct DueArgs {
+    /// Within how many days from today
+    #[arg(long, default_value_t = 90)]
+    days: u16,
 }
 
 #[derive(clap::Args, Debug)]
@@ -285,10 +300,68 @@ pub(crate) async fn run(command: Desk, home: &Home, link: &LinkSecret, global: &
             };
             submit(home, global, Payload::Close(Close { subjects, reason }), text).await
         }
+        Desk::Due(args) => due(&args, home, link, global).await,
     }
 }
 
-async fn asked(home: &Home, global: &Global, person: i64) -> Result<consilium_protocol::wire::SubjectReply, Failure> {
+/// What is due, by the patients' ids in the hospital's tables.
+async fn due(args: &DueArgs, home: &Home, link: &LinkSecret, global: &Global) -> Result<(), Failure> {
+    let node = connect(home, global).await?;
+    let key = home.signing_key()?;
+    let now = Timestamp::new(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64));
+    let question = wire::subject_question(node.ledger_id(), None, now);
+    let request = wire::DueRequest {
+        signer: borsh::to_vec(&Signer::Hospital(key.hospital())).unwrap_or_default(),
+        time_ms: now.get(),
+        signature: key.sign(&question).as_bytes().to_vec(),
+        until: now.date().days().saturating_add(i32::from(args.days)),
+    };
+    let reply = node.ledger().due(request).await.map_err(refused)?.into_inner();
+    let due: Vec<(SubjectId, Due)> = borsh::from_slice(&reply.due)
+        .map_err(|_| Failure::new("the node's answer cannot be read; use the same release as the node"))?;
+    let spinner = term::spinner("looking the patients up");
+    let known = Store::open_person(&NodeConfig::read(home.path())?.store).await?.subjects(link).await?;
+    spinner.finish_and_clear();
+    let mut rows: Vec<(Option<Date>, Option<i64>, SubjectId, Due)> =
+        due.into_iter().map(|(subject, due)| (day_of(due), known.person(&subject), subject, due)).collect();
+    rows.sort_unstable();
+    let report: Vec<_> = rows
+        .iter()
+        .map(|(day, person, subject, due)| json!({ "person": person, "subject": subject, "day": day, "what": due }))
+        .collect();
+    term::show(global.json, &json!({ "due": report, "days": args.days }), |_| {
+        if rows.is_empty() {
+            return format!("nothing is due within {} days", args.days);
+        }
+        term::table(
+            ["patient", "what", "last day", "next"],
+            rows.iter().map(|(day, person, subject, due)| {
+                let (what, next) = due_in_words(*due);
+                let person = person.map_or_else(|| format!("subject {}", subject.short()), |person| person.to_string());
+                [person, what.to_string(), day.map_or_else(String::new, |day| day.to_string()), next.to_string()]
+            }),
+        )
+    });
+    Ok(())
+}
+
+const fn day_of(due: Due) -> Option<Date> {
+    match due {
+        Due::Decision => None,
+        Due::ConsentEnds(day) | Due::GuardianEnds(day) | Due::ProxyEnds(day) => Some(day),
+    }
+}
+
+const fn due_in_words(due: Due) -> (&'static str, &'static str) {
+    match due {
+        Due::Decision => ("a key waits for the desk", "consilium patients decide-key"),
+        Due::ConsentEnds(_) => ("the last consent ends", "ask the patient to sign again"),
+        Due::GuardianEnds(_) => ("a guardian's time ends", "renew it, or the patient is of age and signs themselves"),
+        Due::ProxyEnds(_) => ("a proxy's time ends", "ask the patient whether to renew it"),
+    }
+}
+
+async fn asked(home: &Home, global: &Global, person: i64) -> Result<wire::SubjectReply, Failure> {
     let node = connect(home, global).await?;
     let key = home.signing_key()?;
     Ok(ask(&node, Signer::Hospital(key.hospital()), &key, Some(subject(home, person)?), None).await?)

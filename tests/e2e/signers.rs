@@ -126,6 +126,9 @@ fn two_guardians_permit_together() {
         // It serves once, and each takes back alone.
         run(&father, &["consent", "revoke", "--for", &scene.subject], 0);
         run(&mother, &[&grant[..], &["--cosigned", code]].concat(), 1);
+        let text = run(&scene.desk, &["patients", "due", "--days", "400"], 0);
+        assert!(text.contains(&scene.person) && text.matches("a guardian's time ends").count() == 2, "{text}");
+        assert!(run(&scene.desk, &["patients", "due", "--days", "0"], 0).contains("nothing is due"));
         let text = run(&scene.desk, &["patients", "signers", "--person", &scene.person], 0);
         assert_eq!(text.matches("guardian, 2 together").count(), 2, "{text}");
         Ok(())

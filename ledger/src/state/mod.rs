@@ -2,7 +2,7 @@
 //!
 //! [`State`] is a value: it reads no disk and no clock. [`apply`](crate::apply::apply) alone changes it, block by block;
 //! what a block changed can be stored and hashed or taken back. Its parts: [`members`], [`consent`],
-//! [`study`]; [`reading`] answers what consent allows.
+//! [`study`]; [`reading`] answers what consent allows, [`due`] what needs somebody soon.
 //!
 //! Every entry is stored under a typed key, a byte for its kind and the borsh encoding of its name:
 //!
@@ -20,6 +20,7 @@
 //! | 9 | [`HospitalId`] | [`MicroRho`], what private studies have lost so far |
 
 pub mod consent;
+pub mod due;
 pub mod members;
 pub mod reading;
 pub mod study;

@@ -9,7 +9,7 @@ use consilium_ledger::state::State;
 use consilium_ledger::state::consent::{KeyRole, SubjectKey};
 use consilium_ledger::state::study::Phase;
 use consilium_protocol::hash;
-use consilium_protocol::ids::{ContentHash, Height, StudyId, SubjectId, Timestamp, TxHash};
+use consilium_protocol::ids::{ContentHash, Date, Height, StudyId, SubjectId, Timestamp, TxHash};
 use consilium_protocol::keys::Signature;
 use consilium_protocol::tx::{SignedTx, Signer};
 use consilium_protocol::wire::ledger_server::Ledger;
@@ -188,6 +188,21 @@ impl Ledger for LedgerService {
         Ok(Response::new(wire::ReachReply { reach: borsh::to_vec(&reach).unwrap_or_default() }))
     }
 
+    async fn due(&self, request: Request<wire::DueRequest>) -> Result<Response<wire::DueReply>, Status> {
+        let request = request.into_inner();
+        let signer = signer(&request.signer)?;
+        let message = wire::subject_question(&self.shared.replica.ledger, None, Timestamp::new(request.time_ms));
+        check_question(&signer, &message, request.time_ms, &request.signature)?;
+        let own = self.shared.replica.hospital;
+        if signer != Signer::Hospital(own) {
+            return Err(Status::permission_denied("a hospital asks its own node what is due of its patients"));
+        }
+        let until = Date::from_days(request.until);
+        let due = self.shared.replica.chain.read(|state| state.due(&own, until)).map_err(storage)?;
+        // Writing to a vector cannot fail.
+        Ok(Response::new(wire::DueReply { due: borsh::to_vec(&due).unwrap_or_default() }))
+    }
+
     async fn terms(&self, request: Request<wire::TermsRequest>) -> Result<Response<wire::TermsReply>, Status> {
         let hash = ContentHash::try_from(&request.into_inner().hash[..])
             .map_err(|_| Status::invalid_argument("a hash has 32 bytes; copy it again in full"))?;
@@ -214,19 +229,10 @@ impl Ledger for LedgerService {
             [] => None,
             bytes => Some(SubjectId::try_from(bytes).map_err(|_| Status::invalid_argument("a subject has 16 bytes"))?),
         };
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64);
-        if now.abs_diff(request.time_ms) > QUESTION_AGE_MS {
-            return Err(Status::permission_denied(
-                "the question was signed more than five minutes ago or ahead; set this machine's clock right",
-            ));
-        }
-        let signature: [u8; 64] =
-            request.signature[..].try_into().map_err(|_| Status::invalid_argument("a signature has 64 bytes"))?;
+        let now = now_ms();
         let ledger = &self.shared.replica.ledger;
         let message = wire::subject_question(ledger, subject.as_ref(), Timestamp::new(request.time_ms));
-        if !Signature::from_bytes(signature).verifies(signer.public_key(), &message) {
-            return Err(Status::permission_denied("the signature does not fit; check the key and the genesis file"));
-        }
+        check_question(&signer, &message, request.time_ms, &request.signature)?;
         let reply = self.shared.replica.chain.read(|state| {
             let (key, role) = match signer {
                 Signer::Patient(patient) => {
@@ -333,6 +339,24 @@ impl Ledger for LedgerService {
         });
         Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
     }
+}
+
+fn now_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64)
+}
+
+/// Whether a question is signed by who asks it, and not long ago.
+fn check_question(signer: &Signer, message: &[u8], time_ms: u64, signature: &[u8]) -> Result<(), Status> {
+    if now_ms().abs_diff(time_ms) > QUESTION_AGE_MS {
+        return Err(Status::permission_denied(
+            "the question was signed more than five minutes ago or ahead; set this machine's clock right",
+        ));
+    }
+    let signature: [u8; 64] = signature.try_into().map_err(|_| Status::invalid_argument("a signature has 64 bytes"))?;
+    if !Signature::from_bytes(signature).verifies(signer.public_key(), message) {
+        return Err(Status::permission_denied("the signature does not fit; check the key and the genesis file"));
+    }
+    Ok(())
 }
 
 fn signer(bytes: &[u8]) -> Result<Signer, Status> {

@@ -399,6 +399,36 @@ fn nobody_signs_for_the_dead() {
     assert_eq!(ledger.one(DESK, paper(deny(), false, [1])), Ok(()), "whoever may forbids at the desk");
 }
 
+#[test]
+fn what_ends_is_due_in_time() {
+    use crate::state::due::Due;
+    let mut ledger = enrolled();
+    let delegate = Payload::Delegate(proxy(&ledger, OTHER, 30, health()));
+    assert_eq!(ledger.one(PATIENT, delegate), Ok(()));
+    let payload = guardian(&ledger, THIRD, 1);
+    assert_eq!(ledger.one(DESK, payload), Ok(()));
+    let until = |day| {
+        let mut terms = permit(Purpose::HealthResearch);
+        terms.rules[0].valid.to = Some(Date::from_days(day));
+        terms
+    };
+    assert_eq!(ledger.one(PATIENT, grant(1, until(40), false)), Ok(()));
+    assert_eq!(ledger.one(PATIENT, grant(1, until(50), false)), Ok(()));
+    let hospital = ledger.consortium.hospital(0);
+    let due = |ledger: &Ledger, day| ledger.state.due(&hospital, Date::from_days(day));
+    let (ends, proxy_ends) = (Due::ConsentEnds(Date::from_days(50)), Due::ProxyEnds(Date::from_days(30)));
+    assert!(due(&ledger, 29).is_empty());
+    assert_eq!(due(&ledger, 49), [(subject(1), proxy_ends)]);
+    assert_eq!(due(&ledger, 50), [(subject(1), ends), (subject(1), proxy_ends)], "the longest of several");
+    assert_eq!(due(&ledger, 300).last(), Some(&(subject(2), Due::GuardianEnds(Date::from_days(300)))));
+    assert_eq!(ledger.one(PATIENT, grant(1, permit(Purpose::HealthResearch), false)), Ok(()));
+    assert_eq!(due(&ledger, 50), [(subject(1), proxy_ends)], "one that never ends");
+    assert_eq!(ledger.one(DESK, freeze(form())), Ok(()));
+    assert_eq!(due(&ledger, 0), [(subject(1), Due::Decision)]);
+    ledger.now = 51 * DAY;
+    assert_eq!(due(&ledger, 290), [(subject(1), Due::Decision)], "what has ended is no longer due");
+}
+
 /// What is read back from disk knows the same keys.
 #[test]
 fn keys_are_known_after_a_restart() {
