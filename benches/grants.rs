@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use consilium::demo::consortium::{Consortium, Plan};
-use consilium_protocol::consent::{Action, Base, Basis, Effect, Purpose, Rule, Scope, Terms};
+use consilium_protocol::consent::{Action, Effect, Purpose, Rule, Scope, Terms};
 use consilium_protocol::genesis::Deadlines;
-use consilium_protocol::ids::{ContentHash, Height, Sequence};
+use consilium_protocol::ids::{Height, Sequence};
 use consilium_protocol::policy::DisclosurePolicy;
 use consilium_protocol::tx::{GivenTerms, Grant, Payload, SignedTx, Signer, TxBody};
 use consilium_protocol::wallet::Wallet;
@@ -71,9 +71,7 @@ impl World {
                 let sequence = Sequence::new(1 + self.next / PATIENTS as u64);
                 self.next += 1;
                 let key = wallet.key_at(&hospital);
-                let forms = vec![Given { subject: *subject, source: ContentHash::from_bytes([0; 32]), signed: None }];
-                let grant =
-                    Grant { terms: GivenTerms::Whole(terms()), basis: Basis::Electronic, supersedes: true, forms };
+                let grant = Grant::electronic(GivenTerms::Whole(terms()), true, *subject);
                 let body = TxBody { sequence, expires: Height::new(90_000), payload: Payload::Grant(grant) };
                 SignedTx::sign(&self.consortium.genesis.ledger(), &body, Signer::Patient(key.patient()), &key)
             })

@@ -32,6 +32,7 @@ fn resident() -> u64 {
 }
 
 /// A round over all subjects of one hospital: nine in ten have a document, of twenty kinds.
+#[allow(clippy::print_stderr, reason = "memory belongs to the figures")]
 fn evaluate(criterion: &mut Criterion) {
     let subjects = subjects();
     let mut ledger = Ledger::new(3);
@@ -48,13 +49,12 @@ fn evaluate(criterion: &mut Criterion) {
             ledger.blocks.clear();
         }
     }
-    println!("{subjects} subjects: {} MiB resident", resident());
+    eprintln!("{subjects} subjects: {} MiB resident", resident());
     let study = ledger.opened(&[0, 1, 2]);
     let hospital = ledger.consortium.hospital(0);
     let read = || ledger.state.permissions(&study, RoundNumber::new(0), &hospital).map(|p| p.subjects.len());
     assert_eq!(read(), Ok(subjects as usize / 10 * 9));
     criterion.bench_function(&format!("consent/evaluate/{subjects}"), |bencher| bencher.iter(|| black_box(read())));
-    println!("with its answer: {} MiB resident", resident());
 }
 
 /// A block of a thousand transactions that grant, each for one subject.
