@@ -238,7 +238,7 @@ fn others_replaced(context: &Context<'_>, speaker: &Speaker, key: SubjectKey, do
 
 /// Whether a document is older than what its subject last said anew.
 fn is_late<'a>(subject: &'a Subject, document: &Document) -> Option<&'a Cleared> {
-    let cleared = subject.cleared.as_ref()?;
+    let cleared = subject.cleared.as_deref()?;
     (document.basis == Basis::Paper && cleared.is_after(document.signed)).then_some(cleared)
 }
 

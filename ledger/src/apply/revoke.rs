@@ -47,7 +47,7 @@ pub(super) fn apply(context: &mut Context<'_>, payload: &Revoke) -> Outcome {
         let cleared = is_all.then(|| Cleared { day, includes_day: true, by: by.clone() });
         let known = plan.iter().rev().filter(|step| step.key == key).find_map(|step| step.cleared.as_ref());
         let is_later =
-            |cleared: &Cleared| known.or(subject.cleared.as_ref()).is_none_or(|known| known.rank() < cleared.rank());
+            |cleared: &Cleared| known.or(subject.cleared.as_deref()).is_none_or(|known| known.rank() < cleared.rank());
         if documents.is_empty() && !cleared.as_ref().is_some_and(is_later) {
             return Err(Rejection::NothingToRevoke { subject: form.subject });
         }

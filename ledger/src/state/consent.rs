@@ -28,7 +28,7 @@ pub struct Subject {
     /// The patient's key at this hospital, if there is one.
     pub patient: Option<PatientId>,
     /// What the subject last said anew: what is older counts no more, also when it is recorded later.
-    pub cleared: Option<Cleared>,
+    pub cleared: Option<Box<Cleared>>,
     /// All documents ever, in the order in which the ledger recorded them.
     pub documents: Vec<Document>,
     /// What few subjects have.
@@ -245,7 +245,7 @@ impl Subject {
     /// Remembers what was said anew, if nothing later was.
     pub(crate) fn clear(&mut self, cleared: Cleared) {
         if self.cleared.as_ref().is_none_or(|known| known.rank() <= cleared.rank()) {
-            self.cleared = Some(cleared);
+            self.cleared = Some(Box::new(cleared));
         }
     }
 

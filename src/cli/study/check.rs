@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use consilium_engine::cells::EncryptedCells;
 use consilium_engine::cohort::Reads;
 use consilium_engine::statistics::{Layout, OFFLINE_SUBJECTS, prove_bounds};
+use consilium_protocol::consent::{DiseaseTree, Purpose};
 use consilium_protocol::policy::DisclosurePolicy;
 use consilium_protocol::study::{Categories, ConceptSet, Statistic, StatisticKind, StudySpec};
 use serde_json::json;
@@ -73,6 +74,7 @@ pub(super) async fn run(args: &Args, global: &Global) -> Result<(), Failure> {
     if let Some(error) = &unbounded {
         notes.push(format!("with {} patients enrolled, {error}", term::number(OFFLINE_SUBJECTS)));
     }
+    notes.extend(home.into_iter().flat_map(|genesis| unknown_diseases(&spec, &genesis.diseases())));
     notes.extend(unused(&spec));
     let report = json!({
         "valid": true, "protection": spec.protection.name(), "protected": protected, "title": spec.title, "purpose": spec.purposes, "declared": spec.declared,
@@ -110,6 +112,18 @@ pub(super) async fn run(args: &Args, global: &Global) -> Result<(), Failure> {
         text
     });
     Ok(())
+}
+
+/// The diseases that the consortium's vocabulary does not have.
+fn unknown_diseases(spec: &StudySpec, tree: &DiseaseTree) -> Vec<String> {
+    let of = |purpose: &Purpose| match purpose {
+        Purpose::DiseaseResearch(disease) if !tree.knows(disease) => Some(format!(
+            "the consortium's disease vocabulary has no {disease}; consents for exactly this code match, and those for health \
+             research or any, but none for a wider disease"
+        )),
+        _ => None,
+    };
+    spec.purposes.iter().filter_map(of).collect()
 }
 
 /// What the file declares and no statistic uses.
