@@ -64,8 +64,9 @@ pub fn agrees(what: &str, question: &str) -> std::io::Result<bool> {
         line("");
         return Ok(true);
     }
-    print!("\n{question} [y/N] ");
-    std::io::stdout().flush()?;
+    let mut out = std::io::stdout();
+    write!(out, "\n{question} [y/N] ")?;
+    out.flush()?;
     let mut answer = String::new();
     std::io::stdin().read_line(&mut answer)?;
     line("");
