@@ -63,7 +63,7 @@ struct ExplainArgs {
 #[command(after_help = "\
 Examples:
   consilium consent code --hospital \"North Clinic\" --subject 5c0e…
-  consilium consent code --hospital \"North Clinic\" --subject 77ab… --for-other   (of a child, or of somebody who chose me)")]
+  consilium consent code --hospital \"North Clinic\" --subject 77ab… --for-other   (for a child)")]
 struct CodeArgs {
     /// The hospital's name or id
     #[arg(long)]
@@ -103,6 +103,7 @@ struct GrantArgs {
 #[command(after_help = "\
 Example:
   consilium consent cosign --for 77ab --preset health
+
 The other guardian then runs: consilium consent grant --for … --preset health --cosigned <code>")]
 struct CosignArgs {
     #[command(flatten)]

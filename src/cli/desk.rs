@@ -133,7 +133,7 @@ enum Which {
 Examples:
   consilium patients delegate guardian --person 4711 --code patient1…:9f3a… --until 2026-12-31 \\
     --form scan.pdf --signed 2026-11-03
-  consilium patients delegate guardian --needed 2 …   (two parents permit together; each forbids alone)")]
+  consilium patients delegate guardian --needed 2 …   (two parents permit together, each forbids)")]
 pub(crate) struct DelegateArgs {
     /// What they are to the patient
     #[arg(value_enum)]
@@ -190,7 +190,7 @@ Examples:
   consilium patients close --reason death --person 4711
   consilium patients close --reason moved --person 4711 --person 4712
 
-After a death nobody signs any more, and what the patient consented to holds until it ends by itself or is taken back at the
+After a death nobody signs any more, and what the patient consented to holds until it ends by itself or is taken back at the \
 desk. Who moved has no consent here any more, and may sign again with their wallet.")]
 pub(crate) struct CloseArgs {
     /// Why
