@@ -18,7 +18,7 @@ use super::accounts::{AccountArgs, accounts, ask, one_account, patient_home};
 use super::patients::countersignature;
 use super::terms::{PlaceArgs, TermsArgs, given};
 use super::wording::{data_in_words, notes, terms_in_words};
-use super::{Failure, Global, connect, member_named, reach, study, term};
+use super::{Failure, Global, connect, fhir, member_named, reach, study, term};
 use crate::home::wards::{self, Ward};
 use crate::home::{Home, Role};
 use crate::net::client::{ClientError, Node};
@@ -45,6 +45,14 @@ enum Command {
     Show,
     /// Whether a study could use my data now, which, and why; a hospital asks for a patient, or for all of them in sum
     Explain(ExplainArgs),
+    /// For a hospital: record consents that are in FHIR's format
+    Import(fhir::ImportArgs),
+    /// Write the consents that hold in FHIR's format
+    Export(fhir::ExportArgs),
+    /// For a hospital: consents that could not be imported, because of which nothing of their patients may be read
+    Suspended,
+    /// For a hospital: leave such a consent out, so that what its patient had consented to before holds again
+    Resume(fhir::ResumeArgs),
 }
 
 #[derive(clap::Args, Debug)]
@@ -140,6 +148,10 @@ pub(crate) async fn run(args: Args, global: &Global) -> Result<(), Failure> {
         Command::Revoke(args) => revoke(&args, global).await,
         Command::Show => show(global).await,
         Command::Explain(args) => explain(&args, global).await,
+        Command::Import(args) => fhir::import(&args, global).await,
+        Command::Export(args) => fhir::export(&args, global).await,
+        Command::Suspended => fhir::suspended(global).await,
+        Command::Resume(args) => fhir::resume(&args, global).await,
     }
 }
 
