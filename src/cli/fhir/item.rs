@@ -35,6 +35,9 @@ fn digest(original: &str) -> ContentHash {
         for name in ["lastUpdated", "versionId", "source"] {
             meta.remove(name);
         }
+        if meta.is_empty() {
+            value.as_object_mut().and_then(|consent| consent.remove("meta"));
+        }
     }
     ContentHash::from_bytes(tagged("consilium/consent-content/v1", &[value.to_string().as_bytes()]))
 }
