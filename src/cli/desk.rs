@@ -175,8 +175,7 @@ Examples:
   consilium patients close --reason death --person 4711
   consilium patients close --reason moved --person 4711 --person 4712
 
-After a death nobody signs any more, and what the patient consented to holds until it ends by itself or is taken back at the
-desk. Who moved has no consent here any more, and may sign again with their wallet.")]
+After a death nobody signs any more, and what the patient consented to holds until it ends by itself or is taken back at the desk. Who moved has no consent here any more, and may sign again with their wallet.")]
 pub(crate) struct CloseArgs {
     /// Why
     #[arg(long, value_enum)]

@@ -78,9 +78,7 @@ struct SubjectArgs {
 Example:
   consilium patients grant --preset health --forms forms.csv
 
-forms.csv has the columns person_id, form and signed: the scanned form's file, or its SHA-256 in hexadecimal, and the day on
-which it was signed. A form takes the place of older consents alone: what the patient has said since then stays, and what
-they forbade with their own wallet stays whatever a form says.")]
+forms.csv has the columns person_id, form and signed: the scanned form's file, or its SHA-256 in hexadecimal, and the day on which it was signed. A form takes the place of older consents alone: what the patient has said since then stays, and what they forbade with their own wallet stays whatever a form says.")]
 struct GrantArgs {
     #[command(flatten)]
     terms: TermsArgs,

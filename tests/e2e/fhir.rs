@@ -176,6 +176,8 @@ fn consents_come_change_are_refused_and_end() {
         // A dry run says the same and does nothing.
         assert_eq!(scene.import(&files, &["--dry-run"], 1), first);
         assert_eq!((scene.open_ones(), scene.documents(0)), (vec![], (0, 0)));
+        assert!(!scene.desk.join("consents").exists());
+        assert!(run(&scene.desk, &["consent", "suspended"], 0).contains("no refusal is open"));
         assert_eq!(scene.import(&files, &[], 1), first);
         assert_eq!(scene.open_ones(), [0, 2, 3, 4, 9]);
         let second = counts([("unchanged", 7), ("refused", 2), ("ignored", 1), ("of unknown patients", 2)]);
@@ -197,6 +199,8 @@ fn consents_come_change_are_refused_and_end() {
         assert_eq!((scene.is_open(0), scene.documents(0)), (false, (2, 1)));
 
         refused_versions(&scene);
+        a_summary(&scene);
+        after_a_crash(&scene);
 
         // An end ends it.
         let ended =
@@ -226,6 +230,37 @@ fn refused_versions(scene: &Scene) {
     assert_eq!(scene.import(&[&corrected], &[], 0), counts([("accepted", 1)]));
     assert_eq!((scene.is_open(5), scene.documents(5)), (true, (2, 1)));
     assert_eq!(scene.json(&["consent", "suspended"])["suspended"].as_array().unwrap().len(), 1);
+}
+
+/// A summary of the broad consent replaces what its system said before.
+fn a_summary(scene: &Scene) {
+    let mut status = with(broad("s", "secret3"), "dateTime", json!("2025-01-01"));
+    let system = "http://fhir.de/ConsentManagement/CodeSystem/ResultType";
+    let category = json!({"coding": [{"system": system, "code": "consent-status"}]});
+    status["category"].as_array_mut().unwrap().push(category);
+    status["provision"]["provision"][2]["type"] = json!("deny");
+    let older = with(broad("d", "secret3"), "id", json!("d2"));
+    let file = scene.file("status.ndjson", &[status, older]);
+    assert_eq!(scene.import(&[&file], &[], 0), counts([("accepted", 1), ("ignored", 1)]));
+    assert_eq!((scene.is_open(3), scene.documents(3)), (false, (2, 1)));
+}
+
+/// A transaction that was handed in, and of which nobody wrote down what became of it.
+fn after_a_crash(scene: &Scene) {
+    let log = scene.desk.join("consents").join("register.log");
+    let before = fs::metadata(&log).unwrap().len() as usize;
+    let file = scene.file("crash.ndjson", &[r4("z", "secret6", rule("permit"))]);
+    assert_eq!(scene.import(&[&file], &[], 0), counts([("accepted", 1)]));
+    let bytes = fs::read(&log).unwrap();
+    let intent = u32::from_le_bytes(bytes[before..before + 4].try_into().unwrap()) as usize;
+    // All of the intent, and a part of what came after.
+    fs::write(&log, &bytes[..before + 4 + intent + 9]).unwrap();
+    assert_eq!(scene.import(&[&file], &[], 0), counts([("unchanged", 1)]));
+    assert_eq!((scene.is_open(6), scene.documents(6)), (true, (1, 1)));
+    // What is known of it serves to end it.
+    let ended = scene.file("z.ndjson", &[with(r4("z", "secret6", rule("permit")), "status", json!("inactive"))]);
+    assert_eq!(scene.import(&[&ended], &[], 0), counts([("ended", 1)]));
+    assert_eq!((scene.is_open(6), scene.documents(6)), (false, (1, 0)));
 }
 
 /// What is exported is known again where it comes from.

@@ -23,6 +23,12 @@ pub(super) struct Books {
 }
 
 impl Books {
+    /// Opens the books of a home, if there are any.
+    pub(super) fn look(home: &Path) -> Result<Option<Self>, Failure> {
+        let is_there = secrets::path(home, Kind::Consents).exists() || home.join(FOLDER).join(REGISTER).exists();
+        is_there.then(|| Self::open(home)).transpose()
+    }
+
     /// Opens the books of a home, which are made if there are none.
     pub(super) fn open(home: &Path) -> Result<Self, Failure> {
         let folder = home.join(FOLDER);

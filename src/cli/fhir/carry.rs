@@ -8,7 +8,7 @@ use consilium_protocol::consent::Basis;
 use consilium_protocol::hash;
 use consilium_protocol::ids::{Date, DocumentId, SubjectId};
 use consilium_protocol::keys::{SigningKey, random_bytes};
-use consilium_protocol::tx::{Given, Grant, Payload, Revocation, Revoke, SignedTx, Signer, document_id};
+use consilium_protocol::tx::{CloseReason, Given, Grant, Payload, Revocation, Revoke, SignedTx, Signer, document_id};
 use futures::StreamExt as _;
 
 use super::super::accounts::{ask, more_of};
@@ -25,6 +25,10 @@ use crate::net::client::{ClientError, Node, STALE_SEQUENCE};
 const QUESTIONS: usize = 16;
 /// How long a transaction is waited for.
 const WAIT: Duration = Duration::from_secs(30);
+
+const PAPER_CLOSED: &str = "the patient has closed the paper door, so that no form permits anything for them; they sign with \
+                            their wallet, or open the door again";
+const MOVED: &str = "the patient has left the hospital; if they are back, they sign anew";
 
 /// Who carries it out.
 pub(super) struct Desk {
@@ -64,11 +68,10 @@ impl Desk {
             };
             let more = more_of(&reply);
             let closed = more.and_then(|more| match more.closed {
-                _ if more.paper_closed => {
-                    Some("the patient has no forms permit anything for them; they sign with their wallet, or open that door again")
-                }
-                Some((consilium_protocol::tx::CloseReason::Death, _)) => Some("the patient has died; nobody permits anything for them"),
-                _ => None,
+                _ if more.paper_closed => Some(PAPER_CLOSED),
+                Some((CloseReason::Death, _)) => Some("the patient has died; nobody permits anything for them"),
+                Some((CloseReason::Moved, _)) => Some(MOVED),
+                None => None,
             });
             let current = reply.documents.iter().filter(|document| document.ended_height == 0);
             let current = current.filter_map(|document| DocumentId::try_from(&document.document[..]).ok()).collect();

@@ -15,6 +15,7 @@ use super::carry::Desk;
 use super::item::Item;
 use super::persons::Persons;
 use super::plan::{Told, plan, to_ask};
+use super::register::{Register, Standing};
 use super::report;
 use super::verdict::{Facts, Remark, Verdict};
 use crate::home::{Home, Role, files};
@@ -124,19 +125,24 @@ pub(crate) async fn run(args: &ImportArgs, global: &Global) -> Result<(), Failur
     let own = format!("{HOSPITAL}|{}", key.hospital());
     let (items, skipped) = read(args, &persons, &own)?;
     let desk = Desk { node: connect(&home, global).await?, key };
-    let mut books = Books::open(home.path())?;
-    if !args.dry_run {
-        desk.settle(&mut books).await?;
+    let mut books = if args.dry_run { Books::look(home.path())? } else { Some(Books::open(home.path())?) };
+    let unknown = Register::default();
+    if let Some(books) = books.as_mut().filter(|_| !args.dry_run) {
+        desk.settle(books).await?;
     }
+    let register = books.as_ref().map_or(&unknown, |books| &books.register);
     let facts = Facts {
         today: today(),
         permits_by_silence: home.genesis()?.consent_base == Base::Permit,
-        subjects: desk.ask(to_ask(&items, &books.register)).await?,
+        subjects: desk.ask(to_ask(&items, register)).await?,
     };
-    let mut plan = plan(&items, &books.register, &facts);
-    if !args.dry_run {
+    let mut plan = plan(&items, register, &facts);
+    if let Some(books) = books.as_mut().filter(|_| !args.dry_run) {
         let original = |item: usize| items[item].imported.original.json().to_string();
-        let rejected = desk.grant(&mut books, &plan.drafts, original).await?;
+        let rejected = desk.grant(books, &plan.drafts, original).await?;
+        // What a summary was to stand for stays if there is no summary.
+        let is_missing = |item: usize| rejected.iter().any(|rejected| rejected.item == item);
+        plan.leaving.retain(|leaving| leaving.standing != Standing::Silenced || !is_missing(leaving.item));
         for rejected in rejected {
             let told = &mut plan.told[rejected.item];
             *told = Told {
@@ -145,8 +151,8 @@ pub(crate) async fn run(args: &ImportArgs, global: &Global) -> Result<(), Failur
                 remarks: vec![Remark::new(format!("refused by the ledger: {}", rejected.message))],
             };
         }
-        Desk::leave(&mut books, plan.leaving, original)?;
-        desk.end(&mut books, facts.today).await?;
+        Desk::leave(books, plan.leaving, original)?;
+        desk.end(books, facts.today).await?;
     }
     let open = plan.told.iter().filter(|told| report::is_open(told)).count() as u64;
     let failure = (open > 0).then(|| {

@@ -147,7 +147,8 @@ pub(super) fn verdict(
             }
         }
         Outcome::Refused { .. } => (Verdict::Suspend, remarks),
-        Outcome::Ended => (Verdict::End, remarks),
+        Outcome::Ended if is_live => (Verdict::End, remarks),
+        Outcome::Ended => one(Verdict::End, "nothing of this is on the ledger, so there was nothing to end"),
         // What held, and is now a draft or unknown, cannot be relied on.
         Outcome::Ignored(_) if is_live => {
             remarks.push(Remark::new(
