@@ -73,7 +73,7 @@ struct ExplainArgs {
 #[command(after_help = "\
 Examples:
   consilium consent code --hospital \"North Clinic\" --subject 5c0e…
-  consilium consent code --hospital \"North Clinic\" --subject 77ab… --for-other   (of a child, or of somebody who chose me)")]
+  consilium consent code --hospital \"North Clinic\" --subject 77ab… --for-other")]
 struct CodeArgs {
     /// The hospital's name or id
     #[arg(long)]

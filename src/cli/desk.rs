@@ -80,8 +80,8 @@ pub(crate) enum Desk {
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Example:
-  consilium patients rotate-key --person 4711 --code patient1…:9f3a… --form scan.pdf --signed 2026-11-03 \\
-    --staff \"A. Weber\" --staff \"M. Lang\"
+  consilium patients rotate-key --person 4711 --code patient1…:9f3a… --form scan.pdf \\
+    --signed 2026-11-03 --staff \"A. Weber\" --staff \"M. Lang\"
 
 The patient made the code with a new wallet: consilium consent code --hospital … --subject …")]
 pub(crate) struct RotateArgs {
@@ -116,9 +116,9 @@ enum Which {
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
-  consilium patients delegate guardian --person 4711 --code patient1…:9f3a… --until 2026-12-31 --form scan.pdf \\
-    --signed 2026-11-03
-  consilium patients delegate guardian --needed 2 …   (two parents permit together; each forbids and revokes alone)")]
+  consilium patients delegate guardian --person 4711 --code patient1…:9f3a… --until 2026-12-31 \\
+    --form scan.pdf --signed 2026-11-03
+  consilium patients delegate guardian --needed 2 …   (two permit together; each forbids alone)")]
 pub(crate) struct DelegateArgs {
     /// What they are to the patient
     #[arg(value_enum)]

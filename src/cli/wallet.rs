@@ -83,7 +83,8 @@ struct PaperArgs {
 #[command(after_help = "\
 Examples:
   consilium wallet delegate --code patient1…:9f3a… --until 2026-12-31
-  consilium wallet delegate --code patient1…:9f3a… --until 2026-12-31 --purposes HMB --actions aggregate
+  consilium wallet delegate --code patient1…:9f3a… --until 2026-12-31 --purposes HMB \\
+    --actions aggregate
   consilium wallet delegate --code patient1…:9f3a… --device
 
 They made the code with: consilium consent code --for-other --hospital … --subject <mine, see consent show>")]

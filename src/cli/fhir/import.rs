@@ -26,9 +26,9 @@ const MOST_BYTES: u64 = 1 << 30;
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
-  consilium consent import consents.ndjson --dry-run     what would come of each
+  consilium consent import consents.ndjson --dry-run    what would come of each
   consilium consent import consents.ndjson --map persons.csv
-  consilium consent import bundle.json --base deny       forms that do not say what holds without exceptions
+  consilium consent import bundle.json --base deny      of forms that do not say what else holds
 
 persons.csv has the columns patient and person_id: how the consents name a patient (Patient/a1, system|value or the value alone) and their id in the hospital's own tables. Without it, Patient/4711 is the patient 4711.
 

@@ -12,8 +12,8 @@ use crate::home::{Home, Role};
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
-  consilium consent resume 3f9a02c1                             by the document that `consent suspended` lists
-  consilium consent resume \"consents.ndjson, resource 17\"       by where it was read
+  consilium consent resume 3f9a02c1                        by the document listed
+  consilium consent resume \"consents.ndjson, resource 17\"  by where it was read
 
 What was refused is left out from then on, and what the patient had consented to before holds again. If the refused consent can be corrected, import the corrected version instead: it takes the refusal away by itself.")]
 pub(crate) struct ResumeArgs {
