@@ -14,7 +14,7 @@ use super::accounts::{AccountArgs, accounts, ask, one_account, patient_home};
 use super::history::{self, current, document_json, documents, noted, says};
 use super::patients::countersignature;
 use super::terms::{self, PlaceArgs, TermsArgs, preset_terms};
-use super::{Failure, Global, connect, member_named, reach, study, term};
+use super::{Failure, Global, connect, fhir, member_named, reach, study, term};
 use crate::home::wards::{self, Ward};
 use crate::home::{Home, Role};
 use crate::net::client::{ClientError, Node};
@@ -43,6 +43,14 @@ enum Command {
     Presets,
     /// Whether a study could use my data now, which, and why; a hospital asks for a patient, or for all of them in sum
     Explain(ExplainArgs),
+    /// For a hospital: record consents that are in FHIR's format
+    Import(fhir::ImportArgs),
+    /// Write the consents that hold in FHIR's format
+    Export(fhir::ExportArgs),
+    /// For a hospital: consents that could not be imported, because of which nothing of their patients may be read
+    Suspended,
+    /// For a hospital: leave such a consent out, so that what its patient had consented to before holds again
+    Resume(fhir::ResumeArgs),
 }
 
 #[derive(clap::Args, Debug)]
@@ -132,6 +140,10 @@ pub(crate) async fn run(args: Args, global: &Global) -> Result<(), Failure> {
         Command::Show => show(global).await,
         Command::Presets => presets(global),
         Command::Explain(args) => explain(&args, global).await,
+        Command::Import(args) => fhir::import(&args, global).await,
+        Command::Export(args) => fhir::export(&args, global).await,
+        Command::Suspended => fhir::suspended(global).await,
+        Command::Resume(args) => fhir::resume(&args, global).await,
     }
 }
 

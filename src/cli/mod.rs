@@ -7,6 +7,7 @@ pub(crate) mod delegates;
 mod desk;
 mod doctor;
 mod failure;
+mod fhir;
 mod found;
 pub(crate) mod history;
 pub(crate) mod init;

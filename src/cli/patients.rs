@@ -102,7 +102,7 @@ pub(crate) fn subject(home: &Home, person: i64) -> Result<SubjectId, Failure> {
     Ok(link(home)?.subject(person))
 }
 
-fn link(home: &Home) -> Result<LinkSecret, Failure> {
+pub(crate) fn link(home: &Home) -> Result<LinkSecret, Failure> {
     Ok(LinkSecret::from_seed(*secrets::read(home.path(), Kind::Link)?))
 }
 

@@ -12,6 +12,7 @@
 //! | `rounds/` | hospital | what was contributed and added up, by round |
 //! | `cohorts.bin`, `remembered/` | hospital | whom earlier studies counted, encrypted |
 //! | `pairs/`, `secrets/pairs/` | hospital | what is shared with other hospitals for a study, while it runs |
+//! | `consents/` | hospital | consents that were imported, and what became of each, encrypted |
 //! | `desk.jsonl` | hospital | who of its staff saw a patient whose key was replaced; the ledger has hashes of the names |
 //! | `guard/`, `secrets/guard/` | hospital | keys for guarded rounds, until these end |
 //! | `studies/<id>/` | researcher | the study and the key that opens its result |
@@ -20,6 +21,7 @@
 
 pub mod config;
 pub mod files;
+pub mod kept;
 pub mod secrets;
 pub mod wards;
 

@@ -48,6 +48,8 @@ pub enum Kind {
     Link,
     /// The key that the memory of released cohorts is encrypted with.
     Memory,
+    /// The key that imported consents are encrypted with.
+    Consents,
 }
 
 impl Kind {
@@ -61,6 +63,7 @@ impl Kind {
             Self::Pair => "pair",
             Self::Link => "link",
             Self::Memory => "memory",
+            Self::Consents => "consents",
         }
     }
 }

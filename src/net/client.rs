@@ -154,6 +154,14 @@ impl Node {
     }
 
     async fn submit_once(&self, signer: Signer, key: &SigningKey, payload: &Payload) -> Result<Included, ClientError> {
+        self.hand_in(&self.sign(signer, key, payload).await?, Duration::from_secs(30)).await
+    }
+
+    /// Signs a transaction that could be the signer's next, and does not hand it in.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn sign(&self, signer: Signer, key: &SigningKey, payload: &Payload) -> Result<SignedTx, ClientError> {
         let account = self
             .ledger()
             .account(wire::AccountRequest { signer: borsh::to_vec(&signer).unwrap_or_default() })
@@ -165,7 +173,7 @@ impl Node {
             expires: Height::new(account.height + EXPIRES_AFTER),
             payload: payload.clone(),
         };
-        self.hand_in(&SignedTx::sign(&self.ledger_id, &body, signer, key), Duration::from_secs(30)).await
+        Ok(SignedTx::sign(&self.ledger_id, &body, signer, key))
     }
 
     /// Hands in a signed transaction and waits until it stands in a block.

@@ -14,6 +14,7 @@ mod demo;
 mod doctor;
 mod down;
 mod examined;
+mod fhir;
 mod forged;
 mod guarded;
 mod hostile;

@@ -140,6 +140,23 @@ impl fmt::Debug for Written {
     }
 }
 
+/// A consent as JSON, the members of objects in order. It is not shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Original(String);
+
+impl Original {
+    /// The JSON.
+    pub fn json(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Original {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Original")
+    }
+}
+
 /// Why a document is left alone: it does not hold, and did not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Ignored {
@@ -205,6 +222,10 @@ pub struct Imported {
     pub system: Option<String>,
     /// The hash of the form that it rests on, if our own export named one.
     pub source: Option<ContentHash>,
+    /// When the server that it comes from wrote this version, `meta.lastUpdated`, in nanoseconds since 1970.
+    pub updated: Option<i128>,
+    /// All that the file says.
+    pub original: Original,
     /// What came of it.
     pub outcome: Outcome,
 }
@@ -297,6 +318,8 @@ fn consent(value: &Value, place: &str, options: &Options<'_>) -> Imported {
         profile: head.as_ref().map_or(Profile::Plain, |head| head.profile),
         system: meta.and_then(|meta| meta.text("source").ok().flatten().map(str::to_string)),
         source: resource::source(&node),
+        updated: resource::updated(&node),
+        original: Original(value.to_string()),
         outcome: outcome(&node, head, options),
     }
 }

@@ -62,8 +62,8 @@ mod words;
 pub use export::{About, ExportError, Standing, export};
 pub use finding::{Finding, FindingKind, Why};
 pub use import::{
-    Identifier, Ignored, Import, ImportError, Imported, Options, Outcome, PatientLink, Profile, Version, Written,
-    import,
+    Identifier, Ignored, Import, ImportError, Imported, Options, Original, Outcome, PatientLink, Profile, Version,
+    Written, import,
 };
 pub use mii::{Meaning, POLICIES, Policy};
 
@@ -88,3 +88,5 @@ pub const HOSPITAL: &str = "https://consilium.example/fhir/NamingSystem/hospital
 pub const STUDY: &str = "https://consilium.example/fhir/NamingSystem/study";
 /// Identifiers of signed forms, by their hash.
 pub const SOURCE: &str = "https://consilium.example/fhir/NamingSystem/source";
+/// Identifiers of patients, by the pseudonym that their hospital has for them on the ledger.
+pub const SUBJECT: &str = "https://consilium.example/fhir/NamingSystem/subject";

@@ -111,6 +111,11 @@ impl Moment {
         Some((date(self.first.div_euclid(DAY))?, date((self.after - 1).div_euclid(DAY))?))
     }
 
+    /// The first instant, in nanoseconds since 1970.
+    pub(super) const fn begins(self) -> i128 {
+        self.first
+    }
+
     fn locally(self) -> Self {
         Self { first: self.first + self.ahead, after: self.after + self.ahead, ahead: 0 }
     }

@@ -224,6 +224,11 @@ pub(super) fn written(node: &Node<'_>) -> Option<Written> {
     Some(Written { text: text.to_string(), first, last })
 }
 
+/// When the server wrote this version, as far as that can be read.
+pub(super) fn updated(node: &Node<'_>) -> Option<i128> {
+    Some(Moment::read(node.child("meta")?.text("lastUpdated").ok()??)?.begins())
+}
+
 fn identifier(node: &Node<'_>) -> Result<Identifier, Malformed> {
     let value = node.text("value")?.ok_or(Malformed)?.to_string();
     Ok(Identifier { system: node.text("system")?.unwrap_or_default().to_string(), value })

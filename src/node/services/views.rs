@@ -195,6 +195,7 @@ pub(super) fn subject(
             Signer::Hospital(_) | Signer::Researcher(_) => "hospital",
         }
         .to_string(),
+        source: d.source.as_bytes().to_vec(),
     });
     Some(wire::SubjectReply {
         subject: key.subject.as_bytes().to_vec(),
