@@ -11,7 +11,8 @@ use consilium_protocol::ids::{
 use consilium_protocol::privacy::MicroRho;
 use consilium_protocol::study::CanonicalError;
 use consilium_protocol::tx::{
-    MAX_DELEGATES, MAX_DELEGATION_DAYS, MAX_GUARD_KEY_BYTES, MAX_GUARDIANS, MAX_REASON_BYTES, MAX_TX_BYTES,
+    MAX_AGREED_DAYS, MAX_DELEGATES, MAX_DELEGATION_DAYS, MAX_GUARD_KEY_BYTES, MAX_GUARDIANS, MAX_REASON_BYTES,
+    MAX_TX_BYTES,
 };
 
 use crate::state::study::Phase;
@@ -510,8 +511,8 @@ pub enum Rejection {
     },
     /// Somebody else wants to end what a patient forbade by their own key.
     #[error(
-        "the patient forbade this by their own key, and only that key takes it back; the patient revokes document {document} with \
-         their wallet"
+        "what document {document} forbids is not yours to take back: what a patient forbade by their own key that key alone takes \
+         back, and behind a closed door for paper no form does; the patient revokes it with their wallet"
     )]
     OwnDeny {
         /// The document.
@@ -618,6 +619,17 @@ pub enum Rejection {
         "conditions that are found met are listed once each, in ascending order; make the approval again with this program"
     )]
     Ticked,
+    /// A delegate's agreement that is too old, or was used before.
+    #[error(
+        "a delegate agrees anew each time: their code is at most {MAX_AGREED_DAYS} days old, newer than the last one that was used, and \
+         newer than the end of what it renews; have them make another one"
+    )]
+    Agreed,
+    /// A decision by the form that the new key was recorded with, or by an older one than the objection.
+    #[error(
+        "the patient comes a second time: the decision rests on another form, signed after the objection; have it signed"
+    )]
+    SecondVisit,
 }
 
 impl Rejection {
@@ -655,6 +667,8 @@ impl Rejection {
             Self::SignedDay { .. } => "signed_day",
             Self::OwnDeny { .. } => "own_deny",
             Self::Ticked => "ticked",
+            Self::Agreed => "agreed",
+            Self::SecondVisit => "second_visit",
             Self::KeyEnded => "key_ended",
             Self::KeysFrozen => "keys_frozen",
             Self::AlreadyFrozen => "already_frozen",

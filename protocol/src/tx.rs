@@ -21,9 +21,9 @@ use crate::lots::LotProof;
 
 pub use consent::{
     Close, CloseReason, Countersignature, DecideKey, Delegate, DelegateRole, DelegationScope, EndDelegation, Enrol,
-    Enrolment, Freeze, Given, GivenTerms, Grant, KeyDecision, MAX_DELEGATES, MAX_DELEGATION_DAYS, MAX_GUARDIANS, Merge,
-    PaperDoor, Revocation, Revoke, RotateKey, Staff, Statement, Unmerge, cosigning_message, delegation_message,
-    document_id, enrolment_message,
+    Enrolment, Freeze, Given, GivenTerms, Grant, KeyDecision, MAX_AGREED_DAYS, MAX_DELEGATES, MAX_DELEGATION_DAYS,
+    MAX_GUARDIANS, Merge, PaperDoor, Revocation, Revoke, RotateKey, Staff, Statement, Unmerge, cosigning_message,
+    delegation_message, document_id, enrolment_message,
 };
 
 /// The longest encoded transaction, in bytes.

@@ -1,8 +1,9 @@
 //! Somebody else comes to sign for a patient, or no longer does.
 
+use consilium_protocol::consent::Basis;
 use consilium_protocol::tx::{
-    Delegate, DelegateRole, DelegationScope, EndDelegation, MAX_DELEGATES, MAX_DELEGATION_DAYS, MAX_GUARDIANS,
-    delegation_message,
+    Delegate, DelegateRole, DelegationScope, EndDelegation, MAX_AGREED_DAYS, MAX_DELEGATES, MAX_DELEGATION_DAYS,
+    MAX_GUARDIANS, delegation_message,
 };
 
 use super::speaker::{Speaker, has_died};
@@ -31,7 +32,8 @@ pub(super) fn delegate(context: &mut Context<'_>, payload: Delegate) -> Outcome 
     if held >= MAX_DELEGATES {
         return Err(Rejection::TooManyDelegates);
     }
-    let message = delegation_message(context.state.ledger_id(), &key.hospital, &key.subject);
+    renews_well(context, &payload, subject)?;
+    let message = delegation_message(context.state.ledger_id(), &key.hospital, &key.subject, payload.agreed);
     if !context.signatures.verifies(patient.public_key(), &message, &payload.delegate.signature) {
         return Err(Rejection::Countersignature { subject: key.subject });
     }
@@ -41,16 +43,19 @@ pub(super) fn delegate(context: &mut Context<'_>, payload: Delegate) -> Outcome 
         role: payload.role,
         until: payload.until,
         scope: payload.scope,
+        agreed: payload.agreed,
+        by_form: payload.statement.basis == Basis::Paper,
         since: context.moment,
         ended: None,
     };
     context.state.patients.put(patient, key);
     context.state.change_subject(&key, |subject| {
-        let more = subject.more_mut();
-        match more.delegations.iter_mut().find(|known| known.key == patient) {
-            Some(known) => *known = delegation,
-            None => more.delegations.push(delegation),
+        let delegations = &mut subject.more_mut().delegations;
+        // What was is kept: it says who signed what then.
+        for known in delegations.iter_mut().filter(|known| known.key == patient && known.ended.is_none()) {
+            known.ended = Some(delegation.since);
         }
+        delegations.push(delegation);
     });
     context.events.push(Event::SubjectChanged { hospital: key.hospital, change: SubjectChange::Delegated });
     Ok(())
@@ -78,6 +83,33 @@ fn may_delegate(
             if is_closed { Err(Rejection::PaperClosed { subject: key.subject }) } else { Ok(()) }
         }
     }
+}
+
+/// What renews or changes a delegation is agreed to anew; the desk does not touch a machine of the patient's, and no form of
+/// before a delegation ended brings it back.
+fn renews_well(context: &Context<'_>, payload: &Delegate, subject: &Subject) -> Outcome {
+    let today = context.day().days();
+    let age = today.saturating_sub(payload.agreed.days());
+    // Somewhere it is a day later than where blocks are dated.
+    if !(-1..=MAX_AGREED_DAYS).contains(&age) {
+        return Err(Rejection::Agreed);
+    }
+    let known = subject.more.as_ref().map_or(&[][..], |more| &more.delegations);
+    for earlier in known.iter().filter(|known| known.key == payload.delegate.patient) {
+        if payload.agreed <= earlier.agreed {
+            return Err(Rejection::Agreed);
+        }
+        if payload.statement.basis == Basis::Paper {
+            if earlier.role == DelegateRole::Device {
+                return Err(Rejection::NotThePatient);
+            }
+            let ended = earlier.ended.map(|ended| ended.time.date());
+            if ended.is_some_and(|ended| payload.statement.signed.is_none_or(|signed| signed <= ended)) {
+                return Err(Rejection::Agreed);
+            }
+        }
+    }
+    Ok(())
 }
 
 fn check(context: &Context<'_>, payload: &Delegate) -> Outcome {
@@ -111,7 +143,7 @@ pub(super) fn end(context: &mut Context<'_>, payload: &EndDelegation) -> Outcome
     context.state.change_subject(&key, |subject| {
         let delegations = &mut subject.more_mut().delegations;
         for known in delegations.iter_mut().filter(|known| known.key == payload.delegate) {
-            known.ended = Some(at);
+            known.ended.get_or_insert(at);
         }
     });
     context.events.push(Event::SubjectChanged { hospital: key.hospital, change: SubjectChange::DelegationEnded });

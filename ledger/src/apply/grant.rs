@@ -7,17 +7,16 @@
 
 use std::collections::BTreeSet;
 
-use consilium_protocol::consent::{Base, Basis, Terms};
-use consilium_protocol::ids::{ContentHash, PatientId};
+use consilium_protocol::consent::{Base, Basis, Effect, Terms};
+use consilium_protocol::ids::{ContentHash, PatientId, SubjectId};
 use consilium_protocol::tx::{
-    CloseReason, DelegateRole, Given, GivenTerms, Grant, Signer, Statement, cosigning_message, document_id,
+    CloseReason, DelegateRole, Given, GivenTerms, Grant, Statement, cosigning_message, document_id,
 };
 
 use super::speaker::{Speaker, has_died, said_on};
 use super::{Context, Outcome, count};
 use crate::event::Event;
 use crate::rejection::Rejection;
-use crate::state::State;
 use crate::state::consent::{Cleared, Document, Ended, EndedBy, KeyRole, Subject, SubjectKey};
 
 pub(super) fn apply(context: &mut Context<'_>, payload: Grant, bytes: usize) -> Outcome {
@@ -52,6 +51,7 @@ pub(super) fn apply(context: &mut Context<'_>, payload: Grant, bytes: usize) -> 
             basis: payload.basis,
             source: statement.source,
             signer: context.signer,
+            by: context.signs_as(&speaker),
             signed: said_on(context, statement),
             granted: context.moment,
             ended: None,
@@ -99,11 +99,14 @@ fn may_permit(
     if has_died(subject) || subject.merged_at(context.moment.height).is_some() {
         return Err(Rejection::SubjectClosed { subject: name });
     }
+    // Whoever is one person with others is bound by what each of them said of keys and forms.
+    let others = context.state.stands_for(key, context.moment.height);
+    let mut all = others.iter().map(|(other, _)| *other).chain([subject]);
     let Speaker::Key(patient, _) = speaker else {
-        let is_closed = subject.more.as_ref().is_some_and(|more| more.paper_closed);
+        let is_closed = all.any(Subject::is_paper_closed);
         return if is_closed { Err(Rejection::PaperClosed { subject: name }) } else { Ok(()) };
     };
-    if subject.is_frozen() {
+    if all.any(Subject::is_frozen) {
         return Err(Rejection::KeysFrozen);
     }
     match subject.role_of(patient, context.day()) {
@@ -118,7 +121,10 @@ fn may_permit(
             if !delegation.scope.holds(terms, context.state.diseases()) {
                 return Err(Rejection::OutsideScope);
             }
-            let DelegateRole::Guardian { needed } = delegation.role else { return Ok(()) };
+            if !matches!(delegation.role, DelegateRole::Guardian { .. }) {
+                return Ok(());
+            }
+            let needed = subject.guardians_needed(context.day());
             let signed = guardians(context, key, (*patient, subject), (payload, terms, hash));
             if signed >= usize::from(needed) { Ok(()) } else { Err(Rejection::Cosigners { needed }) }
         }
@@ -134,7 +140,7 @@ fn guardians(
 ) -> usize {
     let ledger = context.state.ledger_id();
     let what = (&hash, payload.supersedes);
-    let message = cosigning_message(ledger, &key.hospital, &key.subject, what, count(subject.documents.len()));
+    let message = cosigning_message(ledger, &key.hospital, &key.subject, what, subject.said());
     let mut signed = BTreeSet::from([first]);
     for cosigned in &payload.cosigned {
         let is_guardian = match subject.role_of(&cosigned.patient, context.day()) {
@@ -168,20 +174,15 @@ fn record(
     change: &mut Change,
 ) {
     let at = context.moment;
-    let ends: Vec<bool> = context.state.subject(&key).map_or_else(Vec::new, |subject| {
-        let of = |older: &Document| {
-            older.ended.is_none() && is_older(&document, older) && may_end(context, speaker, subject, older)
+    let ends: Vec<Ending> = context.state.subject(&key).map_or_else(Vec::new, |subject| {
+        let of = |older: &Document| match older.ended.is_none() && is_older(&document, older) {
+            true => ending(context, speaker, subject, older),
+            false => Ending::Stays,
         };
         subject.documents.iter().map(of).collect()
     });
-    // Who may sign a part replaces that part alone.
-    let says_all = context.role(speaker).is_none_or(|role| match role {
-        KeyRole::Delegate(delegation) => delegation.scope.is_everything(),
-        _ => true,
-    });
-    let restates = supersedes && says_all;
-    let others = if restates { others_replaced(context, speaker, key, &document) } else { Vec::new() };
-    let (id, mut is_current) = (document.id, false);
+    let says_all = speaks_for_all(context, speaker);
+    let (mut is_current, mut kept) = (false, Vec::new());
     context.state.change_subject(&key, |subject| {
         match is_late(subject, &document) {
             Some(cleared) => document.ended = Some(Box::new(Ended { at, by: cleared.by.clone() })),
@@ -189,11 +190,12 @@ fn record(
         }
         if supersedes && document.ended.is_none() {
             let by = EndedBy::Superseded { document: document.id };
-            for (older, ends) in subject.documents.iter_mut().zip(ends) {
-                if ends {
-                    older.ended = Some(Box::new(Ended { at, by: by.clone() }));
-                    change.ended += 1;
-                }
+            for (older, ending) in
+                subject.documents.iter_mut().zip(&ends).filter(|(_, ending)| **ending != Ending::Stays)
+            {
+                older.ended = Some(Box::new(Ended { at, by: by.clone() }));
+                change.ended += 1;
+                kept.extend((*ending == Ending::ButDenies).then(|| older.clone()));
             }
             if says_all {
                 let includes_day = document.basis == Basis::Electronic;
@@ -210,30 +212,60 @@ fn record(
         subject.documents.reserve_exact(1);
         subject.documents.push(document);
     });
-    for other in others.into_iter().filter(|_| is_current) {
-        context.state.change_subject(&other, |subject| {
-            for older in subject.documents.iter_mut().filter(|older| older.ended.is_none()) {
-                older.ended = Some(Box::new(Ended { at, by: EndedBy::Superseded { document: id } }));
-                change.ended += 1;
-            }
-            if let Some(merged) = subject.more_mut().merged.last_mut() {
-                merged.restated = Some(at);
-            }
-        });
+    let kept = keep_denies(context, &key, &kept);
+    change.added += kept;
+    context.state.count(|figures| figures.grants += u64::from(kept));
+    if supersedes && says_all && is_current {
+        restate(context, key);
     }
 }
 
-/// The subjects that one stands for of which a document replaces everything: what the person said under another name.
-fn others_replaced(context: &Context<'_>, speaker: &Speaker, key: SubjectKey, document: &Document) -> Vec<SubjectKey> {
-    let more = context.state.subject(&key).and_then(|subject| subject.more.as_ref());
-    let names = more.map_or(&[][..], |more| &more.stands_for);
-    let is_replaced = |other: &SubjectKey| {
-        context.state.subject(other).is_some_and(|other| {
-            let ends = |older: &Document| is_older(document, older) && may_end(context, speaker, other, older);
-            other.counts_beside(&key.subject, context.moment.height) && other.current().all(ends)
-        })
-    };
-    names.iter().map(|name| SubjectKey { subject: *name, ..key }).filter(is_replaced).collect()
+/// What somebody who is one person with others signs anew, they sign for all of them.
+fn restate(context: &mut Context<'_>, key: SubjectKey) {
+    let at = context.moment;
+    let names = context.state.subject(&key).and_then(|subject| subject.more.as_ref());
+    let names: Vec<SubjectId> = names.map_or_else(Vec::new, |more| more.stands_for.clone());
+    for name in names {
+        let other = SubjectKey { subject: name, ..key };
+        let is_one = context.state.subject(&other).is_some_and(|other| other.merged_at(at.height) == Some(key.subject));
+        if is_one {
+            context.state.change_subject(&other, |subject| {
+                if let Some(merged) = subject.more_mut().merged.last_mut() {
+                    merged.restated = Some(at);
+                }
+            });
+        }
+    }
+}
+
+/// Records, of documents that have ended, what they forbid as documents that forbid that alone; tells how many.
+pub(super) fn keep_denies(context: &mut Context<'_>, key: &SubjectKey, ended: &[Document]) -> u32 {
+    let at = context.moment;
+    let mut kept = 0;
+    for document in ended {
+        let Some(terms) = context.state.terms(&document.terms).map(denies_alone).filter(|terms| terms.denies()) else {
+            continue;
+        };
+        let hash = terms.hash();
+        if context.state.terms(&hash).is_none() {
+            context.state.terms.put(hash, terms);
+        }
+        // After those of the batch, each of which has its number.
+        let position = context.kept;
+        context.kept += 1;
+        let id = document_id(&context.tx, u32::MAX - position);
+        let rest = Document { id, terms: hash, granted: at, ended: None, ..document.clone() };
+        context.state.change_subject(key, |subject| subject.documents.push(rest));
+        kept += 1;
+    }
+    kept
+}
+
+/// Terms without what they permit.
+pub(super) fn denies_alone(terms: &Terms) -> Terms {
+    let mut terms = Terms { base: Base::Deny, ..terms.clone() };
+    terms.rules.retain(|rule| rule.effect == Effect::Deny);
+    terms
 }
 
 /// Whether a document is older than what its subject last said anew.
@@ -251,30 +283,48 @@ fn is_older(document: &Document, older: &Document) -> bool {
     }
 }
 
-/// Whether the speaker may end a document of a subject: nobody but the patient's own keys ends what they forbade, and a
-/// delegate ends what lies within their scope.
-pub(super) fn may_end(context: &Context<'_>, speaker: &Speaker, subject: &Subject, document: &Document) -> bool {
-    let role = context.role(speaker);
-    if role.is_some_and(|role| role.is_patient() || role == KeyRole::Waiting) {
-        return true;
-    }
-    if is_own_deny(context.state, subject, document) {
-        return false;
-    }
-    match role {
-        Some(KeyRole::Delegate(delegation)) => {
-            let terms = context.state.terms(&document.terms);
-            terms.is_some_and(|terms| delegation.scope.holds_all(terms, context.state.diseases()))
+/// What becomes of a document that somebody takes back or replaces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// It ends.
+    Whole,
+    /// What it permits ends, and what it forbids stays.
+    ButDenies,
+    /// It stays.
+    Stays,
+}
+
+/// What becomes of a document that the speaker takes back or replaces. Whoever takes back a prohibition allows more: nobody but
+/// the patient's own keys ends what these forbade, and not while they are frozen; behind a closed door for paper no form ends
+/// any; a delegate ends what lies within their scope, and a prohibition only where they speak for all, alone.
+pub(super) fn ending(context: &Context<'_>, speaker: &Speaker, subject: &Subject, document: &Document) -> Ending {
+    let Some(terms) = context.state.terms(&document.terms) else { return Ending::Stays };
+    let without_denies = match (terms.denies(), terms.permits()) {
+        (false, _) => Ending::Whole,
+        (true, true) => Ending::ButDenies,
+        (true, false) => Ending::Stays,
+    };
+    let is_own = document.by.is_patient();
+    match context.role(speaker) {
+        Some(_) if subject.is_frozen() => without_denies,
+        Some(KeyRole::Own | KeyRole::Device) => Ending::Whole,
+        Some(KeyRole::Delegate(delegation)) if delegation.scope.is_everything() => {
+            let is_alone = subject.guardians_needed(context.day()) <= 1;
+            if is_own || !is_alone { without_denies } else { Ending::Whole }
         }
-        _ => true,
+        Some(KeyRole::Delegate(delegation)) if delegation.scope.holds(terms, context.state.diseases()) => {
+            without_denies
+        }
+        Some(_) => Ending::Stays,
+        None if is_own || subject.is_paper_closed() => without_denies,
+        None => Ending::Whole,
     }
 }
 
-/// Whether a document forbids something by the patient's own key.
-fn is_own_deny(state: &State, subject: &Subject, document: &Document) -> bool {
-    let by_patient = match document.signer {
-        Signer::Patient(key) => matches!(subject.was(&key), "own" | "device"),
-        _ => false,
-    };
-    document.basis == Basis::Electronic && by_patient && state.denies(&document.terms)
+/// Whether the speaker says all when they say it: who may sign a part replaces, and takes back, that part.
+pub(super) fn speaks_for_all(context: &Context<'_>, speaker: &Speaker) -> bool {
+    match context.role(speaker) {
+        Some(KeyRole::Delegate(delegation)) => delegation.scope.is_everything(),
+        _ => true,
+    }
 }

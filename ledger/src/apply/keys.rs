@@ -10,7 +10,7 @@ use super::speaker::has_died;
 use super::{Context, Outcome};
 use crate::event::{Event, SubjectChange};
 use crate::rejection::Rejection;
-use crate::state::consent::{Rotation, Subject, SubjectKey};
+use crate::state::consent::{KeyRole, Rotation, Subject, SubjectKey};
 use crate::state::{Moment, State};
 
 fn changed(context: &mut Context<'_>, key: &SubjectKey, change: SubjectChange) {
@@ -20,12 +20,13 @@ fn changed(context: &mut Context<'_>, key: &SubjectKey, change: SubjectChange) {
 pub(super) fn freeze(context: &mut Context<'_>, payload: &Freeze) -> Outcome {
     let speaker = context.speaker()?;
     let key = context.spoken_of(&speaker, payload.subject, &payload.statement)?;
-    let is_old_key = context.role(&speaker).is_some_and(|role| role.is_patient());
+    // Of who has the new key a freeze is no objection to it; of anybody else it is.
+    let is_new_key = context.role(&speaker) == Some(KeyRole::Waiting);
     let subject = context.state.subject(&key).ok_or(Rejection::UnknownSubject { subject: key.subject })?;
     if subject.keys().next().is_none() {
         return Err(Rejection::NoKey { subject: key.subject });
     }
-    let objects = is_old_key && subject.due_rotation().is_some();
+    let objects = !is_new_key && subject.due_rotation().is_some();
     let is_frozen = subject.more.as_ref().is_some_and(|more| more.frozen.is_some());
     if is_frozen && !objects {
         return Err(Rejection::AlreadyFrozen);
@@ -66,7 +67,8 @@ pub(super) fn rotate(context: &mut Context<'_>, payload: &RotateKey) -> Outcome 
     let effective = requested.time.plus_millis(context.state.genesis().deadlines.key_wait_ms);
     context.state.patients.put(new, key);
     context.state.change_subject(&key, |subject| {
-        subject.more_mut().rotation = Some(Rotation { key: new, requested, effective, objected: None });
+        let source = payload.statement.source;
+        subject.more_mut().rotation = Some(Rotation { key: new, requested, source, effective, objected: None });
     });
     changed(context, &key, SubjectChange::KeyWaits);
     Ok(())
@@ -78,10 +80,20 @@ pub(super) fn decide(context: &mut Context<'_>, payload: &DecideKey) -> Outcome 
     let more = subject.more.as_ref();
     let rotation = more.and_then(|more| more.rotation.as_ref());
     let is_frozen = more.is_some_and(|more| more.frozen.is_some());
+    // The patient came a second time, with another form.
+    if let Some(rotation) = rotation {
+        let objected = rotation.objected.map_or(rotation.requested, |objected| objected).time.date();
+        if payload.statement.source == rotation.source
+            || payload.statement.signed.is_none_or(|signed| signed < objected)
+        {
+            return Err(Rejection::SecondVisit);
+        }
+    }
     match (payload.decision, rotation) {
         // Without an objection its time has to come.
         (KeyDecision::Take, Some(rotation)) if rotation.objected.is_some() => {
-            context.state.change_subject(&key, take);
+            let at = context.moment;
+            context.state.change_subject(&key, |subject| take(subject, at));
             changed(context, &key, SubjectChange::KeyReplaced);
             Ok(())
         }
@@ -100,11 +112,15 @@ pub(super) fn decide(context: &mut Context<'_>, payload: &DecideKey) -> Outcome 
     }
 }
 
-/// The new key takes the old one's place.
-fn take(subject: &mut Subject) {
+/// The new key takes the old one's place. Whom the old one had named, machines too, no longer signs: it may have been a thief
+/// who named them.
+fn take(subject: &mut Subject, at: Moment) {
     let old = subject.patient;
     let more = subject.more_mut();
     let Some(rotation) = more.rotation.take() else { return };
+    for delegation in more.delegations.iter_mut().filter(|delegation| !delegation.by_form) {
+        delegation.ended.get_or_insert(at);
+    }
     more.frozen = None;
     more.former.extend(old);
     subject.patient = Some(rotation.key);
@@ -113,7 +129,7 @@ fn take(subject: &mut Subject) {
 /// At the start of each block: new keys whose time has come take their place.
 pub(super) fn fall_due(state: &mut State, moment: Moment, events: &mut Vec<Event>) {
     for key in state.due_rotations(moment.time) {
-        state.change_subject(&key, take);
+        state.change_subject(&key, |subject| take(subject, moment));
         events.push(Event::SubjectChanged { hospital: key.hospital, change: SubjectChange::KeyReplaced });
     }
 }

@@ -109,7 +109,7 @@ pub(crate) fn apply_tx(
     let outcome = envelope::open(state, tx, signatures).and_then(|body| {
         state.sequences.put(tx.signer, body.sequence);
         envelope::check(state, &tx.signer, &body, moment.height)?;
-        let mut context = Context { state, moment, signer: tx.signer, tx: hash, signatures, events };
+        let mut context = Context { state, moment, signer: tx.signer, tx: hash, signatures, events, kept: 0 };
         dispatch(&mut context, body, tx.encoded_len())
     });
     state.count(|figures| {
@@ -170,6 +170,8 @@ struct Context<'a> {
     tx: TxHash,
     signatures: &'a dyn Signatures,
     events: &'a mut Vec<Event>,
+    /// How many documents were recorded beside those that the transaction names.
+    kept: u32,
 }
 
 impl Context<'_> {

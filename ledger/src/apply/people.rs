@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use consilium_protocol::consent::{Base, Effect, Terms};
 use consilium_protocol::ids::{Height, SubjectId};
-use consilium_protocol::tx::{Close, CloseReason, Merge, Unmerge, document_id};
+use consilium_protocol::tx::{Close, CloseReason, Merge, Unmerge};
 
-use super::{Context, Outcome, count};
+use super::grant::keep_denies;
+use super::{Context, Outcome};
 use crate::event::{Event, SubjectChange};
 use crate::rejection::Rejection;
-use crate::state::consent::{Cleared, Document, Ended, EndedBy, Merged, SubjectKey};
+use crate::state::consent::{Cleared, Document, Ended, EndedBy, Merged, SignedBy, SubjectKey};
 
 pub(super) fn merge(context: &mut Context<'_>, payload: &Merge) -> Outcome {
     let hospital = context.hospital()?;
@@ -31,6 +31,9 @@ pub(super) fn merge(context: &mut Context<'_>, payload: &Merge) -> Outcome {
     if payload.from == payload.into || stands_for.iter().any(stands) {
         return Err(Rejection::AlreadyMerged { subject: payload.from });
     }
+    if from.is_paper_closed() {
+        return Err(Rejection::PaperClosed { subject: payload.from });
+    }
     let merged = Merged { into: payload.into, since: context.moment, until: None, restated: None };
     context.state.change_subject(&key(payload.from), |subject| subject.more_mut().merged.push(merged));
     context.state.change_subject(&key(payload.into), |subject| {
@@ -50,43 +53,30 @@ pub(super) fn unmerge(context: &mut Context<'_>, payload: &Unmerge) -> Outcome {
     let subject = context.state.subject(&from).ok_or(Rejection::UnknownSubject { subject: payload.from })?;
     let merged = subject.more.as_ref().and_then(|more| more.merged.last()).filter(|merged| merged.until.is_none());
     let merged = *merged.ok_or(Rejection::NotMerged { subject: payload.from })?;
-    let denies = denied_since(context, &SubjectKey { hospital, subject: merged.into }, merged.since.height);
+    let into = SubjectKey { hospital, subject: merged.into };
+    let of_into = denied_since(context, &into, merged.since.height);
+    let of_from = denied_since(context, &from, merged.since.height);
     let at = context.moment;
-    let mut copies = Vec::with_capacity(denies.len());
-    for (position, (original, terms)) in denies.into_iter().enumerate() {
-        let hash = terms.hash();
-        if context.state.terms(&hash).is_none() {
-            context.state.terms.put(hash, terms);
-        }
-        copies.push(Document { id: document_id(&context.tx, count(position)), terms: hash, granted: at, ..original });
-    }
-    let added = copies.len() as u64;
     context.state.change_subject(&from, |subject| {
         if let Some(merged) = subject.more_mut().merged.last_mut() {
             merged.until = Some(at);
         }
-        subject.documents.extend(copies);
     });
+    let added = keep_denies(context, &from, &of_into) + keep_denies(context, &into, &of_from);
     context.state.count(|figures| {
-        figures.grants += added;
-        figures.current_documents += added;
+        figures.grants += u64::from(added);
+        figures.current_documents += u64::from(added);
     });
     context.events.push(Event::SubjectChanged { hospital, change: SubjectChange::Unmerged });
     Ok(())
 }
 
-/// What current documents of a subject that came after a height forbid, as terms that forbid that alone.
-fn denied_since(context: &Context<'_>, key: &SubjectKey, since: Height) -> Vec<(Document, Terms)> {
+/// Current documents of a subject that came after a height, as the hospital records them for another: it is not that one's
+/// key that forbade it.
+fn denied_since(context: &Context<'_>, key: &SubjectKey, since: Height) -> Vec<Document> {
     let subject = context.state.subject(key);
     let recent = subject.into_iter().flat_map(|subject| subject.current()).filter(|d| d.granted.height >= since);
-    recent
-        .filter_map(|document| {
-            let mut terms = context.state.terms(&document.terms)?.clone();
-            terms.base = Base::Deny;
-            terms.rules.retain(|rule| rule.effect == Effect::Deny);
-            (!terms.rules.is_empty()).then(|| (document.clone(), terms))
-        })
-        .collect()
+    recent.map(|document| Document { signer: context.signer, by: SignedBy::Hospital, ..document.clone() }).collect()
 }
 
 pub(super) fn close(context: &mut Context<'_>, payload: &Close) -> Outcome {

@@ -7,7 +7,7 @@ use consilium_protocol::tx::{CloseReason, Signer, Staff, Statement};
 
 use super::Context;
 use crate::rejection::{Entitled, Rejection};
-use crate::state::consent::{KeyRole, Subject, SubjectKey};
+use crate::state::consent::{KeyRole, SignedBy, Subject, SubjectKey};
 
 /// The source of what is said without a form.
 pub(super) const NO_SOURCE: ContentHash = ContentHash::from_bytes([0; 32]);
@@ -62,6 +62,11 @@ impl Context<'_> {
             Speaker::Hospital(_) => None,
             Speaker::Key(patient, key) => Some(self.state.subject(key)?.role_of(patient, self.day())),
         }
+    }
+
+    /// As what the speaker signs.
+    pub(super) fn signs_as(&self, speaker: &Speaker) -> SignedBy {
+        self.role(speaker).and_then(|role| role.signs_as()).unwrap_or(SignedBy::Hospital)
     }
 
     /// The subject that is spoken of, when the speaker may speak of it by this statement.

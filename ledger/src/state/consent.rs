@@ -63,6 +63,8 @@ pub struct Rotation {
     pub key: PatientId,
     /// When the desk recorded it.
     pub requested: Moment,
+    /// The form by which the desk recorded it.
+    pub source: ContentHash,
     /// When it takes the place of the other, unless that objects.
     pub effective: Timestamp,
     /// Since when the old key objects: then the desk decides.
@@ -80,6 +82,10 @@ pub struct Delegation {
     pub until: Option<Date>,
     /// What permits they may sign.
     pub scope: DelegationScope,
+    /// The day on which the delegate agreed.
+    pub agreed: Date,
+    /// Whether the hospital recorded it, by a form.
+    pub by_form: bool,
     /// Since when.
     pub since: Moment,
     /// When it was ended, before its last day.
@@ -110,10 +116,6 @@ impl Merged {
     fn holds_at(&self, height: Height) -> bool {
         self.since.height <= height && self.until.is_none_or(|until| until.height > height)
     }
-
-    fn counts_at(&self, height: Height) -> bool {
-        self.holds_at(height) && self.restated.is_none_or(|restated| restated.height > height)
-    }
 }
 
 /// What a key is to a subject.
@@ -137,16 +139,21 @@ impl KeyRole<'_> {
         matches!(self, Self::Own | Self::Device)
     }
 
-    /// The role as one word.
-    pub const fn name(&self) -> &'static str {
+    /// As what the key signs; a former one signs nothing.
+    pub const fn signs_as(&self) -> Option<SignedBy> {
         match self {
-            Self::Own => "own",
-            Self::Device => "device",
-            Self::Delegate(Delegation { role: DelegateRole::Guardian { .. }, .. }) => "guardian",
-            Self::Delegate(_) => "proxy",
-            Self::Waiting => "waiting",
-            Self::Former => "former",
+            Self::Own => Some(SignedBy::Own),
+            Self::Device => Some(SignedBy::Device),
+            Self::Delegate(Delegation { role: DelegateRole::Guardian { .. }, .. }) => Some(SignedBy::Guardian),
+            Self::Delegate(_) => Some(SignedBy::Proxy),
+            Self::Waiting => Some(SignedBy::Waiting),
+            Self::Former => None,
         }
+    }
+
+    /// The role as one word.
+    pub fn name(&self) -> &'static str {
+        self.signs_as().map_or("former", SignedBy::name)
     }
 }
 
@@ -191,17 +198,6 @@ impl Subject {
         }
     }
 
-    /// What the holder of a key was to the patient when they signed something: what the key has become since does not matter.
-    pub fn was(&self, key: &PatientId) -> &'static str {
-        let delegations = self.more.as_ref().map_or(&[][..], |more| &more.delegations);
-        match delegations.iter().find(|delegation| delegation.key == *key).map(|delegation| delegation.role) {
-            None => "own",
-            Some(DelegateRole::Device) => "device",
-            Some(DelegateRole::Proxy) => "proxy",
-            Some(DelegateRole::Guardian { .. }) => "guardian",
-        }
-    }
-
     /// Whether no key may permit anything: the keys are frozen, or a new one waits.
     pub fn is_frozen(&self) -> bool {
         self.more.as_ref().is_some_and(|more| more.frozen.is_some() || more.rotation.is_some())
@@ -218,10 +214,33 @@ impl Subject {
         Some(merged.into)
     }
 
-    /// Whether what this one allows counts beside what the one allows that stands for it.
-    pub fn counts_beside(&self, other: &SubjectId, height: Height) -> bool {
+    /// How this one is one person with another at a height, if it is: then whether that one has been signed anew for both, and
+    /// since when.
+    pub(crate) fn one_with(&self, other: &SubjectId, height: Height) -> Option<Option<Moment>> {
         let merged = self.more.as_ref().map_or(&[][..], |more| &more.merged);
-        merged.iter().any(|merged| merged.into == *other && merged.counts_at(height))
+        let found = merged.iter().find(|merged| merged.into == *other && merged.holds_at(height))?;
+        Some(found.restated.filter(|restated| restated.height <= height))
+    }
+
+    /// How many guardians permit together on a day: as many as any of them needs.
+    pub(crate) fn guardians_needed(&self, day: Date) -> u8 {
+        let delegations = self.more.as_ref().map_or(&[][..], |more| &more.delegations);
+        let needed = |delegation: &Delegation| match delegation.role {
+            DelegateRole::Guardian { needed } if delegation.holds_on(day) => needed,
+            _ => 0,
+        };
+        delegations.iter().map(needed).max().unwrap_or_default()
+    }
+
+    /// Whether witnessed forms permit nothing.
+    pub(crate) fn is_paper_closed(&self) -> bool {
+        self.more.as_ref().is_some_and(|more| more.paper_closed)
+    }
+
+    /// What has been said so far: how many documents there are, and how many have ended. Whatever is said changes it.
+    pub(crate) fn said(&self) -> (u32, u32) {
+        let count = |len: usize| u32::try_from(len).unwrap_or(u32::MAX);
+        (count(self.documents.len()), count(self.documents.iter().filter(|document| document.ended.is_some()).count()))
     }
 
     /// Every key that ever was of the subject.
@@ -268,6 +287,8 @@ pub struct Document {
     pub source: ContentHash,
     /// Who signed the transaction that carried it.
     pub signer: Signer,
+    /// What that was to the patient then.
+    pub by: SignedBy,
     /// The day on which it was signed.
     pub signed: Date,
     /// Since when it counts.
@@ -280,6 +301,42 @@ impl Document {
     /// Whether it counts after all of the block at `height`.
     pub fn is_current_at(&self, height: Height) -> bool {
         self.granted.height <= height && self.ended.as_ref().is_none_or(|ended| ended.at.height > height)
+    }
+}
+
+/// What somebody was to a patient when they signed for them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize)]
+pub enum SignedBy {
+    /// The hospital, as witness or because of what it knows.
+    Hospital,
+    /// The patient.
+    Own,
+    /// The patient, on another machine.
+    Device,
+    /// Somebody whom the patient chose.
+    Proxy,
+    /// Somebody who cares for the patient by law.
+    Guardian,
+    /// Whoever has the key that waits to be the patient's.
+    Waiting,
+}
+
+impl SignedBy {
+    /// As one word.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Hospital => "hospital",
+            Self::Own => "own",
+            Self::Device => "device",
+            Self::Proxy => "proxy",
+            Self::Guardian => "guardian",
+            Self::Waiting => "waiting",
+        }
+    }
+
+    /// Whether it was the patient.
+    pub const fn is_patient(self) -> bool {
+        matches!(self, Self::Own | Self::Device)
     }
 }
 
@@ -339,6 +396,7 @@ mod tests {
             basis: Basis::Electronic,
             source: ContentHash::from_bytes([0; 32]),
             signer: Signer::Patient(PatientId::from_public_key([3; 32])),
+            by: SignedBy::Own,
             signed: Date::from_days(0),
             granted: moment(5),
             ended: None,

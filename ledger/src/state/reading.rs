@@ -180,23 +180,39 @@ impl State {
         if subject.merged_at(height).is_some() {
             return Some(AllowedData::default());
         }
-        let others = self.stands_for(&SubjectKey { hospital: *hospital, subject: id }, height);
-        (!others.is_empty()).then(|| {
-            let mut allowed = self.allowed_by(&distinct_terms(subject, height), asked);
-            for other in others {
-                allowed.intersect(&self.allowed_by(&distinct_terms(other, height), asked));
-            }
-            allowed
-        })
+        let key = SubjectKey { hospital: *hospital, subject: id };
+        let is_one = !self.stands_for(&key, height).is_empty();
+        // Documents whose terms are missing allow nothing.
+        is_one.then(|| self.decide(&key, asked, height).map(|decision| decision.allowed).unwrap_or_default())
     }
 
-    /// The subjects that one stands for after all of the block at `height`.
-    pub(crate) fn stands_for(&self, key: &SubjectKey, height: Height) -> Vec<&Subject> {
+    /// The subjects that one stands for after all of the block at `height`, each with since when what it said is said anew by
+    /// the one, if it is.
+    pub(crate) fn stands_for(&self, key: &SubjectKey, height: Height) -> Vec<(&Subject, Option<Moment>)> {
         let more = self.subject(key).and_then(|subject| subject.more.as_ref());
         let names = more.map_or(&[][..], |more| &more.stands_for);
         let others =
             names.iter().filter_map(|name| self.subject(&SubjectKey { hospital: key.hospital, subject: *name }));
-        others.filter(|other| other.counts_beside(&key.subject, height)).collect()
+        others.filter_map(|other| Some((other, other.one_with(&key.subject, height)?))).collect()
+    }
+
+    /// The documents that hold for a subject and, of those that it stands for, those that hold beside: all of who has not been
+    /// restated are asked apart, and of who has, what they forbade since holds for the person.
+    fn documents_of_person<'a>(
+        &'a self,
+        key: &SubjectKey,
+        subject: &'a Subject,
+        height: Height,
+    ) -> (Vec<&'a Document>, Vec<Vec<&'a Document>>) {
+        let mut own: Vec<&Document> = subject.documents_at(height).collect();
+        let mut apart = Vec::new();
+        for (other, restated) in self.stands_for(key, height) {
+            match restated {
+                None => apart.push(other.documents_at(height).collect()),
+                Some(since) => own.extend(other.documents_at(height).filter(|document| document.granted > since)),
+            }
+        }
+        (own, apart)
     }
 
     fn allowed_by(&self, terms: &[ContentHash], asked: &Use) -> AllowedData {
@@ -242,16 +258,17 @@ impl State {
         if subject.merged_at(height).is_some() {
             return Some(evaluate(&[], asked, self.diseases()));
         }
-        let mut decision = self.decide_alone(subject, asked, height)?;
-        for other in self.stands_for(key, height) {
-            decision.intersect(self.decide_alone(other, asked, height)?);
+        let (own, apart) = self.documents_of_person(key, subject, height);
+        let mut decision = self.decide_by(&own, asked)?;
+        for documents in apart {
+            decision.intersect(self.decide_by(&documents, asked)?);
         }
         Some(decision)
     }
 
-    fn decide_alone(&self, subject: &Subject, asked: &Use, height: Height) -> Option<Decision> {
-        let documents = subject
-            .documents_at(height)
+    fn decide_by(&self, documents: &[&Document], asked: &Use) -> Option<Decision> {
+        let documents = documents
+            .iter()
             .map(|document| Some(DocumentTerms { document: document.id, terms: self.terms(&document.terms)? }))
             .collect::<Option<Vec<_>>>()?;
         Some(evaluate(&documents, asked, self.diseases()))

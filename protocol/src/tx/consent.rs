@@ -128,6 +128,8 @@ pub struct Delegate {
     pub subject: SubjectId,
     /// The delegate's key, which is for this subject alone; signed is [`delegation_message`].
     pub delegate: Countersignature,
+    /// The day on which the delegate agreed: at most [`MAX_AGREED_DAYS`] ago, and later than for what is renewed.
+    pub agreed: Date,
     /// What the delegate is to the patient.
     pub role: DelegateRole,
     /// The last day; none for a device.
@@ -159,6 +161,8 @@ pub enum DelegateRole {
 pub const MAX_GUARDIANS: u8 = 4;
 /// The most delegates that a subject may have at once.
 pub const MAX_DELEGATES: usize = 16;
+/// How many days a delegate's agreement may be old.
+pub const MAX_AGREED_DAYS: i32 = 30;
 /// How many days a delegation may last; it can be renewed.
 pub const MAX_DELEGATION_DAYS: i32 = 366;
 
@@ -239,20 +243,21 @@ impl Statement {
 }
 
 /// What a delegate signs when being named.
-pub fn delegation_message(ledger: &LedgerId, hospital: &HospitalId, subject: &SubjectId) -> [u8; 32] {
-    tagged("consilium/delegate/v1", &[ledger.as_bytes(), hospital.public_key(), subject.as_bytes()])
+pub fn delegation_message(ledger: &LedgerId, hospital: &HospitalId, subject: &SubjectId, agreed: Date) -> [u8; 32] {
+    let day = agreed.days().to_le_bytes();
+    tagged("consilium/delegate/v1", &[ledger.as_bytes(), hospital.public_key(), subject.as_bytes(), &day])
 }
 
-/// What a guardian signs who permits something together with others, but does not hand it in. `documents` is how many the
-/// subject has: once one more is recorded, what was signed before is spent.
+/// What a guardian signs who permits something together with others, but does not hand it in. `said` is how many documents
+/// the subject has, and how many of them have ended: once anything more is said, what was signed before is spent.
 pub fn cosigning_message(
     ledger: &LedgerId,
     hospital: &HospitalId,
     subject: &SubjectId,
     (terms, supersedes): (&ContentHash, bool),
-    documents: u32,
+    said: (u32, u32),
 ) -> [u8; 32] {
-    let rest = [&[u8::from(supersedes)][..], &documents.to_le_bytes()].concat();
+    let rest = [&[u8::from(supersedes)][..], &said.0.to_le_bytes(), &said.1.to_le_bytes()].concat();
     tagged(
         "consilium/cosign/v1",
         &[ledger.as_bytes(), hospital.public_key(), subject.as_bytes(), terms.as_bytes(), &rest],
