@@ -6,7 +6,8 @@
 //!      0      8  magic: `csl-kept`
 //!      8      2  version, 1
 //!     10      …  records, one after another:
-//!             4    how many bytes follow, little-endian
+//!             4    how many bytes follow after the next 4, little-endian
+//!             4    the same, each bit turned round: a length that was changed must not pass for a record that is cut short
 //!            24    nonce, random
 //!             …    XChaCha20-Poly1305 of the record, with the first 10 bytes of the file, the file's name and the record's
 //!                  number from 0 (`u64`, little-endian) as associated data
@@ -26,6 +27,8 @@ use zeroize::Zeroizing;
 use super::files::FileError;
 
 const HEADER: &[u8; 10] = b"csl-kept\x01\0";
+/// A length, twice.
+const PREFIX: usize = 8;
 const NONCE: usize = 24;
 const TAG: usize = 16;
 /// No record is longer.
@@ -138,22 +141,22 @@ impl Kept {
         }
         let (mut at, mut next) = (HEADER.len() as u64, 0);
         while at < length {
-            let mut size = [0; 4];
-            let is_whole = length - at >= 4 && {
+            let mut prefix = [0; PREFIX];
+            let mut size = None;
+            if length - at >= PREFIX as u64 {
                 self.file.seek(SeekFrom::Start(at)).map_err(io)?;
-                self.file.read_exact(&mut size).map_err(io)?;
-                let size = u64::from(u32::from_le_bytes(size));
-                if size < (NONCE + TAG) as u64 && !self.is_blank(at).map_err(io)? {
+                self.file.read_exact(&mut prefix).map_err(io)?;
+                size = size_of(&prefix);
+                if size.is_none() && !self.is_blank(at).map_err(io)? {
                     return Err(KeptError::Damaged(path));
                 }
-                size > 0 && length - at - 4 >= size
-            };
-            if !is_whole {
+            }
+            let Some(size) = size.filter(|size| length - at - PREFIX as u64 >= *size as u64) else {
                 self.file.set_len(at).map_err(io)?;
                 self.file.sync_all().map_err(io)?;
                 break;
-            }
-            at += 4 + u64::from(u32::from_le_bytes(size));
+            };
+            at += (PREFIX + size) as u64;
             next += 1;
         }
         self.next = next;
@@ -189,12 +192,9 @@ impl Kept {
         self.file.seek(SeekFrom::Start(HEADER.len() as u64)).map_err(io)?;
         let mut from = io::BufReader::new(&self.file);
         for number in 0..self.next {
-            let mut size = [0; 4];
-            from.read_exact(&mut size).map_err(io)?;
-            let size = u32::from_le_bytes(size) as usize;
-            if size > MOST_BYTES + NONCE + TAG {
-                return Err(damaged());
-            }
+            let mut prefix = [0; PREFIX];
+            from.read_exact(&mut prefix).map_err(io)?;
+            let size = size_of(&prefix).ok_or_else(damaged)?;
             let mut sealed = vec![0; size];
             from.read_exact(&mut sealed).map_err(io)?;
             let (nonce, sealed) = sealed.split_first_chunk::<NONCE>().ok_or_else(damaged)?;
@@ -226,7 +226,9 @@ impl Kept {
                 return Err(too_large());
             }
             let sealed = self.cipher.encrypt(&XNonce::from(nonce), payload).map_err(|_| too_large())?;
-            bytes.extend(((NONCE + sealed.len()) as u32).to_le_bytes());
+            let size = (NONCE + sealed.len()) as u32;
+            bytes.extend(size.to_le_bytes());
+            bytes.extend((!size).to_le_bytes());
             bytes.extend(nonce);
             bytes.extend(sealed);
         }
@@ -246,6 +248,15 @@ impl Kept {
     fn associated(&self, number: u64) -> Vec<u8> {
         [&self.context[..], &number.to_le_bytes()].concat()
     }
+}
+
+/// How long a record is, by what stands before it.
+fn size_of(prefix: &[u8; PREFIX]) -> Option<usize> {
+    let [a, b, c, d, e, f, g, h] = *prefix;
+    let size = u32::from_le_bytes([a, b, c, d]);
+    let is_said_twice = size == !u32::from_le_bytes([e, f, g, h]);
+    let size = size as usize;
+    (is_said_twice && (NONCE + TAG..=MOST_BYTES + NONCE + TAG).contains(&size)).then_some(size)
 }
 
 #[cfg(test)]
@@ -278,7 +289,7 @@ mod tests {
         let bytes = written(&path);
         let [one, none, three] = [&b"one"[..], b"", b"three"].map(<[u8]>::to_vec);
         assert_eq!(all(&path, 7).expect("all"), [one.clone(), none.clone(), three.clone()]);
-        let last = bytes.len() - (4 + NONCE + TAG + 5);
+        let last = bytes.len() - (PREFIX + NONCE + TAG + 5);
         for cut in 0..bytes.len() {
             fs::write(&path, &bytes[..cut]).expect("written");
             let found = all(&path, 7).expect("what is whole");
@@ -297,14 +308,14 @@ mod tests {
         let path = folder.path().join("x.log");
         let bytes = written(&path);
         assert!(matches!(all(&path, 8), Err(KeptError::Damaged(_))));
-        for at in HEADER.len() + 4..HEADER.len() + 4 + NONCE + TAG + 3 {
+        for at in HEADER.len()..HEADER.len() + PREFIX + NONCE + TAG + 3 {
             let mut other = bytes.clone();
             other[at] ^= 1;
             fs::write(&path, other).expect("written");
             assert!(matches!(all(&path, 7), Err(KeptError::Damaged(_))), "{at}");
         }
         // Without the first record.
-        let rest = &bytes[HEADER.len() + 4 + NONCE + TAG + 3..];
+        let rest = &bytes[HEADER.len() + PREFIX + NONCE + TAG + 3..];
         fs::write(&path, [&HEADER[..], rest].concat()).expect("written");
         assert!(matches!(all(&path, 7), Err(KeptError::Damaged(_))));
         fs::write(folder.path().join("y.log"), &bytes).expect("written");

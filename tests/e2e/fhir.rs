@@ -254,7 +254,7 @@ fn after_a_crash(scene: &Scene) {
     let bytes = fs::read(&log).unwrap();
     let intent = u32::from_le_bytes(bytes[before..before + 4].try_into().unwrap()) as usize;
     // All of the intent, and a part of what came after.
-    fs::write(&log, &bytes[..before + 4 + intent + 9]).unwrap();
+    fs::write(&log, &bytes[..before + 8 + intent + 9]).unwrap();
     assert_eq!(scene.import(&[&file], &[], 0), counts([("unchanged", 1)]));
     assert_eq!((scene.is_open(6), scene.documents(6)), (true, (1, 1)));
     // What is known of it serves to end it.

@@ -1,3 +1,4 @@
+use std::slice::from_ref;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use consilium_protocol::fhir::{Imported, Options, import};
@@ -118,7 +119,7 @@ fn the_same_again_is_nothing_and_a_change_replaces() {
     assert_eq!(run(&mut register, &[consent("b", "2024-03-01", "permit")]), came("A", 1, 1));
     assert_eq!(run(&mut register, &[refused("b")]), came("S", 1, 0));
     let ended = with(refused("b"), "status", json!("inactive"));
-    assert_eq!(run(&mut register, &[ended.clone()]), came("E", 0, 2));
+    assert_eq!(run(&mut register, from_ref(&ended)), came("E", 0, 2));
     assert_eq!(run(&mut register, &[ended]), came("=", 0, 0));
 }
 
@@ -128,7 +129,7 @@ fn an_older_version_does_not_come_back() {
     let at = |value: Value, day: &str| with(value, "meta", json!({"lastUpdated": format!("{day}T00:00:00+02:00")}));
     let old = at(consent("a", "2024-01-01", "permit"), "2024-01-01");
     let ended = at(with(consent("a", "2024-01-01", "permit"), "status", json!("inactive")), "2024-02-01");
-    assert_eq!(run(&mut register, &[old.clone()]), came("A", 1, 0));
+    assert_eq!(run(&mut register, from_ref(&old)), came("A", 1, 0));
     assert_eq!(run(&mut register, &[ended]), came("E", 0, 1));
     assert_eq!(run(&mut register, &[old]), came("I", 0, 0));
 }
@@ -147,9 +148,9 @@ fn what_cannot_be_relied_on_suspends() {
     // What held and is a draft now.
     let mut register = Register::default();
     let draft = with(consent("a", "2024-01-01", "deny"), "status", json!("draft"));
-    assert_eq!(run(&mut register, &[draft.clone()]), came("I", 0, 0));
+    assert_eq!(run(&mut register, from_ref(&draft)), came("I", 0, 0));
     assert_eq!(run(&mut register, &[consent("a", "2024-01-01", "deny")]), came("A", 1, 0));
-    assert_eq!(run(&mut register, &[draft.clone()]), came("S", 1, 0));
+    assert_eq!(run(&mut register, from_ref(&draft)), came("S", 1, 0));
     assert_eq!(run(&mut register, &[draft]), came("s", 0, 0));
 }
 

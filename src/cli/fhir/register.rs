@@ -128,6 +128,7 @@ pub(super) struct Ending {
 }
 
 /// What is written down.
+#[expect(clippy::large_enum_variant, reason = "there is one at a time")]
 #[derive(Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub(super) enum Record {
     /// This transaction is about to be handed in, and makes these documents.
