@@ -119,71 +119,92 @@ fn candidates(home: &Home, genesis: &Genesis, which: &AccountArgs) -> Result<Vec
     Ok(own.chain(wards.iter().filter_map(of_ward)).collect())
 }
 
-/// The accounts that are meant: with a hospital those there, with `--for` that of the other person, otherwise all.
-pub(crate) async fn accounts(
+/// What answered, and which hospitals could not be asked, with why.
+pub(crate) struct Found {
+    pub(crate) accounts: Vec<Account>,
+    pub(crate) unreachable: Vec<(String, Failure)>,
+}
+
+/// Asks every hospital that is meant, whatever another answers.
+pub(crate) async fn find(
     home: &Home,
     global: &Global,
     which: &AccountArgs,
     about: Option<StudyId>,
-) -> Result<Vec<Account>, Failure> {
+) -> Result<Found, Failure> {
     let genesis = home.genesis()?;
-    let (mut accounts, mut unreachable) = (Vec::new(), Vec::new());
+    let mut found = Found { accounts: Vec::new(), unreachable: Vec::new() };
     for Candidate { member, key, is_of_other } in candidates(home, &genesis, which)? {
         // Whoever names a node knows that it learns of each key; otherwise each hospital hears of its own alone.
         let asked = match &global.node {
             Some(named) => member_named(&genesis, named)?,
             None => &member,
         };
-        let node = match Node::connect(&genesis.ledger(), asked, None).await {
-            Ok(node) => node,
-            Err(error @ ClientError::NotTheMember { .. }) => return Err(error.into()),
-            Err(_) => {
-                unreachable.push(member.name.clone());
-                continue;
-            }
+        let asked = async {
+            let node = Node::connect(&genesis.ledger(), asked, None).await?;
+            let reply = ask(&node, Signer::Patient(key.patient()), &key, None, about).await?;
+            Ok::<_, ClientError>((node, reply))
         };
-        match ask(&node, Signer::Patient(key.patient()), &key, None, about).await {
-            Ok(reply) => accounts.push(Account { member, node, key, reply, is_of_other }),
+        match asked.await {
+            Ok((node, reply)) => found.accounts.push(Account { member, node, key, reply, is_of_other }),
             Err(ClientError::NotFound(_)) => {}
-            Err(error) => return Err(error.into()),
+            Err(error) => found.unreachable.push((member.name.clone(), error.into())),
         }
     }
-    unreachable.dedup();
-    match (accounts.is_empty(), unreachable.is_empty()) {
-        (false, true) => {}
-        (false, false) => term::warn(format!(
-            "{} could not be asked: the node does not answer; what is enrolled there is not shown",
-            unreachable.join(", ")
-        )),
-        (true, false) => {
-            return Err(Failure::new(format!(
-                "the node of {} does not answer; try again later, or ask another member with --node, which then learns of this \
-                 key",
-                unreachable.join(", ")
-            )));
-        }
-        (true, true) => {
-            return Err(Failure::new(
-                "this wallet is not enrolled there; ask the hospital's desk, which will want the output of `consilium consent \
-                 code`",
-            ));
-        }
+    Ok(found)
+}
+
+/// The accounts that are meant: with a hospital those there, with `--for` that of the other person, otherwise all. What could
+/// not be asked is said.
+pub(crate) async fn accounts(
+    home: &Home,
+    global: &Global,
+    which: &AccountArgs,
+    about: Option<StudyId>,
+) -> Result<Vec<Account>, Failure> {
+    let Found { accounts, unreachable } = find(home, global, which, about).await?;
+    if accounts.is_empty() {
+        return Err(none_of(unreachable));
+    }
+    for (name, failure) in unreachable {
+        term::warn(format!(
+            "{name} could not be asked, and what is enrolled there is not shown: {}",
+            failure.message()
+        ));
     }
     Ok(accounts)
 }
 
-/// The one account that is meant: the wallet's own, or with `--for` the other person's.
-pub(crate) async fn one_account(home: &Home, global: &Global, which: &AccountArgs) -> Result<Account, Failure> {
-    let mut found = accounts(home, global, which, None).await?;
-    if which.ward.is_none() {
-        found.retain(|account| !account.is_of_other);
+/// Why there is no account.
+fn none_of(unreachable: Vec<(String, Failure)>) -> Failure {
+    let mut unreachable = unreachable.into_iter();
+    match unreachable.next() {
+        Some((_, failure)) => failure,
+        None => Failure::new(
+            "this wallet is not enrolled there; ask the hospital's desk, which will want the output of `consilium consent code`",
+        ),
     }
-    match (found.pop(), found.is_empty()) {
+}
+
+/// The one account that is meant: the wallet's own, or with `--for` the other person's. Where several could be meant, nothing is
+/// signed at the one that happens to answer.
+pub(crate) async fn one_account(home: &Home, global: &Global, which: &AccountArgs) -> Result<Account, Failure> {
+    let Found { mut accounts, unreachable } = find(home, global, which, None).await?;
+    if which.ward.is_none() {
+        accounts.retain(|account| !account.is_of_other);
+    }
+    if let Some((name, failure)) = unreachable.first().filter(|_| !accounts.is_empty()) {
+        return Err(Failure::new(format!(
+            "{name} could not be asked ({}), and this wallet may be enrolled there, too; say with --hospital which one is meant",
+            failure.message()
+        )));
+    }
+    match (accounts.pop(), accounts.is_empty()) {
         (Some(account), true) => Ok(account),
         (Some(_), false) => {
             Err(Failure::usage("this wallet is enrolled at several hospitals; say at which with --hospital"))
         }
-        (None, _) => Err(Failure::usage("this wallet is enrolled for somebody else alone; say for whom with --for")),
+        (None, _) => Err(none_of(unreachable)),
     }
 }
 

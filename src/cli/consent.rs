@@ -152,14 +152,21 @@ fn code(args: &CodeArgs, global: &Global) -> Result<(), Failure> {
     let genesis = home.genesis()?;
     let member = member_named(&genesis, &args.hospital)?;
     let (wallet, ledger) = (home.wallet()?, genesis.ledger());
+    let today = term::today();
     let (key, message) = match args.for_other {
-        true => (wallet.key_for(&member.id, &args.subject), delegation_message(&ledger, &member.id, &args.subject)),
+        true => {
+            (wallet.key_for(&member.id, &args.subject), delegation_message(&ledger, &member.id, &args.subject, today))
+        }
         false => (wallet.key_at(&member.id), enrolment_message(&ledger, &member.id, &args.subject)),
     };
     if args.for_other {
         wards::add(home.path(), Ward { hospital: member.id, subject: args.subject })?;
     }
-    let code = code_of(&key, &message);
+    let mut code = code_of(&key, &message);
+    if args.for_other {
+        // The day is signed, too: an old agreement does not serve again.
+        code.push_str(&format!(":{today}"));
+    }
     term::show(global.json, &json!({ "patient": key.patient(), "code": code }), |_| match args.for_other {
         true => format!(
             "Give this code to the patient, who names you with `consilium wallet delegate`, or to the desk of {}:\n\n  {code}\n\n\
@@ -233,10 +240,12 @@ async fn cosign(args: &CosignArgs, global: &Global) -> Result<(), Failure> {
     let home = patient_home(global)?;
     let account = one_account(&home, global, &args.account).await?;
     let supersedes = args.place.takes_the_place_of_older(&terms);
-    let documents = u32::try_from(account.reply.documents.len()).unwrap_or(u32::MAX);
+    let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+    let ended = account.reply.documents.iter().filter(|document| document.ended_height > 0).count();
+    let said = (count(account.reply.documents.len()), count(ended));
     let genesis = home.genesis()?;
     let what = (&terms.hash(), supersedes);
-    let message = cosigning_message(&genesis.ledger(), &account.member.id, &account.subject()?, what, documents);
+    let message = cosigning_message(&genesis.ledger(), &account.member.id, &account.subject()?, what, said);
     let teller = Teller::new(global.language(), &genesis);
     let screen = teller.language.screen();
     let (code, in_words) = (code_of(&account.key, &message), teller.terms(&terms));

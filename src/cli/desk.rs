@@ -18,7 +18,7 @@ use serde_json::json;
 
 use super::accounts::{ask, more_of};
 use super::delegates;
-use super::patients::{countersignature, subject};
+use super::patients::{agreement, countersignature, subject};
 use super::wallet::ScopeArgs;
 use super::{Failure, Global, connect, term};
 use crate::home::config::NodeConfig;
@@ -252,9 +252,11 @@ pub(crate) async fn run(command: Desk, home: &Home, link: &LinkSecret, global: &
                 RoleArg::Guardian => DelegateRole::Guardian { needed: args.needed },
                 RoleArg::Proxy => DelegateRole::Proxy,
             };
+            let (delegate, agreed) = agreement(&args.code)?;
             let payload = Payload::Delegate(Delegate {
                 subject: of(args.form.person),
-                delegate: countersignature(&args.code)?,
+                delegate,
+                agreed,
                 role,
                 until: args.scope.until,
                 scope: args.scope.scope(),

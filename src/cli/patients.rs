@@ -237,6 +237,17 @@ pub(crate) fn countersignature(code: &str) -> Result<Countersignature, Failure> 
     Ok(Countersignature { patient, signature: Signature::from_bytes(bytes) })
 }
 
+/// A delegate's code: as a [`countersignature`], with the day on which they agreed.
+pub(crate) fn agreement(code: &str) -> Result<(Countersignature, Date), Failure> {
+    let wrong = || {
+        Failure::new(
+            "the code is not that of somebody who agrees to sign for another; they make it with `consilium consent code --for-other`",
+        )
+    };
+    let (signed, day) = code.trim().rsplit_once(':').ok_or_else(wrong)?;
+    Ok((countersignature(signed)?, day.parse().map_err(|_| wrong())?))
+}
+
 /// What every one of several documents says.
 struct Each {
     in_words: String,

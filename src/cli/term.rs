@@ -54,6 +54,12 @@ fn printable(text: &str) -> String {
     text.chars().map(of).collect()
 }
 
+/// The day by this machine's clock.
+pub fn today() -> consilium_protocol::ids::Date {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64);
+    consilium_protocol::ids::Timestamp::new(now).date()
+}
+
 /// Shows what is about to happen and asks. Where nobody could answer it is shown, and goes on.
 ///
 /// # Errors

@@ -13,9 +13,10 @@ use qrcode::{EcLevel, QrCode};
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use super::accounts::{Account, AccountArgs, accounts, one_account, patient_home};
+use super::accounts::{Account, AccountArgs, Found, accounts, find, one_account, patient_home};
 use super::delegates::{self, delegates_text};
-use super::patients::countersignature;
+use super::failure::conclude;
+use super::patients::agreement;
 use super::{Failure, Global, init, picture, term};
 use crate::home::files::{self, Readable};
 use crate::net::client::Included;
@@ -199,11 +200,14 @@ fn recorded(global: &Global, account: &Account, included: Included, text: &str) 
 }
 
 async fn freeze(args: &AccountArgs, global: &Global) -> Result<(), Failure> {
+    // Wherever the wallet is known, and whatever one hospital answers: a thief would not stop at one.
+    let Found { accounts, unreachable } = find(&patient_home(global)?, global, args, None).await?;
+    let mut failed: Vec<String> =
+        unreachable.into_iter().map(|(name, failure)| format!("{name}: {}", failure.message())).collect();
     let mut frozen = Vec::new();
-    let mut failed = Vec::new();
-    // Wherever the wallet is known: a thief would not stop at one hospital.
-    for account in accounts(&patient_home(global)?, global, args, None).await?.into_iter() {
-        if account.is_of_other && args.ward.is_none() {
+    for account in accounts {
+        // Those for whom the wallet signs are others, but for the patient's own second machine.
+        if account.is_of_other && args.ward.is_none() && account.reply.role != "device" {
             continue;
         }
         let payload = Payload::Freeze(Freeze { subject: account.subject()?, statement: Statement::ELECTRONIC });
@@ -212,13 +216,23 @@ async fn freeze(args: &AccountArgs, global: &Global) -> Result<(), Failure> {
             Err(failure) => failed.push(format!("{}: {}", account.member.name, failure.message())),
         }
     }
+    if frozen.is_empty() && failed.is_empty() {
+        failed.push(
+            "nowhere: no hospital knows a key of this wallet as the patient's own; say for whom with --for".to_string(),
+        );
+    }
+    let said = failed.iter().map(|line| format!("not frozen at {line}\n")).collect::<String>();
     let report = json!({ "frozen": frozen.iter().map(|(member, included)| json!({ "hospital": member.id, "name": member.name,
         "height": included.height, "tx": included.hash })).collect::<Vec<_>>(), "failed": failed });
-    term::show(global.json, &report, |_| {
+    let failure = (!failed.is_empty()).then(|| {
+        Failure::new("not every key could be frozen; go to the desk of the hospitals that are named, or try again")
+    });
+    let text = |_: &serde_json::Value| {
         let mut text = String::new();
         for (member, included) in &frozen {
             text.push_str(&format!("{}: frozen, block {}\n", member.name, included.height));
         }
+        text.push_str(&said);
         if !frozen.is_empty() {
             text.push_str(
                 "\nNo key of yours permits anything there until the hospital's desk has decided; every key still revokes and \
@@ -227,8 +241,8 @@ async fn freeze(args: &AccountArgs, global: &Global) -> Result<(), Failure> {
             );
         }
         text
-    });
-    if failed.is_empty() { Ok(()) } else { Err(Failure::new(failed.join("\n"))) }
+    };
+    conclude(global.json, &report, text, failure)
 }
 
 async fn paper(args: &PaperArgs, global: &Global) -> Result<(), Failure> {
@@ -248,10 +262,11 @@ async fn delegate(args: &DelegateArgs, global: &Global) -> Result<(), Failure> {
         return Err(Failure::usage("say until when they sign for you, with --until, within a year; it can be renewed"));
     }
     let account = one_account(&patient_home(global)?, global, &args.account).await?;
-    let delegate = countersignature(&args.code)?;
+    let (delegate, agreed) = agreement(&args.code)?;
     let payload = Payload::Delegate(Delegate {
         subject: account.subject()?,
         delegate,
+        agreed,
         role: if args.device { DelegateRole::Device } else { DelegateRole::Proxy },
         until: args.scope.until,
         scope: args.scope.scope(),

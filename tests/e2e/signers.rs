@@ -163,11 +163,24 @@ fn a_stolen_key_permits_nothing_and_its_objection_does_not_win() {
         tokio::time::sleep(std::time::Duration::from_millis(2 * QUICK.key_wait_ms)).await;
         assert!(run(&new, &grant, 1).contains("keys are frozen"));
         // The patient comes a second time.
-        run(&scene.desk, &scene.at_the_desk(&[&["decide-key", "take"][..], &STAFF].concat()), 0);
+        let decide = |form: &str, day: &str| {
+            let form = ["--person", &scene.person, "--form", form, "--signed", day];
+            [&["patients", "decide-key", "take"][..], &STAFF, &form]
+                .concat()
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+        };
+        let today = consilium::cli::term::today().to_string();
+        let first = decide(&scene.form, &today);
+        let text = run(&scene.desk, &first.iter().map(String::as_str).collect::<Vec<_>>(), 1);
+        assert!(text.contains("a second time"), "{text}");
+        let second = decide(&"cd".repeat(32), &today);
+        run(&scene.desk, &second.iter().map(String::as_str).collect::<Vec<_>>(), 0);
         run(&new, &grant, 0);
         assert!(run(&scene.patient, &grant, 1).contains("not enrolled"), "the stolen key is nobody's");
         let record = std::fs::read_to_string(scene.desk.join("desk.jsonl"))?;
-        assert!(record.contains("A. Weber") && record.lines().count() == 2, "{record}");
+        assert!(record.contains("A. Weber") && record.lines().count() == 3, "{record}");
         Ok(())
     });
 }

@@ -285,11 +285,6 @@ impl State {
         self.terms.get(hash)
     }
 
-    /// Whether terms forbid anything; terms that nobody knows might.
-    pub(crate) fn denies(&self, hash: &ContentHash) -> bool {
-        self.terms(hash).is_none_or(Terms::denies)
-    }
-
     /// All studies, ascending by name.
     pub fn studies(&self) -> impl Iterator<Item = Study<'_>> {
         let courses = self.courses.entries();

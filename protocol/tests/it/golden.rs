@@ -179,6 +179,7 @@ fn payloads() -> Vec<Payload> {
         Payload::Delegate(Delegate {
             subject,
             delegate: signed,
+            agreed: Date::from_days(20_500),
             role: DelegateRole::Guardian { needed: 2 },
             until,
             scope,

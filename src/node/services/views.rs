@@ -10,7 +10,7 @@ use consilium_ledger::state::study::{Guard, Round, RoundEnd, Study, most};
 use consilium_protocol::consent::{Basis, Establishment, Reason};
 use consilium_protocol::ids::{ContentHash, HospitalId, StudyId, TxHash};
 use consilium_protocol::policy::DisclosurePolicy;
-use consilium_protocol::tx::{Fault, Signer};
+use consilium_protocol::tx::Fault;
 use consilium_protocol::wire;
 
 pub(super) fn name_of(state: &State, hospital: &HospitalId) -> String {
@@ -190,11 +190,7 @@ pub(super) fn subject(
         ended_ms: d.ended.as_ref().map_or(0, |e| e.at.time.get()),
         ended_by: d.ended.as_ref().map(|e| e.by.name().to_string()).unwrap_or_default(),
         signed: d.signed.to_string(),
-        by: match d.signer {
-            Signer::Patient(key) => subject.was(&key),
-            Signer::Hospital(_) | Signer::Researcher(_) => "hospital",
-        }
-        .to_string(),
+        by: d.by.name().to_string(),
         source: d.source.as_bytes().to_vec(),
     });
     Some(wire::SubjectReply {

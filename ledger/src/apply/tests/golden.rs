@@ -16,7 +16,7 @@ use consilium_protocol::tx::{AccreditResearcher, Blob, Fault, KeySet, RegisterGu
 use crate::apply::Outcome;
 use crate::event::Event;
 use crate::rejection::{Rejection, SpecFault, TextField};
-use crate::state::consent::{Document, Ended, EndedBy, Subject, SubjectKey};
+use crate::state::consent::{Document, Ended, EndedBy, SignedBy, Subject, SubjectKey};
 use crate::state::members::{Ballot, BallotOutcome, Researcher};
 use crate::state::study::{
     Approval, Attestation, Contribution, Course, Decision, Disclosed, Guard, GuardKeys, Phase, Proposal, Roles, Round,
@@ -79,17 +79,18 @@ fn consent_and_members() {
         basis: Basis::Paper,
         source: hash(3),
         signer,
+        by: SignedBy::Hospital,
         signed: Date::from_days(7),
         granted: moment(),
         ended: None,
     };
-    golden(&document, "[01*32][02*32]01[03*32]02[bb*32]070000000500000000000000020100000000000000");
+    golden(&document, "[01*32][02*32]01[03*32]02[bb*32]00070000000500000000000000020100000000000000");
     let by = EndedBy::Superseded { document: DocumentId::from_bytes([4; 32]) };
     document.ended = Some(Box::new(Ended { at: moment(), by }));
     let subject = Subject { enrolled: moment(), patient: None, cleared: None, documents: vec![document], more: None };
     golden(
         &subject,
-        "05000000000000000201[00*8]01000000[01*32][02*32]01[03*32]02[bb*32]070000000500000000000000\
+        "05000000000000000201[00*8]01000000[01*32][02*32]01[03*32]02[bb*32]00070000000500000000000000\
          0201000000000000010500000000000000020100000000000001[04*32]00",
     );
     let by = EndedBy::Revocation { tx: TxHash::from_bytes([6; 32]), signer, basis: Basis::Electronic, source: hash(0) };
@@ -435,6 +436,8 @@ fn rejections() {
         (Rejection::AlreadyMerged { subject }, "59[11*16]"),
         (Rejection::NotMerged { subject }, "5a[11*16]"),
         (Rejection::Ticked, "5b"),
+        (Rejection::Agreed, "5c"),
+        (Rejection::SecondVisit, "5d"),
     ];
     let mut kinds = std::collections::BTreeSet::new();
     for (rejection, expected) in &all {
@@ -458,6 +461,6 @@ fn a_whole_story() {
     assert_eq!(tags, [0, 1, 1, 1, 1, 2, 3, 4, 4, 5, 6, 7]);
     assert_eq!(
         ledger.state.head().app_hash.to_string(),
-        "c2604f83cbf7ef379089e6aad8e2d14b8a4de5047802c2e0bc6ec5bab445114f"
+        "36299e965997ac3a753324308baca1771437562ccfd4445c8010bee2c34f0f80"
     );
 }

@@ -37,9 +37,13 @@ fn key(ledger: &Ledger, who: Who) -> SigningKey {
     ledger.consortium.key(who)
 }
 
+fn today(ledger: &Ledger) -> Date {
+    ledger.state.time().date()
+}
+
 fn named(ledger: &Ledger, who: Who, name: u32) -> Countersignature {
     let (hospital, key) = (ledger.consortium.hospital(0), key(ledger, who));
-    let message = delegation_message(ledger.state.ledger_id(), &hospital, &subject(name));
+    let message = delegation_message(ledger.state.ledger_id(), &hospital, &subject(name), today(ledger));
     Countersignature { patient: key.patient(), signature: key.sign(&message) }
 }
 
@@ -53,6 +57,7 @@ fn proxy(ledger: &Ledger, who: Who, until: i32, scope: DelegationScope) -> Deleg
     Delegate {
         subject: subject(1),
         delegate: named(ledger, who, 1),
+        agreed: today(ledger),
         role: DelegateRole::Proxy,
         until: Some(Date::from_days(until)),
         scope,
@@ -64,6 +69,7 @@ fn guardian(ledger: &Ledger, who: Who, needed: u8) -> Payload {
     Payload::Delegate(Delegate {
         subject: subject(2),
         delegate: named(ledger, who, 2),
+        agreed: today(ledger),
         role: DelegateRole::Guardian { needed },
         until: Some(Date::from_days(300)),
         scope: DelegationScope::EVERYTHING,
@@ -226,10 +232,10 @@ fn two_guardians_permit_together_and_each_revokes() {
         assert_eq!(ledger.one(DESK, payload), Ok(()));
     }
     let terms = permit(Purpose::HealthResearch);
-    let cosigned = |ledger: &Ledger, who: Who, documents: u32| {
+    let cosigned = |ledger: &Ledger, who: Who, said: (u32, u32)| {
         let (hospital, key) = (ledger.consortium.hospital(0), key(ledger, who));
         let what = (&terms.hash(), true);
-        let message = cosigning_message(ledger.state.ledger_id(), &hospital, &subject(2), what, documents);
+        let message = cosigning_message(ledger.state.ledger_id(), &hospital, &subject(2), what, said);
         Countersignature { patient: key.patient(), signature: key.sign(&message) }
     };
     let together = |cosigned| {
@@ -238,15 +244,17 @@ fn two_guardians_permit_together_and_each_revokes() {
     };
     let alone = Err(Rejection::Cosigners { needed: 2 });
     assert_eq!(ledger.one(OTHER, together(Vec::new())), alone);
-    let (own, stranger) = (cosigned(&ledger, OTHER, 0), cosigned(&ledger, PATIENT, 0));
+    let (own, stranger) = (cosigned(&ledger, OTHER, (0, 0)), cosigned(&ledger, PATIENT, (0, 0)));
     assert_eq!(ledger.one(OTHER, together(vec![own, own, stranger])), alone);
-    let first = cosigned(&ledger, THIRD, 0);
+    let first = cosigned(&ledger, THIRD, (0, 0));
     assert_eq!(ledger.one(OTHER, together(vec![first])), Ok(()));
     // Each takes back alone; what the other signed then is spent.
     assert_eq!(ledger.one(THIRD, Payload::Revoke(Revoke::electronic(subject(2), None))), Ok(()));
     assert_eq!(ledger.one(OTHER, together(vec![first])), alone);
     assert_eq!(ledger.one(OTHER, grant(2, deny(), false)), Ok(()), "each forbids alone");
-    let again = cosigned(&ledger, THIRD, 2);
+    let spent = cosigned(&ledger, THIRD, (1, 0));
+    assert_eq!(ledger.one(OTHER, together(vec![spent])), alone, "what was taken back since is said, too");
+    let again = cosigned(&ledger, THIRD, (2, 1));
     assert_eq!(ledger.one(OTHER, together(vec![again])), Ok(()));
 }
 
@@ -255,7 +263,8 @@ fn rotation(ledger: &Ledger, who: Who) -> RotateKey {
 }
 
 fn decide(decision: KeyDecision) -> Payload {
-    Payload::DecideKey(DecideKey { subject: subject(1), decision, statement: form(), staff: STAFF })
+    let statement = Statement::paper(content(11), Date::from_days(0));
+    Payload::DecideKey(DecideKey { subject: subject(1), decision, statement, staff: STAFF })
 }
 
 fn freeze(statement: Statement) -> Payload {
@@ -280,7 +289,7 @@ fn a_lost_key_is_replaced_after_the_waiting_time() {
     let open = PaperDoor { subject: subject(1), closed: false };
     assert_eq!(ledger.one(PATIENT, Payload::PaperDoor(open)), Err(Rejection::KeysFrozen));
     assert_eq!(ledger.one(OTHER, Payload::Revoke(Revoke::electronic(subject(1), None))), Ok(()));
-    assert_eq!(current(&ledger, 1), 0);
+    assert_eq!(current(&ledger, 1), 2, "what was forbidden stays");
 
     ledger.now = requested + WAIT - 2;
     assert_eq!(ledger.one(OTHER, grant(1, permit(Purpose::HealthResearch), false)), Err(Rejection::KeysFrozen));
@@ -304,13 +313,17 @@ fn an_objection_stops_the_clock_and_the_desk_decides() {
         let payload = Payload::RotateKey(rotation(&ledger, OTHER));
         assert_eq!(ledger.one(DESK, payload), Ok(()));
         assert_eq!(ledger.one(DESK, decide(KeyDecision::Take)), Err(Rejection::NothingToDecide));
-        // The new key's freeze is no objection, nor is the desk's: its time still comes.
+        // The new key's freeze is no objection: its time still comes.
         assert_eq!(ledger.one(OTHER, freeze(Statement::ELECTRONIC)), Ok(()));
-        assert_eq!(ledger.one(DESK, freeze(form())), Err(Rejection::AlreadyFrozen));
+        assert_eq!(ledger.one(OTHER, freeze(Statement::ELECTRONIC)), Err(Rejection::AlreadyFrozen));
+        assert_eq!(ledger.one(DESK, decide(KeyDecision::Take)), Err(Rejection::NothingToDecide));
         assert_eq!(ledger.one(PATIENT, freeze(Statement::ELECTRONIC)), Ok(()));
         ledger.now += 10 * WAIT;
         assert_eq!(ledger.one(OTHER, grant(1, permit(Purpose::HealthResearch), false)), Err(Rejection::KeysFrozen));
         assert_eq!(ledger.one(PATIENT, grant(1, permit(Purpose::HealthResearch), false)), Err(Rejection::KeysFrozen));
+        // A second visit is another form.
+        let again = DecideKey { subject: subject(1), decision, statement: form(), staff: STAFF };
+        assert_eq!(ledger.one(DESK, Payload::DecideKey(again)), Err(Rejection::SecondVisit));
         assert_eq!(ledger.one(DESK, decide(decision)), Ok(()));
         assert_eq!((role(&ledger, PATIENT), role(&ledger, OTHER)), (left, right));
         let winner = if decision == KeyDecision::Keep { PATIENT } else { OTHER };
@@ -426,7 +439,96 @@ fn what_ends_is_due_in_time() {
     assert_eq!(ledger.one(DESK, freeze(form())), Ok(()));
     assert_eq!(due(&ledger, 0), [(subject(1), Due::Decision)]);
     ledger.now = 51 * DAY;
+    ledger.enrol(0, [3]);
     assert_eq!(due(&ledger, 290), [(subject(1), Due::Decision)], "what has ended is no longer due");
+}
+
+/// A thief who named a machine of their own loses it with the key; whom the desk recorded stays.
+#[test]
+fn whom_a_replaced_key_had_named_no_longer_signs() {
+    let mut ledger = enrolled();
+    let mut device = proxy(&ledger, OTHER, 0, DelegationScope::EVERYTHING);
+    (device.role, device.until) = (DelegateRole::Device, None);
+    assert_eq!(ledger.one(PATIENT, Payload::Delegate(device)), Ok(()));
+    let by_form = Delegate { statement: form(), ..proxy(&ledger, THIRD, 300, health()) };
+    assert_eq!(ledger.one(DESK, Payload::Delegate(by_form)), Ok(()));
+    let payload = Payload::RotateKey(rotation(&ledger, Who::Patient(4)));
+    assert_eq!(ledger.one(DESK, payload), Ok(()));
+    ledger.now += 2 * WAIT;
+    assert_eq!(ledger.one(OTHER, grant(1, permit(Purpose::HealthResearch), false)), Err(Rejection::KeyEnded));
+    assert_eq!(ledger.one(THIRD, grant(1, permit(Purpose::HealthResearch), false)), Ok(()));
+}
+
+/// An agreement serves once, and the desk makes nothing else of a machine of the patient's: what it forbade stays the patient's.
+#[test]
+fn an_agreement_is_not_used_again() {
+    let mut ledger = enrolled();
+    let mut device = proxy(&ledger, OTHER, 0, DelegationScope::EVERYTHING);
+    (device.role, device.until) = (DelegateRole::Device, None);
+    assert_eq!(ledger.one(PATIENT, Payload::Delegate(device.clone())), Ok(()));
+    let (tx, _) = ledger.named(OTHER, grant(1, deny(), false));
+    let own = document_id(&tx, 0);
+    ledger.now = 3 * DAY;
+    assert_eq!(ledger.one(DESK, freeze(form())), Ok(()));
+    let other_form = Statement::paper(content(12), Date::from_days(3));
+    let kept = DecideKey { subject: subject(1), decision: KeyDecision::Keep, statement: other_form, staff: STAFF };
+    assert_eq!(ledger.one(DESK, Payload::DecideKey(kept)), Ok(()));
+    let later = Statement::paper(content(7), Date::from_days(3));
+    let replayed = Delegate { statement: later, role: DelegateRole::Proxy, until: Some(Date::from_days(40)), ..device };
+    assert_eq!(ledger.one(DESK, Payload::Delegate(replayed)), Err(Rejection::Agreed));
+    let anew = Delegate { statement: later, ..proxy(&ledger, OTHER, 40, health()) };
+    assert_eq!(ledger.one(DESK, Payload::Delegate(anew.clone())), Err(Rejection::NotThePatient));
+    let of_before = Delegate { agreed: Date::from_days(-40), ..anew };
+    assert_eq!(ledger.one(PATIENT, Payload::Delegate(of_before)), Err(Rejection::WrongBasis));
+    let basis = consilium_protocol::consent::Basis::Paper;
+    let revocation = consilium_protocol::tx::Revocation {
+        subject: subject(1),
+        document: Some(own),
+        source: content(8),
+        signed: Some(Date::from_days(3)),
+    };
+    let payload = Payload::Revoke(Revoke { basis, forms: vec![revocation] });
+    assert_eq!(ledger.one(DESK, payload), Err(Rejection::OwnDeny { document: own }));
+}
+
+/// No frozen key takes a prohibition back, whether by name, with all, or by something new; and no form does behind a closed
+/// door.
+#[test]
+fn what_is_forbidden_stays_when_others_take_all_back() {
+    let mut ledger = enrolled();
+    let mixed = {
+        let mut terms = deny();
+        terms.rules.extend(permit(Purpose::GeneralResearch).rules);
+        terms
+    };
+    assert_eq!(ledger.one(PATIENT, grant(1, mixed.clone(), false)), Ok(()));
+    assert_eq!(ledger.one(DESK, freeze(form())), Ok(()));
+    for payload in [Payload::Revoke(Revoke::electronic(subject(1), None)), grant(1, Terms::opt_in(Vec::new()), true)] {
+        assert_eq!(ledger.one(PATIENT, payload), Ok(()));
+    }
+    let key = ledger.subject_key(0, 1);
+    let left: Vec<Terms> = {
+        let subject = ledger.state.subject(&key).expect("a subject");
+        let of = subject.current().filter_map(|document| ledger.state.terms(&document.terms)).cloned();
+        of.filter(|terms| terms.permits() || terms.denies()).collect()
+    };
+    assert_eq!(left, [deny()], "what it permitted has ended, what it forbade has not");
+    assert_eq!(ledger.one(DESK, decide(KeyDecision::Keep)), Ok(()));
+    assert_eq!(ledger.one(PATIENT, Payload::Revoke(Revoke::electronic(subject(1), None))), Ok(()));
+    assert_eq!(current(&ledger, 1), 0, "the patient takes it back");
+    let documents = ledger.state.figures().current_documents;
+    assert_eq!(documents, 0);
+
+    // The desk, for a patient who has lost the wallet: what was permitted ends, what was forbidden stays.
+    assert_eq!(ledger.one(PATIENT, grant(1, mixed, false)), Ok(()));
+    let signed = Some(Date::from_days(0));
+    let form = consilium_protocol::tx::Revocation { subject: subject(1), document: None, source: content(8), signed };
+    let basis = consilium_protocol::consent::Basis::Paper;
+    assert_eq!(ledger.one(DESK, Payload::Revoke(Revoke { basis, forms: vec![form] })), Ok(()));
+    let subject_now = ledger.state.subject(&key).expect("a subject");
+    let left: Vec<_> = subject_now.current().map(|document| document.terms).collect();
+    assert_eq!(left, [deny().hash()]);
+    assert_eq!(ledger.state.figures().current_documents, 1);
 }
 
 /// What is read back from disk knows the same keys.

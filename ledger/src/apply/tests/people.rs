@@ -100,6 +100,30 @@ fn signed_again_the_person_is_what_they_say() {
     assert_eq!(open(&ledger, study, 1).len(), Domain::ALL.len(), "what replaces all replaces the other's, too");
 }
 
+/// What the other's key forbids after that is forbidden, and a mistake destroys nothing.
+#[test]
+fn who_is_restated_still_forbids_and_is_whole_again_when_unmerged() {
+    let mut ledger = granted();
+    let second = ledger.consortium.enrolment(0, 2, Some(2));
+    assert_eq!(ledger.one(DESK, Payload::Enrol(Enrol { subjects: vec![second] })), Ok(()));
+    let own = GivenTerms::Whole(deny(Domain::Device));
+    let forbids = |terms| Payload::Grant(Grant::electronic(terms, false, subject(2)));
+    assert_eq!(ledger.one(Who::Patient(2), forbids(own)), Ok(()));
+    assert_eq!(ledger.one(DESK, merge(2, 1)), Ok(()));
+    assert_eq!(ledger.one(PATIENT, grant_all()), Ok(()));
+    assert_eq!(ledger.one(Who::Patient(2), forbids(GivenTerms::Whole(deny(Domain::Drug)))), Ok(()));
+    let study = ledger.opened(&[0, 1, 2]);
+    let found = open(&ledger, study, 1);
+    assert!(!found.contains(&Domain::Drug) && found.contains(&Domain::Device), "{found:?}");
+    assert_eq!(ledger.one(DESK, unmerge(2)), Ok(()));
+    let of_two: Vec<_> =
+        ledger.state.subject(&ledger.subject_key(0, 2)).expect("a subject").current().map(|d| d.terms).collect();
+    assert!(of_two.contains(&deny(Domain::Device).hash()), "what it forbade before was not destroyed");
+    let of_one: Vec<_> =
+        ledger.state.subject(&ledger.subject_key(0, 1)).expect("a subject").current().map(|d| d.terms).collect();
+    assert!(of_one.contains(&deny(Domain::Drug).hash()), "what was forbidden meanwhile holds for both");
+}
+
 fn grant_all() -> Payload {
     let terms = GivenTerms::Whole(permit(Purpose::GeneralResearch));
     Payload::Grant(Grant::electronic(terms, true, subject(1)))
