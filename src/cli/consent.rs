@@ -250,9 +250,12 @@ async fn cosign(args: &CosignArgs, global: &Global) -> Result<(), Failure> {
     let screen = teller.language.screen();
     let (code, in_words) = (code_of(&account.key, &message), teller.terms(&terms));
     let warnings = teller.warnings(&terms);
-    term::show(global.json, &json!({ "code": code, "in_words": in_words, "notes": warnings }), |_| {
-        let notes = noted(&warnings, teller.language);
-        format!("{}\n\n{in_words}\n\n{notes}  {code}\n\n{}", screen.cosign, screen.cosign_once)
+    // Whoever signs this signs, too, what becomes of the others.
+    let others: Vec<&wire::Document> = account.reply.documents.iter().filter(|d| d.ended_height == 0).collect();
+    let report = json!({ "code": code, "in_words": in_words, "notes": warnings, "supersedes": supersedes });
+    term::show(global.json, &report, |_| {
+        let (notes, beside) = (noted(&warnings, teller.language), beside_others(&others, supersedes, &teller));
+        format!("{}\n\n{in_words}\n\n{beside}\n\n{notes}  {code}\n\n{}", screen.cosign, screen.cosign_once)
     });
     Ok(())
 }
